@@ -1,0 +1,42 @@
+# `make distill` and `make test` do everything on a fresh machine; a second call does no set-up work.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help distill test lint format clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s%s\n", $$1, $$2}'
+
+distill: $(VENV)/.installed  ## the whole chain on the built-in pictures, into runs/scenes
+	$(BIN)/python scripts/distill.py
+
+test: $(VENV)/.installed-dev  ## the test suite
+	$(BIN)/python -m pytest -n 2
+
+lint: $(VENV)/.installed-dev  ## formatter, linter, strict type checker, arrows between packages
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.installed-dev  ## put the code into shape
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:  ## remove the environment; runs stay
+	rm -rf $(VENV)
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "installing into $(VENV), some minutes the first time"
+	$(INSTALL) --editable '.[tf]'
+	touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(INSTALL) --editable '.[all]'
+	touch $@

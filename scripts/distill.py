@@ -1,0 +1,24 @@
+"""The whole chain: teacher, student, export, certificates, scores, report."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from torchseg.command import run_command
+from torchseg.config import DistillConfig
+
+
+def _job(config: DistillConfig) -> int:
+    from torchseg.pipeline.distill import distill
+
+    return distill(config)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command; gives its exit code."""
+    return run_command(DistillConfig, _job, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

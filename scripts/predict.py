@@ -1,0 +1,24 @@
+"""Paints masks for pictures."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from torchseg.command import run_command
+from torchseg.config import PredictConfig
+
+
+def _job(config: PredictConfig) -> int:
+    from torchseg.pipeline.predict import predict
+
+    return predict(config)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command; gives its exit code."""
+    return run_command(PredictConfig, _job, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,24 @@
+"""Builds the report of a run again."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from torchseg.command import run_command
+from torchseg.config import ReportConfig
+
+
+def _job(config: ReportConfig) -> int:
+    from torchseg.pipeline.report import report
+
+    return report(config)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command; gives its exit code."""
+    return run_command(ReportConfig, _job, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,24 @@
+"""Trains one model with labels."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from torchseg.command import run_command
+from torchseg.config import TrainConfig
+
+
+def _job(config: TrainConfig) -> int:
+    from torchseg.pipeline.train import train
+
+    return train(config)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command; gives its exit code."""
+    return run_command(TrainConfig, _job, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,24 @@
+"""Makes certificates again and compares."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from torchseg.command import run_command
+from torchseg.config import VerifyConfig
+
+
+def _job(config: VerifyConfig) -> int:
+    from torchseg.pipeline.verify import verify
+
+    return verify(config)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command; gives its exit code."""
+    return run_command(VerifyConfig, _job, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,35 @@
+"""A PyTorch model in, a deployable file with a certificate out."""
+
+from tf_bridge.certificate import (
+    Evidence,
+    certificate_path,
+    hash_images,
+    make_certificate,
+    read_certificate,
+    write_certificate,
+)
+from tf_bridge.interface import describe_file
+from tf_bridge.lowering import UnsupportedOperatorError
+from tf_bridge.onnx_export import OnnxShape, export_onnx
+from tf_bridge.parity import Parity, Predict, compare, verdict
+from tf_bridge.precision import Precision
+from tf_bridge.tflite_export import export_tflite
+
+__all__ = [
+    "Evidence",
+    "OnnxShape",
+    "Parity",
+    "Precision",
+    "Predict",
+    "UnsupportedOperatorError",
+    "certificate_path",
+    "compare",
+    "describe_file",
+    "export_onnx",
+    "export_tflite",
+    "hash_images",
+    "make_certificate",
+    "read_certificate",
+    "verdict",
+    "write_certificate",
+]

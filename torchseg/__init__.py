@@ -1,0 +1,8 @@
+"""Small, fast and proven segmentation networks."""
+
+from torchseg import _torchvision
+
+__all__ = ["__version__"]
+__version__ = "0.1.0"
+
+_torchvision.install()

@@ -1,0 +1,37 @@
+"""`torchseg NAME ...` is `python scripts/NAME.py ...` once installed."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+from torchseg.spec import nearest
+
+COMMANDS = {
+    "distill": "the whole chain: teacher, student, export, certificates, scores, report",
+    "train": "one model with labels",
+    "export": "a trained model to ONNX and TFLite, each file with its certificate",
+    "verify": "make the certificates again and compare",
+    "score": "the table across runtimes",
+    "predict": "masks for pictures or folders",
+    "report": "build the report of a run again",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command named first."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print("usage: torchseg COMMAND [FLAGS]\n\n" + "\n".join(f"  {name:9}{what}" for name, what in COMMANDS.items()))
+        return 0
+    name = arguments[0]
+    if name not in COMMANDS:
+        print(f"error: there is no command '{name}'{nearest(name, COMMANDS)}; see torchseg --help", file=sys.stderr)
+        return 2
+    command = importlib.import_module(f"torchseg.scripts.{name}")
+    return int(command.main(arguments[1:]))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

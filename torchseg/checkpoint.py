@@ -1,0 +1,93 @@
+"""A trained network on disk: `model.safetensors` beside the `card.json` that says how to build it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from torchseg.models import build_model
+from torchseg.spec import ImageSpec
+
+CARD_VERSION = 1
+WEIGHTS = "model.safetensors"
+CARD = "card.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """What a checkpoint is: enough to rebuild the network, to feed it and to know where it came from."""
+
+    builder: str
+    spec: ImageSpec
+    stage: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    parents: Mapping[str, str] = field(default_factory=dict)  # stage name -> SHA-256 of its weights
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    version: int = CARD_VERSION
+
+
+def save_checkpoint(model: nn.Module, card: Card, folder: Path) -> None:
+    """Writes weights and card into `folder`. Half-written files never carry the final name."""
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    partial = folder / f".{WEIGHTS}.partial"
+    save_file(weights, partial)
+    partial.replace(folder / WEIGHTS)
+    text = json.dumps(asdict(card) | {"spec": card.spec.to_dict()}, indent=2) + "\n"
+    partial = folder / f".{CARD}.partial"
+    partial.write_text(text)
+    partial.replace(folder / CARD)
+
+
+def load_checkpoint(folder: Path) -> tuple[nn.Module, Card]:
+    """Rebuilds the network that `save_checkpoint` wrote, in eval mode, on the CPU.
+
+    Args:
+        folder: the checkpoint's folder, or one of the two files in it.
+
+    Raises:
+        ValueError: if a file is missing, damaged or does not fit the card.
+    """
+    folder = folder.parent if folder.name in (WEIGHTS, CARD) else folder
+    card = read_card(folder)
+    model = build_model(card.builder, card.arguments, card.spec)
+    try:
+        model.load_state_dict(load_file(folder / WEIGHTS))
+    except (SafetensorError, OSError, RuntimeError) as error:
+        raise ValueError(
+            f"{folder / WEIGHTS} does not hold the weights that {CARD} describes ({card.builder}); "
+            f"train it again or copy both files from one run: {str(error).splitlines()[0]}"
+        ) from error
+    return model.eval(), card
+
+
+def read_card(folder: Path) -> Card:
+    """Reads `card.json`; raises ValueError if it is missing, damaged or of another version."""
+    path = folder / CARD
+    if not path.is_file() or not (folder / WEIGHTS).is_file():
+        raise ValueError(
+            f"{folder} is no checkpoint: it needs {CARD} and {WEIGHTS}; give a stage's folder, e.g. runs/scenes/teacher"
+        )
+    try:
+        values = json.loads(path.read_text())
+        card = Card(**values)
+        card = replace(card, spec=ImageSpec.from_dict(values["spec"]))
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} is damaged ({error}); copy it again from the run that made it") from error
+    if card.version != CARD_VERSION:
+        raise ValueError(f"{path} has card version {card.version}; this release reads version {CARD_VERSION}")
+    return card
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

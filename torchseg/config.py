@@ -1,0 +1,251 @@
+"""What each command can be told, as frozen dataclasses that check themselves. Nothing heavy is imported here."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from torchseg.spec import nearest
+
+FORMATS = ("onnx", "tflite")
+PRECISIONS = ("fp32", "fp16", "dynamic", "int8")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommonConfig:
+    """Flags of every command.
+
+    Attributes:
+        seed: Of weights, order and views; the same seed gives the same result.
+        threads: Threads to compute with; 0 takes every core that this process may use.
+    """
+
+    seed: int = 0
+    threads: int = 0
+
+    def __post_init__(self) -> None:
+        if self.seed < 0 or self.threads < 0:
+            raise ValueError(f"seed is {self.seed} and threads {self.threads}; neither may be negative")
+
+    @property
+    def cores(self) -> int:
+        """`threads`, or the number of cores that this process may use."""
+        return self.threads or len(os.sched_getaffinity(0))
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig(CommonConfig):
+    """Flags that name pictures.
+
+    Attributes:
+        data: Data set: scenes (built in, needs no files), oxford-pet, or folder (your own images/ and masks/).
+        root: The data set's folder, or the folder that holds it.
+        download: Fetch the data set into --root first, where it can be fetched.
+        image_size: Size that the networks see: N, or H,W. Default: 64 for scenes, 128 otherwise.
+    """
+
+    data: str = "scenes"
+    root: Path | None = None
+    download: bool = False
+    image_size: str = ""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _ = self.size
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width that the networks see."""
+        if not self.image_size:
+            return (64, 64) if self.data == "scenes" else (128, 128)
+        sides = [side.strip() for side in self.image_size.split(",")]
+        if len(sides) > 2 or not all(side.isdecimal() and int(side) > 0 for side in sides):
+            raise ValueError(f"image_size is '{self.image_size}'; give N or H,W in pixels, e.g. 128 or 96,128")
+        return int(sides[0]), int(sides[-1])
+
+
+@dataclass(frozen=True, kw_only=True)
+class LearningConfig(DataConfig):
+    """Flags that say how networks learn.
+
+    Attributes:
+        batch_size: Pictures a step, over all processes.
+        learning_rate: Peak learning rate of AdamW.
+        workers: Processes that read and augment pictures; 0 does it in the training process.
+        out: Folder of the run. Default: runs/DATA.
+        fresh: Forget what an earlier run left in --out and start over.
+    """
+
+    batch_size: int = 16
+    learning_rate: float = 2e-3
+    workers: int = 1
+    out: Path | None = None
+    fresh: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.batch_size < 2:
+            raise ValueError(f"batch_size is {self.batch_size}; batch norm needs at least 2 pictures a step")
+        if self.learning_rate <= 0:
+            raise ValueError(f"learning_rate is {self.learning_rate}; give a positive number, e.g. 0.002")
+        if self.workers < 0:
+            raise ValueError(f"workers is {self.workers}; give 0 or more processes")
+
+    @property
+    def run(self) -> Path:
+        """Folder of the run."""
+        return self.out or Path("runs") / self.data
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportFlags:
+    """Flags that say which files to write.
+
+    Attributes:
+        formats: Formats to export, separated by commas: onnx, tflite.
+        precisions: Precisions to export, separated by commas: fp32, fp16, dynamic, int8.
+    """
+
+    formats: str = "onnx,tflite"
+    precisions: str = "fp32,fp16,dynamic,int8"
+
+    def __post_init__(self) -> None:
+        _ = self.files
+
+    @property
+    def files(self) -> list[tuple[str, str]]:
+        """Pairs of format and precision."""
+        formats = _choices("formats", self.formats, FORMATS)
+        return [
+            (kind, precision) for kind in formats for precision in _choices("precisions", self.precisions, PRECISIONS)
+        ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DistillConfig(ExportFlags, LearningConfig):
+    """Trains a teacher, distils a small student from it, and exports, certifies and scores both.
+
+    Attributes:
+        teacher: Network of the teacher.
+        teacher_checkpoint: Folder of a trained teacher; none is trained then.
+        student: Network of the student.
+        epochs: Epochs of the student, counted in labelled pictures. Default: as many as make 300 steps on scenes,
+            1200 otherwise.
+        teacher_epochs: Epochs of the teacher. Default: as many as make 240 steps on scenes, 600 otherwise.
+        transfer_set: Folder with pictures without masks, on which the student listens to the teacher alone.
+            They make up half of every batch.
+        temperature: Softening of both opinions in the distillation loss.
+        alpha: Share of the teacher's opinion in the loss; the labels have the rest.
+        twin: Also train the student without its teacher, so that the gain is a number.
+    """
+
+    teacher: str = "attention_unet"
+    teacher_checkpoint: Path | None = None
+    student: str = "small_unet"
+    epochs: int = 0
+    teacher_epochs: int = 0
+    transfer_set: Path | None = None
+    temperature: float = 1.0
+    alpha: float = 0.8
+    twin: bool = False
+
+    def __post_init__(self) -> None:
+        LearningConfig.__post_init__(self)
+        ExportFlags.__post_init__(self)
+        if self.epochs < 0 or self.teacher_epochs < 0:
+            raise ValueError(
+                f"epochs is {self.epochs} and teacher_epochs {self.teacher_epochs}; neither may be negative"
+            )
+        if self.temperature <= 0:
+            raise ValueError(f"temperature is {self.temperature}; give a positive number, e.g. 1 or 4")
+        if not 0 <= self.alpha <= 1:
+            raise ValueError(f"alpha is {self.alpha}; give a share in [0, 1], e.g. 0.8")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig(LearningConfig):
+    """Trains one network with labels.
+
+    Attributes:
+        model: Network to train.
+        epochs: Passes over the labelled pictures. Default: as many as make 300 steps on scenes, 1200 otherwise.
+    """
+
+    model: str = "small_unet"
+    epochs: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportConfig(ExportFlags, DataConfig):
+    """Exports a trained network to ONNX and TFLite, each file with its certificate.
+
+    Attributes:
+        checkpoint: Folder of a trained network, e.g. runs/scenes/student.
+        out: Folder for the files. Default: artifacts/ beside the checkpoint's folder.
+    """
+
+    checkpoint: Path = field(metadata={"positional": ""})
+    out: Path | None = None
+
+    def __post_init__(self) -> None:
+        DataConfig.__post_init__(self)
+        ExportFlags.__post_init__(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerifyConfig(CommonConfig):
+    """Makes the certificate of exported files again and compares it with the one beside them.
+
+    Attributes:
+        files: Model files of a run, e.g. runs/scenes/artifacts/student.fp32.onnx.
+    """
+
+    files: list[Path] = field(metadata={"positional": "+"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreConfig(CommonConfig):
+    """Scores every model file of a run in its runtime, on the test pictures.
+
+    Attributes:
+        run: Folder of a run, e.g. runs/scenes.
+    """
+
+    run: Path = field(metadata={"positional": ""})
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictConfig(CommonConfig):
+    """Paints masks for pictures with any model file.
+
+    Attributes:
+        model: A checkpoint's folder, or an .onnx or .tflite file of a run.
+        images: Pictures, or folders of pictures.
+        out: Folder for the masks.
+    """
+
+    model: Path = field(metadata={"positional": ""})
+    images: list[Path] = field(metadata={"positional": "+"})
+    out: Path = Path("masks")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportConfig(CommonConfig):
+    """Builds report.html and the figures of a run again.
+
+    Attributes:
+        run: Folder of a run, e.g. runs/scenes.
+    """
+
+    run: Path = field(metadata={"positional": ""})
+
+
+def _choices(flag: str, text: str, known: tuple[str, ...]) -> list[str]:
+    chosen = [item.strip() for item in text.split(",") if item.strip()]
+    for item in chosen:
+        if item not in known:
+            raise ValueError(f"{flag} names '{item}'{nearest(item, known)}; choose from {', '.join(known)}")
+    if not chosen:
+        raise ValueError(f"{flag} is empty; choose from {', '.join(known)}")
+    return list(dict.fromkeys(chosen))

@@ -1,0 +1,149 @@
+"""Batches for training: what each holds depends on the seed and the step alone, so a resumed run sees the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from torchseg.data.sample import Samples
+from torchseg.data.transforms import RandomView
+
+
+class Batch(NamedTuple):
+    """Views of pictures.
+
+    Attributes:
+        pictures: uint8 `(B, C, H, W)`.
+        masks: uint8 `(B, H, W)`, the ignored value where nothing is known.
+        labelled: bool `(B,)`, false for pictures that came without a mask.
+    """
+
+    pictures: Tensor
+    masks: Tensor
+    labelled: Tensor
+
+
+class Draw(NamedTuple):
+    """One picture of a batch: from the transfer set or not, which one, and the seed of its random view."""
+
+    transfer: bool
+    picture: int
+    seed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchPlan:
+    """Which pictures each step sees: shuffled passes over the labelled and over the transfer pictures.
+
+    Attributes:
+        labelled: number of labelled pictures.
+        transfer: number of pictures without masks; if there are any, they are half of every batch.
+        batch_size: pictures a step, over all processes.
+        seed: of order and views.
+    """
+
+    labelled: int
+    transfer: int
+    batch_size: int
+    seed: int
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """An epoch has as many pictures as are labelled, so that runs with and without transfer compare."""
+        return max(1, self.labelled // self.batch_size)
+
+    def step(self, step: int) -> list[Draw]:
+        """The pictures of one step."""
+        from_transfer = self.batch_size // 2 if self.transfer else 0
+        indices = self._pass(step, self.labelled, self.batch_size - from_transfer, stream=0)
+        indices += self._pass(step, self.transfer, from_transfer, stream=1) if from_transfer else []
+        seeds = np.random.default_rng([self.seed, 2, step]).integers(0, 2**31, len(indices)).tolist()
+        first_transfer = self.batch_size - from_transfer
+        drawn = enumerate(zip(indices, seeds, strict=True))
+        return [Draw(slot >= first_transfer, index, seed) for slot, (index, seed) in drawn]
+
+    def _pass(self, step: int, count: int, share: int, *, stream: int) -> list[int]:
+        positions = range(step * share, (step + 1) * share)
+        orders = {number: self._order(number, count, stream) for number in {each // count for each in positions}}
+        return [int(orders[each // count][each % count]) for each in positions]
+
+    def _order(self, number: int, count: int, stream: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+        return np.random.default_rng([self.seed, stream, number]).permutation(count)
+
+
+class _EpochSampler(Sampler[list[Draw]]):
+    def __init__(self, plan: BatchPlan, rank: int, processes: int) -> None:
+        self.plan, self.rank, self.processes, self.epoch = plan, rank, processes, 0
+
+    def __len__(self) -> int:
+        return self.plan.steps_per_epoch
+
+    def __iter__(self) -> Iterator[list[Draw]]:
+        first = self.epoch * len(self)
+        for step in range(first, first + len(self)):
+            yield self.plan.step(step)[self.rank :: self.processes]
+
+
+class _Views(Dataset[tuple[Tensor, Tensor, bool]]):
+    def __init__(self, labelled: Samples, transfer: Samples, view: RandomView) -> None:
+        self.labelled, self.transfer, self.view = labelled, transfer, view
+
+    def __getitem__(self, draw: Draw) -> tuple[Tensor, Tensor, bool]:
+        sample = (self.transfer if draw.transfer else self.labelled)[draw.picture]
+        return *self.view(sample, seed=draw.seed), not draw.transfer
+
+
+class Batches:
+    """Random views of labelled and transfer pictures, epoch by epoch.
+
+    Args:
+        labelled: pictures with masks.
+        transfer: pictures without, or none.
+        view: makes the random view.
+        plan: what each step sees.
+        workers: processes that read ahead; 0 reads in this one.
+        rank: of this process.
+        processes: that share each batch.
+    """
+
+    def __init__(
+        self,
+        labelled: Samples,
+        transfer: Samples,
+        *,
+        view: RandomView,
+        plan: BatchPlan,
+        workers: int,
+        rank: int = 0,
+        processes: int = 1,
+    ) -> None:
+        self.plan = plan
+        self._sampler = _EpochSampler(plan, rank, processes)
+        self._loader = DataLoader(
+            _Views(labelled, transfer, view),
+            batch_sampler=self._sampler,
+            num_workers=workers,
+            persistent_workers=workers > 0,
+            worker_init_fn=_one_thread,
+            collate_fn=_collate,
+        )
+
+    def epoch(self, number: int) -> Iterator[Batch]:
+        """The batches of one epoch, counted from 0."""
+        self._sampler.epoch = number
+        return iter(self._loader)
+
+
+def _one_thread(worker: int) -> None:
+    torch.set_num_threads(1)  # the threads of the training process need the cores
+
+
+def _collate(views: list[tuple[Tensor, Tensor, bool]]) -> Batch:
+    pictures, masks, labelled = zip(*views, strict=True)
+    return Batch(torch.stack(pictures), torch.stack(masks), torch.tensor(labelled))

@@ -1,0 +1,89 @@
+"""Samples that are read from pairs of files when asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from torchseg.data.picture_file import picture_size, read_mask, read_picture
+from torchseg.data.sample import Sample
+
+Decode = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
+
+
+class FileSamples(Sequence[Sample]):
+    """Pictures with masks on disk; indexing reads and checks one pair.
+
+    Args:
+        pairs: picture and mask files.
+        classes: names; a mask value must be below their number, or the ignored one.
+        ignore_index: the mask value that means "not known".
+        decode: turns a stored mask, `(H, W)` or `(H, W, 3)`, into classes `(H, W)`.
+    """
+
+    def __init__(
+        self,
+        pairs: Sequence[tuple[Path, Path]],
+        *,
+        classes: Sequence[str],
+        ignore_index: int,
+        decode: Decode | None = None,
+    ) -> None:
+        self.pairs = list(pairs)
+        self.classes = tuple(classes)
+        self.ignore_index = ignore_index
+        self.decode = decode
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    @overload
+    def __getitem__(self, index: int) -> Sample: ...
+    @overload
+    def __getitem__(self, index: slice) -> FileSamples: ...
+    def __getitem__(self, index: int | slice) -> Sample | FileSamples:
+        """Reads one pair; a slice stays unread. Raises ValueError naming the file that is wrong."""
+        if isinstance(index, slice):
+            return FileSamples(
+                self.pairs[index], classes=self.classes, ignore_index=self.ignore_index, decode=self.decode
+            )
+        picture_path, mask_path = self.pairs[index]
+        picture, stored = read_picture(picture_path), read_mask(mask_path)
+        check_sizes(picture_path, picture.shape[:2], mask_path, stored.shape[:2])
+        try:
+            mask = self.decode(stored) if self.decode else stored
+            self._check_values(mask)
+        except ValueError as error:
+            raise ValueError(f"mask {mask_path}: {error}") from error
+        return Sample(name=picture_path.stem, picture=picture, mask=mask)
+
+    def _check_values(self, mask: NDArray[np.uint8]) -> None:
+        if mask.ndim != 2:
+            raise ValueError("it is a coloured picture; expected one value per pixel")
+        values = np.flatnonzero(np.bincount(mask.ravel(), minlength=256))
+        foreign = [int(value) for value in values if value >= len(self.classes) and value != self.ignore_index]
+        if foreign:
+            raise ValueError(
+                f"it holds the value {foreign[0]}, but the classes are 0 to {len(self.classes) - 1} "
+                f"({', '.join(self.classes)}) and {self.ignore_index} is ignored; correct the mask or name more classes"
+            )
+
+
+def check_pair(picture: Path, mask: Path) -> None:
+    """Reads both headers; raises ValueError if the mask is missing or of another size."""
+    if not mask.is_file():
+        raise ValueError(f"picture {picture} has no mask: expected {mask}; add the mask or remove the picture")
+    check_sizes(picture, picture_size(picture), mask, picture_size(mask))
+
+
+def check_sizes(picture: Path, picture_hw: tuple[int, ...], mask: Path, mask_hw: tuple[int, ...]) -> None:
+    """Raises ValueError, with both files and sizes, if they differ."""
+    if picture_hw != mask_hw:
+        raise ValueError(
+            f"mask {mask} is {mask_hw[0]}x{mask_hw[1]} but its picture {picture} is {picture_hw[0]}x{picture_hw[1]} "
+            f"(height x width); both must have one size"
+        )

@@ -1,0 +1,96 @@
+"""A user's own pictures: `images/`, `masks/` and, if wanted, `classes.txt`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from torchseg.data.data_set import DataSet
+from torchseg.data.file_samples import FileSamples, check_pair
+from torchseg.data.picture_file import find_pictures, read_mask
+from torchseg.data.split import share_of
+from torchseg.spec import IGNORE_INDEX
+
+_TEST_BELOW, _VALIDATION_BELOW = 0.15, 0.30
+Colours = dict[int, int]  # packed RGB -> class
+
+
+def folder(root: Path) -> DataSet:
+    """Reads pictures from `root/images` and masks of the same name, as PNG, from `root/masks`.
+
+    `classes.txt` has one class a line, in the order of the mask values: a name, and for coloured masks its colour as
+    `RRGGBB` behind it. Without it the values of indexed masks are named `class_0`, `class_1`, ... A colour that no line
+    names is an error; black stands for "ignore" unless a class has it. The part (train, validation, test: 70, 15 and
+    15 %) follows from the file name alone.
+
+    Raises:
+        ValueError: naming what is missing or does not fit.
+    """
+    pictures = find_pictures(root / "images")
+    if not (root / "masks").is_dir():
+        raise ValueError(f"there is no folder {root / 'masks'}; expected a PNG mask for every picture in images/")
+    pairs = [(picture, root / "masks" / f"{picture.stem}.png") for picture in pictures]
+    for picture, mask in pairs:
+        check_pair(picture, mask)
+    listing = root / "classes.txt"
+    classes, colours = _read_classes(listing) if listing.is_file() else (_classes_in(pairs), {})
+    decode = partial(_decode, colours=colours)
+
+    def part(lower: float, upper: float) -> FileSamples:
+        chosen = [pair for pair in pairs if lower <= share_of(pair[0].stem) < upper]
+        if not chosen:
+            raise ValueError(f"{root} has {len(pairs)} pictures, too few to split in three parts; add more (30 or so)")
+        return FileSamples(chosen, classes=classes, ignore_index=IGNORE_INDEX, decode=decode)
+
+    return DataSet(
+        classes=classes,
+        test=part(0, _TEST_BELOW),
+        validation=part(_TEST_BELOW, _VALIDATION_BELOW),
+        train=part(_VALIDATION_BELOW, 1),
+        files=[file for pair in pairs for file in pair] + ([listing] if listing.is_file() else []),
+    )
+
+
+def _read_classes(listing: Path) -> tuple[tuple[str, ...], Colours]:
+    names: list[str] = []
+    colours: Colours = {}
+    for line in filter(None, (line.strip() for line in listing.read_text().splitlines())):
+        name, _, colour = line.rpartition(" ")
+        is_colour = (
+            bool(name) and len(colour.lstrip("#")) == 6 and set(colour.lstrip("#").lower()) <= set("0123456789abcdef")
+        )
+        if is_colour:
+            colours[int(colour.lstrip("#"), 16)] = len(names)
+        names.append(name.strip() if is_colour else line)
+    if len(names) < 2:
+        raise ValueError(f"{listing} names {len(names)} classes; write at least two, one a line")
+    return tuple(names), colours
+
+
+def _classes_in(pairs: Sequence[tuple[Path, Path]]) -> tuple[str, ...]:
+    highest = 1
+    for _, path in pairs:
+        mask = read_mask(path)
+        if mask.ndim != 2:
+            raise ValueError(f"mask {path} is coloured; add a classes.txt beside masks/ with lines like 'road 804080'")
+        known = mask[mask != IGNORE_INDEX]
+        highest = max(highest, int(known.max()) if known.size else 0)
+    return tuple(f"class_{value}" for value in range(highest + 1))
+
+
+def _decode(stored: NDArray[np.uint8], *, colours: Colours) -> NDArray[np.uint8]:
+    if stored.ndim == 2:
+        return stored
+    if not colours:
+        raise ValueError("it is coloured, but classes.txt gives no colours; write lines like 'road 804080'")
+    packed = stored.astype(np.int32) @ np.array([1 << 16, 1 << 8, 1], np.int32)
+    known = {0: IGNORE_INDEX} | colours
+    values, inverse = np.unique(packed, return_inverse=True)
+    if foreign := [value for value in values.tolist() if value not in known]:
+        raise ValueError(f"it holds the colour {foreign[0]:06X}, which classes.txt does not name; add or correct it")
+    table = np.array([known[value] for value in values.tolist()], np.uint8)
+    return table[inverse].reshape(stored.shape[:2])

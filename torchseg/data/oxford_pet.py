@@ -1,0 +1,77 @@
+"""The Oxford-IIIT Pet data set in its official layout. Source: https://www.robots.ox.ac.uk/~vgg/data/pets/ ."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from torchseg.data.data_set import DataSet
+from torchseg.data.file_samples import FileSamples, check_pair
+from torchseg.data.split import share_of
+from torchseg.spec import IGNORE_INDEX
+
+FOLDER = "oxford-iiit-pet"
+CLASSES = ("pet", "background", "border")  # trimap values 1, 2, 3
+_VALIDATION_SHARE = 0.15
+
+
+def oxford_pet(root: Path) -> DataSet:
+    """Reads the data set in `root`, or in `root/oxford-iiit-pet`.
+
+    The official test part is the test part; a fixed sixth or so of the official trainval part is for validation.
+
+    Raises:
+        ValueError: if the folder, a list, a picture or a mask is missing.
+    """
+    folder = root / FOLDER if (root / FOLDER).is_dir() else root
+    for needed in ("images", "annotations/trimaps", "annotations/trainval.txt", "annotations/test.txt"):
+        if not (folder / needed).exists():
+            raise ValueError(
+                f"{folder} has no {needed}; give the Oxford-IIIT Pet folder (images/ and annotations/) or the folder "
+                f"that holds {FOLDER}/ as --root, or add --download to fetch it"
+            )
+    trainval = _read_list(folder, "trainval")
+    return DataSet(
+        classes=CLASSES,
+        train=_samples(folder, [name for name in trainval if share_of(name) >= _VALIDATION_SHARE]),
+        validation=_samples(folder, [name for name in trainval if share_of(name) < _VALIDATION_SHARE]),
+        test=_samples(folder, _read_list(folder, "test")),
+        files=sorted([*folder.glob("images/*.jpg"), *folder.glob("annotations/**/*.*")]),
+    )
+
+
+def download_oxford_pet(root: Path) -> None:
+    """Fetches the data set into `root/oxford-iiit-pet` through torchvision, if it is not there yet.
+
+    Raises:
+        ValueError: if it cannot be fetched.
+    """
+    from torchvision.datasets import OxfordIIITPet
+
+    try:
+        OxfordIIITPet(root, target_types="segmentation", download=True)
+    except (OSError, RuntimeError) as error:
+        raise ValueError(
+            f"cannot download Oxford-IIIT Pet into {root}: {error}; check the connection, or fetch images.tar.gz and "
+            f"annotations.tar.gz from its home page and unpack both into {root / FOLDER}"
+        ) from error
+
+
+def _read_list(folder: Path, name: str) -> list[str]:
+    lines = (folder / "annotations" / f"{name}.txt").read_text().splitlines()
+    return [line.split()[0] for line in lines if line.strip() and not line.startswith("#")]
+
+
+def _samples(folder: Path, names: list[str]) -> FileSamples:
+    pairs = [(folder / "images" / f"{name}.jpg", folder / "annotations/trimaps" / f"{name}.png") for name in names]
+    for picture, mask in pairs:
+        check_pair(picture, mask)
+    return FileSamples(pairs, classes=CLASSES, ignore_index=IGNORE_INDEX, decode=_from_trimap)
+
+
+def _from_trimap(stored: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    if stored.ndim != 2 or not stored.min() >= 1 <= stored.max() <= len(CLASSES):
+        raise ValueError("it is no trimap; expected the values 1 (pet), 2 (background) and 3 (border)")
+    return stored - np.uint8(1)

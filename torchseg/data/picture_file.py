@@ -1,0 +1,70 @@
+"""Reads pictures and masks with Pillow, and says which file is wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+
+
+def read_picture(path: Path) -> NDArray[np.uint8]:
+    """RGB picture as it is meant to be seen (EXIF orientation applied), uint8 `(H, W, 3)`.
+
+    Raises:
+        ValueError: naming the file, if it is missing, cut short or no picture.
+    """
+    with _open(path) as image:
+        upright = ImageOps.exif_transpose(image)
+        return np.asarray(upright.convert("RGB"))
+
+
+def read_mask(path: Path) -> NDArray[np.uint8]:
+    """Mask as stored: `(H, W)` for indexed or grey files, `(H, W, 3)` for coloured ones.
+
+    Raises:
+        ValueError: naming the file, if it is missing, cut short or of more than 8 bits.
+    """
+    with _open(path) as image:
+        if image.mode == "1":
+            return np.asarray(image.convert("L")) // 255
+        if image.mode in ("L", "P"):
+            return np.asarray(image)
+        if image.mode in ("RGB", "RGBA"):
+            return np.asarray(image.convert("RGB"))
+        raise ValueError(f"{path} is a {image.mode} picture; a mask must be 8-bit grey, indexed or RGB: save it as PNG")
+
+
+def picture_size(path: Path) -> tuple[int, int]:
+    """Height and width from the header alone, after EXIF orientation."""
+    with _open(path, decode=False) as image:
+        width, height = image.size
+        turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
+        return (width, height) if turned else (height, width)
+
+
+def find_pictures(folder: Path) -> list[Path]:
+    """Pictures directly in `folder`, sorted by name.
+
+    Raises:
+        ValueError: if the folder is missing or holds none.
+    """
+    if not folder.is_dir():
+        raise ValueError(f"there is no folder {folder}; expected one with pictures ({', '.join(SUFFIXES)})")
+    pictures = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+    if not pictures:
+        raise ValueError(f"{folder} holds no pictures; expected files ending in {', '.join(SUFFIXES)}")
+    return pictures
+
+
+def _open(path: Path, *, decode: bool = True) -> Image.Image:
+    try:
+        image = Image.open(path)
+        if decode:
+            image.load()
+    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+        raise ValueError(f"cannot read the picture {path}: {error}; replace the file or remove it") from error
+    return image

@@ -1,0 +1,1 @@
+"""Opens any exported file and measures it."""

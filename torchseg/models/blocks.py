@@ -1,0 +1,62 @@
+"""The layers that every U-Net here is made of. All tensors are `(B, C, H, W)`."""
+
+from __future__ import annotations
+
+from typing import Literal, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+Upsampling = Literal["bilinear", "transposed"]
+
+
+class DoubleConv(nn.Sequential):
+    """Two 3x3 convolutions, each followed by batch norm (if wanted) and ReLU. Source: arXiv:1505.04597, figure 1.
+
+    Keeps height and width; `(B, in_channels, H, W)` becomes `(B, out_channels, H, W)`.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, *, batch_norm: bool = True, dropout: float = 0.0) -> None:
+        layers: list[nn.Module] = []
+        for channels in (in_channels, out_channels):
+            # A bias in front of batch norm is subtracted again by its mean.
+            layers.append(nn.Conv2d(channels, out_channels, 3, padding=1, bias=not batch_norm))
+            if batch_norm:
+                layers.append(nn.BatchNorm2d(out_channels))
+            layers.append(nn.ReLU(inplace=True))
+        if dropout:
+            layers.append(nn.Dropout2d(dropout))
+        super().__init__(*layers)
+
+
+class Up(nn.Module):
+    """Doubles height and width: `(B, in_channels, H, W)` becomes `(B, out_channels, 2 H, 2 W)`.
+
+    `bilinear` narrows the channels with a 1x1 convolution first, at a quarter of the pixels, and then interpolates with
+    half-pixel centres (`align_corners=False`), the one rule that all runtimes share. `transposed` learns a 2x2 kernel.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, *, upsampling: Upsampling = "bilinear") -> None:
+        super().__init__()
+        self.upsampling = upsampling
+        self.project: nn.Module = (
+            nn.Conv2d(in_channels, out_channels, 1)
+            if upsampling == "bilinear"
+            else nn.ConvTranspose2d(in_channels, out_channels, 2, stride=2)
+        )
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Upsampled features."""
+        projected = cast(Tensor, self.project(features))
+        if self.upsampling == "transposed":
+            return projected  # (B, out_channels, 2 H, 2 W)
+        return functional.interpolate(projected, scale_factor=2.0, mode="bilinear", align_corners=False)
+
+
+class Join(nn.Module):
+    """Concatenates a skip with the upsampled features of the level below, along the channels."""
+
+    def forward(self, skip: Tensor, features: Tensor) -> Tensor:
+        """`(B, C1, H, W)` and `(B, C2, H, W)` give `(B, C1 + C2, H, W)`."""
+        return torch.cat([skip, features], dim=1)

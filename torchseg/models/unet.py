@@ -1,0 +1,96 @@
+"""The U-Net (arXiv:1505.04597), with same-size convolutions, and what varies in it."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any, cast
+
+from torch import Tensor, nn
+
+from torchseg.models.attention import AttentionGate
+from torchseg.models.blocks import DoubleConv, Join, Up, Upsampling
+
+
+class UNet(nn.Module):
+    """Encoder of `depth` halvings, decoder of as many doublings, skips between them at equal size.
+
+    Level `i` has `base_width * 2 ** i` channels. Takes `(B, C, H, W)` and gives logits `(B, K, H, W)`; H and W must
+    divide by `stride`, which is `2 ** depth`.
+    """
+
+    def __init__(
+        self,
+        *,
+        in_channels: int,
+        num_classes: int,
+        base_width: int = 32,
+        depth: int = 3,
+        batch_norm: bool = True,
+        dropout: float = 0.0,
+        upsampling: Upsampling = "bilinear",
+        attention: bool = False,
+    ) -> None:
+        if base_width < 1 or depth < 1:
+            raise ValueError(f"base_width is {base_width} and depth {depth}; both must be at least 1")
+        if not 0 <= dropout < 1:
+            raise ValueError(f"dropout is {dropout}; give a share in [0, 1), e.g. 0.1")
+        super().__init__()
+        widths = [base_width * 2**level for level in range(depth + 1)]
+        block: dict[str, Any] = {"batch_norm": batch_norm, "dropout": dropout}
+        self.stride = 2**depth
+        self.stem = DoubleConv(in_channels, base_width, **block)
+        self.down = nn.ModuleList(
+            nn.Sequential(nn.MaxPool2d(2), DoubleConv(narrow, wide, **block)) for narrow, wide in pairwise(widths)
+        )
+        decoder = list(reversed(widths[:-1]))
+        self.up = nn.ModuleList(Up(2 * width, width, upsampling=upsampling) for width in decoder)
+        self.gate = nn.ModuleList(AttentionGate(width, width) for width in decoder if attention)
+        self.join = Join()
+        self.decode = nn.ModuleList(DoubleConv(2 * width, width, **block) for width in decoder)
+        self.head = nn.Conv2d(base_width, num_classes, 1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits `(B, K, H, W)`; raises ValueError if H or W does not divide by `stride`."""
+        check_size(int(images.shape[2]), int(images.shape[3]), stride=self.stride)
+        features = self.stem(images)
+        skips = []
+        for down in self.down:
+            skips.append(features)
+            features = down(features)
+        for level, (up, decode) in enumerate(zip(self.up, self.decode, strict=True)):
+            features, skip = up(features), skips.pop()
+            if len(self.gate):
+                skip = self.gate[level](skip, features)
+            features = decode(self.join(skip, features))
+        return cast(Tensor, self.head(features))
+
+
+def check_size(height: int, width: int, *, stride: int) -> None:
+    """Refuses picture sizes that a network of this stride cannot halve evenly.
+
+    Raises:
+        ValueError: naming the nearest sizes that work.
+    """
+    if height % stride == 0 and width % stride == 0:
+        return
+    lower = [max(stride, side // stride * stride) for side in (height, width)]
+    upper = [-(-side // stride) * stride for side in (height, width)]
+    raise ValueError(
+        f"image is {height}x{width}; both sides must divide by {stride}: "
+        f"use {lower[0]}x{lower[1]} or {upper[0]}x{upper[1]}"
+    )
+
+
+def unet(in_channels: int, num_classes: int, **arguments: Any) -> UNet:
+    """A plain U-Net."""
+    return UNet(in_channels=in_channels, num_classes=num_classes, **arguments)
+
+
+def attention_unet(in_channels: int, num_classes: int, **arguments: Any) -> UNet:
+    """A U-Net whose skips pass additive attention gates (arXiv:1804.03999): the default teacher."""
+    return UNet(in_channels=in_channels, num_classes=num_classes, attention=True, **arguments)
+
+
+def small_unet(in_channels: int, num_classes: int, **arguments: Any) -> UNet:
+    """The default student: narrow and deep, so that it sees far at a fifteenth of the teacher's multiply-adds."""
+    return UNet(in_channels=in_channels, num_classes=num_classes, **({"base_width": 8, "depth": 4} | arguments))

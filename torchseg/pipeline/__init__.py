@@ -1,0 +1,1 @@
+"""The chain: stages, the run folder, resuming."""

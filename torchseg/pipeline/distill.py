@@ -1,0 +1,90 @@
+"""The main job: teacher, student, files, certificates, scores, report."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator
+
+from lightning_fabric import Fabric
+
+from torchseg.command import CHECK_FAILED, DONE
+from torchseg.config import DistillConfig
+from torchseg.data import GENERATED
+from torchseg.pipeline.exporting import CertificateError, Exporter
+from torchseg.pipeline.pictures import Pictures, check_stage, open_pictures
+from torchseg.pipeline.run_folder import RunFolder, Stage
+from torchseg.pipeline.scoring import report_stage, score_stage
+from torchseg.pipeline.session import open_session
+from torchseg.pipeline.summary import print_summary
+from torchseg.pipeline.training import Student, Trainer, given_teacher
+from torchseg.train import DistillationConfig
+
+_LOG = logging.getLogger(__name__)
+
+
+def distill(config: DistillConfig) -> int:
+    """Runs every stage that is not done yet; 0 when all went well, 1 when a certificate or a score failed."""
+    started = time.monotonic()
+    with open_session(config) as (folder, fabric):
+        pictures = open_pictures(config, transfer_set=config.transfer_set)
+        chain = Chain(config, pictures, folder, fabric)
+        ran = list(chain.run())
+        fabric.barrier()
+        if fabric.is_global_zero:
+            print_summary(folder, ran, problems=chain.problems, seconds=time.monotonic() - started)
+    return CHECK_FAILED if chain.problems else DONE
+
+
+class Chain:
+    """The stages of one run, in order; each is described when those before it are done: it hashes their files."""
+
+    def __init__(self, config: DistillConfig, pictures: Pictures, folder: RunFolder, fabric: Fabric) -> None:
+        self.config, self.pictures, self.folder, self.fabric = config, pictures, folder, fabric
+        self.problems: list[str] = []
+
+    def run(self) -> Iterator[str]:
+        """Does what is left to do and gives the names of the stages that ran."""
+        for stage in self._training():
+            if self._do(stage):
+                yield stage.name
+        if not self.fabric.is_global_zero:  # files are written by one process; the others have done their share
+            return
+        for stage in self._files():
+            try:
+                if self.folder.do(stage):
+                    yield stage.name
+            except CertificateError as error:
+                _LOG.error("%s", error)
+                self.problems.append(str(error))
+
+    def _do(self, stage: Stage) -> bool:
+        return self.folder.do(stage, writes=self.fabric.is_global_zero, wait=self.fabric.barrier)
+
+    def _training(self) -> Iterator[Stage]:
+        config, pictures = self.config, self.pictures
+        yield check_stage(pictures)
+        trainer = Trainer(config, pictures, self.folder, self.fabric)
+        quick = config.data == GENERATED
+        if config.teacher_checkpoint:
+            yield given_teacher(config.teacher_checkpoint, pictures.spec)
+        else:
+            epochs = trainer.epochs(config.teacher_epochs, steps=240 if quick else 600)
+            yield trainer.with_labels(Student(stage="teacher", model=config.teacher, epochs=epochs))
+        epochs = trainer.epochs(config.epochs, steps=300 if quick else 1200)
+        how = DistillationConfig(temperature=config.temperature, alpha=config.alpha)
+        student = Student(stage="student", model=config.student, epochs=epochs)
+        yield trainer.with_teacher(student, self.folder.path / "teacher", how)
+        if config.twin:
+            yield trainer.with_labels(Student(stage="twin", model=config.student, epochs=epochs))
+
+    def _files(self) -> Iterator[Stage]:
+        exporter = Exporter(self.pictures, self.folder)
+        for kind, precision in self.config.files:
+            yield exporter.stage("student", kind, precision)
+            if precision == "fp32":
+                yield exporter.stage("teacher", kind, precision)
+        stages = ["teacher", "student", *(["twin"] if self.config.twin else [])]
+        score = score_stage(self.pictures, self.folder, stages, problems=self.problems)
+        yield score
+        yield report_stage(self.folder, [*stages, score.name])

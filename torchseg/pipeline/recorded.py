@@ -1,0 +1,39 @@
+"""Reads back what a run was told."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import yaml
+
+from torchseg.config import DataConfig
+from torchseg.pipeline.session import CONFIG
+
+
+def recorded_config(run: Path) -> DataConfig:
+    """The flags about pictures in a run's `config.yaml`.
+
+    Raises:
+        ValueError: if the folder is no run.
+    """
+    path = run / CONFIG
+    if not path.is_file():
+        raise ValueError(f"{run} is no run folder: it has no {CONFIG}; give one that scripts/distill.py made")
+    values = yaml.safe_load(path.read_text())
+    names = {field.name for field in dataclasses.fields(DataConfig)}
+    known = {name: value for name, value in values.items() if name in names}
+    known["root"] = Path(known["root"]) if known.get("root") else None
+    return DataConfig(**known | {"download": False})
+
+
+def run_of(path: Path) -> Path:
+    """The run folder that a file or folder belongs to: the nearest one above it with a `config.yaml`.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    for folder in (path.resolve(), *path.resolve().parents):
+        if (folder / CONFIG).is_file():
+            return folder
+    raise ValueError(f"{path} lies in no run folder (one with a {CONFIG}); give a file of a run by scripts/distill.py")

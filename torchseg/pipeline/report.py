@@ -1,0 +1,19 @@
+"""Builds the report of a run again."""
+
+from __future__ import annotations
+
+from torchseg.command import DONE
+from torchseg.config import ReportConfig
+from torchseg.harness.report import write_report
+
+
+def report(config: ReportConfig) -> int:
+    """Writes `report.html` and the figures from what the run folder holds.
+
+    Raises:
+        ValueError: if the folder holds no scores.
+    """
+    if not (config.run / "scores.csv").is_file():
+        raise ValueError(f"{config.run} holds no scores.csv; give the folder of a finished run, e.g. runs/scenes")
+    print(f"  report   {write_report(config.run)}")
+    return DONE

@@ -1,0 +1,78 @@
+"""The stages that measure and show: the table across runtimes, and the report."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+
+from torchseg.harness.artifact import Artifact
+from torchseg.harness.latency import LatencyConfig
+from torchseg.harness.score import score_artifacts
+from torchseg.pipeline.pictures import Pictures
+from torchseg.pipeline.run_folder import RunFolder, Stage
+
+TABLES = ("scores.csv", "per_class.csv", "per_image.csv")
+_LOG = logging.getLogger(__name__)
+
+
+def score_stage(pictures: Pictures, folder: RunFolder, stages: list[str], *, problems: list[str]) -> Stage:
+    """Scores the checkpoints of `stages` and every file in `artifacts/`; files that fail are added to `problems`."""
+    artifacts = find_artifacts(folder.path, stages)
+    inputs = {
+        "stages": {name: folder.digest(name) for name in stages},
+        "files": {each.path.name: folder.digest(f"artifacts/{each.path.name}") for each in artifacts if each.reference},
+        "data": pictures.fingerprint,
+    }
+
+    def run(work: Path) -> None:
+        # The harness names files relative to the run folder, so it writes there; each table appears when complete.
+        failures = score_artifacts(artifacts, pictures.test, pictures.spec, folder.path, config=LatencyConfig())
+        problems.extend(str(failure) for failure in failures)
+        for table in TABLES:
+            (folder.path / table).replace(work / table)
+
+    return Stage(name="score", inputs=inputs, outputs=TABLES, run=run)
+
+
+def report_stage(folder: RunFolder, stages: list[str]) -> Stage:
+    """Builds `report.html` from what the run folder holds."""
+
+    def run(work: Path) -> None:
+        from torchseg.harness.report import write_report
+
+        write_report(folder.path).replace(work / "report.html")
+
+    inputs = {name: folder.digest(name) for name in stages}
+    return Stage(name="report", inputs=inputs, outputs=["report.html"], run=run)
+
+
+def find_artifacts(run: Path, stages: list[str]) -> list[Artifact]:
+    """The checkpoints of `stages`, then every certified or failed file in `artifacts/` with its checkpoint."""
+    found = [Artifact(path=run / name, stage=name, format="torch", precision="fp32") for name in stages]
+    for path in sorted((run / "artifacts").glob("*.*")):
+        if path.suffix not in (".onnx", ".tflite") or ".failed." in path.name:
+            continue
+        stage, precision = path.stem.split(".")[:2]
+        if stage in stages:
+            found.append(
+                Artifact(
+                    path=path,
+                    stage=stage,
+                    format=path.suffix[1:],
+                    precision=precision,
+                    reference=run / stage,
+                    certified=_is_certified(path),
+                )
+            )
+    return found
+
+
+def checkpoints_in(run: Path) -> list[str]:
+    """Names of the stages of a run that left a checkpoint."""
+    return sorted(card.parent.name for card in run.glob("*/card.json"))
+
+
+def _is_certified(path: Path) -> bool | None:
+    certificate = path.with_name(path.name + ".json")
+    return bool(json.loads(certificate.read_text())["verdict"]["passed"]) if certificate.is_file() else None

@@ -1,0 +1,111 @@
+"""What every training command needs around its stages: folder, log, processes, and a record of both."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+import json
+import logging
+import os
+import platform
+import shlex
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from lightning_fabric import Fabric
+
+from torchseg.config import LearningConfig
+from torchseg.pipeline.run_folder import RunFolder
+from torchseg.train import training_precision
+
+CONFIG, ENVIRONMENT, LOG = "config.yaml", "environment.json", "run.log"
+_PACKAGES = (
+    "torchseg-compress",
+    "torch",
+    "torchvision",
+    "lightning-fabric",
+    "onnx",
+    "onnxruntime",
+    "tensorflow",
+    "ai-edge-litert",
+)
+
+
+@contextmanager
+def open_session(config: LearningConfig) -> Iterator[tuple[RunFolder, Fabric]]:
+    """Opens the run folder and launches the processes; records configuration, environment and log in the folder.
+
+    Under the launcher of Lightning Fabric its environment decides about device and processes; otherwise Fabric takes
+    what it finds, one process.
+    """
+    torch.set_num_threads(config.cores)
+    launched = "LT_CLI_USED" in os.environ
+    # The launcher's own choice of precision must win; Fabric refuses two that differ.
+    precision = None if os.environ.get("LT_PRECISION") else training_precision()
+    fabric = Fabric(precision=precision) if launched else Fabric(precision=precision, devices=1)
+    fabric.launch()
+    folder = RunFolder(config.run)
+    fabric.barrier()
+    if fabric.is_global_zero:
+        if config.fresh:
+            folder.forget()
+        write_record(config, folder.path)
+    fabric.barrier()
+    log = _open_log(folder.path / LOG) if fabric.is_global_zero else None
+    try:
+        yield folder, fabric
+    finally:
+        if log:
+            logging.getLogger().removeHandler(log)
+            log.close()
+
+
+def write_record(config: LearningConfig, folder: Path) -> None:
+    """Writes `config.yaml`, which `--config` reads, and `environment.json`."""
+    values = {
+        key: str(value) if isinstance(value, Path) else value for key, value in dataclasses.asdict(config).items()
+    }
+    del values["fresh"]
+    (folder / CONFIG).write_text(yaml.safe_dump(values, sort_keys=False))
+    (folder / ENVIRONMENT).write_text(json.dumps(_environment(config), indent=2) + "\n")
+
+
+def _environment(config: LearningConfig) -> dict[str, Any]:
+    versions = {}
+    for name in _PACKAGES:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            versions[name] = "not installed"
+    return {
+        "command": shlex.join(["python", *sys.argv]),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "processor": _processor(),
+        "capability": torch.backends.cpu.get_cpu_capability(),
+        "cores": config.cores,
+        "training_precision": training_precision(),
+        "packages": versions,
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+def _open_log(path: Path) -> logging.Handler:
+    handler = logging.FileHandler(path)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    for name in ("torchseg", "tf_bridge"):
+        logging.getLogger(name).setLevel(logging.DEBUG)
+    logging.getLogger().addHandler(handler)
+    return handler

@@ -1,0 +1,32 @@
+"""One network with labels."""
+
+from __future__ import annotations
+
+import time
+
+from torchseg.checkpoint import read_card
+from torchseg.command import DONE
+from torchseg.config import TrainConfig
+from torchseg.data import GENERATED
+from torchseg.pipeline.pictures import check_stage, open_pictures
+from torchseg.pipeline.session import open_session
+from torchseg.pipeline.training import Student, Trainer
+
+
+def train(config: TrainConfig) -> int:
+    """Trains the network unless that is done already; leaves its checkpoint in `OUT/trained`."""
+    started = time.monotonic()
+    with open_session(config) as (folder, fabric):
+        pictures = open_pictures(config)
+        trainer = Trainer(config, pictures, folder, fabric)
+        epochs = trainer.epochs(config.epochs, steps=300 if config.data == GENERATED else 1200)
+        network = Student(stage="trained", model=config.model, epochs=epochs)
+        for stage in (check_stage(pictures), trainer.with_labels(network)):
+            ran = folder.do(stage, writes=fabric.is_global_zero, wait=fabric.barrier)
+        if fabric.is_global_zero:
+            checkpoint = folder.path / "trained"
+            miou = read_card(checkpoint).metrics["val_miou"]
+            done = f"Trained in {time.monotonic() - started:.0f} s" if ran else "Nothing to do"
+            print(f"{done}: {checkpoint} has {100 * miou:.2f} % mean IoU on the validation part.")
+            print(f"  next     python scripts/export.py {checkpoint}")
+    return DONE

@@ -1,0 +1,177 @@
+"""Training stages: a teacher or any network with labels, a student with its teacher."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from lightning_fabric import Fabric
+from torch import nn
+
+from torchseg.checkpoint import Card, load_checkpoint, read_card, save_checkpoint, sha256_of
+from torchseg.config import LearningConfig
+from torchseg.data import Batches, BatchPlan, RandomView
+from torchseg.models import build_model, check_size, count_parameters, multiply_adds
+from torchseg.pipeline.pictures import Pictures
+from torchseg.pipeline.run_folder import RunFolder, Stage
+from torchseg.spec import ImageSpec
+from torchseg.train import (
+    DistillationConfig,
+    FitConfig,
+    Progress,
+    Step,
+    Task,
+    discard_progress,
+    distill_step,
+    fit,
+    label_step,
+)
+
+CURVE_COLUMNS = ("epoch", "step", "learning_rate", "train_loss", "val_loss", "val_miou", "seconds")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Student:
+    """A network to train: its place in the chain, how to build it and for how long it learns."""
+
+    stage: str
+    model: str
+    epochs: int
+
+
+@dataclass(frozen=True)
+class Trainer:
+    """Makes the training stages of one run; they share pictures, pace and processes."""
+
+    config: LearningConfig
+    pictures: Pictures
+    folder: RunFolder
+    fabric: Fabric
+
+    def with_labels(self, student: Student) -> Stage:
+        """Learns from the masks alone."""
+        step = label_step(ignore_index=self.pictures.spec.ignore_index)
+        return self._stage(student, lambda: step, transfer=False)
+
+    def with_teacher(self, student: Student, teacher: Path, how: DistillationConfig) -> Stage:
+        """Learns from the teacher's checkpoint, and from the masks."""
+
+        def step() -> Step:
+            network, _ = load_checkpoint(teacher)
+            network.to(self.fabric.device)
+            return distill_step(network, how, ignore_index=self.pictures.spec.ignore_index)
+
+        parents = {"teacher": sha256_of(teacher / "model.safetensors")}
+        return self._stage(student, step, transfer=True, parents=parents, extra=asdict(how))
+
+    def epochs(self, wanted: int, *, steps: int) -> int:
+        """The epochs asked for, or as many as make about `steps` steps."""
+        return wanted or max(1, round(steps / self._plan(transfer=False).steps_per_epoch))
+
+    def _stage(
+        self,
+        student: Student,
+        step: Callable[[], Step],
+        *,
+        transfer: bool,
+        parents: dict[str, str] | None = None,
+        extra: dict[str, Any] | None = None,
+    ) -> Stage:
+        spec = self.pictures.spec
+        model = build_model(student.model, {}, spec, seed=self.config.seed)
+        check_size(spec.height, spec.width, stride=getattr(model, "stride", 1))
+        pace = FitConfig(epochs=student.epochs, learning_rate=self.config.learning_rate)
+        plan = self._plan(transfer=transfer)
+        inputs = asdict(student) | asdict(pace) | asdict(plan) | (extra or {}) | {"parents": parents or {}}
+        inputs |= {"data": self.pictures.fingerprint, "spec": spec.to_dict(), "precision": str(self.fabric._precision)}
+
+        def run(work: Path) -> None:
+            task = Task(name=student.stage, batches=self._batches(plan), validation=self.pictures.validation, spec=spec)
+            progress = fit(model, task, step(), pace, fabric=self.fabric, folder=work)
+            if self.fabric.is_global_zero:
+                card = Card(builder=student.model, spec=spec, stage=student.stage, parents=parents or {})
+                _save(model, card, progress, work / student.stage)
+                discard_progress(work)
+
+        outputs = [
+            f"{student.stage}/{name}" for name in ("model.safetensors", "card.json", "curves.csv", "tensorboard")
+        ]
+        return Stage(name=student.stage, inputs=inputs, outputs=outputs, run=run)
+
+    def _plan(self, *, transfer: bool) -> BatchPlan:
+        return BatchPlan(
+            labelled=len(self.pictures.train),
+            transfer=len(self.pictures.transfer) if transfer else 0,
+            batch_size=self.config.batch_size,
+            seed=self.config.seed,
+        )
+
+    def _batches(self, plan: BatchPlan) -> Batches:
+        return Batches(
+            self.pictures.train,
+            self.pictures.transfer,
+            view=self._view,
+            plan=plan,
+            workers=self.config.workers,
+            rank=self.fabric.global_rank,
+            processes=self.fabric.world_size,
+        )
+
+    @cached_property
+    def _view(self) -> RandomView:
+        return RandomView(height=self.pictures.spec.height, width=self.pictures.spec.width)
+
+
+def given_teacher(checkpoint: Path, spec: ImageSpec) -> Stage:
+    """Takes a trained teacher into the run.
+
+    Raises:
+        ValueError: if it is no checkpoint, or was made for other classes or another scaling of pictures.
+    """
+    card = read_card(checkpoint)
+    theirs = card.spec
+    if theirs.classes != spec.classes:
+        raise ValueError(
+            f"teacher {checkpoint} knows the classes {', '.join(theirs.classes)}, but the data has "
+            f"{', '.join(spec.classes)}; train a teacher on this data or choose the data that it knows"
+        )
+    if (theirs.channels, theirs.mean, theirs.std) != (spec.channels, spec.mean, spec.std):
+        raise ValueError(f"teacher {checkpoint} scales pictures in another way than this run; train it again")
+
+    def run(work: Path) -> None:
+        network, card = load_checkpoint(checkpoint)
+        save_checkpoint(network, replace(card, stage="teacher", spec=spec), work / "teacher")
+
+    outputs = ["teacher/model.safetensors", "teacher/card.json"]
+    return Stage(
+        name="teacher", inputs={"weights": sha256_of(checkpoint / "model.safetensors")}, outputs=outputs, run=run
+    )
+
+
+def _save(model: nn.Module, card: Card, progress: Progress, folder: Path) -> None:
+    metrics = {
+        "val_miou": progress.best_miou,
+        "parameters": count_parameters(model),
+        "multiply_adds": multiply_adds(model, card.spec),
+    }
+    save_checkpoint(model, replace(card, metrics=metrics), folder)
+    with (folder / "curves.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, CURVE_COLUMNS)
+        writer.writeheader()
+        writer.writerows(progress.curve)
+    _write_events(progress, folder)
+
+
+def _write_events(progress: Progress, folder: Path) -> None:
+    """The same curves for TensorBoard."""
+    from tensorboardX import SummaryWriter
+
+    with SummaryWriter(logdir=str(folder / "tensorboard")) as writer:
+        for row in progress.curve:
+            for name in CURVE_COLUMNS[2:]:
+                if name in row:
+                    writer.add_scalar(name, row[name], int(row["step"]))

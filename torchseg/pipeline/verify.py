@@ -1,0 +1,40 @@
+"""Makes certificates again and holds them against the ones beside the files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tf_bridge.certificate import read_certificate
+from tf_bridge.precision import Precision
+from torchseg.checkpoint import sha256_of
+from torchseg.command import CHECK_FAILED, DONE
+from torchseg.config import VerifyConfig
+from torchseg.pipeline.exporting import certify
+from torchseg.pipeline.pictures import Pictures, open_pictures
+from torchseg.pipeline.recorded import recorded_config, run_of
+
+
+def verify(config: VerifyConfig) -> int:
+    """Compares each file with its checkpoint once more; 1 if any certificate does not hold."""
+    failed = False
+    for path in config.files:
+        pictures = open_pictures(recorded_config(run_of(path)))
+        problems = _problems(path, pictures)
+        failed |= bool(problems)
+        print(f"{path}: " + ("; ".join(problems) or "its certificate holds"))
+    return CHECK_FAILED if failed else DONE
+
+
+def _problems(path: Path, pictures: Pictures) -> list[str]:
+    """What the certificate says and the file does not; empty when all of it holds."""
+    recorded = read_certificate(path)
+    if sha256_of(path) != recorded["sha256"]:
+        return ["the file has changed since it was certified (its SHA-256 differs); export it again"]
+    checkpoint = run_of(path) / path.name.split(".")[0]
+    if sha256_of(checkpoint / "model.safetensors") != recorded["checkpoint_sha256"]:
+        return [f"{checkpoint} is not the checkpoint that it was exported from; export it again"]
+    fresh = certify(path, checkpoint, pictures, precision=Precision(recorded["precision"]))
+    problems = list(fresh["verdict"]["failures"])
+    if fresh["images"] != recorded["images"]:
+        problems.append("the validation pictures are not those of the certificate")
+    return problems

@@ -1,0 +1,92 @@
+"""What a picture is: the contract that every stage, file and runtime shares."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+IGNORE_INDEX = 255
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageSpec:
+    """Size, colour scaling and classes of the pictures a network was made for.
+
+    Channels are in RGB order. `mean` and `std` belong to pictures scaled to [0, 1], so a network sees
+    `(picture / 255 - mean) / std`. Mask values run from 0 to `num_classes - 1`; pixels that hold `ignore_index`
+    are left out of every loss and metric.
+
+    Raises:
+        ValueError: if a size, a scale or the list of classes makes no sense.
+    """
+
+    height: int
+    width: int
+    classes: tuple[str, ...]
+    channels: int = 3
+    mean: tuple[float, ...] = (0.485, 0.456, 0.406)
+    std: tuple[float, ...] = (0.229, 0.224, 0.225)
+    ignore_index: int = IGNORE_INDEX
+
+    def __post_init__(self) -> None:
+        if self.height < 1 or self.width < 1:
+            raise ValueError(f"image size is {self.height}x{self.width}; both sides must be at least 1 pixel")
+        if not 2 <= len(self.classes) <= 255:
+            raise ValueError(f"there are {len(self.classes)} classes; name between 2 and 255")
+        if len(set(self.classes)) != len(self.classes):
+            raise ValueError(f"class names repeat: {', '.join(self.classes)}; give each class its own name")
+        if not len(self.mean) == len(self.std) == self.channels:
+            raise ValueError(
+                f"mean has {len(self.mean)} and std {len(self.std)} values for {self.channels} channels; give one each"
+            )
+        if min(self.std) <= 0:
+            raise ValueError(f"std is {self.std}; every value must be positive")
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes, the ignored value not among them."""
+        return len(self.classes)
+
+    def prepare(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Turns pictures into what a network sees.
+
+        Args:
+            pictures: uint8 RGB, `(B, H, W, C)`.
+
+        Returns:
+            Normalised pictures, float32 `(B, C, H, W)`, contiguous.
+
+        Raises:
+            ValueError: if the pictures do not have the size and channels of this spec.
+        """
+        expected = (self.height, self.width, self.channels)
+        if pictures.ndim != 4 or pictures.shape[1:] != expected or pictures.dtype != np.uint8:
+            raise ValueError(
+                f"pictures are {pictures.dtype} {pictures.shape}; give uint8 (B, H, W, C) with H, W, C = {expected}"
+            )
+        scaled = pictures.astype(np.float32) / np.float32(255)
+        normalised = (scaled - np.asarray(self.mean, np.float32)) / np.asarray(self.std, np.float32)
+        return np.ascontiguousarray(normalised.transpose(0, 3, 1, 2))  # (B, C, H, W)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for a card or a file's metadata."""
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> ImageSpec:
+        """Reads what `to_dict` wrote."""
+        arguments: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in values.items()
+        }
+        return cls(**arguments)
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """` (did you mean 'x'?)` for a name that resembles a known one, else nothing; for error messages."""
+    matches = difflib.get_close_matches(name, list(known), n=2, cutoff=0.5)
+    return f" (did you mean {' or '.join(repr(match) for match in matches)}?)" if matches else ""

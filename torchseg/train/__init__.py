@@ -1,0 +1,22 @@
+"""One loop for labels, distillation and recovery."""
+
+from torchseg.train.evaluate import evaluate
+from torchseg.train.loop import FitConfig, Task, fit, normalise
+from torchseg.train.precision import training_precision
+from torchseg.train.progress import Progress, discard_progress
+from torchseg.train.steps import DistillationConfig, Step, distill_step, label_step
+
+__all__ = [
+    "DistillationConfig",
+    "FitConfig",
+    "Progress",
+    "Step",
+    "Task",
+    "discard_progress",
+    "distill_step",
+    "evaluate",
+    "fit",
+    "label_step",
+    "normalise",
+    "training_precision",
+]

@@ -1,0 +1,39 @@
+"""Mean IoU and loss of a network on samples that it does not learn from."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import nn
+
+from torchseg.data import Samples
+from torchseg.losses import segmentation_loss
+from torchseg.metrics import confusion_matrix, overlap
+from torchseg.spec import ImageSpec
+
+
+def evaluate(model: nn.Module, samples: Samples, spec: ImageSpec, *, batch_size: int = 16) -> tuple[float, float]:
+    """Mean IoU over the classes that occur, from one confusion matrix, and the mean loss of a batch.
+
+    Args:
+        model: gives logits `(B, K, H, W)`; left in the mode that it was in.
+        samples: of the spec's size.
+        spec: scaling and classes.
+        batch_size: pictures at once.
+    """
+    device = next(model.parameters()).device
+    was_training = model.training
+    model.eval()
+    counts = np.zeros((spec.num_classes, spec.num_classes), np.int64)
+    losses = []
+    for first in range(0, len(samples), batch_size):
+        part = [samples[index] for index in range(first, min(first + batch_size, len(samples)))]
+        images = torch.from_numpy(spec.prepare(np.stack([sample.picture for sample in part]))).to(device)
+        mask = np.stack([sample.mask for sample in part])  # (B, H, W)
+        with torch.inference_mode():
+            logits = model(images.contiguous(memory_format=torch.channels_last))
+            loss = segmentation_loss(logits, torch.from_numpy(mask).to(device), ignore_index=spec.ignore_index)
+        losses.append(float(loss))
+        counts += confusion_matrix(logits.argmax(1).cpu().numpy(), mask, num_classes=spec.num_classes)
+    model.train(was_training)
+    return overlap(counts).miou, float(np.mean(losses))

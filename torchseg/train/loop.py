@@ -1,0 +1,171 @@
+"""The one training loop, on Lightning Fabric: what it learns from is the step that is passed in."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from torchseg.data import Batch, Batches, Samples
+from torchseg.spec import ImageSpec
+from torchseg.train.evaluate import evaluate
+from torchseg.train.progress import Progress, Row, load_progress, save_progress
+from torchseg.train.schedule import warmup_cosine
+from torchseg.train.steps import Step
+
+_SAVE_EVERY_S = 10.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitConfig:
+    """Length and pace of one training.
+
+    Attributes:
+        epochs: passes over the labelled pictures.
+        learning_rate: peak, reached after the warm-up.
+        weight_decay: of AdamW.
+        warmup: share of the steps that the learning rate climbs.
+        validations: how often at most the validation part is asked.
+    """
+
+    epochs: int
+    learning_rate: float = 2e-3
+    weight_decay: float = 1e-2
+    warmup: float = 0.1
+    validations: int = 20
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1:
+            raise ValueError(f"epochs is {self.epochs}; train for at least 1")
+        if self.learning_rate <= 0:
+            raise ValueError(f"learning_rate is {self.learning_rate}; give a positive number, e.g. 0.002")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """What a network is trained and validated on, and under which name the progress bar shows it."""
+
+    name: str
+    batches: Batches
+    validation: Samples
+    spec: ImageSpec
+
+
+def fit(model: nn.Module, task: Task, step: Step, config: FitConfig, *, fabric: Fabric, folder: Path) -> Progress:
+    """Trains with AdamW, warm-up and cosine; goes on from what an interrupted call left in `folder`.
+
+    The network ends with the weights that were best on the validation part. The same seed, data and number of threads
+    give the same weights, interrupted or not.
+
+    Args:
+        model: trained in place.
+        task: data.
+        step: makes a loss of network and batch.
+        config: length and pace.
+        fabric: device, precision and processes; launched already.
+        folder: holds the state of the unfinished training.
+
+    Returns:
+        The finished progress: best mean IoU and the rows of the curve.
+    """
+    model.to(fabric.device)
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
+    )
+    progress = load_progress(folder, model, optimizer)
+    if progress.epoch < config.epochs:
+        wrapped, wrapped_optimizer = fabric.setup(model, optimizer)
+        saved = time.monotonic()
+        for epoch in _bar(task, progress.epoch, config.epochs, fabric):
+            row = _train_epoch(wrapped, wrapped_optimizer, task, step, config=config, epoch=epoch, fabric=fabric)
+            progress.epoch = epoch + 1
+            _validate(model, task, config, progress, row)
+            progress.curve.append(row)
+            if fabric.is_global_zero and time.monotonic() - saved > _SAVE_EVERY_S:
+                save_progress(folder, progress, model, optimizer)
+                saved = time.monotonic()
+    model.load_state_dict(progress.best)
+    model.to("cpu").eval()
+    return progress
+
+
+def _train_epoch(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    task: Task,
+    step: Step,
+    *,
+    config: FitConfig,
+    epoch: int,
+    fabric: Fabric,
+) -> Row:
+    """One pass; the row has the mean loss, the learning rate of the last step and the seconds it took."""
+    started = time.monotonic()
+    model.train()
+    steps = task.batches.plan.steps_per_epoch
+    total, losses, rate = steps * config.epochs, [], 0.0
+    for number, batch in enumerate(task.batches.epoch(epoch), start=epoch * steps):
+        rate = config.learning_rate * warmup_cosine(number, total, warmup=config.warmup)
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        batch = Batch(*(tensor.to(fabric.device) for tensor in batch))
+        loss = step(model, normalise(batch.pictures, task.spec), batch)
+        optimizer.zero_grad()
+        fabric.backward(loss)
+        optimizer.step()
+        losses.append(loss.detach())
+    mean_loss = fabric.all_reduce(torch.stack(losses).mean())
+    return {
+        "epoch": epoch + 1,
+        "step": (epoch + 1) * steps,
+        "learning_rate": rate,
+        "train_loss": float(mean_loss),  # type: ignore[arg-type]
+        "seconds": time.monotonic() - started,
+    }
+
+
+def _validate(model: nn.Module, task: Task, config: FitConfig, progress: Progress, row: Row) -> None:
+    """Asks the validation part now and then and after the last epoch, and keeps the best weights."""
+    every = -(-config.epochs // config.validations)
+    if progress.epoch % every and progress.epoch != config.epochs:
+        return
+    row["val_miou"], row["val_loss"] = evaluate(model, task.validation, task.spec)
+    if row["val_miou"] > progress.best_miou or not progress.best:
+        progress.best_miou = row["val_miou"]
+        progress.best = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+
+
+def normalise(pictures: Tensor, spec: ImageSpec) -> Tensor:
+    """What `ImageSpec.prepare` does, for uint8 tensors `(B, C, H, W)`; the result lies channels_last in memory."""
+    mean = torch.tensor(spec.mean, device=pictures.device).view(1, -1, 1, 1)
+    std = torch.tensor(spec.std, device=pictures.device).view(1, -1, 1, 1)
+    return ((pictures.float() / 255 - mean) / std).contiguous(memory_format=torch.channels_last)
+
+
+def _bar(task: Task, first: int, last: int, fabric: Fabric) -> Iterable[int]:
+    """Epoch numbers behind a progress bar on a terminal, or with a plain line now and then in a pipe."""
+    epochs = range(first, last)
+    if not fabric.is_global_zero:
+        return epochs
+    return _epochs_with_progress(task.name, epochs, last)
+
+
+def _epochs_with_progress(name: str, epochs: range, last: int) -> Iterator[int]:
+    bar = tqdm(total=last, initial=epochs.start, desc=name, unit="epoch", disable=None, dynamic_ncols=True)
+    started = time.monotonic()
+    told = epochs.start
+    for epoch in epochs:
+        yield epoch
+        bar.update()
+        share = (epoch + 1 - epochs.start) / len(epochs)
+        if bar.disable and (epoch + 1 - told) >= max(1, last // 5):
+            told, left = epoch + 1, (time.monotonic() - started) * (1 / share - 1)
+            print(f"  {name}: epoch {epoch + 1} of {last}, about {left:.0f} s left", flush=True)
+    bar.close()

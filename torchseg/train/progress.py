@@ -1,0 +1,76 @@
+"""A training in the middle, on disk: weights, optimizer and curve, without a pickle."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+Row = dict[str, float | int]
+_FILE = "training.safetensors"
+
+
+@dataclass(kw_only=True)
+class Progress:
+    """Where a training stands.
+
+    Attributes:
+        epoch: epochs done.
+        best_miou: best validation mean IoU so far.
+        best: weights that had it, by name.
+        curve: rows of `curves.csv`.
+    """
+
+    epoch: int = 0
+    best_miou: float = -1.0
+    best: dict[str, Tensor] = field(default_factory=dict)
+    curve: list[Row] = field(default_factory=list)
+
+
+def save_progress(folder: Path, progress: Progress, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    """Writes everything that the next epoch depends on; the file appears only when it is complete."""
+    tensors = {f"best/{name}": tensor for name, tensor in progress.best.items()}
+    tensors |= {f"model/{name}": tensor for name, tensor in model.state_dict().items()}
+    for index, state in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer/{index}/{name}": torch.as_tensor(value) for name, value in state.items()}
+    note = {"epoch": progress.epoch, "best_miou": progress.best_miou, "curve": progress.curve}
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = folder / f".{_FILE}.partial"
+    contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    save_file(contiguous, partial, metadata={"progress": json.dumps(note)})
+    partial.replace(folder / _FILE)
+
+
+def load_progress(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> Progress:
+    """Puts model and optimizer back to where `save_progress` found them; a fresh start where there is no file."""
+    path = folder / _FILE
+    if not path.is_file():
+        return Progress()
+    try:
+        with safe_open(path, framework="pt") as file:
+            note = json.loads(file.metadata()["progress"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+    except (SafetensorError, OSError):
+        return Progress()  # a damaged file costs the epochs in it, not the run
+    model.load_state_dict(_below("model/", tensors))
+    state: dict[int, dict[str, Any]] = {}
+    for name, tensor in _below("optimizer/", tensors).items():
+        index, key = name.split("/")
+        state.setdefault(int(index), {})[key] = tensor
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+    return Progress(best=_below("best/", tensors), **note)
+
+
+def discard_progress(folder: Path) -> None:
+    """Removes the file of a training that has ended."""
+    (folder / _FILE).unlink(missing_ok=True)
+
+
+def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

@@ -1,0 +1,22 @@
+"""Learning rate over the course of a training."""
+
+from __future__ import annotations
+
+import math
+
+
+def warmup_cosine(step: int, total: int, *, warmup: float) -> float:
+    """Factor on the peak learning rate: linear up, then half a cosine down. Source: arXiv:1608.03983, without restarts.
+
+    Args:
+        step: optimizer steps done, from 0.
+        total: optimizer steps of the whole training.
+        warmup: share of the training that climbs, in [0, 1).
+
+    Returns:
+        A factor in (0, 1].
+    """
+    climb = max(1, round(warmup * total))
+    if step < climb:
+        return (step + 1) / climb
+    return max(0.5 * (1 + math.cos(math.pi * (step - climb + 1) / (total - climb + 1))), 1e-6)

@@ -1,0 +1,65 @@
+"""What makes the one training loop train with labels or distil: a function from model and batch to a loss."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from torchseg.data import Batch
+from torchseg.losses import distillation_loss, segmentation_loss
+
+Step = Callable[[nn.Module, Tensor, Batch], Tensor]
+"""Takes the network, normalised images `(B, C, H, W)` and their batch; gives a scalar loss."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DistillationConfig:
+    """How a student listens to its teacher.
+
+    Attributes:
+        temperature: softening of both opinions, > 0.
+        alpha: share of the teacher's opinion in the loss; the labels have the rest.
+    """
+
+    temperature: float = 1.0
+    alpha: float = 0.8
+
+    def __post_init__(self) -> None:
+        if self.temperature <= 0:
+            raise ValueError(f"temperature is {self.temperature}; give a positive number, e.g. 1 or 4")
+        if not 0 <= self.alpha <= 1:
+            raise ValueError(f"alpha is {self.alpha}; give a share in [0, 1], e.g. 0.8")
+
+
+def label_step(*, ignore_index: int) -> Step:
+    """Learns from the true masks alone."""
+
+    def step(model: nn.Module, images: Tensor, batch: Batch) -> Tensor:
+        return segmentation_loss(model(images), batch.masks, ignore_index=ignore_index)
+
+    return step
+
+
+def distill_step(teacher: nn.Module, config: DistillationConfig, *, ignore_index: int) -> Step:
+    """Learns from the teacher's opinion and from the masks, where there are any.
+
+    On labelled pictures the ignored pixels are left out of both; on pictures without a mask every pixel counts.
+    The teacher is put into eval mode and gets no gradient.
+    """
+    teacher.eval().requires_grad_(False)
+
+    def step(model: nn.Module, images: Tensor, batch: Batch) -> Tensor:
+        logits = model(images)
+        with torch.no_grad():
+            opinion = teacher(images)
+        valid = (batch.masks != ignore_index) | ~batch.labelled[:, None, None]
+        soft = distillation_loss(logits, opinion, temperature=config.temperature, valid=valid)
+        if config.alpha == 1:
+            return soft
+        hard = segmentation_loss(logits, batch.masks, ignore_index=ignore_index)
+        return config.alpha * soft + (1 - config.alpha) * hard
+
+    return step
