@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -60,11 +62,13 @@ def find_pictures(folder: Path) -> list[Path]:
     return pictures
 
 
-def _open(path: Path, *, decode: bool = True) -> Image.Image:
-    try:
-        image = Image.open(path)
-        if decode:
-            image.load()
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
-        raise ValueError(f"cannot read the picture {path}: {error}; replace the file or remove it") from error
-    return image
+@contextmanager
+def _open(path: Path, *, decode: bool = True) -> Iterator[Image.Image]:
+    with ExitStack() as opened:
+        try:
+            image = Image.open(opened.enter_context(path.open("rb")))
+            if decode:
+                image.load()
+        except (UnidentifiedImageError, OSError, SyntaxError) as error:
+            raise ValueError(f"cannot read the picture {path}: {error}; replace the file or remove it") from error
+        yield image

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -9,18 +10,41 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from torchseg.spec import nearest
+
+CHECKPOINT_FILES = ("model.safetensors", "card.json")
+
 
 @dataclass(frozen=True, kw_only=True)
 class RuntimeInfo:
-    """Conditions under which a runtime computes, quoted beside every number it makes."""
+    """Conditions under which a runtime computes, quoted beside every number it makes.
+
+    Attributes:
+        name: key in `RUNTIMES`.
+        version: of the library.
+        threads: that compute one prediction.
+        arithmetic: number format that convolutions compute in, and what the file stores where that differs, e.g.
+            `float32`, `int8`, `float32 from float16`.
+        input_shape: as the file declares it, in the file's own layout; None where a side is free.
+        layout: `NCHW` or `NHWC`, what the file holds.
+        fast_path: what should compute the whole graph, e.g. `XNNPACK`; empty where there is no such
+            distinction.
+        leftovers: kinds of operator that the fast path did not take, sorted, one entry per operator; each
+            one costs a copy out of and back into it.
+    """
 
     name: str
     version: str
     threads: int
+    arithmetic: str = "float32"
+    input_shape: tuple[int | None, ...] = ()
+    layout: str = "NCHW"
+    fast_path: str = ""
+    leftovers: tuple[str, ...] = ()
 
 
 class Runtime(Protocol):
-    """Runs one model file. Speaks float32 `(B, C, H, W)` in, `(B, K, H, W)` logits out, whatever the file holds."""
+    """Runs one model file: float32 `(B, C, H, W)` in, `(B, K, H, W)` logits out, whatever the file holds."""
 
     def load(self, path: Path) -> None:
         """Opens the file; raises ValueError when it cannot be a model of this runtime."""
@@ -31,5 +55,91 @@ class Runtime(Protocol):
         ...
 
     def describe(self) -> RuntimeInfo:
-        """Name, version and threads."""
+        """Conditions of what `predict` computes; complete once a file is loaded."""
         ...
+
+
+def open_runtime(path: Path, *, name: str | None = None, threads: int = 1) -> Runtime:
+    """Loads a model file into the runtime that fits its kind.
+
+    Args:
+        path: a checkpoint's folder or its `model.safetensors`, a `.onnx` or a `.tflite` file.
+        name: key of `RUNTIMES`; None chooses by the kind of file.
+        threads: that compute one prediction, at least 1.
+
+    Raises:
+        ValueError: for a missing, empty or damaged file, an unknown kind of file or an unknown runtime.
+        ImportError: if the runtime is not installed; names the extra that brings it.
+    """
+    runtime = new_runtime(name or runtime_name(path), threads=threads)
+    check_readable(path)
+    runtime.load(path)
+    return runtime
+
+
+def new_runtime(name: str, *, threads: int) -> Runtime:
+    """An empty runtime, its library imported; raises as `open_runtime` does."""
+    check_name(name)
+    if threads < 1:
+        raise ValueError(f"threads is {threads}; give at least 1")
+    return RUNTIMES[name](threads)
+
+
+def check_name(name: str) -> str:
+    """The name itself; raises ValueError if there is no such runtime."""
+    if name not in RUNTIMES:
+        near, known = nearest(name, RUNTIMES), ", ".join(sorted(RUNTIMES))
+        raise ValueError(f"there is no runtime '{name}'{near}; choose from {known}")
+    return name
+
+
+def runtime_name(path: Path) -> str:
+    """The runtime that a file of this kind runs in; raises ValueError for an unknown kind."""
+    if path.is_dir() or path.name in CHECKPOINT_FILES:
+        return "torch"
+    if path.suffix in BY_SUFFIX:
+        return BY_SUFFIX[path.suffix]
+    raise ValueError(
+        f"{path} is no model file; give a checkpoint's folder or a file that ends in {', '.join(sorted(BY_SUFFIX))}"
+    )
+
+
+def check_readable(path: Path) -> None:
+    """Refuses a path where nothing, or nothing but an empty file, lies; raises ValueError."""
+    if not path.exists():
+        raise ValueError(f"there is no file {path}; check the path, or export the model again")
+    if path.is_file() and path.stat().st_size == 0:
+        raise ValueError(f"{path} is empty; export the model again")
+
+
+def _torch(threads: int) -> Runtime:
+    from torchseg.harness.torch_runtime import TorchRuntime
+
+    return TorchRuntime(threads=threads)
+
+
+def _onnxruntime(threads: int) -> Runtime:
+    from torchseg.harness.onnx_runtime import OnnxRuntime
+
+    return OnnxRuntime(threads=threads)
+
+
+def _litert(threads: int) -> Runtime:
+    from torchseg.harness.litert_runtime import LitertRuntime
+
+    return LitertRuntime(threads=threads)
+
+
+def _openvino(threads: int) -> Runtime:
+    from torchseg.harness.openvino_runtime import OpenvinoRuntime
+
+    return OpenvinoRuntime(threads=threads)
+
+
+RUNTIMES: Mapping[str, Callable[[int], Runtime]] = {
+    "torch": _torch,
+    "onnxruntime": _onnxruntime,
+    "litert": _litert,
+    "openvino": _openvino,
+}
+BY_SUFFIX: Mapping[str, str] = {".safetensors": "torch", ".onnx": "onnxruntime", ".tflite": "litert"}

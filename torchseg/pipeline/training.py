@@ -87,7 +87,7 @@ class Trainer:
         pace = FitConfig(epochs=student.epochs, learning_rate=self.config.learning_rate)
         plan = self._plan(transfer=transfer)
         inputs = asdict(student) | asdict(pace) | asdict(plan) | (extra or {}) | {"parents": parents or {}}
-        inputs |= {"data": self.pictures.fingerprint, "spec": spec.to_dict(), "precision": str(self.fabric._precision)}
+        inputs |= {"data": self.pictures.fingerprint, "spec": spec.to_dict(), "precision": str(self.fabric._precision.precision)}
 
         def run(work: Path) -> None:
             task = Task(name=student.stage, batches=self._batches(plan), validation=self.pictures.validation, spec=spec)

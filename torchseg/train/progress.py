@@ -60,9 +60,13 @@ def load_progress(folder: Path, model: nn.Module, optimizer: torch.optim.Optimiz
         return Progress()  # a damaged file costs the epochs in it, not the run
     model.load_state_dict(_below("model/", tensors))
     state: dict[int, dict[str, Any]] = {}
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     for name, tensor in _below("optimizer/", tensors).items():
         index, key = name.split("/")
-        state.setdefault(int(index), {})[key] = tensor
+        like = parameters[int(index)]
+        # The fused optimizer walks weight and moments side by side in memory, so their layouts must be the same.
+        same_layout = torch.empty_like(like).copy_(tensor) if tensor.shape == like.shape else tensor
+        state.setdefault(int(index), {})[key] = same_layout
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
     return Progress(best=_below("best/", tensors), **note)
 

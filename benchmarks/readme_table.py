@@ -1,0 +1,43 @@
+"""Writes the table of a run, with the epochs and minutes it took, between the markers of a Markdown file.
+
+python benchmarks/readme_table.py runs/pets pets README.md
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+import sys
+from pathlib import Path
+
+from torchseg.harness.report_markdown import markdown_table
+
+
+def main() -> int:
+    run, name, target = Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
+    block = f"<!-- table: {name} -->\n{_trainings(run)}\n\n{markdown_table(run / 'scores.csv').strip()}\n<!-- end -->"
+    text, count = re.subn(
+        rf"<!-- table: {name} -->.*?<!-- end -->", lambda _: block, target.read_text(), flags=re.DOTALL
+    )
+    if count != 1:
+        print(f"error: {target} has {count} tables named '{name}'; expected 1", file=sys.stderr)
+        return 2
+    target.write_text(text)
+    return 0
+
+
+def _trainings(run: Path) -> str:
+    """Epochs, steps and minutes of every training in the run."""
+    parts = []
+    for curve in sorted(run.glob("*/curves.csv"), reverse=True):
+        with curve.open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        minutes = sum(float(row["seconds"]) for row in rows) / 60
+        parts.append(
+            f"{curve.parent.name} {rows[-1]['epoch']} epochs ({rows[-1]['step']} steps, {minutes:.0f} minutes)"
+        )
+    return "Trained: " + ", ".join(parts) + "."
+
+
+if __name__ == "__main__":
+    sys.exit(main())

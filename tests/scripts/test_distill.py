@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from scripts.distill import main
+from torchseg.pipeline import training
+
+TIMING = {"latency_ms_median", "latency_ms_min", "latency_ms_p90", "load_ms", "peak_rss_mb"}
+RUN = Path("runs/folder")
+
+
+def _scores(run: Path = RUN) -> list[dict[str, str]]:
+    with (run / "scores.csv").open(newline="") as file:
+        return [{key: value for key, value in row.items() if key not in TIMING} for row in csv.DictReader(file)]
+
+
+@pytest.fixture
+def finished(flags):
+    assert main(flags) == 0
+    return flags
+
+
+@pytest.mark.slow
+def test_the_whole_chain_leaves_a_complete_run_folder(finished, capsys):
+    for name in (
+        *("config.yaml", "environment.json", "run.log", "data.json", "scores.csv", "per_class.csv", "per_image.csv"),
+        *("report.html", "teacher/model.safetensors", "teacher/card.json", "teacher/curves.csv", "student/card.json"),
+        *("artifacts/student.fp32.onnx", "artifacts/student.fp32.onnx.json", "artifacts/teacher.fp32.onnx"),
+    ):
+        assert (RUN / name).is_file(), name
+    assert not list(RUN.rglob("*.partial"))
+    assert not [path for path in RUN.rglob("*") if path.suffix in (".pkl", ".pt", ".pth", ".ckpt")]
+    assert json.loads((RUN / "artifacts/student.fp32.onnx.json").read_text())["verdict"]["passed"]
+    rows = {(row["stage"], row["format"]): row for row in _scores()}
+    assert rows.keys() == {(stage, kind) for stage in ("teacher", "student") for kind in ("torch", "onnx")}
+    assert float(rows["student", "onnx"]["argmax_agreement"]) > 0.999
+
+    assert main(finished) == 0
+    assert "Nothing to do" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_only_what_changed_is_computed_again(finished, capsys):
+    capsys.readouterr()
+    assert main([*finished, "--temperature", "4"]) == 0
+    done = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("Done in"))
+    assert "teacher" not in done
+    assert "student" in done
+
+
+@pytest.mark.slow
+def test_a_run_killed_in_the_middle_of_the_student_ends_with_the_same_scores(finished, monkeypatch):
+    expected = _scores()
+    shutil.rmtree(RUN)
+    fit = training.fit
+
+    def killed(model, task, *arguments, **options):
+        if task.name == "student":
+            raise KeyboardInterrupt
+        return fit(model, task, *arguments, **options)
+
+    monkeypatch.setattr(training, "fit", killed)
+    assert main(finished) == 130
+    monkeypatch.setattr(training, "fit", fit)
+    assert not (RUN / "student").exists()
+    assert main(finished) == 0
+    assert _scores() == expected
+
+
+@pytest.mark.slow
+def test_a_failing_certificate_is_kept_aside_and_ends_in_one(flags, monkeypatch, capsys):
+    monkeypatch.setattr("tf_bridge.certificate.verdict", lambda *_, **__: ["argmax agreement is 0.5"])
+    assert main(flags) == 1
+    assert "FAILED: student.fp32.onnx fails its certificate: argmax agreement is 0.5" in capsys.readouterr().out
+    assert (RUN / "artifacts/student.fp32.failed.onnx").is_file()
+    assert (RUN / "artifacts/student.fp32.failed.onnx.json").is_file()
+    assert not (RUN / "artifacts/student.fp32.onnx").exists()
+    assert (RUN / "scores.csv").is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.tflite
+def test_a_given_teacher_a_twin_and_a_transfer_set_take_part(finished, pictures):
+    more = ["--teacher_checkpoint", str(RUN / "teacher"), "--twin", "--transfer_set", str(pictures / "images")]
+    assert main([*finished, *more, "--formats", "tflite", "--out", "other"]) == 0
+    rows = {(row["stage"], row["format"]): row for row in _scores(Path("other"))}
+    assert ("twin", "torch") in rows
+    assert float(rows["student", "tflite"]["argmax_agreement"]) > 0.999
+    assert (RUN / "teacher/model.safetensors").read_bytes() == Path("other/teacher/model.safetensors").read_bytes()
+
+
+def _refused(flags, capsys):
+    assert main(flags) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert "Traceback" not in error
+    return error
+
+
+def test_wrong_input_ends_in_two_and_one_message(flags, pictures, capsys):
+    assert "there is no folder" in _refused(["--data", "folder", "--root", "nowhere"], capsys)
+    assert "did you mean 'scenes'" in _refused(["--data", "scene"], capsys)
+    assert "did you mean 'small_unet'" in _refused([*flags, "--student", "smal_unet"], capsys)
+    assert "use 32x32 or 48x48" in _refused([*flags, "--image_size", "40"], capsys)
+    assert "is no checkpoint" in _refused([*flags, "--teacher_checkpoint", "nowhere"], capsys)
+    assert "there is no folder nowhere" in _refused([*flags, "--transfer_set", "nowhere"], capsys)
+
+
+def test_a_truncated_picture_is_named_before_the_training(flags, pictures, capsys):
+    victim = pictures / "images" / "p3.png"
+    victim.write_bytes(victim.read_bytes()[:200])
+    assert f"cannot read the picture {victim}" in _refused(flags, capsys)
+    assert not (RUN / "teacher").exists()
+
+
+@pytest.mark.slow
+def test_a_teacher_with_other_classes_is_refused(finished, pictures, capsys):
+    (pictures / "classes.txt").write_text("a\nb\nc\nd\ne\n")
+    message = _refused([*finished, "--teacher_checkpoint", str(RUN / "teacher"), "--out", "other"], capsys)
+    assert "knows the classes ground, striped, checked, wire, ring, but the data has a, b, c, d, e" in message
+
+
+def test_an_unknown_flag_ends_in_two(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["--nonsense", "1"])
+    assert stopped.value.code == 2
+    assert "nonsense" in capsys.readouterr().err

@@ -1,0 +1,20 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+
+@pytest.fixture
+def write_pair(tmp_path):
+    """Writes a random picture with a mask of the given values into images/ and masks/."""
+
+    def write(name: str, *, values=(0, 1), size=(12, 16), mask_size=None, root=tmp_path) -> None:
+        rng = np.random.default_rng(len(name))
+        for folder in ("images", "masks"):
+            (root / folder).mkdir(exist_ok=True, parents=True)
+        Image.fromarray(rng.integers(0, 256, (*size, 3), dtype=np.uint8)).save(root / "images" / f"{name}.jpg")
+        mask = rng.choice(np.array(values, np.uint8), mask_size or size)
+        Image.fromarray(mask).save(root / "masks" / f"{name}.png")
+
+    return write

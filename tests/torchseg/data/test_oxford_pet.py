@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from torchseg.data.oxford_pet import oxford_pet
+
+_REAL = Path(__file__).parents[4] / "shared" / "data"
+
+
+@pytest.fixture
+def pets(tmp_path):
+    """A made-up copy of the official layout."""
+    root = tmp_path / "oxford-iiit-pet"
+    (root / "images").mkdir(parents=True)
+    (root / "annotations" / "trimaps").mkdir(parents=True)
+    names = [f"Abyssinian_{number}" for number in range(30)]
+    for name in names:
+        Image.new("RGB", (8, 6), (9, 9, 9)).save(root / "images" / f"{name}.jpg")
+        trimap = np.random.default_rng(0).integers(1, 4, (6, 8), dtype=np.uint8)
+        Image.fromarray(trimap).save(root / "annotations" / "trimaps" / f"{name}.png")
+    for part, chosen in (("trainval", names[:24]), ("test", names[24:])):
+        (root / "annotations" / f"{part}.txt").write_text(
+            "# a comment\n" + "".join(f"{name} 1 1 1\n" for name in chosen)
+        )
+    return root
+
+
+def test_the_folder_and_the_folder_that_holds_it_are_the_same(pets):
+    assert [sample.name for sample in oxford_pet(pets).test] == [sample.name for sample in oxford_pet(pets.parent).test]
+
+
+def test_trimap_values_become_classes_from_zero(pets):
+    assert set(np.unique(oxford_pet(pets).test[0].mask)) == {0, 1, 2}
+
+
+def test_official_parts_are_kept_apart(pets):
+    data = oxford_pet(pets)
+    parts = [{sample.name for sample in part} for part in (data.train, data.validation, data.test)]
+    assert sum(map(len, parts)) == len(set.union(*parts)) == 30
+    assert parts[2] == {f"Abyssinian_{number}" for number in range(24, 30)}
+
+
+def test_a_mask_that_is_no_trimap_is_named(pets):
+    victim = pets / "annotations" / "trimaps" / "Abyssinian_25.png"
+    Image.fromarray(np.zeros((6, 8), np.uint8)).save(victim)
+    with pytest.raises(ValueError, match=r"Abyssinian_25.png: it is no trimap"):
+        oxford_pet(pets).test[1]
+
+
+def test_a_missing_list_says_what_to_give(pets):
+    (pets / "annotations" / "test.txt").unlink()
+    with pytest.raises(ValueError, match=r"has no annotations/test.txt; give the Oxford-IIIT Pet folder"):
+        oxford_pet(pets)
+
+
+@pytest.mark.skipif(not _REAL.is_dir(), reason="the real photos are not beside this checkout")
+def test_real_photos_are_read():
+    data = oxford_pet(_REAL)
+    assert len(data.train) + len(data.validation) == 300
+    assert data.test[0].picture.shape[:2] == data.test[0].mask.shape

@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from torchseg.data.picture_file import picture_size, read_mask, read_picture
+from torchseg.data.unlabelled import UnlabelledPictures
+
+
+def test_a_turned_camera_picture_stands_upright(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (20, 10)).save(tmp_path / "turned.jpg", exif=exif)
+    assert read_picture(tmp_path / "turned.jpg").shape == (20, 10, 3)
+    assert picture_size(tmp_path / "turned.jpg") == (20, 10)
+
+
+def test_a_black_and_white_mask_has_the_values_zero_and_one(tmp_path):
+    Image.fromarray(np.array([[0, 255]], np.uint8)).convert("1").save(tmp_path / "mask.png")
+    assert read_mask(tmp_path / "mask.png").tolist() == [[0, 1]]
+
+
+def test_a_sixteen_bit_mask_is_refused(tmp_path):
+    Image.fromarray(np.zeros((2, 2), np.uint16)).save(tmp_path / "mask.png")
+    with pytest.raises(ValueError, match=r"mask.png is a I;16 picture; a mask must be 8-bit"):
+        read_mask(tmp_path / "mask.png")
+
+
+def test_a_text_file_is_no_picture(tmp_path):
+    (tmp_path / "note.jpg").write_text("hello")
+    with pytest.raises(ValueError, match=r"cannot read the picture .*note.jpg"):
+        read_picture(tmp_path / "note.jpg")
+
+
+def test_unlabelled_pictures_are_ignored_everywhere(tmp_path):
+    Image.new("RGB", (8, 6)).save(tmp_path / "a.jpg")
+    samples = UnlabelledPictures(tmp_path)
+    assert len(samples) == 1
+    assert (samples[0].mask == 255).all()
+    assert samples[0].mask.shape == (6, 8)

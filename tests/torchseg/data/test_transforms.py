@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import numpy as np
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from torchseg.data import RandomView, Sample, resize
+from torchseg.data.scenes import Scenes
+
+
+@given(st.integers(0, 2**31 - 1))
+def test_a_view_invents_no_class_and_keeps_ignored_pixels_ignored(seed):
+    sample = Scenes("train", height=32, width=32, length=4)[seed % 4]
+    picture, mask = RandomView(height=24, width=16)(sample, seed=seed)
+    assert picture.shape == (3, 24, 16)
+    assert picture.dtype == mask.dtype == torch.uint8
+    assert set(mask.unique().tolist()) <= set(np.unique(sample.mask).tolist())
+
+
+def test_the_seed_alone_decides_and_the_global_state_is_left_alone():
+    sample, view = Scenes("train", height=32, width=32)[0], RandomView(height=32, width=32)
+    before = torch.random.get_rng_state()
+    first, again, other = (view(sample, seed=seed)[0] for seed in (5, 5, 6))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_pictures_and_masks_move_together():
+    """A picture that shows its own mask still does so after the geometry of a view."""
+    mask = np.zeros((32, 32), np.uint8)
+    mask[8:20, 4:28] = 1
+    picture = np.repeat(mask[..., None] * 255, 3, axis=2)
+    for seed in range(10):
+        seen, moved = RandomView(height=32, width=32)(Sample(name="a", picture=picture, mask=mask), seed=seed)
+        bright = seen.float().mean(dim=0) > seen.float().mean()
+        assert (bright == (moved == 1)).float().mean() > 0.93
+
+
+def test_resizing_masks_takes_the_nearest_value():
+    mask = np.array([[0, 255], [4, 1]], np.uint8)
+    sample = Sample(name="a", picture=np.zeros((2, 2, 3), np.uint8), mask=mask)
+    assert np.array_equal(resize(sample, height=4, width=4).mask, mask.repeat(2, axis=0).repeat(2, axis=1))
+
+
+def test_a_sample_of_the_right_size_is_untouched():
+    sample = Scenes("train", height=32, width=32)[0]
+    assert resize(sample, height=32, width=32) is sample

@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from torchseg.harness.layout import from_layout, layout_of, to_layout
+
+
+@pytest.mark.parametrize(
+    ("shape", "usual", "expected"),
+    [
+        ((1, 3, 128, 96), "NHWC", "NCHW"),
+        ((1, 128, 96, 3), "NCHW", "NHWC"),
+        ((None, 3, None, None), "NHWC", "NCHW"),
+        ((1, 3, 128, 3), "NHWC", "NHWC"),  # three pixels wide or channels last: the shape cannot tell
+        ((1, 12, 128, 96), "NCHW", "NCHW"),
+    ],
+)
+def test_the_channels_are_where_a_picture_has_few_of_them(shape, usual, expected):
+    assert layout_of(shape, usual=usual) == expected
+
+
+def test_an_input_that_is_no_picture_is_refused():
+    with pytest.raises(ValueError, match=r"shape \[1, 10\]; a network for pictures takes four sides"):
+        layout_of((1, 10), usual="NCHW")
+
+
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+def test_to_and_from_a_layout_is_the_way_there_and_back(layout):
+    images = np.random.default_rng(0).normal(size=(2, 3, 4, 5)).astype(np.float32)
+    np.testing.assert_array_equal(from_layout(to_layout(images, layout), layout), images)

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from torchseg.harness.process import RuntimeProcess, RuntimeProcessError
+from torchseg.harness.runtime import open_runtime
+
+
+def test_a_process_computes_what_the_runtime_computes(onnx_file, images):
+    with RuntimeProcess(onnx_file) as process:
+        assert process.load() > 0
+        logits = process.predict(images)
+        np.testing.assert_array_equal(logits, open_runtime(onnx_file).predict(images))
+        np.testing.assert_array_equal(process.labels(images), logits.argmax(axis=1))
+        assert process.describe() == open_runtime(onnx_file).describe()
+
+
+def test_it_measures_time_and_memory_in_the_child(onnx_file, images):
+    with RuntimeProcess(onnx_file) as process:
+        process.load()
+        taken = process.time(images[:1], repeats=4)
+        assert len(taken) == 4
+        assert all(0 < milliseconds < 10_000 for milliseconds in taken)
+        assert 1 < process.peak_rss_mb() < 2_000
+        assert process.count_weights().max_unique_weights > 0
+
+
+def test_a_damaged_file_is_an_exception_with_the_reason(tmp_path):
+    path = tmp_path / "damaged.tflite"
+    path.write_bytes(b"nothing of use")
+    with RuntimeProcess(path) as process, pytest.raises(RuntimeProcessError, match=r"damaged\.tflite is no TFLite"):
+        process.load()
+
+
+def test_a_call_that_fails_leaves_the_process_usable(onnx_file, images):
+    with RuntimeProcess(onnx_file) as process:
+        process.load()
+        with pytest.raises(RuntimeProcessError, match=r"takes \[1, 3, 16, 24\]"):
+            process.predict(images[:, :, :, :8])
+        assert process.predict(images).shape == (3, 3, 16, 24)
+
+
+def test_a_crash_of_the_child_is_an_exception_of_the_parent(onnx_file, images):
+    with RuntimeProcess(onnx_file) as process:
+        process.load()
+        os.kill(process._process.pid, signal.SIGSEGV)
+        with pytest.raises(RuntimeProcessError, match=r"onnxruntime process died with SIGSEGV .* export it again"):
+            process.predict(images)
+        with pytest.raises(RuntimeProcessError, match="SIGSEGV"):
+            process.describe()
+
+
+def test_an_unknown_kind_of_file_starts_nothing():
+    with pytest.raises(ValueError, match=r"model\.pt is no model file"):
+        RuntimeProcess(Path("model.pt"))
+
+
+def test_closing_twice_is_fine_and_ends_the_child(onnx_file):
+    process = RuntimeProcess(onnx_file)
+    process.close()
+    process.close()
+    assert process._process.returncode is not None

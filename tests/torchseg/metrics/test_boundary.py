@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from torchseg.metrics import boundary_counts
+
+
+def square(offset: int) -> np.ndarray:
+    mask = np.zeros((50, 50), np.uint8)
+    mask[10 + offset : 40 + offset, 10:40] = 1
+    return mask
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(0, 2**31))
+def test_a_perfect_prediction_scores_one_and_every_score_is_a_share(seed):
+    random = np.random.default_rng(seed)
+    mask = random.choice(np.array([0, 1, 2, 255], np.uint8), (9, 12))
+    labels = random.integers(0, 3, (9, 12)).astype(np.uint8)
+    perfect = boundary_counts(np.where(mask == 255, 0, mask), mask, num_classes=3)
+    assert perfect.miou == 1
+    assert 0 <= boundary_counts(labels, mask, num_classes=3).miou <= 1
+
+
+def test_the_band_is_as_wide_as_the_source_says():
+    # 2 % of the diagonal of 50x50 is 1.4, so one pixel: the ring of a 30x30 square.
+    counts = boundary_counts(square(0), square(0), num_classes=2)
+    assert counts.truth[1] == 30**2 - 28**2
+
+
+def test_a_shift_costs_more_near_the_boundary_than_over_the_area():
+    moved = boundary_counts(square(1), square(0), num_classes=2)
+    area = np.logical_and(square(1), square(0)).sum() / np.logical_or(square(1), square(0)).sum()
+    assert moved.both[1] / moved.either[1] < 0.6 < area
+
+
+def test_ignored_pixels_make_no_contour_and_count_nowhere():
+    mask = square(0)
+    mask[20:30, 20:30] = 255
+    counts = boundary_counts(square(0), mask, num_classes=2)
+    assert counts.truth[1] == 30**2 - 28**2
+    assert counts.miou == 1
+    nothing = boundary_counts(square(0), np.full((50, 50), 255, np.uint8), num_classes=2)
+    assert np.isnan(nothing.miou)
+
+
+def test_counts_of_pictures_add_up():
+    once = boundary_counts(square(1), square(0), num_classes=2)
+    twice = once + once
+    assert (twice.both == 2 * once.both).all()
+    assert twice.miou == once.miou
+
+
+def test_shapes_that_differ_are_refused():
+    with pytest.raises(ValueError, match=r"labels are \(2, 2\) and the mask is \(2, 3\)"):
+        boundary_counts(np.zeros((2, 2), np.uint8), np.zeros((2, 3), np.uint8), num_classes=2)

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from torchseg.config import DistillConfig, ExportFlags
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("", (64, 64)), ("96", (96, 96)), ("96,128", (96, 128)), (" 96 , 128 ", (96, 128))]
+)
+def test_image_size_is_one_number_or_two(text, size):
+    assert DistillConfig(image_size=text).size == size
+
+
+@pytest.mark.parametrize("text", ["x", "96,", "0", "1,2,3", "-4"])
+def test_an_image_size_that_is_none_is_refused(text):
+    with pytest.raises(ValueError, match="give N or H,W in pixels"):
+        DistillConfig(image_size=text)
+
+
+def test_the_run_folder_is_named_after_the_data():
+    assert DistillConfig(data="oxford-pet").run == Path("runs/oxford-pet")
+    assert DistillConfig(out=Path("here")).run == Path("here")
+
+
+def test_files_are_all_pairs_of_format_and_precision():
+    assert ExportFlags(formats="onnx,tflite", precisions="fp32").files == [("onnx", "fp32"), ("tflite", "fp32")]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"temperature": 0}, "temperature is 0; give a positive number"),
+        ({"alpha": 1.5}, "alpha is 1.5; give a share"),
+        ({"batch_size": 1}, "batch norm needs at least 2"),
+        ({"learning_rate": 0}, "give a positive number"),
+        ({"workers": -1}, "give 0 or more processes"),
+        ({"epochs": -1}, "neither may be negative"),
+        ({"seed": -1}, "neither may be negative"),
+        ({"formats": "onx"}, r"formats names 'onx' \(did you mean 'onnx'\?\)"),
+        ({"precisions": ","}, "precisions is empty"),
+    ],
+)
+def test_flags_out_of_range_are_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        DistillConfig(**changes)

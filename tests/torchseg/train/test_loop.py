@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from lightning_fabric import Fabric
+
+import torchseg.train.loop as loop
+from torchseg.data import Batches, BatchPlan, RandomView
+from torchseg.data.scenes import CLASSES, Scenes
+from torchseg.models import build_model
+from torchseg.spec import ImageSpec
+from torchseg.train import FitConfig, Task, evaluate, fit, label_step, normalise
+
+SPEC = ImageSpec(height=16, width=16, classes=CLASSES)
+STEP = label_step(ignore_index=255)
+
+
+def _task(count=16):
+    labelled = Scenes("train", height=16, width=16, length=count)
+    plan = BatchPlan(labelled=count, transfer=0, batch_size=8, seed=0)
+    batches = Batches(labelled, (), view=RandomView(height=16, width=16), plan=plan, workers=0)
+    return Task(name="test", batches=batches, validation=Scenes("validation", height=16, width=16, length=8), spec=SPEC)
+
+
+def _network():
+    return build_model("unet", {"base_width": 4, "depth": 1}, SPEC, seed=3)
+
+
+@pytest.fixture
+def fabric():
+    return Fabric(accelerator="cpu", devices=1)
+
+
+def test_training_lowers_the_loss(fabric, tmp_path):
+    progress = fit(_network(), _task(), STEP, FitConfig(epochs=12, learning_rate=0.02), fabric=fabric, folder=tmp_path)
+    assert progress.curve[-1]["train_loss"] < 0.9 * progress.curve[0]["train_loss"]
+    assert [row["epoch"] for row in progress.curve] == list(range(1, 13))
+
+
+def test_the_network_ends_with_its_best_weights(fabric, tmp_path):
+    network = _network()
+    progress = fit(network, _task(), STEP, FitConfig(epochs=6, learning_rate=0.02), fabric=fabric, folder=tmp_path)
+    assert not network.training
+    assert progress.best_miou == max(row["val_miou"] for row in progress.curve)
+    assert evaluate(network, _task().validation, SPEC)[0] == pytest.approx(progress.best_miou)
+
+
+def test_an_interrupted_training_ends_with_the_same_weights(fabric, tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "_SAVE_EVERY_S", -1.0)
+    config = FitConfig(epochs=5, learning_rate=0.02)
+    whole = _network()
+    curve = fit(whole, _task(), STEP, config, fabric=fabric, folder=tmp_path / "whole").curve
+
+    calls = 0
+
+    def dying_step(model, images, batch):
+        nonlocal calls
+        calls += 1
+        if calls > 2 * 2 + 1:  # in the middle of the third epoch of two steps
+            raise KeyboardInterrupt
+        return STEP(model, images, batch)
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(_network(), _task(), dying_step, config, fabric=fabric, folder=tmp_path / "parts")
+    resumed = _network()
+    progress = fit(resumed, _task(), STEP, config, fabric=fabric, folder=tmp_path / "parts")
+    assert progress.epoch == 5
+    for name, tensor in whole.state_dict().items():
+        assert torch.equal(resumed.state_dict()[name], tensor), name
+    assert [row["train_loss"] for row in progress.curve] == [row["train_loss"] for row in curve]
+
+
+def test_a_damaged_state_starts_over(fabric, tmp_path):
+    (tmp_path / "training.safetensors").write_bytes(b"cut")
+    progress = fit(_network(), _task(), STEP, FitConfig(epochs=1), fabric=fabric, folder=tmp_path)
+    assert len(progress.curve) == 1
+
+
+def test_the_validation_part_is_asked_now_and_then_and_at_the_end(fabric, tmp_path):
+    config = FitConfig(epochs=5, validations=2)
+    rows = fit(_network(), _task(8), STEP, config, fabric=fabric, folder=tmp_path).curve
+    assert [row["epoch"] for row in rows if "val_miou" in row] == [3, 5]
+
+
+def test_pictures_are_normalised_as_the_spec_says():
+    sample = Scenes("train", height=16, width=16)[0]
+    expected = torch.from_numpy(SPEC.prepare(sample.picture[None]))
+    pictures = torch.from_numpy(sample.picture.transpose(2, 0, 1).copy())[None]
+    assert torch.allclose(normalise(pictures, SPEC), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(("changes", "message"), [({"epochs": 0}, "at least 1"), ({"learning_rate": 0}, "positive")])
+def test_settings_out_of_range_are_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        FitConfig(**{"epochs": 1} | changes)

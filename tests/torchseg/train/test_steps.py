@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from torchseg.data import Batch
+from torchseg.losses import distillation_loss, segmentation_loss
+from torchseg.models import build_model
+from torchseg.spec import ImageSpec
+from torchseg.train import DistillationConfig, distill_step, label_step
+
+SPEC = ImageSpec(height=8, width=8, classes=("a", "b", "c"))
+SMALL = {"base_width": 4, "depth": 1}
+
+
+@pytest.fixture
+def networks():
+    teacher, student = (build_model("unet", SMALL, SPEC, seed=seed) for seed in (1, 2))
+    return teacher.train(), student
+
+
+@pytest.fixture
+def batch():
+    masks = torch.randint(0, 3, (4, 8, 8), generator=torch.Generator().manual_seed(0)).byte()
+    masks[2:] = 255
+    return Batch(torch.zeros(4, 3, 8, 8, dtype=torch.uint8), masks, torch.tensor([True, True, False, False]))
+
+
+def _images():
+    return torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(1))
+
+
+def test_the_teacher_is_in_eval_mode_and_learns_nothing(networks, batch):
+    teacher, student = networks
+    before = {name: tensor.clone() for name, tensor in teacher.state_dict().items()}
+    distill_step(teacher, DistillationConfig(), ignore_index=255)(student, _images(), batch).backward()
+    assert not teacher.training
+    assert all(parameter.grad is None for parameter in teacher.parameters())
+    assert all(torch.equal(before[name], tensor) for name, tensor in teacher.state_dict().items())
+
+
+def test_alpha_mixes_both_opinions(networks, batch):
+    teacher, student = networks
+    student.eval()
+    images = _images()
+    step = distill_step(teacher, DistillationConfig(alpha=0.25, temperature=2.0), ignore_index=255)
+    soft = distillation_loss(student(images), teacher(images), temperature=2.0)  # no pixel here is ignored
+    hard = segmentation_loss(student(images), batch.masks, ignore_index=255)
+    assert step(student, images, batch).item() == pytest.approx((0.25 * soft + 0.75 * hard).item(), rel=1e-5)
+
+
+def test_on_pictures_without_masks_every_pixel_asks_the_teacher(networks, batch):
+    teacher, student = networks
+    student.eval()
+    step = distill_step(teacher, DistillationConfig(alpha=1.0), ignore_index=255)
+    only_transfer = Batch(batch.pictures[2:], batch.masks[2:], batch.labelled[2:])
+    assert step(student, _images()[2:], only_transfer) > 1e-4
+
+
+def test_ignored_pixels_of_labelled_pictures_ask_nobody(networks, batch):
+    teacher, student = networks
+    student.eval()
+    step = distill_step(teacher, DistillationConfig(), ignore_index=255)
+    all_ignored = Batch(batch.pictures[2:], batch.masks[2:], torch.tensor([True, True]))
+    assert step(student, _images()[2:], all_ignored).item() == pytest.approx(0, abs=1e-6)
+
+
+def test_labels_alone_are_the_segmentation_loss(networks, batch):
+    _, student = networks
+    student.eval()
+    expected = segmentation_loss(student(_images()), batch.masks, ignore_index=255)
+    assert label_step(ignore_index=255)(student, _images(), batch).item() == pytest.approx(expected.item())
+
+
+@pytest.mark.parametrize(("changes", "message"), [({"temperature": 0}, "positive"), ({"alpha": -0.1}, "share in")])
+def test_settings_out_of_range_are_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        DistillationConfig(**changes)

@@ -1,0 +1,30 @@
+"""Numbers as people read them; an empty string for what is not known."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+
+
+def percent(share: float | None, *, digits: int = 2) -> str:
+    """A share in [0, 1] as percent."""
+    return "" if share is None else f"{100 * share:.{digits}f} %"
+
+
+def bytes_text(count: float | None) -> str:
+    """Bytes in kB or MB, powers of ten as on a disk's label."""
+    if count is None:
+        return ""
+    return f"{count / 1e6:.2f} MB" if count >= 1e6 else f"{count / 1e3:.1f} kB"
+
+
+def milliseconds(value: float | None) -> str:
+    """Three significant digits or so."""
+    if value is None:
+        return ""
+    return f"{value:.0f} ms" if value >= 100 else f"{value:.1f} ms" if value >= 10 else f"{value:.2f} ms"
+
+
+def short_name(artifact: str) -> str:
+    """`student` for `student/model.safetensors`, the file's name otherwise."""
+    path = PurePosixPath(artifact)
+    return path.parent.name if path.name == "model.safetensors" and path.parent.name else path.name

@@ -1,0 +1,117 @@
+"""Saves the pictures of a run that are worth looking at: the best, the median and the worst."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from torchseg.data import Sample, Samples
+from torchseg.harness.accuracy import predict_labels
+from torchseg.harness.measured import Measured
+from torchseg.harness.palette import palette
+from torchseg.harness.score_tables import artifact_name
+from torchseg.spec import ImageSpec
+
+FOLDER = "figures/gallery"
+INDEX = "figures/gallery.json"
+
+
+def save_gallery(files: Sequence[Measured], samples: Samples, spec: ImageSpec, out: Path) -> None:
+    """Writes picture, truth and every file's labels of about six samples as PNGs, and an index of them.
+
+    Labels are indexed PNGs: pixel values are classes, 255 is unknown. The samples are chosen by the mean IoU
+    per picture of the leader: the student's checkpoint, or the first file that works.
+    """
+    working = [measured for measured in files if not measured.reason]
+    if not working:
+        return
+    leader = next((each for each in working if _is_student(each)), working[0])
+    chosen = choose(leader.image_miou)
+    folder = out / FOLDER
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    picked = [samples[at] for _, at in chosen]
+    images = spec.prepare(np.stack([sample.picture for sample in picked]))
+    with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
+        found = predict_labels(working, images, pool)
+    entries = []
+    for number, ((rank, at), sample) in enumerate(zip(chosen, picked, strict=True)):
+        labels = {_name(each, out): part[number] for each, part in zip(working, found, strict=True) if part is not None}
+        entry = {"name": sample.name, "rank": rank, "miou": round(leader.image_miou[at], 6)}
+        entries.append(entry | _save(out, number, sample, labels))
+    index = {
+        "leader": _name(leader, out),
+        "classes": list(spec.classes),
+        "artifacts": [_description(each, out) for each in working],
+        "samples": entries,
+    }
+    partial = out / f"{INDEX}.partial"
+    partial.write_text(json.dumps(index, indent=2) + "\n")
+    partial.replace(out / INDEX)
+
+
+def choose(image_miou: Sequence[float], *, each: int = 2) -> list[tuple[str, int]]:
+    """Picks `each` samples of the highest, the middle and the lowest score, none of them twice.
+
+    Args:
+        image_miou: score per sample; NaN (nothing known in the picture) is never chosen while there is
+            another.
+        each: samples per rank, at least 1.
+
+    Returns:
+        `(rank, index)` with rank `best`, `median` or `worst`, best first.
+    """
+    order = sorted(range(len(image_miou)), key=lambda at: (-np.nan_to_num(image_miou[at], nan=-1.0), at))
+    order = [at for at in order if not np.isnan(image_miou[at])] or order
+    if len(order) <= 3 * each:
+        third = -(-len(order) // 3)
+        ranks = ["best"] * third + ["median"] * third + ["worst"] * third
+        return list(zip(ranks, order, strict=False))
+    middle = (len(order) - each) // 2
+    groups = {"best": order[:each], "median": order[middle : middle + each], "worst": order[-each:]}
+    return [(rank, at) for rank, group in groups.items() for at in group]
+
+
+def _save(out: Path, number: int, sample: Sample, labels: Mapping[str, NDArray[np.uint8]]) -> dict[str, object]:
+    """Writes the PNGs of one sample; their paths inside the run folder."""
+    stem = f"{FOLDER}/{number:02d}"
+    Image.fromarray(sample.picture).save(out / f"{stem}.picture.png", optimize=True)
+    _save_labels(sample.mask, out / f"{stem}.truth.png")
+    paths = {}
+    for name, classes in labels.items():
+        paths[name] = f"{stem}.{re.sub('[^A-Za-z0-9]+', '-', name)}.png"
+        _save_labels(classes, out / paths[name])
+    return {"picture": f"{stem}.picture.png", "truth": f"{stem}.truth.png", "labels": paths}
+
+
+def _save_labels(labels: NDArray[np.uint8], path: Path) -> None:
+    image = Image.fromarray(labels, mode="L")
+    image.putpalette(palette().tobytes())
+    image.save(path, optimize=True)
+
+
+def _description(measured: Measured, out: Path) -> dict[str, str]:
+    artifact = measured.artifact
+    return {
+        "artifact": _name(measured, out),
+        "stage": artifact.stage,
+        "format": artifact.format,
+        "precision": artifact.precision,
+    }
+
+
+def _name(measured: Measured, out: Path) -> str:
+    return artifact_name(measured.artifact.path, out)
+
+
+def _is_student(measured: Measured) -> bool:
+    return measured.artifact.stage == "student" and measured.artifact.format == "torch"

@@ -1,0 +1,106 @@
+"""Times several model files so that the machine's noise falls on all of them alike."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from torchseg.harness.process import RuntimeProcess, RuntimeProcessError
+
+NOISY = 1.3  # median over minimum
+
+
+@dataclass(frozen=True, kw_only=True)
+class LatencyConfig:
+    """How often each file is timed: `rounds` turns of `repeats` predictions each, one picture at a time.
+
+    On a machine that is busy with other things rounds go on, at most to `max_rounds` and for `budget_s` seconds.
+    """
+
+    rounds: int = 5  # turns that every file takes at least, in alternating order
+    repeats: int = 3  # recorded predictions per turn, after one that is not recorded
+    warmup: int = 3  # predictions right after loading, not recorded
+    threads: int = 1  # that compute one prediction
+    max_rounds: int = 15  # turns while a file's times are noisy; no more than `rounds` if that is larger
+    budget_s: float = 20.0  # no further round begins after so many seconds
+
+    def __post_init__(self) -> None:
+        if self.rounds < 1 or self.repeats < 1 or self.threads < 1:
+            raise ValueError(
+                f"rounds is {self.rounds}, repeats {self.repeats} and threads {self.threads}; each must be at least 1"
+            )
+        if self.warmup < 0 or self.budget_s < 0:
+            raise ValueError(f"warmup is {self.warmup} and budget_s {self.budget_s}; give 0 or more")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Latency:
+    """Every recorded prediction of one file, in milliseconds, `(rounds, repeats)`."""
+
+    recorded_ms: NDArray[np.float64]
+
+    @property
+    def median_ms(self) -> float:
+        """Half of the predictions were quicker."""
+        return float(np.median(self.recorded_ms))
+
+    @property
+    def min_ms(self) -> float:
+        """The quickest prediction: what the code costs when nothing disturbs it."""
+        return float(self.recorded_ms.min())
+
+    @property
+    def noisy(self) -> bool:
+        """Whether the median is so far above the minimum that something else was using the machine."""
+        return self.median_ms > NOISY * self.min_ms
+
+    @property
+    def p90_ms(self) -> float:
+        """Nine of ten predictions were quicker."""
+        return float(np.percentile(self.recorded_ms, 90))
+
+
+def measure_latency(
+    processes: Sequence[RuntimeProcess], image: NDArray[np.float32], config: LatencyConfig
+) -> list[Latency | RuntimeProcessError]:
+    """Times loaded processes round-robin, in reverse order every other round.
+
+    Args:
+        processes: one per file, loaded.
+        image: one normalised real picture, `(1, C, H, W)`.
+        config: rounds, repeats and warm-up.
+
+    Returns:
+        In the order of `processes`, the latency or the failure that ended its timing; the others go on.
+    """
+    taken: list[list[list[float]]] = [[] for _ in processes]
+    failed: dict[int, RuntimeProcessError] = {}
+
+    def turn(at: int, repeats: int, warmup: int) -> list[float]:
+        try:
+            return processes[at].time(image, repeats=repeats, warmup=warmup)
+        except RuntimeProcessError as failure:
+            failed[at] = failure
+            return []
+
+    begin = time.monotonic()
+    for at in range(len(processes)):
+        turn(at, 0, config.warmup)
+    for number in range(max(config.rounds, config.max_rounds)):
+        settled = not any(Latency(recorded_ms=np.array(each)).noisy for each in _complete(taken, failed))
+        if number >= config.rounds and (settled or time.monotonic() - begin > config.budget_s):
+            break
+        order = range(len(processes)) if number % 2 == 0 else reversed(range(len(processes)))
+        for at in order:
+            if at not in failed:
+                taken[at].append(turn(at, config.repeats, 1))
+    return [failed.get(at) or Latency(recorded_ms=np.array(taken[at])) for at in range(len(processes))]
+
+
+def _complete(taken: list[list[list[float]]], failed: Mapping[int, RuntimeProcessError]) -> Iterator[list[list[float]]]:
+    """The timings so far of every file that has not failed."""
+    return (each for at, each in enumerate(taken) if each and at not in failed)

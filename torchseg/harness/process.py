@@ -1,0 +1,159 @@
+"""A runtime in a process of its own: honest memory and time, and a crash that stays there."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from multiprocessing import Pipe
+from pathlib import Path
+from types import TracebackType
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from torchseg.harness.runtime import RuntimeInfo, check_name, runtime_name
+from torchseg.harness.weights_in import WeightCount
+
+Array = NDArray[np.float32]
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+
+class RuntimeProcessError(RuntimeError):
+    """A model file could not be opened or run; says why in one sentence."""
+
+
+class RuntimeProcess:
+    """Opens one model file in a fresh Python process and measures there.
+
+    The library starts to import at once and in the background; `load` waits for it. Use it as a context
+    manager, or call `close`. After a failure the process is gone and every further call raises the same
+    failure again.
+    """
+
+    def __init__(self, path: Path, *, name: str | None = None, threads: int = 1) -> None:
+        """Starts the process; raises ValueError for an unknown kind of file or runtime."""
+        self.path = path
+        self.name = check_name(name or runtime_name(path))
+        self._failure: RuntimeProcessError | None = None
+        self._imported = False
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
+        self._connection, theirs = Pipe()
+        command = [
+            sys.executable,
+            "-m",
+            "torchseg.harness.worker",
+            str(theirs.fileno()),
+            self.name,
+            str(threads),
+        ]
+        self._process = subprocess.Popen(
+            command,
+            env=_environment(threads),
+            stdin=subprocess.DEVNULL,
+            stdout=self._log,
+            stderr=self._log,
+            pass_fds=[theirs.fileno()],
+        )
+        theirs.close()
+        self._send("start")
+
+    def load(self) -> float:
+        """Opens the file and returns the milliseconds that took, the library's import not among them.
+
+        Raises:
+            RuntimeProcessError: if the file is damaged, the runtime is not installed or the process died.
+        """
+        if not self._imported:
+            self._imported = self._receive("start") is None
+        return cast(float, self._call("load", str(self.path)))
+
+    def predict(self, images: Array) -> Array:
+        """Logits `(B, K, H, W)` of normalised images `(B, C, H, W)`; raises RuntimeProcessError."""
+        return cast(Array, self._call("predict", images))
+
+    def labels(self, images: Array) -> NDArray[np.uint8]:
+        """Classes `(B, H, W)` of normalised images `(B, C, H, W)`; raises RuntimeProcessError."""
+        return cast(NDArray[np.uint8], self._call("labels", images))
+
+    def time(self, image: Array, *, repeats: int, warmup: int = 1) -> list[float]:
+        """Milliseconds of `repeats` predictions, measured inside the process; raises RuntimeProcessError."""
+        return cast(list[float], self._call("time", image, repeats, warmup))
+
+    def describe(self) -> RuntimeInfo:
+        """Conditions of what the process computes; raises RuntimeProcessError."""
+        values = cast(dict[str, Any], self._call("describe"))
+        return RuntimeInfo(**values)
+
+    def peak_rss_mb(self) -> float:
+        """Peak resident memory so far above the empty process, in MiB, the library included."""
+        return cast(float, self._call("peak_rss_mb"))
+
+    def count_weights(self) -> WeightCount:
+        """Zeros and distinct values in the file; loads it a second time, so read the memory first."""
+        return WeightCount(**cast(dict[str, Any], self._call("count_weights")))
+
+    def close(self) -> None:
+        """Ends the process; safe to call twice."""
+        self._connection.close()
+        try:
+            self._process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._log.close()
+
+    def __enter__(self) -> RuntimeProcess:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _call(self, method: str, *arguments: object) -> object:
+        self._send(method, *arguments)
+        return self._receive(method)
+
+    def _send(self, method: str, *arguments: object) -> None:
+        if self._failure:
+            raise self._failure
+        try:
+            self._connection.send((method, arguments))
+        except OSError as error:
+            raise self._died(method) from error
+
+    def _receive(self, method: str) -> object:
+        if self._failure:
+            raise self._failure
+        try:
+            answer = self._connection.recv()
+        except (EOFError, OSError) as error:
+            raise self._died(method) from error
+        if answer[0] == "ok":
+            return answer[1]
+        # The child's own words are a whole sentence already for the errors that this project raises.
+        text = answer[2] if answer[1] in ("ValueError", "ImportError") else f"{answer[1]}: {answer[2]}"
+        raise RuntimeProcessError(text or answer[1])
+
+    def _died(self, method: str) -> RuntimeProcessError:
+        code = self._process.wait()
+        self._log.seek(0)
+        said = self._log.read().decode(errors="replace").strip().splitlines()
+        cause = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+        last = f"; its last words: {said[-1][:300]}" if said else ""
+        self._failure = RuntimeProcessError(
+            f"the {self.name} process died with {cause} during '{method}' of {self.path}{last}; "
+            "the file is probably damaged or needs more memory than there is: export it again"
+        )
+        return self._failure
+
+
+def _environment(threads: int) -> dict[str, str]:
+    """The child finds the same packages, and no numeric library takes more cores than it was given."""
+    paths = os.pathsep.join(path or os.getcwd() for path in sys.path)
+    fixed = dict.fromkeys(_THREAD_VARIABLES, str(threads))
+    return {**os.environ, **fixed, "PYTHONPATH": paths, "TF_CPP_MIN_LOG_LEVEL": "2"}

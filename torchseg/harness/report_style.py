@@ -1,0 +1,84 @@
+"""Look and behaviour of a report; both are written into the page, which asks no other file or host."""
+
+STYLE = """
+:root{color-scheme:light dark;--bg:#fff;--panel:#f6f7f9;--text:#1a1d23;--soft:#5b6472;--line:#d9dde4;--accent:#2457c5;
+--good:#0f7a3d;--bad:#b42318;--warn:#8a5a00;--shade:#2457c5;
+--s0:#2457c5;--s1:#c2410c;--s2:#0f7a3d;--s3:#9333ea;--s4:#0e7490;--s5:#be185d;--s6:#a16207;--s7:#57534e}
+@media(prefers-color-scheme:dark){:root{--bg:#14171c;--panel:#1c2027;--text:#e7eaf0;--soft:#9aa4b2;--line:#333a45;
+--accent:#8ab4ff;--good:#4ade80;--bad:#ff8a80;--warn:#f5c451;--shade:#5b8def;
+--s0:#8ab4ff;--s1:#ff9b6b;--s2:#5bd68a;--s3:#c99bff;--s4:#5fd0e6;--s5:#ff86bd;--s6:#e5c04f;--s7:#b8b2ab}}
+*{box-sizing:border-box}
+body{margin:0;background:var(--bg);color:var(--text);font:15px/1.5 system-ui,sans-serif}
+header,main{max-width:1280px;margin:auto;padding:0 20px}
+header{padding-top:28px}h1{font-size:26px;margin:0}
+h2{font-size:19px;margin:40px 0 10px}h3{font-size:15px;margin:18px 0 6px}
+p{margin:6px 0}.soft,small,figcaption{color:var(--soft)}small{display:block;font-weight:400;font-size:12px}
+nav a{margin-right:14px;display:inline-block}a{color:var(--accent)}
+:focus-visible{outline:2px solid var(--accent);outline-offset:2px}
+.cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(230px,1fr));gap:12px;margin:18px 0}
+.card{background:var(--panel);border:1px solid var(--line);border-radius:8px;padding:12px 14px}
+.card b{display:block;font-size:16px;overflow-wrap:anywhere}
+.wide{overflow-x:auto;border:1px solid var(--line);border-radius:8px}
+table{border-collapse:separate;border-spacing:0;width:100%;font-size:13.5px}
+th,td{padding:6px 10px;text-align:left;border-bottom:1px solid var(--line);white-space:nowrap}
+tbody tr:last-child>*{border-bottom:0}thead th{background:var(--panel);font-weight:600}
+tbody th{font-weight:600;position:sticky;left:0;background:var(--bg)}
+tbody th small{white-space:normal;min-width:220px;max-width:420px}
+.number{text-align:right;font-variant-numeric:tabular-nums}
+td[style]{background:color-mix(in srgb,var(--shade) calc(var(--share)*.45),transparent)}
+th button{all:unset;cursor:pointer}th button:focus-visible{outline:2px solid var(--accent)}
+th[aria-sort=ascending] button::after{content:" \\25B2"}th[aria-sort=descending] button::after{content:" \\25BC"}
+.badge{display:inline-block;padding:0 8px;border-radius:10px;border:1px solid currentColor;font-size:12px}
+.good{color:var(--good)}.bad{color:var(--bad)}.warn{color:var(--warn)}
+.plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,420px),1fr));gap:16px}figure{margin:0}
+.chart{width:100%;height:auto;background:var(--panel);border:1px solid var(--line);border-radius:8px}
+.chart text{fill:var(--soft);font-size:12px}.chart .label{fill:var(--text)}.grid{stroke:var(--line);stroke-width:1}
+.point{fill:var(--soft);stroke:var(--bg);stroke-width:1.2;opacity:.85}.point.kept{stroke:var(--text);opacity:1}
+.line polyline{fill:none;stroke-width:2}.frontier{fill:none;stroke:var(--soft);stroke-width:1.5;stroke-dasharray:5 4}
+.legend{display:flex;flex-wrap:wrap;gap:4px 16px;font-size:13px;margin:8px 0}.legend span{display:flex;gap:6px;
+align-items:center}.legend i{width:12px;height:12px;border-radius:3px;display:inline-block}.key{width:16px;height:16px}
+.dash{width:22px;border-top:2px dashed var(--soft)}
+.gallery>input{position:absolute;opacity:0}.gallery>label{display:inline-block;padding:4px 12px;margin:0 6px 6px 0;
+border:1px solid var(--line);border-radius:16px;cursor:pointer;font-size:13px}
+.gallery>input:checked+label{background:var(--accent);color:var(--bg);border-color:var(--accent)}
+.gallery>input:focus-visible+label{outline:2px solid var(--accent);outline-offset:2px}
+.tiles{display:grid;grid-template-columns:repeat(auto-fill,minmax(150px,1fr));gap:10px}
+.tile figcaption{font-size:12px;overflow-wrap:anywhere}
+.stack{position:relative;aspect-ratio:var(--shape);overflow:hidden;
+border-radius:5px;background:var(--panel)}.stack>*{position:absolute;inset:0;width:100%;height:100%}
+.stack img{image-rendering:pixelated}.picture{background:var(--picture) center/100% 100%}
+.errors,.drift{display:none}#mode-overlay:checked~.sample :is(.labels,.truth){opacity:.55}
+#mode-errors:checked~.sample .errors,#mode-drift:checked~.sample .drift{display:block}
+#mode-errors:checked~.sample .labels,#mode-drift:checked~.sample .labels{display:none}
+#mode-errors:checked~.sample .stack:not(.plain) .picture,#mode-drift:checked~.sample .stack:not(.plain) .picture
+{filter:grayscale(1) brightness(.75)}
+details{border:1px solid var(--line);border-radius:8px;padding:6px 12px;margin:6px 0}summary{cursor:pointer}
+details td{white-space:normal;overflow-wrap:anywhere}details .wide{margin:8px 0}
+pre{background:var(--panel);border:1px solid var(--line);border-radius:8px;padding:12px;overflow-x:auto;font-size:13px}
+footer{margin:40px auto 24px;max-width:1280px;padding:0 20px;color:var(--soft);font-size:13px}
+@media print{details{break-inside:avoid}.tile{break-inside:avoid}}
+"""
+for _at in range(8):
+    STYLE += f".s{_at}{{fill:var(--s{_at});stroke:var(--s{_at})}}.point.s{_at}{{stroke:var(--bg)}}"
+    STYLE += f".point.kept.s{_at}{{stroke:var(--text)}}i.s{_at}{{background:var(--s{_at})}}\n"
+
+SCRIPT = """
+for (const table of document.querySelectorAll("table.sortable")) {
+  const heads = [...table.tHead.rows[0].cells];
+  heads.forEach((head, at) => head.querySelector("button").addEventListener("click", () => {
+    const up = head.getAttribute("aria-sort") !== "ascending";
+    heads.forEach(other => other.setAttribute("aria-sort", "none"));
+    head.setAttribute("aria-sort", up ? "ascending" : "descending");
+    const value = row => row.cells[at].dataset.value;
+    const rows = [...table.tBodies[0].rows];
+    const numbers = rows.every(row => value(row) === "" || !isNaN(value(row)));
+    rows.sort((one, two) => {
+      const a = value(one), b = value(two);
+      if (a === "" || b === "") return (a === "") - (b === "");
+      const order = numbers ? a - b : a.localeCompare(b);
+      return up ? order : -order;
+    });
+    table.tBodies[0].append(...rows);
+  }));
+}
+"""

@@ -1,0 +1,74 @@
+"""Bytes of a model file on disk, raw and compressed."""
+
+from __future__ import annotations
+
+import gzip
+import shutil
+from pathlib import Path
+from typing import BinaryIO, cast
+
+WEIGHTS = "model.safetensors"
+_BLOCK = 1 << 20
+
+
+def size_bytes(path: Path) -> int:
+    """Bytes on disk: a file with its external ONNX data, or the weights of a checkpoint's folder.
+
+    Raises:
+        ValueError: if there is no such file.
+    """
+    return sum(part.stat().st_size for part in files_of(path))
+
+
+def gzip_bytes(path: Path) -> int:
+    """Bytes of what `size_bytes` counts after gzip at level 9, what a download costs; nothing is written.
+
+    Raises:
+        ValueError: if there is no such file.
+    """
+    sink = _Counter()
+    with gzip.GzipFile(fileobj=cast(BinaryIO, sink), mode="wb", compresslevel=9, mtime=0, filename="") as packed:
+        for part in files_of(path):
+            with part.open("rb") as file:
+                shutil.copyfileobj(file, packed, _BLOCK)
+    return sink.count
+
+
+def files_of(path: Path) -> list[Path]:
+    """The files that a model needs at run time: itself and its external ONNX data; a folder's weights.
+
+    Raises:
+        ValueError: if one of them is missing.
+    """
+    main = path / WEIGHTS if path.is_dir() else path
+    parts = [main, *sorted(_external(main))] if main.suffix == ".onnx" and main.is_file() else [main]
+    for part in parts:
+        if not part.is_file():
+            raise ValueError(f"there is no file {part}; check the path, or export the model again")
+    return parts
+
+
+def _external(path: Path) -> set[Path]:
+    import onnx
+    from onnx.external_data_helper import ExternalDataInfo, uses_external_data
+
+    try:
+        graph = onnx.load(path, load_external_data=False).graph
+    except Exception as error:  # protobuf's DecodeError, which has no typed home
+        raise ValueError(f"{path} is no ONNX file ({error}); export the model again") from error
+    held = [tensor for tensor in graph.initializer if uses_external_data(tensor)]
+    return {path.parent / ExternalDataInfo(tensor).location for tensor in held}
+
+
+class _Counter:
+    """A file that only counts."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def write(self, data: bytes) -> int:
+        self.count += len(data)
+        return len(data)
+
+    def flush(self) -> None:
+        """Nothing is held back."""

@@ -1,0 +1,53 @@
+"""A CSV file that appears under its name only when it is complete."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+
+
+class Table:
+    """Writes rows beside `path` and moves them there at the end; an exception leaves `path` as it was."""
+
+    def __init__(self, path: Path, columns: Sequence[str]) -> None:
+        self._path = path
+        self._partial = path.with_name(f".{path.name}.partial")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = self._partial.open("w", newline="", encoding="utf-8")
+        self._writer = csv.DictWriter(self._file, columns, lineterminator="\n")
+        self._writer.writeheader()
+
+    def write(self, row: Mapping[str, object]) -> None:
+        """Adds a row; None and NaN become empty cells, columns that are not named stay empty."""
+        self._writer.writerow({column: _cell(value) for column, value in row.items()})
+
+    def __enter__(self) -> Table:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+        if kind is None:
+            self._partial.replace(self._path)
+        else:
+            self._partial.unlink(missing_ok=True)
+
+
+def read_table(path: Path) -> list[dict[str, str]]:
+    """Rows of a CSV file by column name; none if there is no such file."""
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return [{key: value or "" for key, value in row.items() if key is not None} for row in csv.DictReader(file)]
+
+
+def _cell(value: object) -> object:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return value

@@ -1,0 +1,113 @@
+"""The child's side of a runtime process: `python -m torchseg.harness.worker FD NAME THREADS`, see process.py.
+
+Imports nothing heavy before its library is asked for, so that memory and time are those of one runtime alone.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from torchseg.harness.labels import labels_of
+from torchseg.harness.peak_memory import peak_memory_mb
+from torchseg.harness.runtime import Runtime, check_readable, new_runtime
+
+Array = NDArray[np.float32]
+
+
+class Worker:
+    """One runtime and the calls that a parent may make on it; every public method is a call."""
+
+    def __init__(self, name: str, threads: int) -> None:
+        self._name = name
+        self._threads = threads
+        self._empty_mb = peak_memory_mb()
+        self._runtime: Runtime | None = None
+        self._path: Path | None = None
+
+    def start(self) -> None:
+        """Imports the library."""
+        self._runtime = new_runtime(self._name, threads=self._threads)
+
+    def load(self, path: str) -> float:
+        """Milliseconds that opening the file took."""
+        self._path = Path(path)
+        check_readable(self._path)
+        begin = time.perf_counter()
+        self._opened.load(self._path)
+        return (time.perf_counter() - begin) * 1e3
+
+    def predict(self, images: Array) -> Array:
+        """Logits `(B, K, H, W)`."""
+        return self._opened.predict(images)
+
+    def labels(self, images: Array) -> NDArray[np.uint8]:
+        """Classes `(B, H, W)`: the argmax is taken here because labels travel more cheaply than logits."""
+        return labels_of(self._opened.predict(images))
+
+    def time(self, image: Array, repeats: int, warmup: int) -> list[float]:
+        """Milliseconds of each of `repeats` predictions after `warmup` that are not recorded."""
+        for _ in range(warmup):
+            self._opened.predict(image)
+        taken = []
+        for _ in range(repeats):
+            begin = time.perf_counter()
+            self._opened.predict(image)
+            taken.append((time.perf_counter() - begin) * 1e3)
+        return taken
+
+    def describe(self) -> dict[str, Any]:
+        """`RuntimeInfo` as plain values."""
+        return asdict(self._opened.describe())
+
+    def peak_rss_mb(self) -> float:
+        """Peak resident memory so far above the empty process, the library included."""
+        return max(0.0, peak_memory_mb() - self._empty_mb)
+
+    def count_weights(self) -> dict[str, Any]:
+        """`WeightCount` of the loaded file as plain values."""
+        from torchseg.harness.weights_in import count_weights, weights_in
+
+        assert self._path is not None, "load comes first"
+        return asdict(count_weights(weights_in(self._path)))
+
+    @property
+    def _opened(self) -> Runtime:
+        assert self._runtime is not None, "start comes first"
+        return self._runtime
+
+
+def serve(connection: Connection, worker: Worker) -> None:
+    """Answers `(method, arguments)` by `("ok", result)` or `("error", kind, text)` until hung up on."""
+    while True:
+        try:
+            method, arguments = connection.recv()
+        except EOFError:
+            return
+        call: Callable[..., Any] = getattr(worker, method)
+        try:
+            answer = ("ok", call(*arguments))
+        except Exception as error:  # the parent raises it again; nothing is swallowed
+            connection.send(("error", type(error).__name__, str(error)))
+        else:
+            connection.send(answer)
+
+
+def main(arguments: list[str]) -> None:
+    """Serves the connection whose file descriptor the parent passed on."""
+    descriptor, name, threads = int(arguments[0]), arguments[1], int(arguments[2])
+    os.dup2(2, 1)  # a library that prints must not look like an answer, nor fill the parent's terminal
+    serve(Connection(descriptor), Worker(name, threads))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
