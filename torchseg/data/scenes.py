@@ -20,7 +20,7 @@ from torchseg.spec import IGNORE_INDEX
 CLASSES = ("ground", "striped", "checked", "wire", "ring")
 _GROUND, _STRIPED, _CHECKED, _WIRE, _RING = range(5)
 _PARTS = {"train": 0, "validation": 1, "test": 2, "transfer": 3}
-_SIZES = {"train": 320, "validation": 64, "test": 128, "transfer": 960}
+_SIZES = {"train": 320, "validation": 64, "test": 128, "transfer": 640}
 _RING_SHARE = 0.2  # of pictures that hold a ring at all
 
 Plane = NDArray[np.float64]  # (H, W)

@@ -17,7 +17,7 @@ from torchseg.pipeline.run_folder import RunFolder, Stage
 from torchseg.pipeline.scoring import report_stage, score_stage
 from torchseg.pipeline.session import open_session
 from torchseg.pipeline.summary import print_summary
-from torchseg.pipeline.training import Student, Trainer, given_teacher
+from torchseg.pipeline.training import STUDENT_STEPS, TEACHER_STEPS, Student, Trainer, given_teacher
 from torchseg.train import DistillationConfig
 
 _LOG = logging.getLogger(__name__)
@@ -65,13 +65,12 @@ class Chain:
         config, pictures = self.config, self.pictures
         yield check_stage(pictures)
         trainer = Trainer(config, pictures, self.folder, self.fabric)
-        quick = config.data == GENERATED
         if config.teacher_checkpoint:
             yield given_teacher(config.teacher_checkpoint, pictures.spec)
         else:
-            epochs = trainer.epochs(config.teacher_epochs, steps=240 if quick else 600)
+            epochs = trainer.epochs(config.teacher_epochs, steps=TEACHER_STEPS[config.data == GENERATED])
             yield trainer.with_labels(Student(stage="teacher", model=config.teacher, epochs=epochs))
-        epochs = trainer.epochs(config.epochs, steps=300 if quick else 1200)
+        epochs = trainer.epochs(config.epochs, steps=STUDENT_STEPS[config.data == GENERATED])
         how = DistillationConfig(temperature=config.temperature, alpha=config.alpha)
         student = Student(stage="student", model=config.student, epochs=epochs)
         yield trainer.with_teacher(student, self.folder.path / "teacher", how)

@@ -10,7 +10,7 @@ from torchseg.config import TrainConfig
 from torchseg.data import GENERATED
 from torchseg.pipeline.pictures import check_stage, open_pictures
 from torchseg.pipeline.session import open_session
-from torchseg.pipeline.training import Student, Trainer
+from torchseg.pipeline.training import STUDENT_STEPS, Student, Trainer
 
 
 def train(config: TrainConfig) -> int:
@@ -19,7 +19,7 @@ def train(config: TrainConfig) -> int:
     with open_session(config) as (folder, fabric):
         pictures = open_pictures(config)
         trainer = Trainer(config, pictures, folder, fabric)
-        epochs = trainer.epochs(config.epochs, steps=300 if config.data == GENERATED else 1200)
+        epochs = trainer.epochs(config.epochs, steps=STUDENT_STEPS[config.data == GENERATED])
         network = Student(stage="trained", model=config.model, epochs=epochs)
         for stage in (check_stage(pictures), trainer.with_labels(network)):
             ran = folder.do(stage, writes=fabric.is_global_zero, wait=fabric.barrier)

@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from torchseg.command import run_command
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Config:
+    """Counts things.
+
+    Attributes:
+        file: What to count.
+        times: How often.
+        loud: Shout.
+    """
+
+    file: Path = field(metadata={"positional": ""})
+    times: int = 1
+    loud: bool = False
+
+    def __post_init__(self) -> None:
+        if self.times < 1:
+            raise ValueError(f"times is {self.times}; count at least once")
+
+
+def test_flags_positions_and_switches_reach_the_job():
+    seen = []
+    assert run_command(_Config, lambda config: seen.append(config) or 0, ["a.txt", "--times", "3", "--loud"]) == 0
+    assert seen == [_Config(file=Path("a.txt"), times=3, loud=True)]
+
+
+def test_a_file_of_flags_can_be_read_and_written(tmp_path, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        run_command(_Config, lambda _: 0, ["a.txt", "--times", "4", "--print_config"])
+    assert stopped.value.code == 0
+    written = capsys.readouterr().out
+    (tmp_path / "flags.yaml").write_text(written)
+    seen = []
+    assert run_command(_Config, lambda config: seen.append(config) or 0, ["--config", "flags.yaml", "b.txt"]) == 0
+    assert (seen[0].times, seen[0].file) == (4, Path("b.txt"))
+
+
+@pytest.mark.parametrize("error", [ValueError("too round"), FileNotFoundError("not there"), ImportError("no extra")])
+def test_wrong_input_is_one_message_and_two(error, capsys):
+    def job(_: _Config) -> int:
+        raise error
+
+    assert run_command(_Config, job, ["a.txt"]) == 2
+    assert capsys.readouterr().err == f"error: {error}\n"
+
+
+def test_a_config_that_refuses_itself_is_wrong_input(capsys):
+    assert run_command(_Config, lambda _: 0, ["a.txt", "--times", "0"]) == 2
+    assert "times is 0; count at least once" in capsys.readouterr().err
+
+
+def test_mistakes_of_the_package_keep_their_traceback():
+    def job(_: _Config) -> int:
+        raise KeyError("a bug")
+
+    with pytest.raises(KeyError, match="a bug"):
+        run_command(_Config, job, ["a.txt"])
+
+
+def test_stopping_is_not_an_error_message(capsys):
+    def job(_: _Config) -> int:
+        raise KeyboardInterrupt
+
+    assert run_command(_Config, job, ["a.txt"]) == 130
+    assert "goes on from here" in capsys.readouterr().err

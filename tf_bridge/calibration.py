@@ -1,0 +1,42 @@
+"""The images whose value ranges a quantized file is built for."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tf_bridge.precision import Precision
+from torchseg.spec import ImageSpec
+
+
+def check_calibration(
+    images: NDArray[np.float32] | None, spec: ImageSpec, *, precision: Precision
+) -> NDArray[np.float32] | None:
+    """Refuses images that cannot calibrate a file of this precision.
+
+    Args:
+        images: prepared as for evaluation, float32 `(B, C, H, W)`; only int8 needs them.
+        spec: size and channels that they must have.
+        precision: of the file to make.
+
+    Returns:
+        The images for int8, None for every other precision.
+
+    Raises:
+        ValueError: if int8 gets none, or images of another shape or type, or values that are no numbers.
+    """
+    if precision is not Precision.INT8:
+        return None
+    expected = (spec.channels, spec.height, spec.width)
+    if images is None or len(images) == 0:
+        raise ValueError(
+            "int8 needs calibration images and got none; pass some dozens of training images, prepared as for "
+            f"evaluation: float32 (B, C, H, W) with C, H, W = {expected}"
+        )
+    if images.ndim != 4 or images.shape[1:] != expected or images.dtype != np.float32:
+        raise ValueError(
+            f"calibration images are {images.dtype} {images.shape}; give float32 (B, C, H, W) with C, H, W = {expected}"
+        )
+    if not np.isfinite(images).all():
+        raise ValueError("calibration images hold values that are not finite; prepare them again from their pictures")
+    return images

@@ -1,0 +1,125 @@
+"""Turns a float32 ONNX graph into another precision."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tf_bridge.precision import Precision
+from tf_bridge.quiet import quiet
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+    from onnxruntime.quantization import CalibrationDataReader
+
+Images = NDArray[np.float32]
+
+
+def convert_onnx(model: ModelProto, precision: Precision, images: Images | None) -> ModelProto:
+    """Gives the graph at that precision; input and output stay float32.
+
+    Args:
+        model: `onnx.ModelProto`, float32, batch norm folded.
+        precision: to convert to.
+        images: for int8, float32 `(B, C, H, W)`, run one by one to measure ranges.
+
+    Returns:
+        A new `onnx.ModelProto`.
+
+    Raises:
+        ImportError: without ONNX Runtime, for every precision but fp32.
+    """
+    if precision is Precision.FP32:
+        return model
+    try:
+        import onnxruntime.quantization  # noqa: F401 - here for the message, the steps import what they use
+    except ImportError as error:
+        raise ImportError(f"{precision} .onnx files need onnxruntime: install torchseg-compress") from error
+    converted = type(model)()
+    converted.CopyFrom(model)  # the quantizers write into what they are given
+    with quiet():
+        return _STEPS[precision](converted, images)
+
+
+def _fp16(model: ModelProto, images: Images | None) -> ModelProto:
+    """Stores weights as float16 behind a cast, as TFLite does; the runtime undoes it once, while loading.
+
+    Arithmetic in float16 is slower than float32 on most CPUs and overflows where weights do not.
+    """
+    from onnx import TensorProto, helper, numpy_helper
+
+    graph, casts = model.graph, []
+    for tensor in graph.initializer:
+        if tensor.data_type != TensorProto.FLOAT or not tensor.dims:
+            continue
+        name, half = tensor.name, numpy_helper.to_array(tensor).astype(np.float16)
+        if not np.isfinite(half).all():
+            raise ValueError(f"weight {name} leaves the range of float16 (65504); export this network as fp32")
+        tensor.CopyFrom(numpy_helper.from_array(half, f"{name}.fp16"))
+        casts.append(helper.make_node("Cast", [tensor.name], [name], name=f"{name}.cast", to=TensorProto.FLOAT))
+    nodes = [*casts, *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)
+    return model
+
+
+def _dynamic(model: ModelProto, images: Images | None) -> ModelProto:
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    # ConvInteger has no kernel for signed weights on x86.
+    return _through_file(lambda path: quantize_dynamic(model, path, weight_type=QuantType.QUInt8))
+
+
+def _int8(model: ModelProto, images: Images | None) -> ModelProto:
+    """QDQ with unsigned activations and signed weights: any other pairing gains nothing on x86 processors."""
+    from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
+
+    assert images is not None
+    return _through_file(
+        lambda path: quantize_static(
+            model,
+            path,
+            _reader(images, model.graph.input[0].name),
+            quant_format=QuantFormat.QDQ,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            per_channel=True,
+            calibrate_method=CalibrationMethod.MinMax,
+        )
+    )
+
+
+def _reader(images: Images, name: str) -> CalibrationDataReader:
+    from onnxruntime.quantization import CalibrationDataReader
+
+    class Reader(CalibrationDataReader):  # type: ignore[misc]
+        """Hands one image at a time to the calibration."""
+
+        def __init__(self) -> None:
+            self.batches = iter([{name: image[None]} for image in images])
+
+        def get_next(self) -> dict[str, Images] | None:
+            return next(self.batches, None)
+
+    return Reader()
+
+
+def _through_file(quantize: Callable[[str], None]) -> ModelProto:
+    import onnx
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = str(Path(folder) / "quantized.onnx")
+        quantize(path)
+        return onnx.load(path)
+
+
+_STEPS: dict[Precision, Callable[[ModelProto, Images | None], ModelProto]] = {
+    Precision.FP16: _fp16,
+    Precision.DYNAMIC: _dynamic,
+    Precision.INT8: _int8,
+}

@@ -1,0 +1,159 @@
+"""Compares what an exported file computes with what the PyTorch network computes. Knows no file and no runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tf_bridge.precision import Precision
+
+Predict = Callable[[NDArray[np.float32]], NDArray[np.float32]]  # (B, C, H, W) images to (B, K, H, W) logits
+
+MAX_DROP = 0.02  # of mean IoU, allowed where a precision is judged by it
+_BATCH = 4  # images at once: bounds memory whatever the number of images
+
+# What a file must hold to pass. `max_error_share` is a share of the range of the reference's logits.
+THRESHOLDS: Mapping[Precision, Mapping[str, float]] = {
+    Precision.FP32: {"min_argmax_agreement": 0.9995, "max_error_share": 1e-3},
+    Precision.FP16: {"min_argmax_agreement": 0.999},
+    Precision.DYNAMIC: {"max_miou_drop": MAX_DROP},
+    Precision.INT8: {"max_miou_drop": MAX_DROP},
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parity:
+    """How far a candidate is from its reference over all images; `candidate - reference` where a sign matters."""
+
+    max_abs_error: float  # of logits
+    mean_abs_error: float  # of logits, over all pixels, classes and images
+    logit_range: float  # largest minus smallest logit of the reference
+    argmax_agreement: float  # share of pixels with equal class, ignored ones included
+    iou_difference: tuple[float | None, ...]  # per class; None for a class that never occurs in the masks
+    miou_drop: float  # mean IoU of the reference minus that of the candidate, over the classes that occur
+    worst_image: int  # index of the image with the least agreement, the larger error deciding a tie
+
+
+def compare(
+    reference: Predict,
+    candidate: Predict,
+    images: NDArray[np.float32],
+    masks: NDArray[np.uint8],
+    *,
+    num_classes: int,
+) -> Parity:
+    """Runs both over the same images.
+
+    Args:
+        reference: the network as trained.
+        candidate: the exported file.
+        images: prepared for the network, `(B, C, H, W)`, B at least 1.
+        masks: true classes, `(B, H, W)`; values from `num_classes` up are ignored pixels.
+        num_classes: K.
+
+    Raises:
+        ValueError: if images and masks do not fit together, or a side does not give `(B, K, H, W)`.
+    """
+    if images.ndim != 4 or len(images) == 0 or masks.shape != (len(images), *images.shape[2:]):
+        raise ValueError(
+            f"images are {images.shape} and masks {masks.shape}; give (B, C, H, W) and (B, H, W) with B at least 1"
+        )
+    pairs = _Pairs(num_classes)
+    for start in range(0, len(images), _BATCH):
+        batch = images[start : start + _BATCH]
+        expected = (len(batch), num_classes, *images.shape[2:])
+        truth = masks[start : start + _BATCH]
+        pairs.add(_run(reference, batch, expected), _run(candidate, batch, expected), truth)
+    return pairs.summary()
+
+
+def verdict(parity: Parity, precision: Precision, *, max_drop: float = MAX_DROP) -> list[str]:
+    """The checks that fail at this precision, one sentence each; empty when the file passes.
+
+    Args:
+        parity: from `compare`.
+        precision: of the file.
+        max_drop: mean IoU that may be lost, as a share, where the precision is judged by it.
+    """
+    limits = thresholds(precision, max_drop=max_drop)
+    failures = []
+    # Written as "not within", so that a NaN fails.
+    agreement = limits.get("min_argmax_agreement", 0.0)
+    if not parity.argmax_agreement >= agreement:
+        failures.append(f"argmax agreement is {parity.argmax_agreement:.6f}; expected at least {agreement}")
+    if "max_error_share" in limits:
+        largest = limits["max_error_share"] * parity.logit_range
+        if not parity.max_abs_error <= largest:
+            failures.append(f"largest logit error is {parity.max_abs_error:.3g}; expected at most {largest:.3g}")
+    if "max_miou_drop" in limits and not parity.miou_drop <= limits["max_miou_drop"]:
+        failures.append(f"mean IoU drops by {parity.miou_drop:.4f}; expected at most {limits['max_miou_drop']}")
+    if not np.isfinite(parity.max_abs_error):
+        failures.append("some logits are not finite; expected numbers everywhere")
+    return failures
+
+
+def thresholds(precision: Precision, *, max_drop: float = MAX_DROP) -> dict[str, float]:
+    """The limits that `verdict` applies."""
+    limits = dict(THRESHOLDS[precision])
+    return limits | {"max_miou_drop": max_drop} if "max_miou_drop" in limits else limits
+
+
+class _Pairs:
+    """Sums over batches; ratios are taken once, at the end."""
+
+    def __init__(self, num_classes: int) -> None:
+        self.num_classes = num_classes
+        self.confusion = np.zeros((2, num_classes, num_classes), np.int64)  # reference, candidate: truth by answer
+        self.total_error, self.values = 0.0, 0
+        self.low, self.high = np.inf, -np.inf
+        self.errors: list[float] = []  # per image, largest
+        self.agreements: list[float] = []  # per image
+
+    def add(self, reference: NDArray[np.float32], candidate: NDArray[np.float32], masks: NDArray[np.uint8]) -> None:
+        error = np.abs(candidate.astype(np.float64) - reference)  # (B, K, H, W)
+        self.total_error += float(error.sum())
+        self.values += error.size
+        self.errors += error.max(axis=(1, 2, 3)).tolist()
+        self.low, self.high = min(self.low, float(reference.min())), max(self.high, float(reference.max()))
+        labels = [logits.argmax(axis=1) for logits in (reference, candidate)]  # (B, H, W) each
+        self.agreements += (labels[0] == labels[1]).mean(axis=(1, 2)).tolist()
+        counted = masks < self.num_classes
+        for index, answer in enumerate(labels):
+            cells = masks[counted].astype(np.int64) * self.num_classes + answer[counted]
+            counts = np.bincount(cells, minlength=self.num_classes**2)
+            self.confusion[index] += counts.reshape(self.num_classes, self.num_classes)
+
+    def summary(self) -> Parity:
+        before, after = (_iou(confusion) for confusion in self.confusion)
+        occurs = self.confusion[0].sum(axis=1) > 0
+        differences = after - before
+        order = sorted(range(len(self.errors)), key=lambda index: (self.agreements[index], -self.errors[index]))
+        return Parity(
+            max_abs_error=float(np.max(self.errors)),
+            mean_abs_error=self.total_error / self.values,
+            logit_range=self.high - self.low,
+            argmax_agreement=float(np.mean(self.agreements)),
+            iou_difference=tuple(
+                float(value) if there else None for value, there in zip(differences, occurs, strict=True)
+            ),
+            miou_drop=-float(differences[occurs].mean()) if occurs.any() else 0.0,
+            worst_image=order[0],
+        )
+
+
+def _iou(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Per class; 0 where neither truth nor answer holds it."""
+    hits = np.diag(confusion)
+    union = confusion.sum(axis=0) + confusion.sum(axis=1) - hits
+    iou: NDArray[np.float64] = hits / np.maximum(union, 1)
+    return iou
+
+
+def _run(predict: Predict, images: NDArray[np.float32], expected: tuple[int, ...]) -> NDArray[np.float32]:
+    logits = predict(images)
+    if logits.shape != expected:
+        raise ValueError(f"a prediction has shape {logits.shape}; expected logits (B, K, H, W) = {expected}")
+    return logits

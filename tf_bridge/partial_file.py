@@ -1,0 +1,22 @@
+"""Files appear under their final name only when they are complete."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def partial_file(path: Path) -> Iterator[Path]:
+    """Gives a temporary name next to `path`, renamed to `path` on success and removed on failure.
+
+    The suffix is kept, because readers tell a format by it. Parent folders are made.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.stem}.partial{path.suffix}")
+    try:
+        yield partial
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)

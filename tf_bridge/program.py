@@ -1,0 +1,55 @@
+"""A network as a flat list of operators: what every exporter starts from."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING
+
+from tf_bridge.quiet import quiet
+from torchseg.spec import ImageSpec
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+    from torch.export import ExportedProgram
+
+
+def export_program(model: nn.Module, spec: ImageSpec) -> ExportedProgram:
+    """Traces the network at batch 1 and the size of `spec`, in eval mode, on the CPU; the model itself stays as it was.
+
+    Raises:
+        ValueError: if the network refuses such an image or gives anything but logits `(1, K, H, W)`.
+    """
+    import torch
+
+    image = torch.zeros(1, spec.channels, spec.height, spec.width)
+    network = copy.deepcopy(model).cpu().float().eval()
+    check_logits(network, image, spec)
+    return trace(network, image)
+
+
+def check_logits(network: nn.Module, image: Tensor, spec: ImageSpec) -> None:
+    """Refuses a network that does not turn images `(B, C, H, W)` into logits `(B, K, H, W)` of the spec.
+
+    Raises:
+        ValueError: naming both shapes.
+    """
+    import torch
+
+    with torch.no_grad():
+        logits = network(image)
+    expected = (len(image), spec.num_classes, *image.shape[2:])
+    got = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
+    if got != expected:
+        raise ValueError(
+            f"the network turns images {tuple(image.shape)} into {got}; expected logits {expected}: "
+            "give the image spec it was trained with, and a network that returns one tensor of full size"
+        )
+
+
+def trace(network: nn.Module, image: Tensor) -> ExportedProgram:
+    """The operators that the network, in eval mode, runs for an image of this shape; sizes are fixed."""
+    import torch
+
+    with quiet(), torch.no_grad():
+        program: ExportedProgram = torch.export.export(network, (image,)).run_decompositions({})
+    return program

@@ -1,0 +1,57 @@
+"""Exports a PyTorch network to TFLite through TensorFlow's own converter."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tf_bridge.calibration import check_calibration
+from tf_bridge.lowering import lower_program
+from tf_bridge.metadata import metadata
+from tf_bridge.partial_file import partial_file
+from tf_bridge.precision import Precision
+from tf_bridge.program import export_program
+from tf_bridge.tensorflow_import import import_tensorflow
+from tf_bridge.tflite_convert import convert_tflite
+from tf_bridge.tflite_labels import label_tflite
+from torchseg.spec import ImageSpec
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+def export_tflite(
+    model: nn.Module,
+    spec: ImageSpec,
+    path: Path,
+    *,
+    precision: Precision = Precision.FP32,
+    calibration: NDArray[np.float32] | None = None,
+) -> None:
+    """Writes a `.tflite` file with static shapes: `image` `(1, H, W, C)` in, `logits` `(1, H, W, K)` out.
+
+    Both are float32, except at int8, where both are int8 with the scale that the file holds.
+
+    Args:
+        model: `(1, C, H, W)` image to `(1, K, H, W)` logits; left as it was.
+        spec: the pictures that it was made for.
+        path: of the file; appears when it is complete.
+        precision: number format of the file.
+        calibration: for int8, float32 `(B, C, H, W)`, prepared as for evaluation.
+
+    Raises:
+        ImportError: without TensorFlow.
+        UnsupportedOperatorError: a ValueError, for a network with an operator that is not known here.
+        ValueError: if the network does not fit the spec, or int8 gets no fitting calibration images.
+    """
+    images = check_calibration(calibration, spec, precision=precision)
+    tf = import_tensorflow()
+    lowered = lower_program(export_program(model, spec), tf)
+    shape = (1, spec.height, spec.width, spec.channels)
+    content = convert_tflite(tf, lowered, shape, precision=precision, images=images)
+    content = label_tflite(content, metadata(spec, layout="NHWC", precision=precision))
+    with partial_file(path) as partial:
+        partial.write_bytes(content)
