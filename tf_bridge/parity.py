@@ -139,7 +139,7 @@ class _Pairs:
             iou_difference=tuple(
                 float(value) if there else None for value, there in zip(differences, occurs, strict=True)
             ),
-            miou_drop=-float(differences[occurs].mean()) if occurs.any() else 0.0,
+            miou_drop=0.0 - float(differences[occurs].mean()) if occurs.any() else 0.0,
             worst_image=order[0],
         )
 
