@@ -95,7 +95,7 @@ def _table(rows: dict[str, dict[int, float]], student_steps: int) -> list[str]:
     twin = rows["student, labels alone"]
     lines = [
         "Mean IoU in %, test part of scenes at 64x64.",
-        f"Steps of 16 pictures: teacher {TEACHER_STEPS[True]}, every student {student_steps}.",
+        f"Steps of 8 pictures: teacher {TEACHER_STEPS[True]}, every student {student_steps}.",
         "",
         "| trained with | "
         + " | ".join(f"seed {seed}" for seed in seeds)

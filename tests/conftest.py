@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # two test processes on two cores must not spin
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # two test processes on two cores must not spin while they wait
 
 import pytest
 import torch

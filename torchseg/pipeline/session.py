@@ -48,7 +48,8 @@ def open_session(config: LearningConfig) -> Iterator[tuple[RunFolder, Fabric]]:
     # The launcher's own choice of precision must win; Fabric refuses two that differ.
     precision = None if os.environ.get("LT_PRECISION") else training_precision()
     fabric = Fabric(precision=precision) if launched else Fabric(precision=precision, devices=1)
-    fabric.launch()
+    if not launched:
+        fabric.launch()
     folder = RunFolder(config.run)
     fabric.barrier()
     if fabric.is_global_zero:

@@ -46,7 +46,8 @@ def label_step(*, ignore_index: int) -> Step:
 def distill_step(teacher: nn.Module, config: DistillationConfig, *, ignore_index: int) -> Step:
     """Learns from the teacher's opinion and from the masks, where there are any.
 
-    On labelled pictures the ignored pixels are left out of both; on pictures without a mask every pixel counts.
+    On labelled pictures the ignored pixels are left out of both. On pictures without a mask every pixel counts, and the
+    teacher's classes stand in for the mask.
     The teacher is put into eval mode and gets no gradient.
     """
     teacher.eval().requires_grad_(False)
@@ -59,7 +60,9 @@ def distill_step(teacher: nn.Module, config: DistillationConfig, *, ignore_index
         soft = distillation_loss(logits, opinion, temperature=config.temperature, valid=valid)
         if config.alpha == 1:
             return soft
-        hard = segmentation_loss(logits, batch.masks, ignore_index=ignore_index)
+        # The Dice term, which carries the rare classes, then sees the whole batch and not the labelled half of it.
+        masks = torch.where(batch.labelled[:, None, None], batch.masks, opinion.argmax(dim=1).to(batch.masks.dtype))
+        hard = segmentation_loss(logits, masks, ignore_index=ignore_index)
         return config.alpha * soft + (1 - config.alpha) * hard
 
     return step

@@ -44,9 +44,10 @@ def test_alpha_mixes_both_opinions(networks, batch):
     student.eval()
     images = _images()
     step = distill_step(teacher, DistillationConfig(alpha=0.25, temperature=2.0), ignore_index=255)
-    soft = distillation_loss(student(images), teacher(images), temperature=2.0)  # no pixel here is ignored
-    hard = segmentation_loss(student(images), batch.masks, ignore_index=255)
-    assert step(student, images, batch).item() == pytest.approx((0.25 * soft + 0.75 * hard).item(), rel=1e-5)
+    labelled = Batch(batch.pictures[:2], batch.masks[:2], batch.labelled[:2])
+    soft = distillation_loss(student(images[:2]), teacher(images[:2]), temperature=2.0)  # no pixel here is ignored
+    hard = segmentation_loss(student(images[:2]), labelled.masks, ignore_index=255)
+    assert step(student, images[:2], labelled).item() == pytest.approx((0.25 * soft + 0.75 * hard).item(), rel=1e-5)
 
 
 def test_on_pictures_without_masks_every_pixel_asks_the_teacher(networks, batch):
@@ -76,3 +77,14 @@ def test_labels_alone_are_the_segmentation_loss(networks, batch):
 def test_settings_out_of_range_are_refused(changes, message):
     with pytest.raises(ValueError, match=message):
         DistillationConfig(**changes)
+
+
+def test_where_there_is_no_mask_the_teachers_classes_stand_in_for_it(networks, batch):
+    teacher, student = networks
+    student.eval()
+    images = _images()
+    step = distill_step(teacher, DistillationConfig(alpha=0.0), ignore_index=255)
+    masks = batch.masks.clone()
+    masks[2:] = teacher(images[2:]).argmax(dim=1).byte()
+    expected = segmentation_loss(student(images), masks, ignore_index=255)
+    assert step(student, images, batch).item() == pytest.approx(expected.item())
