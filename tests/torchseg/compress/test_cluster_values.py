@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import sys
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from torchseg.compress.cluster_values import STARTS, cluster_values
+
+starts = st.sampled_from(list(STARTS))
+numbers = st.lists(st.floats(-100, 100, width=32), min_size=1, max_size=60).map(
+    lambda found: np.array(found, np.float32)
+)
+
+
+def _nearest(of, values):
+    return values[np.abs(of.ravel()[:, None] - values).argmin(axis=1)]
+
+
+def _error(of, values):
+    return float(np.mean((of.ravel().astype(np.float64) - _nearest(of, values)) ** 2))
+
+
+@given(numbers, st.integers(1, 20), starts, st.integers(0, 5))
+def test_there_are_at_most_k_values_in_order_within_the_range(found, clusters, start, seed):
+    values = cluster_values(found, clusters, start=start, seed=seed)
+    assert 1 <= len(values) <= clusters
+    assert (np.diff(values) > 0).all()
+    assert np.array_equal(values, values.astype(np.float32))
+    assert values[0] >= found.min()
+    assert values[-1] <= found.max()
+
+
+@given(numbers, st.integers(1, 20), starts)
+def test_clustering_twice_changes_nothing(found, clusters, start):
+    values = cluster_values(found, clusters, start=start)
+    assert set(cluster_values(_nearest(found, values), clusters, start=start)) <= set(values)
+
+
+@given(numbers, st.integers(1, 12), starts, st.sampled_from([1, 2**18]))
+def test_optimal_is_never_worse_than_the_others(found, clusters, start, work):
+    best = _error(found, cluster_values(found, clusters, start="optimal", work=work))
+    other = _error(found, cluster_values(found, clusters, start=start, work=work))
+    assert best <= other * (1 + 1e-6) + 1e-9
+
+
+@given(numbers, starts)
+def test_numbers_with_few_distinct_values_are_their_own_solution(found, start):
+    distinct = np.unique(found)
+    assert np.array_equal(cluster_values(found, len(distinct), start=start), distinct)
+    assert np.array_equal(cluster_values(found, 256, start=start), distinct)
+
+
+@given(numbers, starts)
+def test_one_cluster_is_the_mean(found, start):
+    assert cluster_values(found, 1, start=start)[0] == pytest.approx(found.mean(dtype=np.float64), abs=1e-5)
+
+
+def test_two_clumps_are_found_from_every_start():
+    clumps = np.array([-1.1, -1.0, -0.9, 3.9, 4.0, 4.1], np.float32)
+    for start in STARTS:
+        assert cluster_values(clumps, 2, start=start) == pytest.approx([-1, 4], abs=1e-6)
+
+
+@pytest.mark.parametrize("draw", ["normal", "laplace"])
+def test_beyond_the_exact_limit_little_is_lost(draw):
+    found = getattr(np.random.default_rng(0), draw)(size=6000).astype(np.float32)
+    exact = _error(found, cluster_values(found, 16))
+    assert _error(found, cluster_values(found, 16, work=2**13)) < exact * 1.01
+
+
+def test_a_million_weights_take_less_than_a_second():
+    found = np.random.default_rng(0).normal(size=1_000_000).astype(np.float32)
+    cluster_values(found[:1000], 16)
+    taken = []
+    for _ in range(3):
+        started = time.process_time()
+        cluster_values(found, 16)
+        taken.append(time.process_time() - started)
+    assert min(taken) < 1
+
+
+def test_kmeans_plus_plus_depends_on_its_seed_alone():
+    found = np.random.default_rng(0).normal(size=500)
+    first, again, other = (cluster_values(found, 8, start="kmeans++", seed=seed) for seed in (1, 1, 2))
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+@pytest.mark.parametrize("clusters", [0, -1, 257])
+def test_a_number_of_clusters_outside_the_range_is_refused(clusters):
+    with pytest.raises(ValueError, match=f"clusters is {clusters}; give between 1 and 256"):
+        cluster_values(np.ones(3), clusters)
+
+
+@pytest.mark.parametrize("found", [[1, float("nan")], [float("-inf"), 1], []])
+def test_numbers_that_are_not_finite_are_refused(found):
+    with pytest.raises(ValueError, match="not all finite"):
+        cluster_values(np.array(found), 2)
+
+
+def test_an_unknown_start_is_refused():
+    with pytest.raises(ValueError, match="start is 'best'; choose from optimal, density"):
+        cluster_values(np.ones(3), 2, start="best")
+
+
+def test_a_missing_kmeans1d_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "kmeans1d", None)
+    with pytest.raises(ImportError, match="optimal clustering needs kmeans1d"):
+        cluster_values(np.arange(9), 2)

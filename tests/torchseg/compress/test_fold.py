@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from torchseg.compress import ClusterConfig, cluster_weights, fold_batch_norm, model_ledger, strip_clustering, total
+from torchseg.models import MODELS, build_model
+
+
+def _lived_in(network):
+    """Batch norm with statistics, scales and shifts as a training leaves them; one channel has died."""
+    generator = torch.Generator().manual_seed(0)
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            for tensor in (module.running_mean, module.bias.data):
+                tensor.copy_(torch.randn(tensor.shape, generator=generator))
+            for tensor in (module.running_var, module.weight.data):
+                tensor.copy_(torch.rand(tensor.shape, generator=generator) + 0.5)
+            module.weight.data[0] = 0
+    return network.eval()
+
+
+@pytest.mark.parametrize("upsampling", ["bilinear", "transposed"])
+@pytest.mark.parametrize("name", MODELS)
+def test_folding_changes_no_logit_and_gives_the_network_without_batch_norm(name, upsampling, spec, images):
+    arguments = {"base_width": 4, "depth": 2, "upsampling": upsampling, "dropout": 0.1}
+    network = _lived_in(build_model(name, arguments, spec))
+    logits = network(images)
+    assert fold_batch_norm(network) == 10
+    assert (network(images) - logits).abs().max() < 1e-5 * logits.abs().max()
+    without = build_model(name, arguments | {"batch_norm": False}, spec).eval()
+    without.load_state_dict(network.state_dict())
+    assert torch.equal(without(images), network(images))
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+def test_transposed_convolutions_and_norms_without_scale_are_folded(groups):
+    network = nn.Sequential(nn.ConvTranspose2d(4, 6, 2, groups=groups), nn.BatchNorm2d(6, affine=False)).eval()
+    network[1].running_mean.normal_(generator=torch.Generator().manual_seed(0))
+    image = torch.ones(1, 4, 3, 3)
+    before = network(image)
+    assert fold_batch_norm(network) == 1
+    assert torch.allclose(network(image), before, atol=1e-6)
+
+
+def test_a_network_without_batch_norm_stays_as_it_is(spec):
+    assert fold_batch_norm(build_model("unet", {"batch_norm": False}, spec).eval()) == 0
+
+
+def test_zeros_stay_zero(network):
+    network.stem[0].weight.data[:, 0] = 0
+    fold_batch_norm(_lived_in(network))
+    assert not network.stem[0].weight[:, 0].any()
+
+
+def test_folding_breaks_values_shared_by_a_tensor_so_fold_first_or_share_per_channel(network):
+    _lived_in(network)
+    folded = copy.deepcopy(network)
+    fold_batch_norm(folded)
+    cluster_weights(folded, ClusterConfig(clusters=4))
+    strip_clustering(folded)
+    assert total(model_ledger(folded)).unique_values == 4
+
+    for per in ("tensor", "channel"):
+        clustered = copy.deepcopy(network)
+        cluster_weights(clustered, ClusterConfig(clusters=4, per=per))
+        strip_clustering(clustered)
+        fold_batch_norm(clustered)
+        assert total(model_ledger(clustered)).unique_values > 4
+        assert total(model_ledger(clustered)).unique_per_channel == 4
+
+
+def test_a_network_in_training_mode_is_refused(network):
+    with pytest.raises(ValueError, match="in training mode, where batch norm depends on the batch"):
+        fold_batch_norm(network.train())
+
+
+def test_a_batch_norm_without_a_convolution_is_refused_and_nothing_is_folded():
+    network = nn.Sequential(nn.Conv2d(1, 1, 1), nn.BatchNorm2d(1), nn.ReLU(), nn.BatchNorm2d(1)).eval()
+    with pytest.raises(ValueError, match="batch norm '3' has no convolution before it"):
+        fold_batch_norm(network)
+    assert len(network) == 4
+
+
+def test_a_batch_norm_without_statistics_is_refused():
+    network = nn.Sequential(nn.Conv2d(1, 1, 1), nn.BatchNorm2d(1, track_running_stats=False)).eval()
+    with pytest.raises(ValueError, match="batch norm '1' keeps no running statistics"):
+        fold_batch_norm(network)

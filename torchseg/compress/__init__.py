@@ -1,0 +1,33 @@
+"""Smaller weights for a trained network: zeros, shared values, fewer channels, and a ledger that proves them."""
+
+from torchseg.compress.cluster import Clustering, cluster_weights, strip_clustering
+from torchseg.compress.cluster_config import ClusterConfig
+from torchseg.compress.fold import fold_batch_norm
+from torchseg.compress.ledger import LedgerRow, check_ledger, flush_subnormals, ledger_row, model_ledger, total
+from torchseg.compress.prune import PruneConfig, Pruning
+from torchseg.compress.resize import resize_layers
+from torchseg.compress.schedule import Schedule, ScheduleConfig, polynomial_decay
+from torchseg.compress.shrink import ShrinkConfig, Shrunk, shrink_channels
+
+__all__ = [
+    "ClusterConfig",
+    "Clustering",
+    "LedgerRow",
+    "PruneConfig",
+    "Pruning",
+    "Schedule",
+    "ScheduleConfig",
+    "ShrinkConfig",
+    "Shrunk",
+    "check_ledger",
+    "cluster_weights",
+    "flush_subnormals",
+    "fold_batch_norm",
+    "ledger_row",
+    "model_ledger",
+    "polynomial_decay",
+    "resize_layers",
+    "shrink_channels",
+    "strip_clustering",
+    "total",
+]

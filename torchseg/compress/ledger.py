@@ -1,0 +1,142 @@
+"""What is inside a network's weights, counted: the proof that a stage kept what the stage before had won."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from torchseg.compress.channel_rows import channel_rows
+from torchseg.compress.weight_layers import weight_layers
+
+Per = Literal["tensor", "channel"]
+_MOST_VALUES = 256  # a tensor with more values than a byte can tell apart was never clustered
+_REPEATED = 0.75  # distinct values per element at most, for a tensor to count as clustered
+
+
+@dataclass(frozen=True, kw_only=True)
+class LedgerRow:
+    """Counts of one weight tensor, or of all of them together.
+
+    Attributes:
+        tensor: name, or `total`.
+        parameters: number of elements.
+        channels: number of output channels.
+        zeros: number of elements that are zero.
+        unique_values: distinct values, zero left out; the largest over all tensors in the total.
+        unique_per_channel: the same within one output channel; the largest of these.
+        nan: number of elements that are not a number.
+        subnormal: number of elements so small that processors slow down on them.
+        dtype: of the stored elements.
+    """
+
+    tensor: str
+    parameters: int
+    channels: int
+    zeros: int
+    unique_values: int
+    unique_per_channel: int
+    nan: int
+    subnormal: int
+    dtype: str
+
+    @property
+    def sparsity(self) -> float:
+        """Share of zeros, 0 for an empty tensor."""
+        return self.zeros / self.parameters if self.parameters else 0.0
+
+
+def ledger_row(tensor: str, rows: NDArray[np.generic]) -> LedgerRow:
+    """Counts one weight, given as rows of one output channel each, `(C_out, N)`, of a float or integer type."""
+    floating = rows.dtype.kind == "f"
+    smallest = np.finfo(cast(Any, rows.dtype)).tiny if floating else 0
+    size = np.abs(rows)
+    return LedgerRow(
+        tensor=tensor,
+        parameters=rows.size,
+        channels=len(rows),
+        zeros=int((rows == 0).sum()),
+        unique_values=_unique(rows),
+        unique_per_channel=max((_unique(row) for row in rows), default=0),
+        nan=int(np.isnan(rows).sum()) if floating else 0,
+        subnormal=int(((size > 0) & (size < smallest)).sum()) if floating else 0,
+        dtype=str(rows.dtype),
+    )
+
+
+def model_ledger(model: nn.Module) -> list[LedgerRow]:
+    """One row for each weight of a convolution, transposed convolution or linear layer, in the order of the network."""
+    rows = []
+    for name, layer in weight_layers(model).items():
+        weight = cast(Tensor, layer.weight).detach().cpu()
+        numbers = channel_rows(weight.float() if weight.dtype == torch.bfloat16 else weight, layer).numpy()
+        rows.append(ledger_row(f"{name}.weight", numbers))
+    return rows
+
+
+def total(rows: Sequence[LedgerRow]) -> LedgerRow:
+    """All tensors in one row: sums of the counts, largest of the distinct values."""
+    return LedgerRow(
+        tensor="total",
+        parameters=sum(row.parameters for row in rows),
+        channels=sum(row.channels for row in rows),
+        zeros=sum(row.zeros for row in rows),
+        unique_values=max((row.unique_values for row in rows), default=0),
+        unique_per_channel=max((row.unique_per_channel for row in rows), default=0),
+        nan=sum(row.nan for row in rows),
+        subnormal=sum(row.subnormal for row in rows),
+        dtype="/".join(sorted({row.dtype for row in rows})),
+    )
+
+
+def check_ledger(before: Sequence[LedgerRow], after: Sequence[LedgerRow], *, per: Per = "tensor") -> list[str]:
+    """What a stage lost of what the stage before had, one sentence each; empty when all is well.
+
+    Tensors are compared by name; where names or sizes differ, as inside a converted file, the totals are.
+
+    Args:
+        before: of the earlier stage.
+        after: of the later one.
+        per: what shared one set of values. Only tensors that had at most 256, and few enough to repeat, are compared.
+    """
+    known = {row.tensor: row for row in before}
+    if all(row.tensor in known and row.parameters == known[row.tensor].parameters for row in after):
+        pairs = [(known[row.tensor], row) for row in after]
+    else:
+        pairs = [(total(before), total(after))]
+    return [loss for old, new in pairs for loss in _losses(old, new, per)]
+
+
+@torch.no_grad()
+def flush_subnormals(model: nn.Module) -> int:
+    """Sets numbers too small for full speed to zero, in every parameter and buffer; says how many."""
+    flushed = 0
+    for tensor in (*model.parameters(), *model.buffers()):
+        if tensor.is_floating_point():
+            tiny = (tensor != 0) & (tensor.abs() < torch.finfo(tensor.dtype).tiny)
+            flushed += int(tiny.sum())
+            tensor.masked_fill_(tiny, 0.0)
+    return flushed
+
+
+def _unique(numbers: NDArray[np.generic]) -> int:
+    return int(np.unique(numbers[numbers != 0]).size)
+
+
+def _losses(old: LedgerRow, new: LedgerRow, per: Per) -> Iterator[str]:
+    if new.zeros < old.zeros and new.sparsity < old.sparsity:
+        yield f"{new.tensor}: {old.sparsity:.2%} zeros became {new.sparsity:.2%}"
+    had, has, elements = old.unique_values, new.unique_values, old.parameters - old.zeros
+    if per == "channel":
+        had, has, elements = old.unique_per_channel, new.unique_per_channel, elements // max(1, old.channels)
+    if had <= min(_MOST_VALUES, _REPEATED * elements) and has > had:
+        yield f"{new.tensor}: {had} values per {per} became {has}"
+    if new.nan > old.nan:
+        yield f"{new.tensor}: {new.nan} elements are not a number"
+    if new.subnormal > old.subnormal:
+        yield f"{new.tensor}: {new.subnormal} elements are subnormal; flush them"

@@ -1,0 +1,102 @@
+"""A weight whose elements share a few trainable values."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from torchseg.compress.channel_rows import channel_rows, from_channel_rows
+from torchseg.compress.cluster_config import ClusterConfig
+from torchseg.compress.cluster_values import WORK, cluster_values
+
+
+class SharedValues(nn.Module):
+    """Parametrisation of a layer's weight: the parameter is `(R, k)` values, and the weight looks them up.
+
+    R is 1, or the number of output channels. Codes, shaped like the weight, say which value each element has; code 0 is
+    the zero that stays zero. Each element remembers how far it lay from its value, so that it can change over when the
+    values drift until another one is nearer.
+    """
+
+    codes: Tensor
+    offsets: Tensor
+    members: Tensor
+
+    def __init__(self, layer: nn.Module, config: ClusterConfig, *, clusters: int) -> None:
+        """Clusters the weight of a layer; raises ValueError if an element is not finite."""
+        super().__init__()
+        weight = cast(Tensor, layer.weight).detach()
+        self.clusters, self.config = clusters, config
+        self.initial = _values_by_row(self._rows(weight, layer), config, clusters=clusters)  # (R, k)
+        self.register_buffer("codes", torch.zeros_like(weight, dtype=torch.int32))
+        self.register_buffer("offsets", torch.zeros_like(weight))
+        self.register_buffer("members", torch.ones(self.initial.numel() + 1, device=weight.device))
+        zeros = (weight == 0) & config.preserve_sparsity
+        self._assign(self.initial, weight, zeros, layer)
+
+    def forward(self, values: Tensor) -> Tensor:
+        """The weight. The gradient of a value is the sum or the mean of its members' gradients."""
+        share = self.members if self.config.gradient == "mean" else torch.ones_like(self.members)
+        return cast(Tensor, _Lookup.apply(values, self.codes, share))  # type: ignore[no-untyped-call]
+
+    def right_inverse(self, weight: Tensor) -> Tensor:
+        """Values to start from; PyTorch asks for them once, when the layer is prepared."""
+        return self.initial.clone()
+
+    @torch.no_grad()
+    def reassign(self, values: Tensor, layer: nn.Module) -> int:
+        """Moves every element to the value that is nearest to where it would be now; says how many moved."""
+        before = self.codes.clone()
+        self._assign(values.detach(), self.forward(values) + self.offsets, self.codes == 0, layer)
+        return int((self.codes != before).sum())
+
+    def _assign(self, values: Tensor, weight: Tensor, zeros: Tensor, layer: nn.Module) -> None:
+        """Sets codes, offsets and member counts; `zeros` get code 0."""
+        rows = self._rows(weight, layer).contiguous()  # (R, N)
+        ordered, order = values.sort(dim=1)
+        borders = (ordered[:, 1:] + ordered[:, :-1]) / 2
+        own = order.gather(1, torch.searchsorted(borders, rows))
+        first = torch.arange(len(values), device=rows.device)[:, None] * values.shape[1]
+        codes, offsets = 1 + first + own, rows - values.gather(1, own)
+        if self.config.per == "channel":
+            shape = tuple(weight.shape)
+            codes, offsets = (from_channel_rows(found, layer, shape) for found in (codes, offsets))
+        self.codes.copy_(codes.reshape(weight.shape).masked_fill(zeros, 0))
+        self.offsets.copy_(offsets.reshape(weight.shape).masked_fill(zeros, 0.0))
+        self.members.copy_(torch.bincount(self.codes.flatten(), minlength=len(self.members)).clamp(min=1))
+
+    def _rows(self, weight: Tensor, layer: nn.Module) -> Tensor:
+        return channel_rows(weight, layer) if self.config.per == "channel" else weight.reshape(1, -1)
+
+
+class _Lookup(torch.autograd.Function):
+    """Table look-up whose backward adds up in double, in a fixed order on a CPU."""
+
+    @staticmethod
+    def forward(context: Any, values: Tensor, codes: Tensor, share: Tensor) -> Tensor:
+        context.save_for_backward(codes, share)
+        context.shape, context.dtype = values.shape, values.dtype
+        return torch.cat([values.new_zeros(1), values.flatten()])[codes]
+
+    @staticmethod
+    def backward(context: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        codes, share = context.saved_tensors
+        each = gradients[0].double().flatten()
+        total = torch.bincount(codes.flatten(), weights=each, minlength=len(share))
+        return (total / share)[1:].to(context.dtype).reshape(context.shape), None, None
+
+
+def _values_by_row(rows: Tensor, config: ClusterConfig, *, clusters: int) -> Tensor:
+    """Values `(R, k)`, ascending; a row that needs fewer repeats its last one, an all-zero row has zeros."""
+    numbers = rows.float().cpu().numpy()
+    values = np.zeros((len(numbers), clusters), np.float32)
+    work = WORK if len(numbers) == 1 else 2 * WORK // len(numbers)
+    for row, own in zip(numbers, values, strict=True):
+        alive = row[row != 0] if config.preserve_sparsity else row
+        if len(alive):
+            found = cluster_values(alive, clusters, start=config.start, seed=config.seed, work=work)
+            own[:] = np.append(found, np.full(clusters - len(found), found[-1]))
+    return torch.from_numpy(values).to(rows.device, rows.dtype)
