@@ -47,7 +47,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument(
-        "--settings", default="1:0.8:1", help="temperature:alpha:transfer (0 or 1), separated by commas"
+        "--settings", default="1:0.5:1", help="temperature:alpha:transfer (0 or 1), separated by commas"
     )
     parser.add_argument("--student_steps", type=int, default=STUDENT_STEPS[True])
     parser.add_argument("--out", type=Path, default=Path("runs/distillation_sweep"))

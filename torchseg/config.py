@@ -147,7 +147,7 @@ class DistillConfig(ExportFlags, LearningConfig):
     teacher_epochs: int = 0
     transfer_set: Path | None = None
     temperature: float = 1.0
-    alpha: float = 0.8
+    alpha: float = 0.5
     twin: bool = False
 
     def __post_init__(self) -> None:

@@ -25,7 +25,7 @@ class DistillationConfig:
     """
 
     temperature: float = 1.0
-    alpha: float = 0.8
+    alpha: float = 0.5
 
     def __post_init__(self) -> None:
         if self.temperature <= 0:
