@@ -109,6 +109,7 @@ def test_wrong_input_ends_in_two_and_one_message(flags, pictures, capsys):
     assert "use 32x32 or 48x48" in _refused([*flags, "--image_size", "40"], capsys)
     assert "is no checkpoint" in _refused([*flags, "--teacher_checkpoint", "nowhere"], capsys)
     assert "there is no folder nowhere" in _refused([*flags, "--transfer_set", "nowhere"], capsys)
+    assert not Path("runs").exists()
 
 
 def test_a_truncated_picture_is_named_before_the_training(flags, pictures, capsys):

@@ -69,6 +69,6 @@ def _open(path: Path, *, decode: bool = True) -> Iterator[Image.Image]:
             image = Image.open(opened.enter_context(path.open("rb")))
             if decode:
                 image.load()
+            yield image  # what is read lazily, such as the orientation in a PNG, fails in here as well
         except (UnidentifiedImageError, OSError, SyntaxError) as error:
             raise ValueError(f"cannot read the picture {path}: {error}; replace the file or remove it") from error
-        yield image

@@ -17,7 +17,7 @@ from torchseg.pipeline.run_folder import RunFolder, Stage
 from torchseg.pipeline.scoring import report_stage, score_stage
 from torchseg.pipeline.session import open_session
 from torchseg.pipeline.summary import print_summary
-from torchseg.pipeline.training import STUDENT_STEPS, TEACHER_STEPS, Student, Trainer, given_teacher
+from torchseg.pipeline.training import STUDENT_STEPS, TEACHER_STEPS, Student, Trainer, check_network, given_teacher
 from torchseg.train import DistillationConfig
 
 _LOG = logging.getLogger(__name__)
@@ -26,14 +26,24 @@ _LOG = logging.getLogger(__name__)
 def distill(config: DistillConfig) -> int:
     """Runs every stage that is not done yet; 0 when all went well, 1 when a certificate or a score failed."""
     started = time.monotonic()
+    pictures = open_pictures(config, transfer_set=config.transfer_set)
+    _check(config, pictures)
     with open_session(config) as (folder, fabric):
-        pictures = open_pictures(config, transfer_set=config.transfer_set)
         chain = Chain(config, pictures, folder, fabric)
         ran = list(chain.run())
         fabric.barrier()
         if fabric.is_global_zero:
             print_summary(folder, ran, problems=chain.problems, seconds=time.monotonic() - started)
     return CHECK_FAILED if chain.problems else DONE
+
+
+def _check(config: DistillConfig, pictures: Pictures) -> None:
+    """Refuses what cannot work before a folder is made for it."""
+    check_network(config.student, pictures.spec)
+    if config.teacher_checkpoint:
+        given_teacher(config.teacher_checkpoint, pictures.spec)
+    else:
+        check_network(config.teacher, pictures.spec)
 
 
 class Chain:

@@ -10,14 +10,15 @@ from torchseg.config import TrainConfig
 from torchseg.data import GENERATED
 from torchseg.pipeline.pictures import check_stage, open_pictures
 from torchseg.pipeline.session import open_session
-from torchseg.pipeline.training import STUDENT_STEPS, Student, Trainer
+from torchseg.pipeline.training import STUDENT_STEPS, Student, Trainer, check_network
 
 
 def train(config: TrainConfig) -> int:
     """Trains the network unless that is done already; leaves its checkpoint in `OUT/trained`."""
     started = time.monotonic()
+    pictures = open_pictures(config)
+    check_network(config.model, pictures.spec)
     with open_session(config) as (folder, fabric):
-        pictures = open_pictures(config)
         trainer = Trainer(config, pictures, folder, fabric)
         epochs = trainer.epochs(config.epochs, steps=STUDENT_STEPS[config.data == GENERATED])
         network = Student(stage="trained", model=config.model, epochs=epochs)

@@ -86,8 +86,6 @@ class Trainer:
         extra: dict[str, Any] | None = None,
     ) -> Stage:
         spec = self.pictures.spec
-        model = build_model(student.model, {}, spec, seed=self.config.seed)
-        check_size(spec.height, spec.width, stride=getattr(model, "stride", 1))
         pace = FitConfig(epochs=student.epochs, learning_rate=self.config.learning_rate)
         plan = self._plan(transfer=transfer)
         inputs = asdict(student) | asdict(pace) | asdict(plan) | (extra or {}) | {"parents": parents or {}}
@@ -95,6 +93,7 @@ class Trainer:
         inputs |= {"precision": str(self.fabric._precision.precision)}
 
         def run(work: Path) -> None:
+            model = build_model(student.model, {}, spec, seed=self.config.seed)
             task = Task(name=student.stage, batches=self._batches(plan), validation=self.pictures.validation, spec=spec)
             progress = fit(model, task, step(), pace, fabric=self.fabric, folder=work)
             if self.fabric.is_global_zero:
@@ -129,6 +128,16 @@ class Trainer:
     @cached_property
     def _view(self) -> RandomView:
         return RandomView(height=self.pictures.spec.height, width=self.pictures.spec.width)
+
+
+def check_network(name: str, spec: ImageSpec) -> None:
+    """Refuses, before anything is written, a network that does not exist or cannot take pictures of this size.
+
+    Raises:
+        ValueError: naming what there is instead.
+    """
+    network = build_model(name, {}, spec)
+    check_size(spec.height, spec.width, stride=getattr(network, "stride", 1))
 
 
 def given_teacher(checkpoint: Path, spec: ImageSpec) -> Stage:

@@ -39,3 +39,11 @@ def test_unlabelled_pictures_are_ignored_everywhere(tmp_path):
     assert len(samples) == 1
     assert (samples[0].mask == 255).all()
     assert samples[0].mask.shape == (6, 8)
+
+
+def test_the_size_of_a_truncated_png_names_the_file(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "cut.png")
+    (tmp_path / "cut.png").write_bytes((tmp_path / "cut.png").read_bytes()[:200])
+    with pytest.raises(ValueError, match=r"cannot read the picture .*cut.png: .*truncated"):
+        picture_size(tmp_path / "cut.png")
