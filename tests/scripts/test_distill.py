@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from scripts.distill import main
+from torchseg.harness.score import score_artifacts
 from torchseg.pipeline import training
 
 TIMING = {"latency_ms_median", "latency_ms_min", "latency_ms_p90", "load_ms", "peak_rss_mb"}
@@ -131,3 +132,18 @@ def test_an_unknown_flag_ends_in_two(capsys):
         main(["--nonsense", "1"])
     assert stopped.value.code == 2
     assert "nonsense" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_file_that_cannot_be_scored_ends_in_one_until_it_can(flags, monkeypatch, capsys):
+    def fails(artifacts, *arguments, **options):
+        score_artifacts(artifacts, *arguments, **options)
+        return ["student.fp32.onnx: the process died"]
+
+    with monkeypatch.context() as broken:
+        broken.setattr("torchseg.pipeline.scoring.score_artifacts", fails)
+        assert main(flags) == 1
+        assert main(flags) == 1
+    assert "FAILED: student.fp32.onnx: the process died" in capsys.readouterr().out
+    assert (RUN / "report.html").is_file()
+    assert main(flags) == 0

@@ -14,7 +14,7 @@ from torchseg.data import GENERATED
 from torchseg.pipeline.exporting import CertificateError, Exporter
 from torchseg.pipeline.pictures import Pictures, check_stage, open_pictures
 from torchseg.pipeline.run_folder import RunFolder, Stage
-from torchseg.pipeline.scoring import report_stage, score_stage
+from torchseg.pipeline.scoring import ScoreError, report_stage, score_stage
 from torchseg.pipeline.session import open_session
 from torchseg.pipeline.summary import print_summary
 from torchseg.pipeline.training import STUDENT_STEPS, TEACHER_STEPS, Student, Trainer, check_network, given_teacher
@@ -64,7 +64,7 @@ class Chain:
             try:
                 if self.folder.do(stage):
                     yield stage.name
-            except CertificateError as error:
+            except (CertificateError, ScoreError) as error:
                 _LOG.error("%s", error)
                 self.problems.append(str(error))
 
@@ -94,6 +94,5 @@ class Chain:
             if precision == "fp32":
                 yield exporter.stage("teacher", kind, precision)
         stages = ["teacher", "student", *(["twin"] if self.config.twin else [])]
-        score = score_stage(self.pictures, self.folder, stages, problems=self.problems)
-        yield score
-        yield report_stage(self.folder, [*stages, score.name])
+        yield score_stage(self.pictures, self.folder, stages)
+        yield report_stage(self.folder, stages)

@@ -6,6 +6,7 @@ import json
 import logging
 from pathlib import Path
 
+from torchseg.checkpoint import sha256_of
 from torchseg.harness.artifact import Artifact
 from torchseg.harness.latency import LatencyConfig
 from torchseg.harness.score import score_artifacts
@@ -16,8 +17,15 @@ TABLES = ("scores.csv", "per_class.csv", "per_image.csv")
 _LOG = logging.getLogger(__name__)
 
 
-def score_stage(pictures: Pictures, folder: RunFolder, stages: list[str], *, problems: list[str]) -> Stage:
-    """Scores the checkpoints of `stages` and every file in `artifacts/`; files that fail are added to `problems`."""
+class ScoreError(Exception):
+    """Some files could not be scored; the tables have a row for each that says why."""
+
+
+def score_stage(pictures: Pictures, folder: RunFolder, stages: list[str]) -> Stage:
+    """Scores the checkpoints of `stages` and every file in `artifacts/`.
+
+    Running it raises ScoreError, with the tables in place, if a file failed: the stage is then tried again next time.
+    """
     artifacts = find_artifacts(folder.path, stages)
     inputs = {
         "stages": {name: folder.digest(name) for name in stages},
@@ -28,7 +36,8 @@ def score_stage(pictures: Pictures, folder: RunFolder, stages: list[str], *, pro
     def run(work: Path) -> None:
         # The harness names files relative to the run folder, so it writes there; each table appears when complete.
         failures = score_artifacts(artifacts, pictures.test, pictures.spec, folder.path, config=LatencyConfig())
-        problems.extend(str(failure) for failure in failures)
+        if failures:
+            raise ScoreError("; ".join(str(failure) for failure in failures))
         for table in TABLES:
             (folder.path / table).replace(work / table)
 
@@ -44,6 +53,7 @@ def report_stage(folder: RunFolder, stages: list[str]) -> Stage:
         write_report(folder.path).replace(work / "report.html")
 
     inputs = {name: folder.digest(name) for name in stages}
+    inputs |= {table: sha256_of(folder.path / table) for table in TABLES}
     return Stage(name="report", inputs=inputs, outputs=["report.html"], run=run)
 
 
