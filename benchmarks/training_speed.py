@@ -96,7 +96,8 @@ def _ours(samples: FileSamples) -> Callable[[], None]:
     model = build_model("attention_unet", {}, SPEC).train().to(memory_format=torch.channels_last)
     model, optimizer = fabric.setup(model, torch.optim.AdamW(model.parameters(), fused=True))
     held = HeldSamples(samples)
-    _ = held[:]
+    for index in range(len(held)):
+        _ = held[index]
     plan = BatchPlan(labelled=STEPS * BATCH, transfer=0, batch_size=BATCH, seed=0)
     batches = Batches(held, (), view=RandomView(height=SIZE, width=SIZE), plan=plan, workers=1)
     step = label_step(ignore_index=255)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +14,7 @@ from torchseg.data.sample import Sample
 Decode = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
 
 
-class FileSamples(Sequence[Sample]):
+class FileSamples:
     """Pictures with masks on disk; indexing reads and checks one pair.
 
     Args:
@@ -41,16 +40,8 @@ class FileSamples(Sequence[Sample]):
     def __len__(self) -> int:
         return len(self.pairs)
 
-    @overload
-    def __getitem__(self, index: int) -> Sample: ...
-    @overload
-    def __getitem__(self, index: slice) -> FileSamples: ...
-    def __getitem__(self, index: int | slice) -> Sample | FileSamples:
-        """Reads one pair; a slice stays unread. Raises ValueError naming the file that is wrong."""
-        if isinstance(index, slice):
-            return FileSamples(
-                self.pairs[index], classes=self.classes, ignore_index=self.ignore_index, decode=self.decode
-            )
+    def __getitem__(self, index: int) -> Sample:
+        """Reads one pair; raises ValueError naming the file that is wrong."""
         picture_path, mask_path = self.pairs[index]
         picture, stored = read_picture(picture_path), read_mask(mask_path)
         check_sizes(picture_path, picture.shape[:2], mask_path, stored.shape[:2])

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import overload
-
 from torchseg.data.sample import Sample, Samples
 
 MEMORY_LIMIT_BYTES = 800 * 2**20
 
 
-class HeldSamples(Sequence[Sample]):
+class HeldSamples:
     """Keeps what it has read while it fits into `limit_bytes`; what comes after that is read every time."""
 
     def __init__(self, samples: Samples, *, limit_bytes: int = MEMORY_LIMIT_BYTES) -> None:
@@ -20,14 +17,8 @@ class HeldSamples(Sequence[Sample]):
     def __len__(self) -> int:
         return len(self.samples)
 
-    @overload
-    def __getitem__(self, index: int) -> Sample: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Sample]: ...
-    def __getitem__(self, index: int | slice) -> Sample | list[Sample]:
+    def __getitem__(self, index: int) -> Sample:
         """Reads a sample, from memory the second time."""
-        if isinstance(index, slice):
-            return [self[each] for each in range(len(self))[index]]
         if index < 0 or index >= len(self):
             raise IndexError(f"sample {index} of {len(self)}")
         if index not in self._held:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,4 +24,13 @@ class Sample:
     mask: NDArray[np.uint8]
 
 
-Samples: TypeAlias = Sequence[Sample]  # lazily read: indexing opens the files
+class Samples(Protocol):
+    """Samples that are read when they are asked for; a list of them will do."""
+
+    def __len__(self) -> int:
+        """How many there are."""
+        ...
+
+    def __getitem__(self, index: int, /) -> Sample:
+        """Reads one; raises IndexError past the end, and ValueError naming the file if it cannot be read."""
+        ...

@@ -7,9 +7,6 @@ faint textures that a narrow one misses, which makes the set a fair small stand-
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import overload
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -26,7 +23,7 @@ _RING_SHARE = 0.2  # of pictures that hold a ring at all
 Plane = NDArray[np.float64]  # (H, W)
 
 
-class Scenes(Sequence[Sample]):
+class Scenes:
     """One part of the generated set; the picture at an index depends on part, index and size alone."""
 
     def __init__(self, part: str, *, height: int, width: int, length: int | None = None) -> None:
@@ -36,14 +33,8 @@ class Scenes(Sequence[Sample]):
     def __len__(self) -> int:
         return self.length
 
-    @overload
-    def __getitem__(self, index: int) -> Sample: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Sample]: ...
-    def __getitem__(self, index: int | slice) -> Sample | list[Sample]:
+    def __getitem__(self, index: int) -> Sample:
         """Draws one picture."""
-        if isinstance(index, slice):
-            return [self[each] for each in range(self.length)[index]]
         if not 0 <= index < self.length:
             raise IndexError(f"picture {index} of {self.length}")
         picture, mask = draw_scene(self.height, self.width, np.random.default_rng([_PARTS[self.part], index]))

@@ -5,9 +5,6 @@ Pictures are resampled bilinearly with antialiasing, masks by their nearest valu
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import overload
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -15,7 +12,7 @@ from torch import Tensor
 from torchseg.data.sample import Sample, Samples
 
 
-class ResizedSamples(Sequence[Sample]):
+class ResizedSamples:
     """The same samples at the size that the network sees; nothing is random here."""
 
     def __init__(self, samples: Samples, *, height: int, width: int) -> None:
@@ -24,14 +21,8 @@ class ResizedSamples(Sequence[Sample]):
     def __len__(self) -> int:
         return len(self.samples)
 
-    @overload
-    def __getitem__(self, index: int) -> Sample: ...
-    @overload
-    def __getitem__(self, index: slice) -> ResizedSamples: ...
-    def __getitem__(self, index: int | slice) -> Sample | ResizedSamples:
-        """Reads and resizes one sample; a slice stays unread."""
-        if isinstance(index, slice):
-            return ResizedSamples(self.samples[index], height=self.height, width=self.width)
+    def __getitem__(self, index: int) -> Sample:
+        """Reads and resizes one sample."""
         return resize(self.samples[index], height=self.height, width=self.width)
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import overload
 
 import numpy as np
 
@@ -13,7 +11,7 @@ from torchseg.data.sample import Sample
 from torchseg.spec import IGNORE_INDEX
 
 
-class UnlabelledPictures(Sequence[Sample]):
+class UnlabelledPictures:
     """Every picture directly in a folder, with a mask that is ignored everywhere."""
 
     def __init__(self, folder: Path) -> None:
@@ -22,14 +20,8 @@ class UnlabelledPictures(Sequence[Sample]):
     def __len__(self) -> int:
         return len(self.files)
 
-    @overload
-    def __getitem__(self, index: int) -> Sample: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Sample]: ...
-    def __getitem__(self, index: int | slice) -> Sample | list[Sample]:
+    def __getitem__(self, index: int) -> Sample:
         """Reads one picture; raises ValueError naming the file if it cannot be read."""
-        if isinstance(index, slice):
-            return [self[each] for each in range(len(self))[index]]
         picture = read_picture(self.files[index])
         mask = np.full(picture.shape[:2], IGNORE_INDEX, np.uint8)
         return Sample(name=self.files[index].stem, picture=picture, mask=mask)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,16 +78,12 @@ def check_stage(pictures: Pictures) -> Stage:
 def _summary(samples: Samples, spec: ImageSpec, bar: tqdm[Any]) -> dict[str, Any]:
     """Number of pictures and, for each class, its share of the pixels that are not ignored."""
     pixels = np.zeros(256, np.int64)
-    for sample in _each(samples):
-        pixels += np.bincount(sample.mask.ravel(), minlength=256)
+    for index in range(len(samples)):
+        pixels += np.bincount(samples[index].mask.ravel(), minlength=256)
         bar.update()
     known = pixels[: spec.num_classes]
     shares = (known / max(1, known.sum())).round(5).tolist()
     return {"pictures": len(samples), "class_shares": dict(zip(spec.classes, shares, strict=True))}
-
-
-def _each(samples: Samples) -> Iterator[Any]:
-    return (samples[index] for index in range(len(samples)))
 
 
 def _check_parts(data: DataSet, config: DataConfig) -> None:
