@@ -33,10 +33,10 @@ def main() -> int:
     settings = [tuple(float(each) for each in text.split(":")) for text in arguments.settings.split(",")]
     rows: dict[str, dict[int, float]] = {}
     for seed in (int(each) for each in arguments.seeds.split(",")):
-        for name, miou in _one_seed(seed, settings, arguments.out, arguments.student_steps):
+        for name, miou in _one_seed(seed, settings, arguments):
             rows.setdefault(name, {})[seed] = 100 * miou
             print(f"seed {seed}  {name:34} {100 * miou:.2f}", flush=True)
-    table = "\n".join(_table(rows, arguments.student_steps))
+    table = "\n".join(_table(rows, arguments))
     print("\n" + table)
     if arguments.table:
         arguments.table.write_text(table + "\n")
@@ -49,6 +49,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--settings", default="1:0.5:1", help="temperature:alpha:transfer (0 or 1), separated by commas"
     )
+    parser.add_argument("--teacher_steps", type=int, default=TEACHER_STEPS[True])
     parser.add_argument("--student_steps", type=int, default=STUDENT_STEPS[True])
     parser.add_argument("--out", type=Path, default=Path("runs/distillation_sweep"))
     parser.add_argument("--threads", type=int, default=2)
@@ -57,9 +58,9 @@ def _arguments() -> argparse.Namespace:
 
 
 def _one_seed(
-    seed: int, settings: list[tuple[float, ...]], out: Path, student_steps: int
+    seed: int, settings: list[tuple[float, ...]], arguments: argparse.Namespace
 ) -> Iterator[tuple[str, float]]:
-    config = DistillConfig(seed=seed, out=out / str(seed))
+    config = DistillConfig(seed=seed, out=arguments.out / str(seed))
     pictures = open_pictures(config)
     test = HeldSamples(pictures.test)
     folder = RunFolder(config.run)
@@ -71,7 +72,8 @@ def _one_seed(
         network, _ = load_checkpoint(folder.path / stage.name)
         return name, evaluate(network, test, pictures.spec)[0]
 
-    epochs = trainer.epochs(0, steps=TEACHER_STEPS[True])
+    student_steps = arguments.student_steps
+    epochs = trainer.epochs(0, steps=arguments.teacher_steps)
     yield score(trainer.with_labels(Student(stage="teacher", model=config.teacher, epochs=epochs)), "teacher")
     epochs = trainer.epochs(0, steps=student_steps)
     twin = Student(stage=f"twin-{student_steps}", model=config.student, epochs=epochs)
@@ -89,13 +91,13 @@ def _without_transfer(pictures: Pictures) -> Pictures:
     return replace(pictures, transfer=())
 
 
-def _table(rows: dict[str, dict[int, float]], student_steps: int) -> list[str]:
+def _table(rows: dict[str, dict[int, float]], arguments: argparse.Namespace) -> list[str]:
     """One row per setting: mean IoU of each seed on the test part, their mean and spread, and the gain over labels."""
     seeds = sorted({seed for row in rows.values() for seed in row})
     twin = rows["student, labels alone"]
     lines = [
         "Mean IoU in %, test part of scenes at 64x64.",
-        f"Steps of 8 pictures: teacher {TEACHER_STEPS[True]}, every student {student_steps}.",
+        f"Steps of 8 pictures: teacher {arguments.teacher_steps}, every student {arguments.student_steps}.",
         "",
         "| trained with | "
         + " | ".join(f"seed {seed}" for seed in seeds)
