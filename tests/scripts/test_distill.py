@@ -11,7 +11,10 @@ from scripts.distill import main
 from torchseg.harness.score import score_artifacts
 from torchseg.pipeline import training
 
-TIMING = {"latency_ms_median", "latency_ms_min", "latency_ms_p90", "load_ms", "peak_rss_mb"}
+TIMING = {
+    *("latency_ms_median", "latency_ms_min", "latency_ms_p90", "load_ms", "peak_rss_mb", "rounds"),
+    *("latency_ratio", "latency_ratio_low", "latency_ratio_high", "speed", "noisy"),
+}
 RUN = Path("runs/folder")
 
 
