@@ -131,8 +131,8 @@ class DistillConfig(ExportFlags, LearningConfig):
         teacher_checkpoint: Folder of a trained teacher; none is trained then.
         student: Network of the student.
         epochs: Epochs of the student, counted in labelled pictures. Default: as many as make 320 steps on scenes,
-            1200 otherwise.
-        teacher_epochs: Epochs of the teacher. Default: as many as make 280 steps on scenes, 600 otherwise.
+            720 otherwise.
+        teacher_epochs: Epochs of the teacher. Default: as many as make 280 steps on scenes, 420 otherwise.
         transfer_set: Folder with pictures without masks, on which the student listens to the teacher alone.
             They make up half of every batch.
         temperature: Softening of both opinions in the distillation loss.
@@ -169,7 +169,7 @@ class TrainConfig(LearningConfig):
 
     Attributes:
         model: Network to train.
-        epochs: Passes over the labelled pictures. Default: as many as make 320 steps on scenes, 1200 otherwise.
+        epochs: Passes over the labelled pictures. Default: as many as make 320 steps on scenes, 720 otherwise.
     """
 
     model: str = "small_unet"
