@@ -1,7 +1,8 @@
 """What distillation gains on the built-in scenes, and which temperature, alpha and length gain most.
 
-Every seed trains one teacher, the undistilled twin, and one student per setting, all students for the same steps.
-Resumable: the same command on the same --out goes on where it stopped. Writes a Markdown table to --table.
+Every seed trains one teacher, one student per setting, and the undistilled twin of each length. The first setting is
+the base; each of the others should change one thing. Settings are compared on the validation part; the test part is
+shown beside it and decides nothing. Resumable: the same command on the same --out goes on where it stopped.
 
     python benchmarks/distillation_sweep.py --seeds 0,1,2
 """
@@ -12,7 +13,7 @@ import argparse
 import statistics
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -27,15 +28,50 @@ from torchseg.pipeline.training import STUDENT_STEPS, TEACHER_STEPS, Student, Tr
 from torchseg.train import DistillationConfig, evaluate, training_precision
 
 
+@dataclass(frozen=True)
+class Setting:
+    """How a student learns; temperature 0 stands for labels alone."""
+
+    steps: int
+    temperature: float = 0.0
+    alpha: float = 0.0
+    transfer: int = 0
+
+    @property
+    def twin(self) -> Setting:
+        """The same student, as long on labels alone."""
+        return Setting(self.steps)
+
+    @property
+    def stage(self) -> str:
+        """Name of its folder."""
+        if not self.temperature:
+            return f"twin-{self.steps}"
+        return f"student-{self.steps}-{self.temperature:g}-{self.alpha:g}-{self.transfer:g}"
+
+    @property
+    def name(self) -> str:
+        """As the table shows it."""
+        if not self.temperature:
+            return f"labels alone, {self.steps} steps"
+        pictures = "with" if self.transfer else "without"
+        how = f"T = {self.temperature:g}, alpha = {self.alpha:g}"
+        return f"{how}, {pictures} pictures without masks, {self.steps} steps"
+
+
+Rows = dict[Setting | None, dict[int, tuple[float, float]]]  # None stands for the teacher
+
+
 def main() -> int:
     arguments = _arguments()
     torch.set_num_threads(arguments.threads)
-    settings = [tuple(float(each) for each in text.split(":")) for text in arguments.settings.split(",")]
-    rows: dict[str, dict[int, float]] = {}
+    settings = [_setting(text) for text in arguments.settings.split(",")]
+    rows: Rows = {}
     for seed in (int(each) for each in arguments.seeds.split(",")):
-        for name, miou in _one_seed(seed, settings, arguments):
-            rows.setdefault(name, {})[seed] = 100 * miou
-            print(f"seed {seed}  {name:34} {100 * miou:.2f}", flush=True)
+        for setting, scores in _one_seed(seed, settings, arguments):
+            rows.setdefault(setting, {})[seed] = scores
+            name = setting.name if setting else "teacher"
+            print(f"seed {seed}  {name:64} validation {scores[0]:.2f}  test {scores[1]:.2f}", flush=True)
     table = "\n".join(_table(rows, arguments))
     print("\n" + table)
     if arguments.table:
@@ -47,19 +83,26 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument(
-        "--settings", default="1:0.5:1", help="temperature:alpha:transfer (0 or 1), separated by commas"
+        "--settings",
+        default=f"1:0.5:1:{STUDENT_STEPS[True]}",
+        help="temperature:alpha:transfer (0 or 1):steps, separated by commas",
     )
     parser.add_argument("--teacher_steps", type=int, default=TEACHER_STEPS[True])
-    parser.add_argument("--student_steps", type=int, default=STUDENT_STEPS[True])
     parser.add_argument("--out", type=Path, default=Path("runs/distillation_sweep"))
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--table", type=Path)
     return parser.parse_args()
 
 
+def _setting(text: str) -> Setting:
+    temperature, alpha, transfer, steps = text.split(":")
+    return Setting(int(steps), float(temperature), float(alpha), int(transfer))
+
+
 def _one_seed(
-    seed: int, settings: list[tuple[float, ...]], arguments: argparse.Namespace
-) -> Iterator[tuple[str, float]]:
+    seed: int, settings: list[Setting], arguments: argparse.Namespace
+) -> Iterator[tuple[Setting | None, tuple[float, float]]]:
+    """Mean IoU in % on the validation and the test part, for the teacher, every setting and its twin."""
     config = DistillConfig(seed=seed, out=arguments.out / str(seed))
     pictures = open_pictures(config)
     test = HeldSamples(pictures.test)
@@ -67,50 +110,55 @@ def _one_seed(
     fabric = Fabric(precision=training_precision(), devices=1)
     trainer = Trainer(config, pictures, folder, fabric)
 
-    def score(stage: Stage, name: str) -> tuple[str, float]:
+    def score(stage: Stage) -> tuple[float, float]:
         folder.do(stage)
-        network, _ = load_checkpoint(folder.path / stage.name)
-        return name, evaluate(network, test, pictures.spec)[0]
+        network, card = load_checkpoint(folder.path / stage.name)
+        return 100 * card.metrics["val_miou"], 100 * evaluate(network, test, pictures.spec)[0]
 
-    student_steps = arguments.student_steps
     epochs = trainer.epochs(0, steps=arguments.teacher_steps)
-    yield score(trainer.with_labels(Student(stage="teacher", model=config.teacher, epochs=epochs)), "teacher")
-    epochs = trainer.epochs(0, steps=student_steps)
-    twin = Student(stage=f"twin-{student_steps}", model=config.student, epochs=epochs)
-    yield score(trainer.with_labels(twin), "student, labels alone")
-    for temperature, alpha, transfer in settings:
-        chosen = trainer if transfer else Trainer(config, _without_transfer(pictures), folder, fabric)
-        name = f"student-{student_steps}-{temperature:g}-{alpha:g}-{transfer:g}"
-        student = Student(stage=name, model=config.student, epochs=epochs)
-        how = DistillationConfig(temperature=temperature, alpha=alpha)
-        label = f"T = {temperature:g}, alpha = {alpha:g}, {'with' if transfer else 'no'} transfer set"
-        yield score(chosen.with_teacher(student, folder.path / "teacher", how), label)
+    teacher = Student(stage="teacher", model=config.teacher, epochs=epochs)
+    yield None, score(trainer.with_labels(teacher))
+    for setting in settings:
+        twin = setting.twin
+        student = Student(stage=twin.stage, model=config.student, epochs=trainer.epochs(0, steps=setting.steps))
+        yield twin, score(trainer.with_labels(student))
+        chosen = trainer if setting.transfer else Trainer(config, _without_transfer(pictures), folder, fabric)
+        how = DistillationConfig(temperature=setting.temperature, alpha=setting.alpha)
+        student = replace(student, stage=setting.stage)
+        yield setting, score(chosen.with_teacher(student, folder.path / "teacher", how))
 
 
 def _without_transfer(pictures: Pictures) -> Pictures:
     return replace(pictures, transfer=())
 
 
-def _table(rows: dict[str, dict[int, float]], arguments: argparse.Namespace) -> list[str]:
-    """One row per setting: mean IoU of each seed on the test part, their mean and spread, and the gain over labels."""
+def _table(rows: Rows, arguments: argparse.Namespace) -> list[str]:
+    """One row per setting: mean IoU, and the gain over its twin for each seed and on average."""
     seeds = sorted({seed for row in rows.values() for seed in row})
-    twin = rows["student, labels alone"]
     lines = [
-        "Mean IoU in %, test part of scenes at 64x64.",
-        f"Steps of 8 pictures: teacher {arguments.teacher_steps}, every student {arguments.student_steps}.",
+        f"Mean IoU in % on scenes at 64x64, mean of seeds {', '.join(map(str, seeds))}; in brackets the seeds one by",
+        f"one. Steps of 8 pictures; the teacher has {arguments.teacher_steps}. The gain is over the same student,",
+        "trained for as long on labels alone. The first is the base; the others each change one thing.",
         "",
-        "| trained with | "
-        + " | ".join(f"seed {seed}" for seed in seeds)
-        + " | mean | spread | gain over labels alone |",
-        "|---|" + "---:|" * (len(seeds) + 3),
+        "| trained with | validation | gain on validation | test | gain on test |",
+        "|---|---:|---:|---:|---:|",
     ]
-    for name, row in rows.items():
-        values = [row[seed] for seed in seeds]
-        gain = statistics.mean(row[seed] - twin[seed] for seed in seeds)
-        cells = [f"{value:.2f}" for value in values] + [f"{statistics.mean(values):.2f}"]
-        cells += [f"{max(values) - min(values):.2f}", "" if name == "teacher" else f"{gain:+.2f}"]
-        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    for setting, row in rows.items():
+        cells = [setting.name if setting else "teacher"]
+        for part in (0, 1):
+            cells.append(f"{statistics.mean(row[seed][part] for seed in seeds):.2f}")
+            gains = _gains(rows, setting, part, seeds)
+            each = ", ".join(f"{gain:+.2f}" for gain in gains)
+            cells.append(f"{statistics.mean(gains):+.2f} ({each})" if gains else "")
+        lines.append("| " + " | ".join(cells) + " |")
     return lines
+
+
+def _gains(rows: Rows, setting: Setting | None, part: int, seeds: list[int]) -> list[float]:
+    """Over labels alone, for each seed; empty for the teacher and for labels alone."""
+    if setting is None or setting == setting.twin:
+        return []
+    return [rows[setting][seed][part] - rows[setting.twin][seed][part] for seed in seeds]
 
 
 if __name__ == "__main__":
