@@ -78,7 +78,7 @@ class Worker:
         from torchseg.harness.weights_in import count_weights, weights_in
 
         assert self._path is not None, "load comes first"
-        return asdict(count_weights(weights_in(self._path)))
+        return asdict(count_weights(weight.rows for weight in weights_in(self._path)))
 
     @property
     def _opened(self) -> Runtime:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,8 @@ from torchseg.spec import ImageSpec
 from torchseg.train import (
     DistillationConfig,
     FitConfig,
+    Hook,
+    NoHook,
     Progress,
     Step,
     Task,
@@ -47,6 +49,40 @@ class Student:
     epochs: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """Where a training begins: the network, the card of its checkpoint, and what watches over its weights."""
+
+    network: nn.Module
+    card: Card
+    hook: Hook = field(default_factory=NoHook)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Course:
+    """One training of the chain.
+
+    Attributes:
+        stage: its name.
+        pace: length and learning rate.
+        start: makes or loads the network; told how many steps an epoch has.
+        step: makes what it learns from.
+        transfer: whether pictures without masks take part.
+        inputs: what the result depends on beside pictures, pace and order.
+        finish: what is done to the trained network before it is saved, and to its card.
+        first_view: added to the seed of order and views, so that a later training of one network sees others.
+    """
+
+    stage: str
+    pace: FitConfig
+    start: Callable[[int], Start]
+    step: Callable[[], Step]
+    transfer: bool
+    inputs: Mapping[str, Any]
+    finish: Callable[[nn.Module, Card], Card] = lambda _, card: card
+    first_view: int = 0
+
+
 @dataclass(frozen=True)
 class Trainer:
     """Makes the training stages of one run; they share pictures, pace and processes."""
@@ -58,53 +94,66 @@ class Trainer:
 
     def with_labels(self, student: Student) -> Stage:
         """Learns from the masks alone."""
-        step = label_step(ignore_index=self.pictures.spec.ignore_index)
-        return self._stage(student, lambda: step, transfer=False)
+        return self.stage(self._from_scratch(student, self.label_step, transfer=False))
 
     def with_teacher(self, student: Student, teacher: Path, how: DistillationConfig) -> Stage:
         """Learns from the teacher's checkpoint, and from the masks."""
-
-        def step() -> Step:
-            network, _ = load_checkpoint(teacher)
-            network.to(self.fabric.device)
-            return distill_step(network, how, ignore_index=self.pictures.spec.ignore_index)
-
         parents = {"teacher": sha256_of(teacher / "model.safetensors")}
-        return self._stage(student, step, transfer=True, parents=parents, extra=asdict(how))
+        course = self._from_scratch(student, lambda: self.distill_step(teacher, how), transfer=True, parents=parents)
+        return self.stage(replace(course, inputs={**course.inputs, **asdict(how)}))
+
+    def label_step(self) -> Step:
+        """What a network learns from masks."""
+        return label_step(ignore_index=self.pictures.spec.ignore_index)
+
+    def distill_step(self, teacher: Path, how: DistillationConfig) -> Step:
+        """What a network learns from a teacher's checkpoint."""
+        network, _ = load_checkpoint(teacher)
+        network.to(self.fabric.device)
+        return distill_step(network, how, ignore_index=self.pictures.spec.ignore_index)
 
     def epochs(self, wanted: int, *, steps: int) -> int:
         """The epochs asked for, or as many as make about `steps` steps."""
         return wanted or max(1, round(steps / self._plan(transfer=False).steps_per_epoch))
 
-    def _stage(
-        self,
-        student: Student,
-        step: Callable[[], Step],
-        *,
-        transfer: bool,
-        parents: dict[str, str] | None = None,
-        extra: dict[str, Any] | None = None,
-    ) -> Stage:
-        spec = self.pictures.spec
-        pace = FitConfig(epochs=student.epochs, learning_rate=self.config.learning_rate)
-        plan = self._plan(transfer=transfer)
-        inputs = asdict(student) | asdict(pace) | asdict(plan) | (extra or {}) | {"parents": parents or {}}
-        inputs |= {"data": self.pictures.fingerprint, "spec": spec.to_dict()}
+    def stage(self, course: Course) -> Stage:
+        """The stage that runs a training and leaves `STAGE/` with weights, card and curves."""
+        plan = replace(self._plan(transfer=course.transfer), seed=self.config.seed + course.first_view)
+        inputs = {"stage": course.stage} | asdict(course.pace) | asdict(plan) | dict(course.inputs)
+        inputs |= {"data": self.pictures.fingerprint, "spec": self.pictures.spec.to_dict()}
         inputs |= {"precision": str(self.fabric._precision.precision)}
 
         def run(work: Path) -> None:
-            model = build_model(student.model, {}, spec, seed=self.config.seed)
-            task = Task(name=student.stage, batches=self._batches(plan), validation=self.pictures.validation, spec=spec)
-            progress = fit(model, task, step(), pace, fabric=self.fabric, folder=work)
+            start = course.start(plan.steps_per_epoch)
+            task = Task(
+                name=course.stage,
+                batches=self._batches(plan),
+                validation=self.pictures.validation,
+                spec=self.pictures.spec,
+                hook=start.hook,
+            )
+            progress = fit(start.network, task, course.step(), course.pace, fabric=self.fabric, folder=work)
             if self.fabric.is_global_zero:
-                card = Card(builder=student.model, spec=spec, stage=student.stage, parents=parents or {})
-                _save(model, card, progress, work / student.stage)
+                card = course.finish(start.network, start.card)
+                _save(start.network, card, progress, work / course.stage)
                 discard_progress(work)
 
-        outputs = [
-            f"{student.stage}/{name}" for name in ("model.safetensors", "card.json", "curves.csv", "tensorboard")
-        ]
-        return Stage(name=student.stage, inputs=inputs, outputs=outputs, run=run)
+        outputs = [f"{course.stage}/{name}" for name in ("model.safetensors", "card.json", "curves.csv", "tensorboard")]
+        return Stage(name=course.stage, inputs=inputs, outputs=outputs, run=run)
+
+    def _from_scratch(
+        self, student: Student, step: Callable[[], Step], *, transfer: bool, parents: Mapping[str, str] | None = None
+    ) -> Course:
+        spec = self.pictures.spec
+        card = Card(builder=student.model, spec=spec, stage=student.stage, parents=parents or {})
+        return Course(
+            stage=student.stage,
+            pace=FitConfig(epochs=student.epochs, learning_rate=self.config.learning_rate),
+            start=lambda _: Start(network=build_model(student.model, {}, spec, seed=self.config.seed), card=card),
+            step=step,
+            transfer=transfer,
+            inputs=asdict(student) | {"parents": parents or {}},
+        )
 
     def _plan(self, *, transfer: bool) -> BatchPlan:
         return BatchPlan(

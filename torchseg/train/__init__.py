@@ -1,6 +1,7 @@
 """One loop for labels, distillation and recovery."""
 
 from torchseg.train.evaluate import evaluate
+from torchseg.train.hook import Hook, NoHook
 from torchseg.train.loop import FitConfig, Task, fit, normalise
 from torchseg.train.precision import training_precision
 from torchseg.train.progress import Progress, discard_progress
@@ -9,6 +10,8 @@ from torchseg.train.steps import DistillationConfig, Step, distill_step, label_s
 __all__ = [
     "DistillationConfig",
     "FitConfig",
+    "Hook",
+    "NoHook",
     "Progress",
     "Step",
     "Task",

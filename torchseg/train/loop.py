@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 import torch
 from lightning_fabric import Fabric
@@ -15,6 +16,7 @@ from tqdm import tqdm
 from torchseg.data import Batch, Batches, Samples
 from torchseg.spec import ImageSpec
 from torchseg.train.evaluate import evaluate
+from torchseg.train.hook import Hook, NoHook
 from torchseg.train.progress import Progress, Row, load_progress, save_progress
 from torchseg.train.schedule import warmup_cosine
 from torchseg.train.steps import Step
@@ -49,19 +51,20 @@ class FitConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """What a network is trained and validated on, and under which name the progress bar shows it."""
+    """What a network is trained and validated on, what watches over it, and the name that the progress bar shows."""
 
     name: str
     batches: Batches
     validation: Samples
     spec: ImageSpec
+    hook: Hook = field(default_factory=NoHook)
 
 
 def fit(model: nn.Module, task: Task, step: Step, config: FitConfig, *, fabric: Fabric, folder: Path) -> Progress:
     """Trains with AdamW, warm-up and cosine; goes on from what an interrupted call left in `folder`.
 
-    The network ends with the weights that were best on the validation part. The same seed, data and number of threads
-    give the same weights, interrupted or not.
+    The network ends with the weights that were best on the validation part, among those that the hook lets count. The
+    same seed, data and number of threads give the same weights, interrupted or not.
 
     Args:
         model: trained in place.
@@ -79,8 +82,9 @@ def fit(model: nn.Module, task: Task, step: Step, config: FitConfig, *, fabric: 
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
     )
-    progress = load_progress(folder, model, optimizer)
+    progress = load_progress(folder, model, optimizer, hook=task.hook)
     if progress.epoch < config.epochs:
+        task.hook.after_step(progress.epoch * task.batches.plan.steps_per_epoch, model, optimizer)
         wrapped, wrapped_optimizer = fabric.setup(model, optimizer)
         saved = time.monotonic()
         for epoch in _bar(task, progress.epoch, config.epochs, fabric):
@@ -89,7 +93,7 @@ def fit(model: nn.Module, task: Task, step: Step, config: FitConfig, *, fabric: 
             _validate(model, task, config, progress, row)
             progress.curve.append(row)
             if fabric.is_global_zero and time.monotonic() - saved > _SAVE_EVERY_S:
-                save_progress(folder, progress, model, optimizer)
+                save_progress(folder, progress, model, optimizer, hook=task.hook)
                 saved = time.monotonic()
     model.load_state_dict(progress.best)
     model.to("cpu").eval()
@@ -120,6 +124,7 @@ def _train_epoch(
         optimizer.zero_grad()
         fabric.backward(loss)
         optimizer.step()
+        task.hook.after_step(number + 1, cast(nn.Module, model.module), optimizer)  # the network inside the wrapper
         losses.append(loss.detach())
     mean_loss = fabric.all_reduce(torch.stack(losses).mean())
     return {
@@ -132,12 +137,12 @@ def _train_epoch(
 
 
 def _validate(model: nn.Module, task: Task, config: FitConfig, progress: Progress, row: Row) -> None:
-    """Asks the validation part now and then and after the last epoch, and keeps the best weights."""
+    """Asks the validation part now and then and after the last epoch, and keeps the best weights that may be kept."""
     every = -(-config.epochs // config.validations)
     if progress.epoch % every and progress.epoch != config.epochs:
         return
     row["val_miou"], row["val_loss"] = evaluate(model, task.validation, task.spec)
-    if row["val_miou"] > progress.best_miou or not progress.best:
+    if task.hook.settled and (row["val_miou"] > progress.best_miou or not progress.best):
         progress.best_miou = row["val_miou"]
         progress.best = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
 

@@ -12,6 +12,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from torchseg.train.hook import Hook
+
 Row = dict[str, float | int]
 _FILE = "training.safetensors"
 
@@ -33,12 +35,15 @@ class Progress:
     curve: list[Row] = field(default_factory=list)
 
 
-def save_progress(folder: Path, progress: Progress, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+def save_progress(
+    folder: Path, progress: Progress, model: nn.Module, optimizer: torch.optim.Optimizer, *, hook: Hook
+) -> None:
     """Writes everything that the next epoch depends on; the file appears only when it is complete."""
     tensors = {f"best/{name}": tensor for name, tensor in progress.best.items()}
     tensors |= {f"model/{name}": tensor for name, tensor in model.state_dict().items()}
     for index, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer/{index}/{name}": torch.as_tensor(value) for name, value in state.items()}
+    tensors |= {f"hook/{name}": tensor for name, tensor in hook.state_dict().items()}
     note = {"epoch": progress.epoch, "best_miou": progress.best_miou, "curve": progress.curve}
     folder.mkdir(parents=True, exist_ok=True)
     partial = folder / f".{_FILE}.partial"
@@ -47,8 +52,8 @@ def save_progress(folder: Path, progress: Progress, model: nn.Module, optimizer:
     partial.replace(folder / _FILE)
 
 
-def load_progress(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> Progress:
-    """Puts model and optimizer back to where `save_progress` found them; a fresh start where there is no file."""
+def load_progress(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, *, hook: Hook) -> Progress:
+    """Puts model, optimizer and hook back to where `save_progress` found them; a fresh start where there is no file."""
     path = folder / _FILE
     if not path.is_file():
         return Progress()
@@ -68,6 +73,8 @@ def load_progress(folder: Path, model: nn.Module, optimizer: torch.optim.Optimiz
         same_layout = torch.empty_like(like).copy_(tensor) if tensor.shape == like.shape else tensor
         state.setdefault(int(index), {})[key] = same_layout
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+    if known := _below("hook/", tensors):
+        hook.load_state_dict(known)
     return Progress(best=_below("best/", tensors), **note)
 
 

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from lightning_fabric import Fabric
 
 import torchseg.train.loop as loop
+from torchseg.compress import ClusterConfig, PruneConfig, Pruning, ScheduleConfig, cluster_weights
 from torchseg.data import Batches, BatchPlan, RandomView
 from torchseg.data.scenes import CLASSES, Scenes
 from torchseg.models import build_model
@@ -45,11 +48,29 @@ def test_the_network_ends_with_its_best_weights(fabric, tmp_path):
     assert evaluate(network, _task().validation, SPEC)[0] == pytest.approx(progress.best_miou)
 
 
-def test_an_interrupted_training_ends_with_the_same_weights(fabric, tmp_path, monkeypatch):
+def _plain():
+    return _network(), _task()
+
+
+def _pruned():
+    """Zeros come at every step, so that an interruption is in the middle of them."""
+    network = _network()
+    schedule = ScheduleConfig(end="100%", frequency=1)
+    hook = Pruning(network, PruneConfig(sparsity=0.6, schedule=schedule), epochs=6, steps_per_epoch=2)
+    return network, replace(_task(), hook=hook)
+
+
+def _clustered():
+    network = _network()
+    return network, replace(_task(), hook=cluster_weights(network, ClusterConfig(clusters=3, reassign_every=2)))
+
+
+@pytest.mark.parametrize("prepare", [_plain, _pruned, _clustered])
+def test_an_interrupted_training_ends_with_the_same_weights(prepare, fabric, tmp_path, monkeypatch):
     monkeypatch.setattr(loop, "_SAVE_EVERY_S", -1.0)
-    config = FitConfig(epochs=5, learning_rate=0.02)
-    whole = _network()
-    curve = fit(whole, _task(), STEP, config, fabric=fabric, folder=tmp_path / "whole").curve
+    config = FitConfig(epochs=6, learning_rate=0.02)
+    whole, task = prepare()
+    curve = fit(whole, task, STEP, config, fabric=fabric, folder=tmp_path / "whole").curve
 
     calls = 0
 
@@ -60,14 +81,23 @@ def test_an_interrupted_training_ends_with_the_same_weights(fabric, tmp_path, mo
             raise KeyboardInterrupt
         return STEP(model, images, batch)
 
+    network, task = prepare()
     with pytest.raises(KeyboardInterrupt):
-        fit(_network(), _task(), dying_step, config, fabric=fabric, folder=tmp_path / "parts")
-    resumed = _network()
-    progress = fit(resumed, _task(), STEP, config, fabric=fabric, folder=tmp_path / "parts")
-    assert progress.epoch == 5
+        fit(network, task, dying_step, config, fabric=fabric, folder=tmp_path / "parts")
+    resumed, task = prepare()
+    progress = fit(resumed, task, STEP, config, fabric=fabric, folder=tmp_path / "parts")
+    assert progress.epoch == 6
     for name, tensor in whole.state_dict().items():
         assert torch.equal(resumed.state_dict()[name], tensor), name
     assert [row["train_loss"] for row in progress.curve] == [row["train_loss"] for row in curve]
+
+
+def test_weights_count_as_the_best_only_when_the_hook_has_settled(fabric, tmp_path):
+    network, task = _pruned()
+    progress = fit(network, task, STEP, FitConfig(epochs=6, learning_rate=0.02), fabric=fabric, folder=tmp_path)
+    assert progress.best_miou == progress.curve[-1]["val_miou"]  # the last zeros came with the last step
+    weight = network.stem[0].weight
+    assert int((weight == 0).sum()) == int(0.6 * weight.numel())
 
 
 def test_a_damaged_state_starts_over(fabric, tmp_path):
