@@ -34,7 +34,7 @@ $(BIN)/python:
 
 $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "installing into $(VENV), some minutes the first time"
-	$(INSTALL) --editable '.[tf]'
+	$(INSTALL) --editable '.[tf,compress]'
 	touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from torchseg.spec import nearest
 
 COMMANDS = {
-    "distill": "the whole chain: teacher, student, export, certificates, scores, report",
+    "distill": "the whole chain: teacher, student, prune, cluster, export, certificates, scores, report",
     "train": "one model with labels",
+    "compress": "prune, cluster, shrink a trained model",
     "export": "a trained model to ONNX and TFLite, each file with its certificate",
     "verify": "make the certificates again and compare",
     "score": "the table across runtimes",

@@ -13,10 +13,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from torchseg.compress.resize import resize_layers
 from torchseg.models import build_model
 from torchseg.spec import ImageSpec
 
-CARD_VERSION = 1
+CARD_VERSION = 2
+_READABLE = (1, 2)  # version 1 had no `resized`
 WEIGHTS = "model.safetensors"
 CARD = "card.json"
 
@@ -31,6 +33,7 @@ class Card:
     arguments: Mapping[str, Any] = field(default_factory=dict)
     parents: Mapping[str, str] = field(default_factory=dict)  # stage name -> SHA-256 of its weights
     metrics: Mapping[str, float] = field(default_factory=dict)
+    resized: bool = False  # channels were removed: layers are as wide as their weights, not as their builder makes them
     version: int = CARD_VERSION
 
 
@@ -60,7 +63,10 @@ def load_checkpoint(folder: Path) -> tuple[nn.Module, Card]:
     card = read_card(folder)
     model = build_model(card.builder, card.arguments, card.spec)
     try:
-        model.load_state_dict(load_file(folder / WEIGHTS))
+        weights = load_file(folder / WEIGHTS)
+        if card.resized:
+            resize_layers(model, weights)
+        model.load_state_dict(weights)
     except (SafetensorError, OSError, RuntimeError) as error:
         raise ValueError(
             f"{folder / WEIGHTS} does not hold the weights that {CARD} describes ({card.builder}); "
@@ -82,9 +88,9 @@ def read_card(folder: Path) -> Card:
         card = replace(card, spec=ImageSpec.from_dict(values["spec"]))
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is damaged ({error}); copy it again from the run that made it") from error
-    if card.version != CARD_VERSION:
-        raise ValueError(f"{path} has card version {card.version}; this release reads version {CARD_VERSION}")
-    return card
+    if card.version not in _READABLE:
+        raise ValueError(f"{path} has card version {card.version}; this release reads versions 1 and 2")
+    return replace(card, version=CARD_VERSION)
 
 
 def sha256_of(path: Path) -> str:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
+from torchseg.compression_flags import CompressionFlags
 from torchseg.spec import nearest
 
 FORMATS = ("onnx", "tflite")
@@ -123,8 +125,8 @@ class ExportFlags:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DistillConfig(ExportFlags, LearningConfig):
-    """Trains a teacher, distils a small student from it, and exports, certifies and scores both.
+class DistillConfig(CompressionFlags, ExportFlags, LearningConfig):
+    """Trains a teacher, distils a small student, prunes and clusters it, and exports, certifies and scores them.
 
     Attributes:
         teacher: Network of the teacher.
@@ -153,6 +155,7 @@ class DistillConfig(ExportFlags, LearningConfig):
     def __post_init__(self) -> None:
         LearningConfig.__post_init__(self)
         ExportFlags.__post_init__(self)
+        CompressionFlags.__post_init__(self)
         if self.epochs < 0 or self.teacher_epochs < 0:
             raise ValueError(
                 f"epochs is {self.epochs} and teacher_epochs {self.teacher_epochs}; neither may be negative"
@@ -161,6 +164,43 @@ class DistillConfig(ExportFlags, LearningConfig):
             raise ValueError(f"temperature is {self.temperature}; give a positive number, e.g. 1 or 4")
         if not 0 <= self.alpha <= 1:
             raise ValueError(f"alpha is {self.alpha}; give a share in [0, 1], e.g. 0.8")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompressConfig(CompressionFlags, LearningConfig):
+    """Removes channels of a trained network, prunes and clusters it, each with recovery training.
+
+    Attributes:
+        checkpoint: Folder of a trained network, e.g. runs/scenes/trained.
+        out: Folder of the run. Default: compressed/ in the run of the checkpoint.
+        teacher_checkpoint: Folder of a trained teacher to recover with. Default: teacher/ in the run of the
+            checkpoint, where there is one that is not the checkpoint itself; else labels alone.
+        transfer_set: Folder with pictures without masks, on which only the teacher's answer counts.
+        temperature: Softening of both opinions in the distillation loss.
+        alpha: Share of the teacher's opinion in the loss; the labels have the rest.
+        shrink: Share of channels to remove from every layer, in [0, 1); 0 removes none.
+        shrink_epochs: Epochs of recovery from it. Default: as many as make 120 steps on scenes, 360 otherwise.
+        importance: Which channels stay: magnitude of their weights, batch_norm scale, or taylor, measured on pictures.
+        pack: Also write OUT/artifacts/STAGE.{fp32,int8}.onnx and .packed.onnx, each with its certificate.
+    """
+
+    checkpoint: Path = field(metadata={"positional": ""})
+    teacher_checkpoint: Path | None = None
+    transfer_set: Path | None = None
+    temperature: float = 1.0
+    alpha: float = 0.5
+    shrink: float = 0.0
+    shrink_epochs: int = 0
+    importance: Literal["magnitude", "batch_norm", "taylor"] = "magnitude"
+    pack: bool = False
+
+    def __post_init__(self) -> None:
+        LearningConfig.__post_init__(self)
+        CompressionFlags.__post_init__(self)
+        if not 0 <= self.shrink < 1:
+            raise ValueError(f"shrink is {self.shrink}; give the share of channels to remove, in [0, 1), e.g. 0.5")
+        if not (self.shrink or self.stages):
+            raise ValueError("nothing to do: shrink and sparsity are 0 and clusters is null; give one of them")
 
 
 @dataclass(frozen=True, kw_only=True)

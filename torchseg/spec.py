@@ -52,6 +52,10 @@ class ImageSpec:
         """Number of classes, the ignored value not among them."""
         return len(self.classes)
 
+    def describe(self) -> str:
+        """Size and classes, for a sentence."""
+        return f"{self.height}x{self.width} pictures of {', '.join(self.classes)}"
+
     def prepare(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Turns pictures into what a network sees.
 

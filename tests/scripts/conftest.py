@@ -27,5 +27,11 @@ def flags(pictures):
     return [
         *("--data", "folder", "--root", str(pictures), "--image_size", "32", "--batch_size", "8", "--workers", "0"),
         *("--teacher", "small_unet", "--epochs", "1", "--teacher_epochs", "1", "--formats", "onnx"),
-        *("--precisions", "fp32", "--threads", "1"),
+        *("--precisions", "fp32", "--threads", "1", "--sparsity", "0", "--clusters", "null"),
     ]
+
+
+@pytest.fixture
+def compressing(flags):
+    """The smallest run that prunes and clusters."""
+    return [*flags, "--sparsity", "0.6", "--clusters", "6", "--prune_epochs", "9", "--cluster_epochs", "1"]

@@ -5,10 +5,12 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from scripts.distill import main
 from torchseg.harness.score import score_artifacts
+from torchseg.harness.stored_weight import StoredWeight
 from torchseg.pipeline import training
 
 TIMING = {
@@ -46,6 +48,57 @@ def test_the_whole_chain_leaves_a_complete_run_folder(finished, capsys):
 
     assert main(finished) == 0
     assert "Nothing to do" in capsys.readouterr().out
+
+
+def _ledger(run: Path = RUN) -> dict[str, dict[str, str]]:
+    with (run / "ledger.csv").open(newline="") as file:
+        return {row["artifact"]: row for row in csv.DictReader(file) if row["tensor"] == "total"}
+
+
+@pytest.mark.slow
+def test_zeros_and_shared_values_arrive_in_every_file(compressing, capsys):
+    assert main([*compressing, "--precisions", "fp32,int8"]) == 0
+    assert "zeros reach 60% at step" in capsys.readouterr().out
+    ledger = _ledger()
+    dense, packed = RUN / "artifacts/student.fp32.onnx", RUN / "artifacts/clustered.fp32.packed.onnx"
+    assert packed.stat().st_size < dense.stat().st_size / 9
+    for name in ("clustered/model.safetensors", "clustered.fp32.onnx", packed.name):
+        assert float(ledger[name]["sparsity"]) == pytest.approx(0.6, abs=0.001), name
+        assert int(ledger[name]["unique_per_channel"]) <= 6, name
+    for name in ("clustered.int8.onnx", "clustered.int8.packed.onnx"):
+        assert float(ledger[name]["sparsity"]) >= 0.599, name
+        assert int(ledger[name]["unique_per_channel"]) <= 6, name
+    rows = {row["artifact"]: row for row in _scores()}
+    assert rows["artifacts/clustered.fp32.packed.onnx"]["certified"] == "true"
+
+    capsys.readouterr()
+    assert main([*compressing, "--precisions", "fp32,int8"]) == 0
+    assert "Nothing to do" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_a_file_that_lost_its_zeros_fails_the_run(compressing, monkeypatch, capsys):
+    def dense(path):
+        return [StoredWeight("weight", np.ones((2, 2), np.float32), "float32")]
+
+    monkeypatch.setattr("torchseg.pipeline.ledger.weights_in", dense)
+    assert main([*compressing, "--clusters", "null"]) == 1
+    assert "pruned.fp32.onnx: total: 60.00% zeros became 0.00%" in capsys.readouterr().out
+    assert float(_ledger()["pruned.fp32.onnx"]["sparsity"]) == 0
+
+
+def test_wrong_compression_is_refused_before_the_training(flags, compressing, capsys):
+    for changes, message in (
+        (["--sparsity", "1"], "give a share in [0, 1)"),
+        (["--clusters", "257"], "give 1 to 256 values"),
+        (["--prune_end", "10 epochs"], "would end below its target"),
+        (["--prune_end", "2 steps"], "a gradual one needs 10"),
+        (["--prune_layers", "haed=0.5"], "did you mean 'head'"),
+        (["--prune_layers", "head"], "give LAYER=NUMBER"),
+        (["--cluster_exclude", "stam"], "did you mean 'stem'"),
+    ):
+        assert message in _refused([*compressing, *changes], capsys)
+        assert not (RUN / "teacher").exists()
 
 
 @pytest.mark.slow

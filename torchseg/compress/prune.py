@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import sys
 import warnings
@@ -15,6 +16,8 @@ from torch import Tensor, nn
 
 from torchseg.compress.schedule import Schedule, ScheduleConfig
 from torchseg.compress.weight_layers import weight_layers
+
+_MISSING = "pruning needs NNI: pip install 'torchseg-compress[compress]'"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +57,10 @@ class Pruning:
 
         Raises:
             ValueError: for an unknown layer, or a schedule that cannot meet its target in this training.
+            ImportError: without NNI.
         """
+        if importlib.util.find_spec("nni") is None:  # known now, not when the first zeros are due
+            raise ImportError(_MISSING)
         layers = weight_layers(model, op_types=config.op_types, exclude=config.exclude, named=config.layers)
         self.targets = {name: config.layers.get(name, config.sparsity) for name in layers}
         if not self.targets:
@@ -158,7 +164,7 @@ def _level_pruner() -> Any:
         with _quiet_import():
             from nni.compression.pruning import LevelPruner  # type: ignore[import-untyped]
     except ImportError as error:
-        raise ImportError("pruning needs NNI: pip install 'nni>=3.0'") from error
+        raise ImportError(_MISSING) from error
     return LevelPruner
 
 

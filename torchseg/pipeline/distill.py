@@ -1,4 +1,4 @@
-"""The main job: teacher, student, files, certificates, scores, report."""
+"""The main job: teacher, student, compression, files, certificates, scores, ledger, report."""
 
 from __future__ import annotations
 
@@ -8,10 +8,14 @@ from collections.abc import Iterator
 
 from lightning_fabric import Fabric
 
+from torchseg.checkpoint import Card
 from torchseg.command import CHECK_FAILED, DONE
 from torchseg.config import DistillConfig
 from torchseg.data import GENERATED
-from torchseg.pipeline.exporting import CertificateError, Exporter
+from torchseg.models import build_model
+from torchseg.pipeline.compressing import Compressor, check_compression, recovery
+from torchseg.pipeline.exporting import ARTIFACTS, PACKED, CertificateError, Exporter
+from torchseg.pipeline.ledger import LedgerError, ledger_stage
 from torchseg.pipeline.pictures import Pictures, check_stage, open_pictures
 from torchseg.pipeline.run_folder import RunFolder, Stage
 from torchseg.pipeline.scoring import ScoreError, report_stage, score_stage
@@ -20,6 +24,7 @@ from torchseg.pipeline.summary import print_summary
 from torchseg.pipeline.training import STUDENT_STEPS, TEACHER_STEPS, Student, Trainer, check_network, given_teacher
 from torchseg.train import DistillationConfig
 
+_DENSE = {"fp32": ("teacher", "student"), "int8": ("student",)}  # networks whose files compressed ones are held against
 _LOG = logging.getLogger(__name__)
 
 
@@ -30,10 +35,12 @@ def distill(config: DistillConfig) -> int:
     _check(config, pictures)
     with open_session(config) as (folder, fabric):
         chain = Chain(config, pictures, folder, fabric)
+        chain.check()
         ran = list(chain.run())
         fabric.barrier()
         if fabric.is_global_zero:
-            print_summary(folder, ran, problems=chain.problems, seconds=time.monotonic() - started)
+            seconds = time.monotonic() - started
+            print_summary(folder, ran, last=chain.last, problems=chain.problems, seconds=seconds)
     return CHECK_FAILED if chain.problems else DONE
 
 
@@ -53,6 +60,18 @@ class Chain:
         self.config, self.pictures, self.folder, self.fabric = config, pictures, folder, fabric
         self.problems: list[str] = []
 
+        self.trainer = Trainer(config, pictures, folder, fabric)
+
+    @property
+    def last(self) -> str:
+        """The stage whose network is the result."""
+        return ("student", *self.config.stages)[-1]
+
+    def check(self) -> None:
+        """Refuses a plan of compression that cannot work; raises ValueError."""
+        card = Card(builder=self.config.student, spec=self.pictures.spec, stage="student")
+        check_compression(build_model(card.builder, {}, card.spec).eval(), card, self.config, self.trainer)
+
     def run(self) -> Iterator[str]:
         """Does what is left to do and gives the names of the stages that ran."""
         for stage in self._training():
@@ -64,7 +83,7 @@ class Chain:
             try:
                 if self.folder.do(stage):
                     yield stage.name
-            except (CertificateError, ScoreError) as error:
+            except (CertificateError, ScoreError, LedgerError) as error:
                 _LOG.error("%s", error)
                 self.problems.append(str(error))
 
@@ -72,27 +91,34 @@ class Chain:
         return self.folder.do(stage, writes=self.fabric.is_global_zero, wait=self.fabric.barrier)
 
     def _training(self) -> Iterator[Stage]:
-        config, pictures = self.config, self.pictures
+        config, pictures, trainer = self.config, self.pictures, self.trainer
         yield check_stage(pictures)
-        trainer = Trainer(config, pictures, self.folder, self.fabric)
         if config.teacher_checkpoint:
             yield given_teacher(config.teacher_checkpoint, pictures.spec)
         else:
             epochs = trainer.epochs(config.teacher_epochs, steps=TEACHER_STEPS[config.data == GENERATED])
             yield trainer.with_labels(Student(stage="teacher", model=config.teacher, epochs=epochs))
+        teacher = self.folder.path / "teacher"
         epochs = trainer.epochs(config.epochs, steps=STUDENT_STEPS[config.data == GENERATED])
         how = DistillationConfig(temperature=config.temperature, alpha=config.alpha)
-        student = Student(stage="student", model=config.student, epochs=epochs)
-        yield trainer.with_teacher(student, self.folder.path / "teacher", how)
+        yield trainer.with_teacher(Student(stage="student", model=config.student, epochs=epochs), teacher, how)
         if config.twin:
             yield trainer.with_labels(Student(stage="twin", model=config.student, epochs=epochs))
+        compressor = Compressor(trainer, config, recovery(trainer, teacher, how))
+        yield from compressor.stages(self.folder.path / "student")
 
     def _files(self) -> Iterator[Stage]:
-        exporter = Exporter(self.pictures, self.folder)
+        """Every precision of the last network; of those before it what it is to be held against."""
+        exporter, last = Exporter(self.pictures, self.folder), self.last
         for kind, precision in self.config.files:
-            yield exporter.stage("student", kind, precision)
-            if precision == "fp32":
-                yield exporter.stage("teacher", kind, precision)
-        stages = ["teacher", "student", *(["twin"] if self.config.twin else [])]
+            yield exporter.stage(last, kind, precision)
+            written = (self.folder.path / ARTIFACTS / f"{last}.{precision}.{kind}").is_file()
+            if written and kind == "onnx" and self.config.stages and precision in PACKED:
+                yield exporter.packed_stage(last, precision)
+            for network in _DENSE.get(precision, ()):
+                if network != last:
+                    yield exporter.stage(network, kind, precision)
+        stages = ["teacher", "student", *(["twin"] if self.config.twin else []), *self.config.stages]
         yield score_stage(self.pictures, self.folder, stages)
+        yield ledger_stage(self.folder, stages)
         yield report_stage(self.folder, stages)

@@ -9,7 +9,6 @@ from torchseg.config import ExportConfig
 from torchseg.pipeline.exporting import ARTIFACTS, export_certified
 from torchseg.pipeline.pictures import open_pictures
 from torchseg.pipeline.recorded import recorded_config, run_of
-from torchseg.spec import ImageSpec
 
 
 def export(config: ExportConfig) -> int:
@@ -19,7 +18,7 @@ def export(config: ExportConfig) -> int:
     pictures = open_pictures(data)
     if pictures.spec != card.spec:
         raise ValueError(
-            f"{config.checkpoint} was made for {_describe(card.spec)}, but the data gives {_describe(pictures.spec)}; "
+            f"{config.checkpoint} was made for {card.spec.describe()}, but the data gives {pictures.spec.describe()}; "
             "give its own --data and --image_size"
         )
     out = config.out or config.checkpoint.parent / ARTIFACTS
@@ -34,7 +33,3 @@ def export(config: ExportConfig) -> int:
         print(f"{path}: agrees on {100 * agreement:.3f} % of pixels; " + ("; ".join(failures) or "certified"))
     print(f"  next     python scripts/predict.py {path} PICTURE...")
     return CHECK_FAILED if failed else DONE
-
-
-def _describe(spec: ImageSpec) -> str:
-    return f"{spec.height}x{spec.width} pictures of {', '.join(spec.classes)}"

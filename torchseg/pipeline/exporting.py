@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tf_bridge.certificate import Evidence, hash_images, make_certificate, write_certificate
+from tf_bridge.certificate import Evidence, hash_images, make_certificate, read_certificate, write_certificate
 from tf_bridge.parity import compare
 from tf_bridge.precision import Precision
 from torchseg.checkpoint import load_checkpoint, sha256_of
@@ -22,6 +22,7 @@ from torchseg.spec import ImageSpec
 CERTIFIED_WITH = 64  # validation pictures at most
 CALIBRATED_WITH = 48  # training pictures at most
 ARTIFACTS = "artifacts"
+PACKED = ("fp32", "int8")  # precisions whose ONNX file can be packed
 
 
 class CertificateError(Exception):
@@ -58,6 +59,24 @@ class Exporter:
 
         return Stage(name=name, inputs=inputs, outputs=[name, f"{name}.json"], run=run)
 
+    def packed_stage(self, network: str, precision: str) -> Stage:
+        """Packs `artifacts/NETWORK.PRECISION.onnx` into `NETWORK.PRECISION.packed.onnx`, with its own certificate.
+
+        Running it raises CertificateError like `stage`.
+        """
+        source, name = f"{ARTIFACTS}/{network}.{precision}.onnx", f"{ARTIFACTS}/{network}.{precision}.packed.onnx"
+        inputs = {"source": self.folder.digest(source), "version": 1}
+
+        def run(work: Path) -> None:
+            path = work / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            checkpoint = self.folder.path / network
+            certificate = pack_certified(self.folder.path / source, path, checkpoint, self.pictures)
+            if not certificate["verdict"]["passed"]:
+                raise _kept_aside(path, self.folder.path / ARTIFACTS, certificate)
+
+        return Stage(name=name, inputs=inputs, outputs=[name, f"{name}.json"], run=run)
+
 
 def export_certified(checkpoint: Path, path: Path, pictures: Pictures, *, precision: Precision) -> dict[str, Any]:
     """Exports a checkpoint to `path` (`.onnx` or `.tflite`), writes its certificate beside it and returns it."""
@@ -67,6 +86,19 @@ def export_certified(checkpoint: Path, path: Path, pictures: Pictures, *, precis
     export = _exporter(path)
     export(network, card.spec, path, precision=precision, calibration=images)
     certificate = certify(path, checkpoint, pictures, precision=precision, calibration=calibration)
+    write_certificate(path, certificate)
+    return certificate
+
+
+def pack_certified(source: Path, path: Path, checkpoint: Path, pictures: Pictures) -> dict[str, Any]:
+    """Packs a certified file, writes a certificate of its own beside the result and returns it."""
+    from tf_bridge.packed import pack_onnx
+
+    summary = pack_onnx(source, path)
+    recorded = read_certificate(source)
+    certificate = certify(path, checkpoint, pictures, precision=Precision(recorded["precision"]))
+    certificate |= {"calibration_images": recorded["calibration_images"], "times_smaller": summary.times_smaller}
+    certificate |= {"packed_from": {"file": source.name, "sha256": recorded["sha256"]}}
     write_certificate(path, certificate)
     return certificate
 

@@ -53,7 +53,8 @@ def report_stage(folder: RunFolder, stages: list[str]) -> Stage:
         write_report(folder.path).replace(work / "report.html")
 
     inputs = {name: folder.digest(name) for name in stages}
-    inputs |= {table: sha256_of(folder.path / table) for table in TABLES}
+    tables = [folder.path / table for table in (*TABLES, "ledger.csv")]
+    inputs |= {table.name: sha256_of(table) for table in tables if table.is_file()}
     return Stage(name="report", inputs=inputs, outputs=["report.html"], run=run)
 
 

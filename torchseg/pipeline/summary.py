@@ -19,8 +19,8 @@ _COLUMNS = (
 _SCALES = {"miou": 100.0, "argmax_agreement": 100.0, "size_bytes": 1e-3}
 
 
-def print_summary(folder: RunFolder, ran: Sequence[str], *, problems: Sequence[str], seconds: float) -> None:
-    """Prints the table of scores and the way on."""
+def print_summary(folder: RunFolder, ran: Sequence[str], *, last: str, problems: Sequence[str], seconds: float) -> None:
+    """Prints the table of scores and the way on; `last` is the stage whose files are the result."""
     path = folder.path
     if not ran and not problems:
         print(f"Nothing to do: {path} is complete and its inputs have not changed ({seconds:.0f} s).")
@@ -31,7 +31,10 @@ def print_summary(folder: RunFolder, ran: Sequence[str], *, problems: Sequence[s
         print(f"\nFAILED: {problem}")
     print(f"\n  report   {path / 'report.html'}")
     print(f"  files    {path / 'artifacts'}")
-    print(f"  next     python scripts/predict.py {path / 'artifacts' / 'student.fp32.onnx'} PICTURE...")
+    files = [each for kind in ("onnx", "tflite") for each in sorted((path / "artifacts").glob(f"{last}.*.{kind}"))]
+    if files:
+        best = min(files, key=lambda each: ".fp32." not in each.name)
+        print(f"  next     python scripts/predict.py {best} PICTURE...")
 
 
 def table_lines(scores: Path) -> list[str]:

@@ -114,7 +114,12 @@ class Trainer:
 
     def epochs(self, wanted: int, *, steps: int) -> int:
         """The epochs asked for, or as many as make about `steps` steps."""
-        return wanted or max(1, round(steps / self._plan(transfer=False).steps_per_epoch))
+        return wanted or max(1, round(steps / self.steps_per_epoch))
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimizer steps of a pass over the labelled pictures."""
+        return self._plan(transfer=False).steps_per_epoch
 
     def stage(self, course: Course) -> Stage:
         """The stage that runs a training and leaves `STAGE/` with weights, card and curves."""
@@ -205,14 +210,18 @@ def given_teacher(checkpoint: Path, spec: ImageSpec) -> Stage:
     if (theirs.channels, theirs.mean, theirs.std) != (spec.channels, spec.mean, spec.std):
         raise ValueError(f"teacher {checkpoint} scales pictures in another way than this run; train it again")
 
+    return copied(checkpoint, "teacher", spec)
+
+
+def copied(checkpoint: Path, stage: str, spec: ImageSpec) -> Stage:
+    """Takes a trained network into the run under this name, for pictures of this spec."""
+
     def run(work: Path) -> None:
         network, card = load_checkpoint(checkpoint)
-        save_checkpoint(network, replace(card, stage="teacher", spec=spec), work / "teacher")
+        save_checkpoint(network, replace(card, stage=stage, spec=spec), work / stage)
 
-    outputs = ["teacher/model.safetensors", "teacher/card.json"]
-    return Stage(
-        name="teacher", inputs={"weights": sha256_of(checkpoint / "model.safetensors")}, outputs=outputs, run=run
-    )
+    outputs = [f"{stage}/model.safetensors", f"{stage}/card.json"]
+    return Stage(name=stage, inputs={"weights": sha256_of(checkpoint / "model.safetensors")}, outputs=outputs, run=run)
 
 
 def _save(model: nn.Module, card: Card, progress: Progress, folder: Path) -> None:

@@ -1,0 +1,114 @@
+"""What zeros and shared values cost in mean IoU, for the students of finished runs.
+
+Each run of scripts/distill.py gives its teacher and its dense student. Every setting compresses that student anew, into
+RUN/compression/SETTING; what is done already is not done again. Writes a Markdown table to --table.
+
+    python scripts/distill.py --seed 0 --out runs/seed0        (and 1, 2)
+    python benchmarks/compression_cost.py runs/seed0 runs/seed1 runs/seed2 --settings 0.6:6,0.8:16
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+from pathlib import Path
+
+import torch
+import yaml
+from lightning_fabric import Fabric
+
+from torchseg.checkpoint import load_checkpoint
+from torchseg.compress import model_ledger, total
+from torchseg.config import DistillConfig
+from torchseg.data import HeldSamples
+from torchseg.pipeline.compressing import Compressor, recovery
+from torchseg.pipeline.pictures import Pictures, open_pictures
+from torchseg.pipeline.recorded import recorded_config
+from torchseg.pipeline.run_folder import RunFolder
+from torchseg.pipeline.training import Trainer
+from torchseg.train import DistillationConfig, evaluate, training_precision
+
+Row = tuple[float, float]  # mean IoU in %, on the validation and the test part
+
+
+def main() -> int:
+    arguments = _arguments()
+    torch.set_num_threads(arguments.threads)
+    rows: dict[str, list[Row]] = {}
+    for run in arguments.runs:
+        for name, row in _one_run(run, arguments):
+            rows.setdefault(name, []).append(row)
+            print(f"{run}  {name:28} validation {row[0]:.2f}  test {row[1]:.2f}", flush=True)
+    table = "\n".join(_table(rows, arguments))
+    print("\n" + table)
+    if arguments.table:
+        arguments.table.write_text(table + "\n")
+    return 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", type=Path, nargs="+")
+    parser.add_argument("--settings", default="0.6:6,0.8:16", help="SPARSITY:CLUSTERS[:tensor or channel],...")
+    parser.add_argument("--prune_epochs", type=int, default=0, help="0: as long as the chain does")
+    parser.add_argument("--cluster_epochs", type=int, default=0, help="0: as long as the chain does")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--table", type=Path)
+    return parser.parse_args()
+
+
+def _one_run(run: Path, arguments: argparse.Namespace) -> list[tuple[str, Row]]:
+    data = recorded_config(run)
+    pictures = open_pictures(data)
+    test = HeldSamples(pictures.test)
+    found = [("dense student", _score(run / "student", test, pictures))]
+    for text in arguments.settings.split(","):
+        sparsity, clusters, *per = text.split(":")
+        config = DistillConfig(
+            data=data.data,
+            root=data.root,
+            image_size=data.image_size,
+            seed=int(yaml.safe_load((run / "config.yaml").read_text())["seed"]),
+            sparsity=float(sparsity),
+            clusters=int(clusters),
+            cluster_per=per[0] if per else "auto",
+            prune_epochs=arguments.prune_epochs,
+            cluster_epochs=arguments.cluster_epochs,
+        )
+        folder = RunFolder(run / "compression" / text.replace(":", "-"))
+        trainer = Trainer(config, pictures, folder, Fabric(precision=training_precision(), devices=1))
+        how = DistillationConfig(temperature=config.temperature, alpha=config.alpha)
+        for stage in Compressor(trainer, config, recovery(trainer, run / "teacher", how)).stages(run / "student"):
+            folder.do(stage)
+            found.append((f"{text} {stage.name}", _score(folder.path / stage.name, test, pictures)))
+        counts = total(model_ledger(load_checkpoint(folder.path / "clustered")[0]))
+        print(f"{run}  {text}: {counts.sparsity:.2%} zeros, {counts.unique_values} values per tensor")
+    return found
+
+
+def _score(checkpoint: Path, test: HeldSamples, pictures: Pictures) -> Row:
+    network, card = load_checkpoint(checkpoint)
+    return 100 * card.metrics["val_miou"], 100 * evaluate(network, test, pictures.spec)[0]
+
+
+def _table(rows: dict[str, list[Row]], arguments: argparse.Namespace) -> list[str]:
+    lines = [
+        f"Mean IoU in %, mean of {len(arguments.runs)} runs; in brackets the change against dense, run by run.",
+        "",
+        "| network | validation | test |",
+        "|---|---:|---:|",
+    ]
+    dense = rows["dense student"]
+    for name, row in rows.items():
+        cells = [name]
+        for part in (0, 1):
+            changes = [each[part] - before[part] for each, before in zip(row, dense, strict=True)]
+            listed = "" if row is dense else f" ({', '.join(f'{change:+.2f}' for change in changes)})"
+            cells.append(f"{statistics.mean(each[part] for each in row):.2f}{listed}")
+        lines.append("| " + " | ".join(cells) + " |")
+    return lines
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,89 @@
+"""Flags that say how the weights of a trained network are made cheaper. Nothing heavy is imported here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompressionFlags:
+    """Zeros and shared values.
+
+    Attributes:
+        sparsity: Share of zeros in every layer's weights, in [0, 1); 0 prunes nothing.
+        clusters: Values that the weights of a layer share, 1 to 256, zero not counted; null shares none.
+        prune_epochs: Epochs of gradual pruning and recovery. Default: as many as make 160 steps on scenes, 240
+            otherwise.
+        cluster_epochs: Epochs that the shared values are trained. Default: as many as make 40 steps on scenes, 120
+            otherwise.
+        prune_begin: When the first zeros come: optimizer steps (20), epochs ('2 epochs') or a share of the pruning
+            epochs (10%).
+        prune_end: When the last ones come; what follows is recovery.
+        prune_frequency: Steps, epochs or share between two updates. Default: so that there are 50, or one a step.
+        prune_mode: gradual, or one_shot at prune_begin.
+        prune_layers: Shares of single layers that differ, e.g. head=0,stem.0=0.4.
+        prune_exclude: Layers or blocks that stay dense, separated by commas.
+        cluster_per: What shares one set of values: each output channel, or a whole tensor, whose batch norm is folded
+            first.
+        cluster_start: How the values are found: optimal, density, linear or kmeans++.
+        cluster_layers: Numbers of values of single layers that differ, e.g. head=16.
+        cluster_exclude: Layers or blocks that keep their weights, separated by commas.
+    """
+
+    sparsity: float = 0.6
+    clusters: int | None = 6
+    prune_epochs: int = 0
+    cluster_epochs: int = 0
+    prune_begin: str = "0"
+    prune_end: str = "60%"
+    prune_frequency: str = ""
+    prune_mode: Literal["gradual", "one_shot"] = "gradual"
+    prune_layers: str = ""
+    prune_exclude: str = ""
+    cluster_per: Literal["channel", "tensor"] = "channel"
+    cluster_start: Literal["optimal", "density", "linear", "kmeans++"] = "optimal"
+    cluster_layers: str = ""
+    cluster_exclude: str = ""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.sparsity < 1:
+            raise ValueError(f"sparsity is {self.sparsity}; give a share in [0, 1), e.g. 0.6 for 60 %")
+        if self.clusters is not None and not 1 <= self.clusters <= 256:
+            raise ValueError(f"clusters is {self.clusters}; give 1 to 256 values, or null to share none")
+        if self.prune_epochs < 0 or self.cluster_epochs < 0:
+            raise ValueError(
+                f"prune_epochs is {self.prune_epochs} and cluster_epochs {self.cluster_epochs}; neither may be negative"
+            )
+        _ = self.layer_sparsity, self.layer_clusters
+
+    @property
+    def layer_sparsity(self) -> dict[str, float]:
+        """`prune_layers`, parsed."""
+        return _settings("prune_layers", self.prune_layers)
+
+    @property
+    def layer_clusters(self) -> dict[str, int]:
+        """`cluster_layers`, parsed."""
+        return {name: int(value) for name, value in _settings("cluster_layers", self.cluster_layers).items()}
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """Names of the stages that these flags ask for, in order."""
+        return (*(["pruned"] if self.sparsity else []), *(["clustered"] if self.clusters else []))
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Items of a list separated by commas."""
+    return tuple(item.strip() for item in text.split(",") if item.strip())
+
+
+def _settings(flag: str, text: str) -> dict[str, float]:
+    settings = {}
+    for item in names(text):
+        name, _, value = item.partition("=")
+        try:
+            settings[name.strip()] = float(value)
+        except ValueError as error:
+            raise ValueError(f"{flag} has '{item}'; give LAYER=NUMBER, separated by commas") from error
+    return settings

@@ -1,0 +1,134 @@
+"""Cheaper weights for one trained network."""
+
+from __future__ import annotations
+
+import csv
+import logging
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from lightning_fabric import Fabric
+
+from torchseg.checkpoint import load_checkpoint, read_card
+from torchseg.command import CHECK_FAILED, DONE
+from torchseg.config import CompressConfig
+from torchseg.pipeline.compressing import Compressor, check_compression, recovery
+from torchseg.pipeline.exporting import PACKED, CertificateError, Exporter
+from torchseg.pipeline.ledger import LEDGER, LedgerError, ledger_stage
+from torchseg.pipeline.pictures import Pictures, check_stage, open_pictures
+from torchseg.pipeline.recorded import recorded_config, run_of
+from torchseg.pipeline.run_folder import RunFolder, Stage
+from torchseg.pipeline.session import open_session
+from torchseg.pipeline.shrinking import shrunk_stage
+from torchseg.pipeline.training import Trainer, copied, given_teacher
+from torchseg.train import DistillationConfig
+
+ORIGINAL = "original"
+_LOG = logging.getLogger(__name__)
+
+
+def compress(config: CompressConfig) -> int:
+    """Runs the stages that are not done yet; 1 if a certificate or the ledger failed."""
+    started = time.monotonic()
+    config = _completed(config)
+    pictures = open_pictures(config, transfer_set=config.transfer_set)
+    spec = read_card(config.checkpoint).spec
+    if pictures.spec != spec:
+        raise ValueError(
+            f"{config.checkpoint} was made for {spec.describe()}, but the data gives {pictures.spec.describe()}; "
+            "give its own --data and --image_size"
+        )
+    if config.teacher_checkpoint:
+        given_teacher(config.teacher_checkpoint, pictures.spec)
+    with open_session(config) as (folder, fabric):
+        job = _Job(config, pictures, folder, fabric)
+        job.check()
+        problems = job.run()
+        if fabric.is_global_zero:
+            _print_summary(folder.path, problems, seconds=time.monotonic() - started)
+    return CHECK_FAILED if problems else DONE
+
+
+def _completed(config: CompressConfig) -> CompressConfig:
+    """Takes data, folder and teacher from the run of the checkpoint where nobody gave them."""
+    checkpoint, run = config.checkpoint, None if config.root and config.out else run_of(config.checkpoint)
+    if run and not config.root:
+        data = recorded_config(run)
+        config = replace(config, data=data.data, root=data.root, image_size=data.image_size)
+    beside = run / "teacher" if run else None
+    if beside and not config.teacher_checkpoint and (beside / "card.json").is_file() and beside != checkpoint.resolve():
+        config = replace(config, teacher_checkpoint=beside)
+    return replace(config, out=config.out or (run / "compressed" if run else None))
+
+
+class _Job:
+    """The stages of one compression, in order."""
+
+    def __init__(self, config: CompressConfig, pictures: Pictures, folder: RunFolder, fabric: Fabric) -> None:
+        self.config, self.pictures, self.folder, self.fabric = config, pictures, folder, fabric
+        self.trainer = Trainer(config, pictures, folder, fabric)
+
+    def check(self) -> None:
+        """Refuses a plan that cannot work; raises ValueError."""
+        network, card = load_checkpoint(self.config.checkpoint)
+        check_compression(network, card, self.config, self.trainer)
+
+    def run(self) -> list[str]:
+        """Does what is left to do; gives what went wrong."""
+        for stage in self._training():
+            self.folder.do(stage, writes=self.fabric.is_global_zero, wait=self.fabric.barrier)
+        problems: list[str] = []
+        for stage in self._files() if self.fabric.is_global_zero else ():
+            try:
+                self.folder.do(stage)
+            except (CertificateError, LedgerError) as error:
+                _LOG.error("%s", error)
+                problems.append(str(error))
+        return problems
+
+    @property
+    def _stages(self) -> list[str]:
+        return [*(["shrunk"] if self.config.shrink else []), *self.config.stages]
+
+    def _training(self) -> Iterator[Stage]:
+        config, run = self.config, self.folder.path
+        yield check_stage(self.pictures)
+        yield copied(config.checkpoint, ORIGINAL, self.pictures.spec)
+        how = DistillationConfig(temperature=config.temperature, alpha=config.alpha)
+        lesson = recovery(self.trainer, config.teacher_checkpoint, how)
+        checkpoint = run / ORIGINAL
+        if config.shrink:
+            yield shrunk_stage(self.trainer, config, lesson, checkpoint)
+            checkpoint = run / "shrunk"
+        yield from Compressor(self.trainer, config, lesson).stages(checkpoint)
+
+    def _files(self) -> Iterator[Stage]:
+        last, exporter = self._stages[-1], Exporter(self.pictures, self.folder)
+        for precision in PACKED if self.config.pack else ():
+            yield exporter.stage(last, "onnx", precision)
+            yield exporter.packed_stage(last, precision)
+        yield ledger_stage(self.folder, [ORIGINAL, *self._stages])
+
+
+def _print_summary(run: Path, problems: list[str], *, seconds: float) -> None:
+    print(f"\nDone in {seconds:.0f} s. What is inside (distinct values in a tensor, and in a channel of one):")
+    with (run / LEDGER).open(newline="") as file:
+        for row in csv.DictReader(file):
+            if row["tensor"] == "total":
+                values = f"{row['unique_values']} and {row['unique_per_channel']} values"
+                print(f"  {row['artifact']:34} {100 * float(row['sparsity']):6.2f} % zeros, {values}{_miou(run, row)}")
+    for problem in problems:
+        print(f"\nFAILED: {problem}")
+    last = row["stage"]
+    print(f"\n  ledger   {run / LEDGER}")
+    print(f"  next     python scripts/export.py {run / last}")
+
+
+def _miou(run: Path, row: dict[str, str]) -> str:
+    """Of a checkpoint, on the validation part."""
+    if not row["artifact"].endswith(".safetensors"):
+        return ""
+    miou = read_card(run / row["stage"]).metrics.get("val_miou")
+    return f", mean IoU {100 * miou:.2f} % on the validation part" if miou else ""
