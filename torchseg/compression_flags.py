@@ -11,9 +11,9 @@ class CompressionFlags:
     """Zeros and shared values.
 
     Attributes:
-        sparsity: Share of zeros in every layer's weights, in [0, 1); 0 prunes nothing.
+        sparsity: Share of zeros among the weights, in [0, 1); 0 prunes nothing.
         clusters: Values that the weights of a layer share, 1 to 256, zero not counted; null shares none.
-        prune_epochs: Epochs of gradual pruning and recovery. Default: as many as make 160 steps on scenes, 240
+        prune_epochs: Epochs of gradual pruning and recovery. Default: as many as make 120 steps on scenes, 240
             otherwise.
         cluster_epochs: Epochs that the shared values are trained. Default: as many as make 40 steps on scenes, 120
             otherwise.
@@ -23,6 +23,8 @@ class CompressionFlags:
         prune_frequency: Steps, epochs or share between two updates. Default: so that there are 50, or one a step.
         prune_mode: gradual, or one_shot at prune_begin.
         prune_layers: Shares of single layers that differ, e.g. head=0,stem.0=0.4.
+        prune_light: The lightest layers, which together hold at most this share of the weights, stay dense, and the
+            others carry their zeros.
         prune_exclude: Layers or blocks that stay dense, separated by commas.
         cluster_per: What shares one set of values: each output channel, or a whole tensor, whose batch norm is folded
             first.
@@ -40,6 +42,7 @@ class CompressionFlags:
     prune_frequency: str = ""
     prune_mode: Literal["gradual", "one_shot"] = "gradual"
     prune_layers: str = ""
+    prune_light: float = 0.02
     prune_exclude: str = ""
     cluster_per: Literal["channel", "tensor"] = "channel"
     cluster_start: Literal["optimal", "density", "linear", "kmeans++"] = "optimal"
@@ -49,6 +52,8 @@ class CompressionFlags:
     def __post_init__(self) -> None:
         if not 0 <= self.sparsity < 1:
             raise ValueError(f"sparsity is {self.sparsity}; give a share in [0, 1), e.g. 0.6 for 60 %")
+        if not 0 <= self.prune_light <= 0.5:
+            raise ValueError(f"prune_light is {self.prune_light}; give a share in [0, 0.5], e.g. 0.02")
         if self.clusters is not None and not 1 <= self.clusters <= 256:
             raise ValueError(f"clusters is {self.clusters}; give 1 to 256 values, or null to share none")
         if self.prune_epochs < 0 or self.cluster_epochs < 0:

@@ -22,6 +22,7 @@ from torchseg.compress import (
     model_ledger,
     strip_clustering,
 )
+from torchseg.compress.light_layers import carried_sparsity, light_layers
 from torchseg.compress.weight_layers import weight_layers
 from torchseg.compression_flags import CompressionFlags, names
 from torchseg.data import GENERATED
@@ -33,7 +34,7 @@ from torchseg.train import DistillationConfig, FitConfig, Step
 
 ORDER = ("pruned", "clustered")
 # Optimizer steps where nobody gave epochs, by whether the pictures are generated, and shares of the learning rate.
-PRUNE_STEPS = {True: 160, False: 240}
+PRUNE_STEPS = {True: 120, False: 240}
 CLUSTER_STEPS = {True: 40, False: 120}
 _PRUNE_RATE = 1.0
 _CLUSTER_RATE = 0.3
@@ -80,12 +81,13 @@ class Compressor:
 
     def pruned(self, checkpoint: Path) -> Stage:
         """Zeros by a polynomial schedule, then recovery with the zeros held."""
-        config, epochs = _prune_config(self.flags), prune_epochs(self.trainer, self.flags)
+        config = _prune_config(self.flags, load_checkpoint(checkpoint)[0])
+        epochs = prune_epochs(self.trainer, self.flags)
 
         def start(steps_per_epoch: int) -> Start:
             network, card = _open(checkpoint, "pruned")
             hook = Pruning(network, config, epochs=epochs, steps_per_epoch=steps_per_epoch)
-            print(hook.describe(), flush=True)
+            print(f"{hook.describe()}\n  stay dense: {', '.join(config.exclude) or 'none'}", flush=True)
             return Start(network=network, card=card, hook=hook)
 
         def finish(network: nn.Module, card: Card) -> Card:
@@ -163,7 +165,7 @@ def check_compression(network: nn.Module, card: Card, flags: CompressionFlags, t
     """
     if flags.sparsity:
         epochs = prune_epochs(trainer, flags)
-        Pruning(network, _prune_config(flags), epochs=epochs, steps_per_epoch=trainer.steps_per_epoch)
+        Pruning(network, _prune_config(flags, network), epochs=epochs, steps_per_epoch=trainer.steps_per_epoch)
     if flags.clusters:
         config = _cluster_config(flags)
         weight_layers(network, op_types=config.op_types, exclude=config.exclude, named=config.layers)
@@ -171,12 +173,19 @@ def check_compression(network: nn.Module, card: Card, flags: CompressionFlags, t
             folded(network, card)
 
 
-def _prune_config(flags: CompressionFlags) -> PruneConfig:
+def _prune_config(flags: CompressionFlags, network: nn.Module) -> PruneConfig:
+    """The flags for this network: light layers are excluded, and the others carry their share of the zeros."""
     schedule = ScheduleConfig(
         mode=flags.prune_mode, begin=flags.prune_begin, end=flags.prune_end, frequency=flags.prune_frequency
     )
-    exclude = names(flags.prune_exclude)
-    return PruneConfig(sparsity=flags.sparsity, exclude=exclude, layers=flags.layer_sparsity, schedule=schedule)
+    exclude, layers = names(flags.prune_exclude), flags.layer_sparsity
+    pruned = weight_layers(network, exclude=exclude, named=layers)
+    shared = {name: layer for name, layer in pruned.items() if name not in layers}
+    light = light_layers(shared, share=flags.prune_light)
+    sparsity = carried_sparsity(shared, light, sparsity=flags.sparsity)
+    if sparsity >= 1:  # the others cannot carry that much
+        light, sparsity = (), flags.sparsity
+    return PruneConfig(sparsity=sparsity, exclude=(*exclude, *light), layers=layers, schedule=schedule)
 
 
 def _cluster_config(flags: CompressionFlags) -> ClusterConfig:
