@@ -50,7 +50,7 @@ def main() -> int:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", type=Path, nargs="+")
-    parser.add_argument("--settings", default="0.6:6,0.8:16", help="SPARSITY:CLUSTERS[:tensor or channel],...")
+    parser.add_argument("--settings", default="0.6:6,0.8:16", help="SPARSITY:CLUSTERS[:tensor],... (values per tensor)")
     parser.add_argument("--prune_epochs", type=int, default=0, help="0: as long as the chain does")
     parser.add_argument("--cluster_epochs", type=int, default=0, help="0: as long as the chain does")
     parser.add_argument("--threads", type=int, default=2)
@@ -72,7 +72,7 @@ def _one_run(run: Path, arguments: argparse.Namespace) -> list[tuple[str, Row]]:
             seed=int(yaml.safe_load((run / "config.yaml").read_text())["seed"]),
             sparsity=float(sparsity),
             clusters=int(clusters),
-            cluster_per=per[0] if per else "auto",
+            cluster_per=per[0] if per else "channel",
             prune_epochs=arguments.prune_epochs,
             cluster_epochs=arguments.cluster_epochs,
         )

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from scripts import distill, export, predict, report, score, train, verify
+from scripts import compress, distill, export, predict, report, score, train, verify
 from torchseg.__main__ import COMMANDS, main
+from torchseg.checkpoint import load_checkpoint, read_card
 
 _SCRIPTS = Path(__file__).parents[2] / "scripts"
 RUN = Path("runs/folder")
@@ -52,6 +53,31 @@ def test_one_network_trains_with_labels(pictures, capsys):
     assert (RUN / "trained/model.safetensors").is_file()
     assert train.main(flags) == 0
     assert "Nothing to do" in capsys.readouterr().out
+
+    short = ["--shrink_epochs", "1", "--prune_epochs", "9", "--cluster_epochs", "1", "--workers", "0"]
+    assert compress.main([str(RUN / "trained"), "--shrink", "0.5", "--pack", *short]) == 0
+    out = capsys.readouterr().out
+    assert "channels removed from" in out
+    small = RUN / "compressed"
+    assert read_card(small / "clustered").resized
+    widths = load_checkpoint(small / "clustered")[0].state_dict()
+    assert (
+        len(widths["down.3.1.0.weight"])
+        == len(load_checkpoint(RUN / "trained")[0].state_dict()["down.3.1.0.weight"]) / 2
+    )
+    packed = small / "artifacts/clustered.fp32.packed.onnx"
+    assert packed.stat().st_size < (small / "artifacts/clustered.fp32.onnx").stat().st_size / 4
+    assert verify.main([str(packed)]) == 0
+    assert (small / "ledger.csv").is_file()
+
+
+def test_what_cannot_be_compressed_is_refused(capsys):
+    assert compress.main(["nowhere"]) == 2
+    assert "nowhere is no checkpoint" in capsys.readouterr().err
+    assert compress.main(["nowhere", "--shrink", "1"]) == 2
+    assert "give the share of channels" in capsys.readouterr().err
+    assert compress.main(["nowhere", "--sparsity", "0", "--clusters", "null"]) == 2
+    assert "nothing to do" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))

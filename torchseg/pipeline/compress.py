@@ -32,6 +32,7 @@ _LOG = logging.getLogger(__name__)
 def compress(config: CompressConfig) -> int:
     """Runs the stages that are not done yet; 1 if a certificate or the ledger failed."""
     started = time.monotonic()
+    read_card(config.checkpoint)  # refuses what is no checkpoint before anything is asked of its run
     config = _completed(config)
     pictures = open_pictures(config, transfer_set=config.transfer_set)
     spec = read_card(config.checkpoint).spec
