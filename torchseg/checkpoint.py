@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from torchseg.compress.resize import resize_layers
-from torchseg.models import build_model
+from torchseg.models import rebuild_model
 from torchseg.spec import ImageSpec
 
 CARD_VERSION = 2
@@ -61,7 +61,7 @@ def load_checkpoint(folder: Path) -> tuple[nn.Module, Card]:
     """
     folder = folder.parent if folder.name in (WEIGHTS, CARD) else folder
     card = read_card(folder)
-    model = build_model(card.builder, card.arguments, card.spec)
+    model = rebuild_model(card.builder, card.arguments, card.spec)
     try:
         weights = load_file(folder / WEIGHTS)
         if card.resized:

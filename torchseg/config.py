@@ -129,9 +129,11 @@ class DistillConfig(CompressionFlags, ExportFlags, LearningConfig):
     """Trains a teacher, distils a small student, prunes and clusters it, and exports, certifies and scores them.
 
     Attributes:
-        teacher: Network of the teacher.
+        teacher: Network of the teacher, or smp:ARCHITECTURE:ENCODER for any of segmentation_models_pytorch.
+        teacher_arguments: What its builder takes, e.g. base_width=64,dropout=0.1.
         teacher_checkpoint: Folder of a trained teacher; none is trained then.
-        student: Network of the student.
+        student: Network of the student; the same choice.
+        student_arguments: What its builder takes, e.g. base_width=16,depth=4,batch_norm=false.
         epochs: Epochs of the student, counted in labelled pictures. Default: as many as make 320 steps on scenes,
             720 otherwise.
         teacher_epochs: Epochs of the teacher. Default: as many as make 280 steps on scenes, 420 otherwise.
@@ -143,8 +145,10 @@ class DistillConfig(CompressionFlags, ExportFlags, LearningConfig):
     """
 
     teacher: str = "attention_unet"
+    teacher_arguments: str = ""
     teacher_checkpoint: Path | None = None
     student: str = "small_unet"
+    student_arguments: str = ""
     epochs: int = 0
     teacher_epochs: int = 0
     transfer_set: Path | None = None
@@ -208,11 +212,13 @@ class TrainConfig(LearningConfig):
     """Trains one network with labels.
 
     Attributes:
-        model: Network to train.
+        model: Network to train, or smp:ARCHITECTURE:ENCODER for any of segmentation_models_pytorch.
+        model_arguments: What its builder takes, e.g. base_width=16,depth=4,batch_norm=false.
         epochs: Passes over the labelled pictures. Default: as many as make 320 steps on scenes, 720 otherwise.
     """
 
     model: str = "small_unet"
+    model_arguments: str = ""
     epochs: int = 0
 
 

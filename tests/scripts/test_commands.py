@@ -49,8 +49,9 @@ def test_the_commands_work_on_what_the_main_job_left(flags, pictures, capsys):
 @pytest.mark.slow
 def test_one_network_trains_with_labels(pictures, capsys):
     flags = ["--data", "folder", "--root", str(pictures), "--image_size", "32", "--epochs", "1", "--workers", "0"]
+    flags += ["--model", "multi_unet", "--model_arguments", "base_width=4,depth=2"]
     assert train.main(flags) == 0
-    assert (RUN / "trained/model.safetensors").is_file()
+    assert read_card(RUN / "trained").arguments == {"base_width": 4, "depth": 2}
     assert train.main(flags) == 0
     assert "Nothing to do" in capsys.readouterr().out
 

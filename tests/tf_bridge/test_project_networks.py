@@ -19,8 +19,12 @@ pytest.importorskip("tensorflow")
 SPEC = ImageSpec(height=32, width=48, classes=("background", "body", "rim"))
 NETWORKS = {
     "attention": ("attention_unet", {"base_width": 4, "depth": 2, "dropout": 0.1}),
-    "transposed": ("unet", {"base_width": 4, "depth": 2, "upsampling": "transposed", "batch_norm": False}),
+    "transposed": ("multi_unet", {"base_width": 4, "depth": 2, "batch_norm": False}),
     "student": ("small_unet", {"base_width": 4}),
+    "multiscale": ("multiscale_unet", {"base_width": 4, "depth": 2}),
+    "multiscale student": ("multiscale_student", {"base_width": 4, "depth": 2}),
+    "xception": ("xception_unet", {"base_width": 4, "depth": 2}),
+    "smp": ("smp:Unet:resnet18", {"encoder_depth": 3, "decoder_channels": [16, 8, 8]}),
 }
 
 

@@ -1,7 +1,20 @@
 """Segmentation networks: `(B, C, H, W)` images in, `(B, K, H, W)` logits out."""
 
-from torchseg.models.build import MODELS, build_model, count_parameters
+from torchseg.models.arguments import known_arguments, parse_arguments
+from torchseg.models.build import MODELS, build_model, count_parameters, rebuild_model
+from torchseg.models.fold_branches import fold_branches
 from torchseg.models.multiply_adds import multiply_adds
 from torchseg.models.unet import UNet, check_size
 
-__all__ = ["MODELS", "UNet", "build_model", "check_size", "count_parameters", "multiply_adds"]
+__all__ = [
+    "MODELS",
+    "UNet",
+    "build_model",
+    "check_size",
+    "count_parameters",
+    "fold_branches",
+    "known_arguments",
+    "multiply_adds",
+    "parse_arguments",
+    "rebuild_model",
+]

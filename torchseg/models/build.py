@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import nn
 
-from torchseg.models.unet import UNet, attention_unet, small_unet, unet
+from torchseg.models.arguments import check_arguments, known_arguments
+from torchseg.models.multi_unet import multi_unet
+from torchseg.models.multiscale_unet import multiscale_student, multiscale_unet
+from torchseg.models.smp_network import FETCHED, PREFIX, smp_builder
+from torchseg.models.unet import attention_unet, small_unet, unet
+from torchseg.models.xception_unet import xception_unet
 from torchseg.spec import ImageSpec, nearest
 
 MODELS: Mapping[str, Callable[..., nn.Module]] = {
     "attention_unet": attention_unet,
+    "multi_unet": multi_unet,
+    "multiscale_student": multiscale_student,
+    "multiscale_unet": multiscale_unet,
     "small_unet": small_unet,
     "unet": unet,
+    "xception_unet": xception_unet,
 }
 
 
@@ -23,7 +31,7 @@ def build_model(name: str, arguments: Mapping[str, Any], spec: ImageSpec, *, see
     """Builds a network for pictures of this spec, with weights drawn from `seed`.
 
     Args:
-        name: a key of `MODELS`.
+        name: a key of `MODELS`, or `smp:ARCHITECTURE:ENCODER` for one of segmentation_models_pytorch.
         arguments: what the builder takes beside the number of channels and classes.
         spec: the pictures and classes.
         seed: of the initial weights; the global random state is left as it was.
@@ -31,16 +39,27 @@ def build_model(name: str, arguments: Mapping[str, Any], spec: ImageSpec, *, see
     Raises:
         ValueError: for an unknown name or argument; says which ones there are.
     """
-    if name not in MODELS:
-        raise ValueError(f"there is no model '{name}'{nearest(name, MODELS)}; choose from {', '.join(sorted(MODELS))}")
-    known = set(inspect.signature(UNet).parameters) - {"in_channels", "num_classes", "attention"}
-    if unknown := set(arguments) - known:
-        raise ValueError(f"model '{name}' takes no {', '.join(sorted(unknown))}; it takes {', '.join(sorted(known))}")
+    builder, known = _find(name)
+    check_arguments(name, arguments, known)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return MODELS[name](spec.channels, spec.num_classes, **arguments)
+        return builder(spec.channels, spec.num_classes, **arguments)
+
+
+def rebuild_model(name: str, arguments: Mapping[str, Any], spec: ImageSpec) -> nn.Module:
+    """Builds a network whose weights are about to be loaded: the same as `build_model`, but nothing is fetched."""
+    return build_model(name, {key: value for key, value in arguments.items() if key != FETCHED}, spec)
 
 
 def count_parameters(model: nn.Module) -> int:
     """Number of weights and biases."""
     return sum(parameter.numel() for parameter in model.parameters())
+
+
+def _find(name: str) -> tuple[Callable[..., nn.Module], Mapping[str, Any]]:
+    if name.startswith(PREFIX):
+        return smp_builder(name)
+    if name not in MODELS:
+        listed = ", ".join([*sorted(MODELS), "smp:ARCHITECTURE:ENCODER"])
+        raise ValueError(f"there is no model '{name}'{nearest(name, MODELS)}; choose from {listed}")
+    return MODELS[name], known_arguments(MODELS[name])

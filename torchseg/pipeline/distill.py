@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 from lightning_fabric import Fabric
 
@@ -12,7 +13,7 @@ from torchseg.checkpoint import Card
 from torchseg.command import CHECK_FAILED, DONE
 from torchseg.config import DistillConfig
 from torchseg.data import GENERATED
-from torchseg.models import build_model
+from torchseg.models import build_model, parse_arguments
 from torchseg.pipeline.compressing import Compressor, check_compression, recovery
 from torchseg.pipeline.exporting import ARTIFACTS, PACKED, CertificateError, Exporter
 from torchseg.pipeline.ledger import LedgerError, ledger_stage
@@ -46,11 +47,11 @@ def distill(config: DistillConfig) -> int:
 
 def _check(config: DistillConfig, pictures: Pictures) -> None:
     """Refuses what cannot work before a folder is made for it."""
-    check_network(config.student, pictures.spec)
+    check_network(config.student, pictures.spec, arguments=parse_arguments(config.student_arguments))
     if config.teacher_checkpoint:
         given_teacher(config.teacher_checkpoint, pictures.spec)
     else:
-        check_network(config.teacher, pictures.spec)
+        check_network(config.teacher, pictures.spec, arguments=parse_arguments(config.teacher_arguments))
 
 
 class Chain:
@@ -69,8 +70,9 @@ class Chain:
 
     def check(self) -> None:
         """Refuses a plan of compression that cannot work; raises ValueError."""
-        card = Card(builder=self.config.student, spec=self.pictures.spec, stage="student")
-        check_compression(build_model(card.builder, {}, card.spec).eval(), card, self.config, self.trainer)
+        arguments = parse_arguments(self.config.student_arguments)
+        card = Card(builder=self.config.student, arguments=arguments, spec=self.pictures.spec, stage="student")
+        check_compression(build_model(card.builder, arguments, card.spec).eval(), card, self.config, self.trainer)
 
     def run(self) -> Iterator[str]:
         """Does what is left to do and gives the names of the stages that ran."""
@@ -97,13 +99,18 @@ class Chain:
             yield given_teacher(config.teacher_checkpoint, pictures.spec)
         else:
             epochs = trainer.epochs(config.teacher_epochs, steps=TEACHER_STEPS[config.data == GENERATED])
-            yield trainer.with_labels(Student(stage="teacher", model=config.teacher, epochs=epochs))
+            arguments = parse_arguments(config.teacher_arguments)
+            yield trainer.with_labels(
+                Student(stage="teacher", model=config.teacher, arguments=arguments, epochs=epochs)
+            )
         teacher = self.folder.path / "teacher"
         epochs = trainer.epochs(config.epochs, steps=STUDENT_STEPS[config.data == GENERATED])
         how = DistillationConfig(temperature=config.temperature, alpha=config.alpha)
-        yield trainer.with_teacher(Student(stage="student", model=config.student, epochs=epochs), teacher, how)
+        arguments = parse_arguments(config.student_arguments)
+        student = Student(stage="student", model=config.student, arguments=arguments, epochs=epochs)
+        yield trainer.with_teacher(student, teacher, how)
         if config.twin:
-            yield trainer.with_labels(Student(stage="twin", model=config.student, epochs=epochs))
+            yield trainer.with_labels(replace(student, stage="twin"))
         compressor = Compressor(trainer, config, recovery(trainer, teacher, how))
         yield from compressor.stages(self.folder.path / "student")
 

@@ -15,6 +15,7 @@ from tf_bridge.precision import Precision
 from torchseg.checkpoint import load_checkpoint, sha256_of
 from torchseg.data import Sample, Samples, resize
 from torchseg.harness.runtime import open_runtime
+from torchseg.models import fold_branches
 from torchseg.pipeline.pictures import Pictures
 from torchseg.pipeline.run_folder import RunFolder, Stage
 from torchseg.spec import ImageSpec
@@ -81,6 +82,7 @@ class Exporter:
 def export_certified(checkpoint: Path, path: Path, pictures: Pictures, *, precision: Precision) -> dict[str, Any]:
     """Exports a checkpoint to `path` (`.onnx` or `.tflite`), writes its certificate beside it and returns it."""
     network, card = load_checkpoint(checkpoint)
+    fold_branches(network)  # the certificate still compares with the checkpoint, whose branches stay
     calibration = calibration_samples(pictures.train, pictures.spec) if precision is Precision.INT8 else []
     images = pictures.spec.prepare(np.stack([each.picture for each in calibration])) if calibration else None
     export = _exporter(path)

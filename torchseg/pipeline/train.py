@@ -8,6 +8,7 @@ from torchseg.checkpoint import read_card
 from torchseg.command import DONE
 from torchseg.config import TrainConfig
 from torchseg.data import GENERATED
+from torchseg.models import parse_arguments
 from torchseg.pipeline.pictures import check_stage, open_pictures
 from torchseg.pipeline.session import open_session
 from torchseg.pipeline.training import STUDENT_STEPS, Student, Trainer, check_network
@@ -17,11 +18,12 @@ def train(config: TrainConfig) -> int:
     """Trains the network unless that is done already; leaves its checkpoint in `OUT/trained`."""
     started = time.monotonic()
     pictures = open_pictures(config)
-    check_network(config.model, pictures.spec)
+    arguments = parse_arguments(config.model_arguments)
+    check_network(config.model, pictures.spec, arguments=arguments)
     with open_session(config) as (folder, fabric):
         trainer = Trainer(config, pictures, folder, fabric)
         epochs = trainer.epochs(config.epochs, steps=STUDENT_STEPS[config.data == GENERATED])
-        network = Student(stage="trained", model=config.model, epochs=epochs)
+        network = Student(stage="trained", model=config.model, arguments=arguments, epochs=epochs)
         for stage in (check_stage(pictures), trainer.with_labels(network)):
             ran = folder.do(stage, writes=fabric.is_global_zero, wait=fabric.barrier)
         if fabric.is_global_zero:

@@ -47,6 +47,7 @@ class Student:
     stage: str
     model: str
     epochs: int
+    arguments: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,11 +151,19 @@ class Trainer:
         self, student: Student, step: Callable[[], Step], *, transfer: bool, parents: Mapping[str, str] | None = None
     ) -> Course:
         spec = self.pictures.spec
-        card = Card(builder=student.model, spec=spec, stage=student.stage, parents=parents or {})
+        card = Card(
+            builder=student.model,
+            arguments=student.arguments,
+            spec=spec,
+            stage=student.stage,
+            parents=parents or {},
+        )
         return Course(
             stage=student.stage,
             pace=FitConfig(epochs=student.epochs, learning_rate=self.config.learning_rate),
-            start=lambda _: Start(network=build_model(student.model, {}, spec, seed=self.config.seed), card=card),
+            start=lambda _: Start(
+                network=build_model(student.model, student.arguments, spec, seed=self.config.seed), card=card
+            ),
             step=step,
             transfer=transfer,
             inputs=asdict(student) | {"parents": parents or {}},
@@ -184,13 +193,13 @@ class Trainer:
         return RandomView(height=self.pictures.spec.height, width=self.pictures.spec.width)
 
 
-def check_network(name: str, spec: ImageSpec) -> None:
+def check_network(name: str, spec: ImageSpec, *, arguments: Mapping[str, Any]) -> None:
     """Refuses, before anything is written, a network that does not exist or cannot take pictures of this size.
 
     Raises:
         ValueError: naming what there is instead.
     """
-    network = build_model(name, {}, spec)
+    network = build_model(name, arguments, spec)
     check_size(spec.height, spec.width, stride=getattr(network, "stride", 1))
 
 

@@ -1,0 +1,70 @@
+"""What holds for every network of the table."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from torchseg.models import MODELS, build_model, known_arguments, multiply_adds
+from torchseg.spec import ImageSpec
+
+SPEC = ImageSpec(height=32, width=48, classes=("a", "b", "c"))
+SMALL = {"base_width": 4, "depth": 2}
+VARIANTS = [
+    {},
+    {"batch_norm": False},
+    {"dropout": 0.3},
+    {"upsampling": "transposed"},
+    {"layers": "plain"},
+    {"layers": "depthwise"},
+]
+CASES = [
+    pytest.param(name, variant, id=f"{name}-{variant}")
+    for name in sorted(MODELS)
+    for variant in VARIANTS
+    if set(variant) <= set(known_arguments(MODELS[name]))
+]
+
+
+@pytest.mark.parametrize(("name", "variant"), CASES)
+def test_every_network_gives_logits_of_the_picture_size_and_learns(name, variant):
+    model = build_model(name, SMALL | variant, SPEC)
+    logits = model(torch.randn(2, 3, 32, 48))
+    assert logits.shape == (2, 3, 32, 48)
+    logits.square().mean().backward()
+    assert all(parameter.grad is not None for parameter in model.parameters())
+
+
+@pytest.mark.parametrize("name", sorted(MODELS))
+def test_any_size_that_divides_by_the_stride_works_and_no_other(name):
+    model = build_model(name, SMALL, SPEC).eval()
+    for rows, columns in ((1, 1), (2, 5), (9, 3)):
+        size = (rows * model.stride, columns * model.stride)
+        with torch.no_grad():
+            assert model(torch.randn(1, 3, *size)).shape[2:] == size
+    with pytest.raises(ValueError, match=f"both sides must divide by {model.stride}"):
+        model(torch.randn(1, 3, model.stride, model.stride + 1))
+
+
+@pytest.mark.parametrize("name", sorted(MODELS))
+def test_arguments_out_of_range_are_refused(name):
+    with pytest.raises(ValueError, match="at least 1"):
+        build_model(name, {"depth": 0}, SPEC)
+
+
+def test_the_default_student_is_ten_times_cheaper_than_the_default_teacher():
+    teacher, student = (multiply_adds(build_model(name, {}, SPEC), SPEC) for name in ("attention_unet", "small_unet"))
+    assert teacher >= 10 * student
+
+
+def test_the_seed_decides_the_weights_and_the_global_state_is_left_alone():
+    before = torch.random.get_rng_state()
+    first, again, other = (build_model("unet", SMALL, SPEC, seed=seed).head.weight for seed in (1, 1, 2))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_an_unknown_network_brings_the_near_names():
+    with pytest.raises(ValueError, match=r"there is no model 'smal_unet' \(did you mean 'small_unet'"):
+        build_model("smal_unet", {}, SPEC)

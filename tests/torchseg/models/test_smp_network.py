@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from torchseg.checkpoint import Card, load_checkpoint, save_checkpoint
+from torchseg.models import build_model, rebuild_model
+from torchseg.spec import ImageSpec
+
+SPEC = ImageSpec(height=32, width=64, classes=("a", "b", "c"))
+NAME = "smp:Unet:mobilenet_v2"
+SMALL = {"encoder_depth": 3, "decoder_channels": [16, 8, 8]}
+
+
+def test_a_checkpoint_of_such_a_network_loads_again(tmp_path):
+    network = build_model(NAME, SMALL, SPEC).eval()
+    save_checkpoint(network, Card(builder=NAME, spec=SPEC, stage="teacher", arguments=SMALL), tmp_path)
+    again, card = load_checkpoint(tmp_path)
+    images = torch.randn(1, 3, 32, 64)
+    with torch.no_grad():
+        assert torch.equal(network(images), again(images))
+    assert card.builder == NAME
+    assert network(images).shape == (1, 3, 32, 64)
+
+
+def test_a_size_that_does_not_divide_is_refused_as_everywhere():
+    with pytest.raises(ValueError, match="both sides must divide by 8: use 32x64"):
+        build_model(NAME, SMALL, SPEC)(torch.randn(1, 3, 33, 64))
+
+
+def test_loading_fetches_no_weights():
+    with pytest.raises(ValueError, match="nonsense"):
+        build_model(NAME, SMALL | {"encoder_weights": "nonsense"}, SPEC)
+    rebuild_model(NAME, SMALL | {"encoder_weights": "nonsense"}, SPEC)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("smp:Unt:resnet18", r"no architecture 'Unt' \(did you mean 'Unet'"),
+        ("smp:Unet:resnet81", r"no encoder 'resnet81' \(did you mean 'resnet1"),
+        ("smp:Unet", "no encoder ''"),
+        ("smp:Unet:tu-resnet81", r"no encoder 'tu-resnet81' \(did you mean 'tu-resnet"),
+    ],
+)
+def test_unknown_names_bring_the_near_ones(name, message):
+    with pytest.raises(ValueError, match=message):
+        build_model(name, {}, SPEC)
+
+
+def test_unknown_arguments_are_named():
+    with pytest.raises(ValueError, match=r"takes no depth \(did you mean 'encoder_depth'"):
+        build_model(NAME, {"depth": 3}, SPEC)

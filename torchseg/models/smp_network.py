@@ -1,0 +1,75 @@
+"""Networks of segmentation_models_pytorch under the name `smp:ARCHITECTURE:ENCODER`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, cast, get_type_hints
+
+from torch import Tensor, nn
+
+from torchseg.models.unet import check_size
+from torchseg.spec import nearest
+
+PREFIX = "smp:"
+FETCHED = "encoder_weights"  # the argument that makes a builder fetch weights
+_GIVEN = {"encoder_name", "in_channels", "classes", "activation", "aux_params", "kwargs", "return"}
+
+
+class SmpNetwork(nn.Module):
+    """One of their networks, with the picture sizes it takes known beforehand. `(B, C, H, W)` to `(B, K, H, W)`."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+        self.stride = int(getattr(network.encoder, "output_stride", 32))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits; raises ValueError if H or W does not divide by `stride`."""
+        check_size(int(images.shape[2]), int(images.shape[3]), stride=self.stride)
+        return cast(Tensor, self.network(images))
+
+
+def smp_builder(name: str) -> tuple[Callable[..., nn.Module], Mapping[str, Any]]:
+    """Builder and known arguments for a name such as `smp:Unet:resnet18`.
+
+    Raises:
+        ValueError: for an architecture or encoder that does not exist, with the near names.
+    """
+    import segmentation_models_pytorch as smp
+
+    architecture, _, encoder = name.removeprefix(PREFIX).partition(":")
+    known = {kind.__name__: kind for kind in smp.MODEL_ARCHITECTURES_MAPPING.values()}
+    if architecture not in known:
+        raise ValueError(
+            f"model '{name}': there is no architecture '{architecture}'{nearest(architecture, known)}; "
+            f"choose from {', '.join(known)} and write smp:ARCHITECTURE:ENCODER, e.g. smp:Unet:resnet18"
+        )
+    _check_encoder(name, encoder)
+    kind = known[architecture]
+
+    def build(in_channels: int, num_classes: int, **arguments: Any) -> SmpNetwork:
+        options = {FETCHED: None} | arguments
+        if encoder.startswith("tu-") and options[FETCHED]:
+            options[FETCHED] = True  # timm has one set of weights a name, and takes no word for it
+        try:
+            return SmpNetwork(kind(encoder_name=encoder, in_channels=in_channels, classes=num_classes, **options))
+        except (KeyError, TypeError, ValueError, RuntimeError, OSError) as error:
+            raise ValueError(f"model '{name}' cannot be built with {options}: {error}") from error
+
+    hints = {argument: hint for argument, hint in get_type_hints(kind.__init__).items() if argument not in _GIVEN}
+    return build, hints
+
+
+def _check_encoder(name: str, encoder: str) -> None:
+    import segmentation_models_pytorch as smp
+    import timm
+
+    known = smp.encoders.get_encoder_names()
+    if encoder.startswith("tu-"):
+        known = [f"tu-{model}" for model in timm.list_models()]
+        encoder = encoder.partition(".")[0]  # the part behind the dot names a set of weights
+    if encoder not in known:
+        raise ValueError(
+            f"model '{name}': there is no encoder '{encoder}'{nearest(encoder, known)}; "
+            "choose one of segmentation_models_pytorch, e.g. resnet18 or mobilenet_v2, or tu-NAME for one of timm"
+        )
