@@ -7,7 +7,9 @@ import torch
 from torch import nn
 
 from torchseg.compress import ClusterConfig, cluster_weights, fold_batch_norm, model_ledger, strip_clustering, total
-from torchseg.models import MODELS, build_model
+from torchseg.models import MODELS, build_model, fold_branches, known_arguments
+
+U_NETS = [name for name, builder in MODELS.items() if "upsampling" in known_arguments(builder)]
 
 
 def _lived_in(network):
@@ -24,7 +26,7 @@ def _lived_in(network):
 
 
 @pytest.mark.parametrize("upsampling", ["bilinear", "transposed"])
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", U_NETS)
 def test_folding_changes_no_logit_and_gives_the_network_without_batch_norm(name, upsampling, spec, images):
     arguments = {"base_width": 4, "depth": 2, "upsampling": upsampling, "dropout": 0.1}
     network = _lived_in(build_model(name, arguments, spec))
@@ -34,6 +36,18 @@ def test_folding_changes_no_logit_and_gives_the_network_without_batch_norm(name,
     without = build_model(name, arguments | {"batch_norm": False}, spec).eval()
     without.load_state_dict(network.state_dict())
     assert torch.equal(without(images), network(images))
+
+
+@pytest.mark.parametrize("name", sorted(set(MODELS) - set(U_NETS)))
+def test_branches_and_separable_convolutions_are_folded_to_the_last_norm(name, spec, images):
+    arguments = {"base_width": 4, "depth": 2}
+    network = _lived_in(build_model(name, arguments, spec))
+    logits = network(images)
+    plain = {"layers": "plain"} if fold_branches(network) else {}
+    assert fold_batch_norm(network) > 0
+    assert (network(images) - logits).abs().max() < 1e-5 * logits.abs().max()
+    without = build_model(name, arguments | plain | {"batch_norm": False}, spec).eval()
+    without.load_state_dict(network.state_dict())
 
 
 @pytest.mark.parametrize("groups", [1, 2])

@@ -10,7 +10,9 @@ from torch.nn import functional
 
 import torchseg.compress.shrink as shrink
 from torchseg.compress import ShrinkConfig, shrink_channels
-from torchseg.models import MODELS, build_model, multiply_adds
+from torchseg.models import MODELS, build_model, known_arguments, multiply_adds
+
+U_NETS = [name for name, builder in MODELS.items() if "upsampling" in known_arguments(builder)]
 
 
 def _network(name, spec, **arguments):
@@ -30,7 +32,7 @@ def _loss(network):
 
 @pytest.mark.parametrize("importance", ["magnitude", "batch_norm", "taylor"])
 @pytest.mark.parametrize("upsampling", ["bilinear", "transposed"])
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", U_NETS)
 def test_removed_and_silent_channels_give_the_same_logits(name, upsampling, importance, spec, images):
     network = _network(name, spec, upsampling=upsampling)
     before = copy.deepcopy(network.state_dict())
@@ -40,6 +42,13 @@ def test_removed_and_silent_channels_give_the_same_logits(name, upsampling, impo
     assert shrunk.widths["stem.0"] == (16, 8)
     assert multiply_adds(shrunk.model, spec) < 0.4 * multiply_adds(network, spec)
     assert all(torch.equal(tensor, before[key]) for key, tensor in network.state_dict().items())
+
+
+@pytest.mark.parametrize("name", sorted(set(MODELS) - set(U_NETS)))
+def test_branches_depthwise_layers_and_residuals_lose_channels_too(name, spec, images):
+    network = _network(name, spec)
+    shrunk = shrink_channels(network, images, ShrinkConfig())
+    assert multiply_adds(shrunk.model, spec) < 0.5 * multiply_adds(network, spec)
 
 
 def test_at_half_the_channels_the_attention_network_loses_seven_tenths_of_its_multiply_adds(spec, images):
