@@ -11,6 +11,7 @@ from torchseg.compression_flags import CompressionFlags
 from torchseg.spec import nearest
 
 FORMATS = ("onnx", "tflite")
+SCHEDULES = ("cosine", "stable")
 PRECISIONS = ("fp32", "fp16", "dynamic", "int8")
 
 
@@ -74,6 +75,11 @@ class LearningConfig(DataConfig):
     Attributes:
         batch_size: Pictures a step, over all processes.
         learning_rate: Peak learning rate of AdamW.
+        schedule: Of the learning rate, behind a warm-up: cosine, or stable, which is level and falls in the last fifth.
+        loss: What the masks teach with: terms joined by +, each with a weight if wanted, e.g. focal+0.5*dice. There are
+            cross_entropy, dice, focal, lovasz and tversky.
+        class_weights: Weight of each class in the loss, separated by commas; or median_frequency, which lifts rare
+            classes. Default: all alike.
         workers: Processes that read and augment pictures; 0 does it in the training process.
         out: Folder of the run. Default: runs/DATA.
         fresh: Forget what an earlier run left in --out and start over.
@@ -81,6 +87,9 @@ class LearningConfig(DataConfig):
 
     batch_size: int = 8
     learning_rate: float = 2e-3
+    schedule: str = "cosine"
+    loss: str = "cross_entropy+dice"
+    class_weights: str = ""
     workers: int = 1
     out: Path | None = None
     fresh: bool = False
@@ -91,6 +100,9 @@ class LearningConfig(DataConfig):
             raise ValueError(f"batch_size is {self.batch_size}; batch norm needs at least 2 pictures a step")
         if self.learning_rate <= 0:
             raise ValueError(f"learning_rate is {self.learning_rate}; give a positive number, e.g. 0.002")
+        if self.schedule not in SCHEDULES:
+            hint = nearest(self.schedule, SCHEDULES)
+            raise ValueError(f"schedule is '{self.schedule}'{hint}; choose from {', '.join(SCHEDULES)}")
         if self.workers < 0:
             raise ValueError(f"workers is {self.workers}; give 0 or more processes")
 

@@ -50,6 +50,7 @@ def test_the_commands_work_on_what_the_main_job_left(flags, pictures, capsys):
 def test_one_network_trains_with_labels(pictures, capsys):
     flags = ["--data", "folder", "--root", str(pictures), "--image_size", "32", "--epochs", "1", "--workers", "0"]
     flags += ["--model", "multi_unet", "--model_arguments", "base_width=4,depth=2"]
+    flags += ["--loss", "lovasz+0.5*tversky+dice", "--class_weights", "median_frequency", "--schedule", "stable"]
     assert train.main(flags) == 0
     assert read_card(RUN / "trained").arguments == {"base_width": 4, "depth": 2}
     assert train.main(flags) == 0

@@ -166,6 +166,8 @@ def test_wrong_input_ends_in_two_and_one_message(flags, pictures, capsys):
     assert "did you mean 'scenes'" in _refused(["--data", "scene"], capsys)
     assert "did you mean 'small_unet'" in _refused([*flags, "--student", "smal_unet"], capsys)
     assert "did you mean 'base_width'" in _refused([*flags, "--student_arguments", "width=4"], capsys)
+    assert "did you mean 'lovasz'" in _refused([*flags, "--loss", "lovazs"], capsys)
+    assert "give median_frequency, or 5 positive numbers" in _refused([*flags, "--class_weights", "1,2"], capsys)
     assert "give NAME=VALUE pairs" in _refused([*flags, "--teacher_arguments", "4"], capsys)
     assert "use 32x32 or 48x48" in _refused([*flags, "--image_size", "40"], capsys)
     assert "is no checkpoint" in _refused([*flags, "--teacher_checkpoint", "nowhere"], capsys)

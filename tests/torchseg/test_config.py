@@ -36,6 +36,7 @@ def test_files_are_all_pairs_of_format_and_precision():
         ({"alpha": 1.5}, "alpha is 1.5; give a share"),
         ({"batch_size": 1}, "batch norm needs at least 2"),
         ({"learning_rate": 0}, "give a positive number"),
+        ({"schedule": "cosin"}, r"schedule is 'cosin' \(did you mean 'cosine'\?\); choose from cosine, stable"),
         ({"workers": -1}, "give 0 or more processes"),
         ({"epochs": -1}, "neither may be negative"),
         ({"seed": -1}, "neither may be negative"),

@@ -22,7 +22,15 @@ from torchseg.pipeline.run_folder import RunFolder, Stage
 from torchseg.pipeline.scoring import ScoreError, report_stage, score_stage
 from torchseg.pipeline.session import open_session
 from torchseg.pipeline.summary import print_summary
-from torchseg.pipeline.training import STUDENT_STEPS, TEACHER_STEPS, Student, Trainer, check_network, given_teacher
+from torchseg.pipeline.training import (
+    STUDENT_STEPS,
+    TEACHER_STEPS,
+    Student,
+    Trainer,
+    check_loss,
+    check_network,
+    given_teacher,
+)
 from torchseg.train import DistillationConfig
 
 _DENSE = {"fp32": ("teacher", "student"), "int8": ("student",)}  # networks whose files compressed ones are held against
@@ -47,6 +55,7 @@ def distill(config: DistillConfig) -> int:
 
 def _check(config: DistillConfig, pictures: Pictures) -> None:
     """Refuses what cannot work before a folder is made for it."""
+    check_loss(config, pictures.spec)
     check_network(config.student, pictures.spec, arguments=parse_arguments(config.student_arguments))
     if config.teacher_checkpoint:
         given_teacher(config.teacher_checkpoint, pictures.spec)

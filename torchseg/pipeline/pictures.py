@@ -63,7 +63,7 @@ def open_pictures(config: DataConfig, *, transfer_set: Path | None = None) -> Pi
 
 def check_stage(pictures: Pictures) -> Stage:
     """Reads every picture once, so that a damaged one is named now and not an hour into the training."""
-    inputs = {"fingerprint": pictures.fingerprint, "spec": pictures.spec.to_dict()}
+    inputs = {"fingerprint": pictures.fingerprint, "spec": pictures.spec.to_dict(), "version": 2}
 
     def run(work: Path) -> None:
         parts = {name: getattr(pictures, name) for name in ("train", "transfer", "validation", "test")}
@@ -76,14 +76,20 @@ def check_stage(pictures: Pictures) -> Stage:
 
 
 def _summary(samples: Samples, spec: ImageSpec, bar: tqdm[Any]) -> dict[str, Any]:
-    """Number of pictures and, for each class, its share of the pixels that are not ignored."""
-    pixels = np.zeros(256, np.int64)
+    """Number of pictures, and the share of each class in all valid pixels and in those of the pictures that hold it."""
+    pixels, beside = np.zeros((2, spec.num_classes), np.int64)
     for index in range(len(samples)):
-        pixels += np.bincount(samples[index].mask.ravel(), minlength=256)
+        counts = np.bincount(samples[index].mask.ravel(), minlength=256)[: spec.num_classes]
+        pixels += counts
+        beside += (counts > 0) * counts.sum()
         bar.update()
-    known = pixels[: spec.num_classes]
-    shares = (known / max(1, known.sum())).round(5).tolist()
-    return {"pictures": len(samples), "class_shares": dict(zip(spec.classes, shares, strict=True))}
+    shares = (pixels / max(1, pixels.sum())).round(5).tolist()
+    frequencies = (pixels / beside.clip(1)).round(9).tolist()
+    return {
+        "pictures": len(samples),
+        "class_shares": dict(zip(spec.classes, shares, strict=True)),
+        "class_frequencies": dict(zip(spec.classes, frequencies, strict=True)),
+    }
 
 
 def _check_parts(data: DataSet, config: DataConfig) -> None:

@@ -11,7 +11,7 @@ from torchseg.data import GENERATED
 from torchseg.models import parse_arguments
 from torchseg.pipeline.pictures import check_stage, open_pictures
 from torchseg.pipeline.session import open_session
-from torchseg.pipeline.training import STUDENT_STEPS, Student, Trainer, check_network
+from torchseg.pipeline.training import STUDENT_STEPS, Student, Trainer, check_loss, check_network
 
 
 def train(config: TrainConfig) -> int:
@@ -20,6 +20,7 @@ def train(config: TrainConfig) -> int:
     pictures = open_pictures(config)
     arguments = parse_arguments(config.model_arguments)
     check_network(config.model, pictures.spec, arguments=arguments)
+    check_loss(config, pictures.spec)
     with open_session(config) as (folder, fabric):
         trainer = Trainer(config, pictures, folder, fabric)
         epochs = trainer.epochs(config.epochs, steps=STUDENT_STEPS[config.data == GENERATED])

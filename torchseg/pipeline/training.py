@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,16 @@ from torch import nn
 from torchseg.checkpoint import Card, load_checkpoint, read_card, save_checkpoint, sha256_of
 from torchseg.config import LearningConfig
 from torchseg.data import Batches, BatchPlan, RandomView
+from torchseg.losses import class_weights, parse_terms, segmentation_loss
 from torchseg.models import build_model, check_size, count_parameters, multiply_adds
-from torchseg.pipeline.pictures import Pictures
+from torchseg.pipeline.pictures import REPORT, Pictures
 from torchseg.pipeline.run_folder import RunFolder, Stage
 from torchseg.spec import ImageSpec
 from torchseg.train import (
     DistillationConfig,
     FitConfig,
     Hook,
+    Loss,
     NoHook,
     Progress,
     Step,
@@ -105,13 +108,13 @@ class Trainer:
 
     def label_step(self) -> Step:
         """What a network learns from masks."""
-        return label_step(ignore_index=self.pictures.spec.ignore_index)
+        return label_step(ignore_index=self.pictures.spec.ignore_index, loss=self.loss)
 
     def distill_step(self, teacher: Path, how: DistillationConfig) -> Step:
         """What a network learns from a teacher's checkpoint."""
         network, _ = load_checkpoint(teacher)
         network.to(self.fabric.device)
-        return distill_step(network, how, ignore_index=self.pictures.spec.ignore_index)
+        return distill_step(network, how, ignore_index=self.pictures.spec.ignore_index, loss=self.loss)
 
     def epochs(self, wanted: int, *, steps: int) -> int:
         """The epochs asked for, or as many as make about `steps` steps."""
@@ -128,6 +131,7 @@ class Trainer:
         inputs = {"stage": course.stage} | asdict(course.pace) | asdict(plan) | dict(course.inputs)
         inputs |= {"data": self.pictures.fingerprint, "spec": self.pictures.spec.to_dict()}
         inputs |= {"precision": str(self.fabric._precision.precision)}
+        inputs |= {"loss": self.config.loss, "class_weights": self.config.class_weights}
 
         def run(work: Path) -> None:
             start = course.start(plan.steps_per_epoch)
@@ -160,7 +164,9 @@ class Trainer:
         )
         return Course(
             stage=student.stage,
-            pace=FitConfig(epochs=student.epochs, learning_rate=self.config.learning_rate),
+            pace=FitConfig(
+                epochs=student.epochs, learning_rate=self.config.learning_rate, schedule=self.config.schedule
+            ),
             start=lambda _: Start(
                 network=build_model(student.model, student.arguments, spec, seed=self.config.seed), card=card
             ),
@@ -189,6 +195,13 @@ class Trainer:
         )
 
     @cached_property
+    def loss(self) -> Loss:
+        """What the masks teach with; weights by frequency come from the report of the stage that read the pictures."""
+        seen = json.loads((self.folder.path / REPORT).read_text())["train"]["class_frequencies"]
+        weights = class_weights(self.config.class_weights, self.pictures.spec.classes, frequencies=seen)
+        return partial(segmentation_loss, terms=parse_terms(self.config.loss), class_weights=weights)
+
+    @cached_property
     def _view(self) -> RandomView:
         return RandomView(height=self.pictures.spec.height, width=self.pictures.spec.width)
 
@@ -201,6 +214,16 @@ def check_network(name: str, spec: ImageSpec, *, arguments: Mapping[str, Any]) -
     """
     network = build_model(name, arguments, spec)
     check_size(spec.height, spec.width, stride=getattr(network, "stride", 1))
+
+
+def check_loss(config: LearningConfig, spec: ImageSpec) -> None:
+    """Refuses, before anything is written, a loss or class weights that do not exist or fit.
+
+    Raises:
+        ValueError: naming what there is instead.
+    """
+    parse_terms(config.loss)
+    class_weights(config.class_weights, spec.classes, frequencies=dict.fromkeys(spec.classes, 1.0))
 
 
 def given_teacher(checkpoint: Path, spec: ImageSpec) -> Stage:

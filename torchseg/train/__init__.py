@@ -5,12 +5,13 @@ from torchseg.train.hook import Hook, NoHook
 from torchseg.train.loop import FitConfig, Task, fit, normalise
 from torchseg.train.precision import training_precision
 from torchseg.train.progress import Progress, discard_progress
-from torchseg.train.steps import DistillationConfig, Step, distill_step, label_step
+from torchseg.train.steps import DistillationConfig, Loss, Step, distill_step, label_step
 
 __all__ = [
     "DistillationConfig",
     "FitConfig",
     "Hook",
+    "Loss",
     "NoHook",
     "Progress",
     "Step",

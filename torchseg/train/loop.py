@@ -18,7 +18,7 @@ from torchseg.spec import ImageSpec
 from torchseg.train.evaluate import evaluate
 from torchseg.train.hook import Hook, NoHook
 from torchseg.train.progress import Progress, Row, load_progress, save_progress
-from torchseg.train.schedule import warmup_cosine
+from torchseg.train.schedule import SCHEDULES
 from torchseg.train.steps import Step
 
 _SAVE_EVERY_S = 10.0
@@ -32,6 +32,7 @@ class FitConfig:
         epochs: passes over the labelled pictures.
         learning_rate: peak, reached after the warm-up.
         weight_decay: of AdamW.
+        schedule: of the learning rate, a key of `SCHEDULES`.
         warmup: share of the steps that the learning rate climbs.
         validations: how often at most the validation part is asked.
     """
@@ -39,6 +40,7 @@ class FitConfig:
     epochs: int
     learning_rate: float = 2e-3
     weight_decay: float = 1e-2
+    schedule: str = "cosine"
     warmup: float = 0.1
     validations: int = 20
 
@@ -47,6 +49,8 @@ class FitConfig:
             raise ValueError(f"epochs is {self.epochs}; train for at least 1")
         if self.learning_rate <= 0:
             raise ValueError(f"learning_rate is {self.learning_rate}; give a positive number, e.g. 0.002")
+        if self.schedule not in SCHEDULES:
+            raise ValueError(f"schedule is '{self.schedule}'; choose from {', '.join(SCHEDULES)}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +120,7 @@ def _train_epoch(
     steps = task.batches.plan.steps_per_epoch
     total, losses, rate = steps * config.epochs, [], 0.0
     for number, batch in enumerate(task.batches.epoch(epoch), start=epoch * steps):
-        rate = config.learning_rate * warmup_cosine(number, total, warmup=config.warmup)
+        rate = config.learning_rate * SCHEDULES[config.schedule](number, total, warmup=config.warmup)
         for group in optimizer.param_groups:
             group["lr"] = rate
         batch = Batch(*(tensor.to(fabric.device) for tensor in batch))

@@ -13,6 +13,8 @@ from torchseg.losses import distillation_loss, segmentation_loss
 
 Step = Callable[[nn.Module, Tensor, Batch], Tensor]
 """Takes the network, normalised images `(B, C, H, W)` and their batch; gives a scalar loss."""
+Loss = Callable[..., Tensor]
+"""Called as `loss(logits, mask, ignore_index=...)`, like `segmentation_loss`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,16 +36,18 @@ class DistillationConfig:
             raise ValueError(f"alpha is {self.alpha}; give a share in [0, 1], e.g. 0.8")
 
 
-def label_step(*, ignore_index: int) -> Step:
+def label_step(*, ignore_index: int, loss: Loss = segmentation_loss) -> Step:
     """Learns from the true masks alone."""
 
     def step(model: nn.Module, images: Tensor, batch: Batch) -> Tensor:
-        return segmentation_loss(model(images), batch.masks, ignore_index=ignore_index)
+        return loss(model(images), batch.masks, ignore_index=ignore_index)
 
     return step
 
 
-def distill_step(teacher: nn.Module, config: DistillationConfig, *, ignore_index: int) -> Step:
+def distill_step(
+    teacher: nn.Module, config: DistillationConfig, *, ignore_index: int, loss: Loss = segmentation_loss
+) -> Step:
     """Learns from the teacher's opinion and from the masks, where there are any.
 
     On labelled pictures the ignored pixels are left out of both. On pictures without a mask every pixel counts, and the
@@ -62,7 +66,7 @@ def distill_step(teacher: nn.Module, config: DistillationConfig, *, ignore_index
             return soft
         # The Dice term, which carries the rare classes, then sees the whole batch and not the labelled half of it.
         masks = torch.where(batch.labelled[:, None, None], batch.masks, opinion.argmax(dim=1).to(batch.masks.dtype))
-        hard = segmentation_loss(logits, masks, ignore_index=ignore_index)
+        hard = loss(logits, masks, ignore_index=ignore_index)
         return config.alpha * soft + (1 - config.alpha) * hard
 
     return step
