@@ -70,7 +70,7 @@ def _photos(folder: Path) -> FileSamples:
         Image.fromarray(picture).save(pair[0], quality=92)
         Image.fromarray(mask).save(pair[1])
         pairs.append(pair)
-    return FileSamples(pairs, classes=CLASSES, ignore_index=255)
+    return FileSamples(pairs, classes=CLASSES)
 
 
 def _plain(samples: FileSamples) -> Callable[[], None]:

@@ -42,20 +42,30 @@ class DataConfig(CommonConfig):
     """Flags that name pictures.
 
     Attributes:
-        data: Data set: scenes (built in, needs no files), oxford-pet, or folder (your own images/ and masks/).
+        data: Data set: scenes (built in, needs no files), folder (your own images/ and masks/), oxford-pet,
+            oxford-pet-binary (pet against background), camvid, idd, or aerial.
         root: The data set's folder, or the folder that holds it.
         download: Fetch the data set into --root first, where it can be fetched.
         image_size: Size that the networks see: N, or H,W. Default: 64 for scenes, 128 otherwise.
+        patch_size: Cut every picture into squares of this many pixels, which are then resized like whole pictures; for
+            large ones, such as those of aerial. 0 takes whole pictures.
+        patch_overlap: Share of a patch that its neighbour shows too.
     """
 
     data: str = "scenes"
     root: Path | None = None
     download: bool = False
     image_size: str = ""
+    patch_size: int = 0
+    patch_overlap: float = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
         _ = self.size
+        if self.patch_size < 0:
+            raise ValueError(f"patch_size is {self.patch_size}; give a side in pixels, or 0 for whole pictures")
+        if not 0 <= self.patch_overlap < 1:
+            raise ValueError(f"patch_overlap is {self.patch_overlap}; give a share in [0, 1), e.g. 0.25")
 
     @property
     def size(self) -> tuple[int, int]:

@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 
 from torchseg.data.picture_file import picture_size, read_mask, read_picture
 from torchseg.data.sample import Sample
+from torchseg.spec import IGNORE_INDEX
 
 Decode = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
+Read = Callable[[Path], NDArray[np.uint8]]
 
 
 class FileSamples:
@@ -20,8 +22,9 @@ class FileSamples:
     Args:
         pairs: picture and mask files.
         classes: names; a mask value must be below their number, or the ignored one.
-        ignore_index: the mask value that means "not known".
         decode: turns a stored mask, `(H, W)` or `(H, W, 3)`, into classes `(H, W)`.
+        read: reads a stored mask.
+        name: of the picture in a file; unique within the data set.
     """
 
     def __init__(
@@ -29,13 +32,13 @@ class FileSamples:
         pairs: Sequence[tuple[Path, Path]],
         *,
         classes: Sequence[str],
-        ignore_index: int,
         decode: Decode | None = None,
+        read: Read = read_mask,
+        name: Callable[[Path], str] = lambda path: path.stem,
     ) -> None:
         self.pairs = list(pairs)
         self.classes = tuple(classes)
-        self.ignore_index = ignore_index
-        self.decode = decode
+        self.decode, self.read, self.name = decode, read, name
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -43,24 +46,28 @@ class FileSamples:
     def __getitem__(self, index: int) -> Sample:
         """Reads one pair; raises ValueError naming the file that is wrong."""
         picture_path, mask_path = self.pairs[index]
-        picture, stored = read_picture(picture_path), read_mask(mask_path)
+        picture, stored = read_picture(picture_path), self.read(mask_path)
         check_sizes(picture_path, picture.shape[:2], mask_path, stored.shape[:2])
         try:
             mask = self.decode(stored) if self.decode else stored
             self._check_values(mask)
         except ValueError as error:
             raise ValueError(f"mask {mask_path}: {error}") from error
-        return Sample(name=picture_path.stem, picture=picture, mask=mask)
+        return Sample(name=self.name(picture_path), picture=picture, mask=mask)
+
+    def size(self, index: int) -> tuple[int, int]:
+        """Height and width of a picture, from its header alone."""
+        return picture_size(self.pairs[index][0])
 
     def _check_values(self, mask: NDArray[np.uint8]) -> None:
         if mask.ndim != 2:
             raise ValueError("it is a coloured picture; expected one value per pixel")
         values = np.flatnonzero(np.bincount(mask.ravel(), minlength=256))
-        foreign = [int(value) for value in values if value >= len(self.classes) and value != self.ignore_index]
+        foreign = [int(value) for value in values if value >= len(self.classes) and value != IGNORE_INDEX]
         if foreign:
             raise ValueError(
                 f"it holds the value {foreign[0]}, but the classes are 0 to {len(self.classes) - 1} "
-                f"({', '.join(self.classes)}) and {self.ignore_index} is ignored; correct the mask or name more classes"
+                f"({', '.join(self.classes)}) and {IGNORE_INDEX} is ignored; correct the mask or name more classes"
             )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from torchseg.data.colour_table import ColourTable
 from torchseg.data.data_set import DataSet
 from torchseg.data.file_samples import FileSamples, check_pair
 from torchseg.data.picture_file import find_pictures, read_mask
@@ -38,13 +39,14 @@ def folder(root: Path) -> DataSet:
         check_pair(picture, mask)
     listing = root / "classes.txt"
     classes, colours = _read_classes(listing) if listing.is_file() else (_classes_in(pairs), {})
-    decode = partial(_decode, colours=colours)
+    table = ColourTable({0: IGNORE_INDEX} | colours, source=listing.name) if colours else None
+    decode = partial(_decode, table=table)
 
     def part(lower: float, upper: float) -> FileSamples:
         chosen = [pair for pair in pairs if lower <= share_of(pair[0].stem) < upper]
         if not chosen:
             raise ValueError(f"{root} has {len(pairs)} pictures, too few to split in three parts; add more (30 or so)")
-        return FileSamples(chosen, classes=classes, ignore_index=IGNORE_INDEX, decode=decode)
+        return FileSamples(chosen, classes=classes, decode=decode)
 
     return DataSet(
         classes=classes,
@@ -82,15 +84,9 @@ def _classes_in(pairs: Sequence[tuple[Path, Path]]) -> tuple[str, ...]:
     return tuple(f"class_{value}" for value in range(highest + 1))
 
 
-def _decode(stored: NDArray[np.uint8], *, colours: Colours) -> NDArray[np.uint8]:
+def _decode(stored: NDArray[np.uint8], *, table: ColourTable | None) -> NDArray[np.uint8]:
     if stored.ndim == 2:
         return stored
-    if not colours:
+    if table is None:
         raise ValueError("it is coloured, but classes.txt gives no colours; write lines like 'road 804080'")
-    packed = stored.astype(np.int32) @ np.array([1 << 16, 1 << 8, 1], np.int32)
-    known = {0: IGNORE_INDEX} | colours
-    values, inverse = np.unique(packed, return_inverse=True)
-    if foreign := [value for value in values.tolist() if value not in known]:
-        raise ValueError(f"it holds the colour {foreign[0]:06X}, which classes.txt does not name; add or correct it")
-    table = np.array([known[value] for value in values.tolist()], np.uint8)
-    return table[inverse].reshape(stored.shape[:2])
+    return table.decode(stored)

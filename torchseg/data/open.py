@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from torchseg.data.aerial import aerial
+from torchseg.data.camvid import camvid
 from torchseg.data.data_set import DataSet
+from torchseg.data.file_samples import FileSamples
 from torchseg.data.folder import folder
-from torchseg.data.oxford_pet import download_oxford_pet, oxford_pet
+from torchseg.data.idd import idd
+from torchseg.data.oxford_pet import download_oxford_pet, oxford_pet, oxford_pet_binary
+from torchseg.data.patches import PatchPlan, PatchSamples
+from torchseg.data.sample import Samples
 from torchseg.data.scenes import scenes
 from torchseg.spec import nearest
 
@@ -23,12 +29,18 @@ class Source:
 
 GENERATED = "scenes"
 SOURCES: Mapping[str, Source] = {
+    "aerial": Source(open=aerial),
+    "camvid": Source(open=camvid),
     "folder": Source(open=folder),
+    "idd": Source(open=idd),
     "oxford-pet": Source(open=oxford_pet, download=download_oxford_pet),
+    "oxford-pet-binary": Source(open=oxford_pet_binary, download=download_oxford_pet),
 }
 
 
-def open_data(name: str, root: Path | None, *, size: tuple[int, int], download: bool = False) -> DataSet:
+def open_data(
+    name: str, root: Path | None, *, size: tuple[int, int], download: bool = False, patches: PatchPlan | None = None
+) -> DataSet:
     """Opens a data set; pictures on disk keep their own size, generated ones have the size asked for.
 
     Args:
@@ -36,11 +48,14 @@ def open_data(name: str, root: Path | None, *, size: tuple[int, int], download: 
         root: the data set's folder, or the folder that holds it; `scenes` needs none.
         size: height and width of generated pictures.
         download: fetch it into `root` first.
+        patches: cuts the pictures of a data set on disk, after they were assigned to their parts.
 
     Raises:
         ValueError: for an unknown name, a missing folder, or data that is damaged.
     """
     if name == GENERATED:
+        if patches:
+            raise ValueError(f"data set '{name}' is drawn at the size asked for; drop --patch_size")
         return scenes(*size)
     if name not in SOURCES:
         known = [GENERATED, *SOURCES]
@@ -54,4 +69,17 @@ def open_data(name: str, root: Path | None, *, size: tuple[int, int], download: 
         source.download(root)
     if not root.is_dir():
         raise ValueError(f"there is no folder {root.resolve()}; give the folder of data set '{name}' as --root")
-    return source.open(root)
+    data = source.open(root)
+    if patches is None:
+        return data
+    return replace(
+        data,
+        train=_cut(data.train, patches),
+        validation=_cut(data.validation, patches),
+        test=_cut(data.test, patches),
+    )
+
+
+def _cut(samples: Samples, plan: PatchPlan) -> PatchSamples:
+    assert isinstance(samples, FileSamples)  # as every source in the table gives them
+    return PatchSamples(samples, plan)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,7 @@ from torchseg.spec import IGNORE_INDEX
 
 FOLDER = "oxford-iiit-pet"
 CLASSES = ("pet", "background", "border")  # trimap values 1, 2, 3
+BINARY_CLASSES = CLASSES[:2]
 _VALIDATION_SHARE = 0.15
 
 
@@ -25,6 +28,15 @@ def oxford_pet(root: Path) -> DataSet:
     Raises:
         ValueError: if the folder, a list, a picture or a mask is missing.
     """
+    return _open(root, partial(FileSamples, classes=CLASSES, decode=_from_trimap))
+
+
+def oxford_pet_binary(root: Path) -> DataSet:
+    """The same pictures and parts, as pet against background; the border, which nobody classified, is ignored."""
+    return _open(root, partial(FileSamples, classes=BINARY_CLASSES, decode=_without_border))
+
+
+def _open(root: Path, samples: Callable[..., FileSamples]) -> DataSet:
     folder = root / FOLDER if (root / FOLDER).is_dir() else root
     for needed in ("images", "annotations/trimaps", "annotations/trainval.txt", "annotations/test.txt"):
         if not (folder / needed).exists():
@@ -33,11 +45,12 @@ def oxford_pet(root: Path) -> DataSet:
                 f"that holds {FOLDER}/ as --root, or add --download to fetch it"
             )
     trainval = _read_list(folder, "trainval")
+    train = samples(_pairs(folder, [name for name in trainval if share_of(name) >= _VALIDATION_SHARE]))
     return DataSet(
-        classes=CLASSES,
-        train=_samples(folder, [name for name in trainval if share_of(name) >= _VALIDATION_SHARE]),
-        validation=_samples(folder, [name for name in trainval if share_of(name) < _VALIDATION_SHARE]),
-        test=_samples(folder, _read_list(folder, "test")),
+        classes=train.classes,
+        train=train,
+        validation=samples(_pairs(folder, [name for name in trainval if share_of(name) < _VALIDATION_SHARE])),
+        test=samples(_pairs(folder, _read_list(folder, "test"))),
         files=sorted([*folder.glob("images/*.jpg"), *folder.glob("annotations/**/*.*")]),
     )
 
@@ -64,14 +77,20 @@ def _read_list(folder: Path, name: str) -> list[str]:
     return [line.split()[0] for line in lines if line.strip() and not line.startswith("#")]
 
 
-def _samples(folder: Path, names: list[str]) -> FileSamples:
+def _pairs(folder: Path, names: list[str]) -> list[tuple[Path, Path]]:
     pairs = [(folder / "images" / f"{name}.jpg", folder / "annotations/trimaps" / f"{name}.png") for name in names]
     for picture, mask in pairs:
         check_pair(picture, mask)
-    return FileSamples(pairs, classes=CLASSES, ignore_index=IGNORE_INDEX, decode=_from_trimap)
+    return pairs
 
 
 def _from_trimap(stored: NDArray[np.uint8]) -> NDArray[np.uint8]:
     if stored.ndim != 2 or not stored.min() >= 1 <= stored.max() <= len(CLASSES):
         raise ValueError("it is no trimap; expected the values 1 (pet), 2 (background) and 3 (border)")
     return stored - np.uint8(1)
+
+
+def _without_border(stored: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    mask = _from_trimap(stored)
+    mask[mask == CLASSES.index("border")] = IGNORE_INDEX
+    return mask

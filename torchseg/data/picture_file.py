@@ -40,6 +40,16 @@ def read_mask(path: Path) -> NDArray[np.uint8]:
         raise ValueError(f"{path} is a {image.mode} picture; a mask must be 8-bit grey, indexed or RGB: save it as PNG")
 
 
+def read_colours(path: Path) -> NDArray[np.uint8]:
+    """Mask as a person sees it, uint8 `(H, W, 3)`: an indexed file through its palette.
+
+    Raises:
+        ValueError: naming the file, if it is missing or cut short.
+    """
+    with _open(path) as image:
+        return np.asarray(image.convert("RGB"))
+
+
 def picture_size(path: Path) -> tuple[int, int]:
     """Height and width from the header alone, after EXIF orientation."""
     with _open(path, decode=False) as image:

@@ -1,8 +1,16 @@
 """Pure functions of logits."""
 
-from torchseg.losses.class_weights import class_weights
+from torchseg.losses.class_weights import MEDIAN_FREQUENCY, class_weights
 from torchseg.losses.distillation import distillation_loss
 from torchseg.losses.segmentation import segmentation_loss
 from torchseg.losses.terms import DEFAULT_TERMS, TERMS, parse_terms
 
-__all__ = ["DEFAULT_TERMS", "TERMS", "class_weights", "distillation_loss", "parse_terms", "segmentation_loss"]
+__all__ = [
+    "DEFAULT_TERMS",
+    "MEDIAN_FREQUENCY",
+    "TERMS",
+    "class_weights",
+    "distillation_loss",
+    "parse_terms",
+    "segmentation_loss",
+]

@@ -12,7 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from torchseg.config import DataConfig
-from torchseg.data import DataSet, HeldSamples, ResizedSamples, Samples, UnlabelledPictures, open_data
+from torchseg.data import DataSet, HeldSamples, PatchPlan, ResizedSamples, Samples, UnlabelledPictures, open_data
 from torchseg.pipeline.run_folder import Stage
 from torchseg.spec import ImageSpec
 
@@ -47,7 +47,8 @@ def open_pictures(config: DataConfig, *, transfer_set: Path | None = None) -> Pi
         ValueError: if it is missing, damaged or has an empty part.
     """
     height, width = config.size
-    data = open_data(config.data, config.root, size=config.size, download=config.download)
+    patches = PatchPlan(size=config.patch_size, overlap=config.patch_overlap) if config.patch_size else None
+    data = open_data(config.data, config.root, size=config.size, download=config.download, patches=patches)
     _check_parts(data, config)
     extra = UnlabelledPictures(transfer_set) if transfer_set else None
     files = [*data.files, *(extra.files if extra else [])]
@@ -103,6 +104,7 @@ def _fingerprint(config: DataConfig, files: list[Path]) -> str:
     from torchseg import __version__
 
     lines = [config.data, str(config.size), __version__ if not files else ""]
+    lines += [f"{config.patch_size} {config.patch_overlap}"] if config.patch_size else []
     for file in files:
         stat = file.stat()
         lines.append(f"{file.name} {stat.st_size} {stat.st_mtime_ns}")

@@ -16,7 +16,7 @@ from torch import nn
 from torchseg.checkpoint import Card, load_checkpoint, read_card, save_checkpoint, sha256_of
 from torchseg.config import LearningConfig
 from torchseg.data import Batches, BatchPlan, RandomView
-from torchseg.losses import class_weights, parse_terms, segmentation_loss
+from torchseg.losses import MEDIAN_FREQUENCY, class_weights, parse_terms, segmentation_loss
 from torchseg.models import build_model, check_size, count_parameters, multiply_adds
 from torchseg.pipeline.pictures import REPORT, Pictures
 from torchseg.pipeline.run_folder import RunFolder, Stage
@@ -197,7 +197,9 @@ class Trainer:
     @cached_property
     def loss(self) -> Loss:
         """What the masks teach with; weights by frequency come from the report of the stage that read the pictures."""
-        seen = json.loads((self.folder.path / REPORT).read_text())["train"]["class_frequencies"]
+        seen: dict[str, float] = {}
+        if self.config.class_weights == MEDIAN_FREQUENCY:
+            seen = json.loads((self.folder.path / REPORT).read_text())["train"]["class_frequencies"]
         weights = class_weights(self.config.class_weights, self.pictures.spec.classes, frequencies=seen)
         return partial(segmentation_loss, terms=parse_terms(self.config.loss), class_weights=weights)
 

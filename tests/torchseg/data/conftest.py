@@ -1,8 +1,20 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
+
+SHARED = Path(__file__).parents[4] / "shared" / "data"
+
+
+@pytest.fixture
+def real_data():
+    """Folder of the real photos, for tests that check a reader against what is really out there."""
+    if not SHARED.is_dir():
+        pytest.skip("the real photos are not beside this checkout")
+    return SHARED
 
 
 @pytest.fixture
@@ -16,5 +28,19 @@ def write_pair(tmp_path):
         Image.fromarray(rng.integers(0, 256, (*size, 3), dtype=np.uint8)).save(root / "images" / f"{name}.jpg")
         mask = rng.choice(np.array(values, np.uint8), mask_size or size)
         Image.fromarray(mask).save(root / "masks" / f"{name}.png")
+
+    return write
+
+
+@pytest.fixture
+def save(tmp_path):
+    """Writes an array as a picture below the test's folder, and gives its path."""
+
+    def write(name: str, values, *, size=(6, 8)) -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True, parents=True)
+        array = np.asarray(values, np.uint8)
+        Image.fromarray(np.broadcast_to(array, (*size, *array.shape)) if array.ndim < 2 else array).save(path)
+        return path
 
     return write

@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import pytest
 
-from torchseg.data import open_data
+from torchseg.data import PatchPlan, open_data
 
 
 def test_an_unknown_name_brings_the_near_ones(tmp_path):
     with pytest.raises(
-        ValueError, match=r"no data set 'oxfordpet' \(did you mean 'oxford-pet'.*\?\); choose from folder,"
+        ValueError, match=r"no data set 'oxfordpet' \(did you mean 'oxford-pet'.*\?\); choose from aerial,"
     ):
         open_data("oxfordpet", tmp_path, size=(8, 8))
 
@@ -29,3 +29,17 @@ def test_data_without_a_download_says_so(tmp_path):
 
 def test_scenes_need_no_root():
     assert len(open_data("scenes", None, size=(16, 16)).train) > 100
+
+
+def test_generated_pictures_are_not_cut():
+    with pytest.raises(ValueError, match="drop --patch_size"):
+        open_data("scenes", None, size=(16, 16), patches=PatchPlan(size=8))
+
+
+def test_all_three_parts_are_cut(write_pair, tmp_path):
+    for number in range(40):
+        write_pair(f"picture{number}")
+    whole = open_data("folder", tmp_path, size=(8, 8))
+    cut = open_data("folder", tmp_path, size=(8, 8), patches=PatchPlan(size=8))
+    for part in ("train", "validation", "test"):
+        assert len(getattr(cut, part)) == 4 * len(getattr(whole, part))  # 12 x 16 pixels

@@ -1,14 +1,10 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from PIL import Image
 
-from torchseg.data.oxford_pet import oxford_pet
-
-_REAL = Path(__file__).parents[4] / "shared" / "data"
+from torchseg.data.oxford_pet import oxford_pet, oxford_pet_binary
 
 
 @pytest.fixture
@@ -57,8 +53,13 @@ def test_a_missing_list_says_what_to_give(pets):
         oxford_pet(pets)
 
 
-@pytest.mark.skipif(not _REAL.is_dir(), reason="the real photos are not beside this checkout")
-def test_real_photos_are_read():
-    data = oxford_pet(_REAL)
+def test_pet_against_background_leaves_the_border_out(pets):
+    three, two = oxford_pet(pets).test[0].mask, oxford_pet_binary(pets).test[0].mask
+    assert oxford_pet_binary(pets).classes == ("pet", "background")
+    assert np.array_equal(two, np.where(three == 2, 255, three))
+
+
+def test_real_photos_are_read(real_data):
+    data = oxford_pet(real_data)
     assert len(data.train) + len(data.validation) == 300
     assert data.test[0].picture.shape[:2] == data.test[0].mask.shape

@@ -1,0 +1,144 @@
+"""The Indian Driving Dataset in three layouts. Source: https://idd.insaan.iiit.ac.in , arXiv:1811.10200."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from torchseg.data.colour_table import ColourTable
+from torchseg.data.data_set import DataSet
+from torchseg.data.file_samples import FileSamples, check_pair
+from torchseg.data.idd_classes import CITYSCAPES, COLOURS, LEVEL_3, LITE
+from torchseg.data.picture_file import read_colours, read_mask
+from torchseg.data.split import share_of
+
+FOLDER = "idd"
+_VALIDATION_SHARE = 0.15
+Pairs = list[tuple[Path, Path]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Layout:
+    """How one release names its files below `leftImg8bit/SPLIT/DRIVE` and `gtFine/SPLIT/DRIVE`."""
+
+    picture: str  # ending of a picture's name, without .png or .jpg
+    mask: str
+    classes: tuple[str, ...]
+
+
+_LAYOUTS = (
+    _Layout(picture="_leftImg8bit", mask="_gtFine_labellevel3Ids.png", classes=LEVEL_3),
+    _Layout(picture="_leftImg8bit", mask="_gtFine_labelcsTrainIds.png", classes=CITYSCAPES),
+    _Layout(picture="_image", mask="_label.png", classes=LITE),
+)
+_EXPECTED = (
+    "give the folder with leftImg8bit/ and gtFine/ (labels of level 3, of Cityscapes, or of IDD-Lite), or the one with "
+    "train/images/ and train/rgb_labels/, or the folder that holds idd/ as --root"
+)
+
+
+def idd(root: Path) -> DataSet:
+    """Reads whichever layout lies in `root` or `root/idd`.
+
+    - level 3: `leftImg8bit/SPLIT/DRIVE/FRAME_leftImg8bit.{png,jpg}`, `gtFine/.../FRAME_gtFine_labellevel3Ids.png`, 26
+      classes; or with `labelcsTrainIds`, the 19 classes of Cityscapes.
+    - IDD-Lite: `leftImg8bit/SPLIT/DRIVE/FRAME_image.jpg`, `gtFine/SPLIT/DRIVE/FRAME_label.png`, 7 classes.
+    - coloured: `SPLIT/images/*_leftImg8bit.jpg`, `SPLIT/rgb_labels/*_gtFine_polygons.png`, 27 classes.
+
+    255 is ignored. The official test part has no masks, so the official validation part is the test, and a sixth or so
+    of the training drives is for validation: whole drives, because the frames of one resemble each other. A coloured
+    set whose test part has masks keeps its three parts; without, single pictures are held out, as it names no drives.
+
+    Raises:
+        ValueError: if the folder has none of these layouts, or a picture has no mask.
+    """
+    folder = root / FOLDER if (root / FOLDER).is_dir() else root
+    if (folder / "leftImg8bit").is_dir():
+        return _official(folder)
+    if (folder / "train" / "rgb_labels").is_dir():
+        return _coloured(folder)
+    raise ValueError(f"{folder} is no Indian Driving Dataset; {_EXPECTED}")
+
+
+def _official(folder: Path) -> DataSet:
+    layout = next((each for each in _LAYOUTS if any(folder.glob(f"gtFine/train/*/*{each.mask}"))), None)
+    if layout is None:
+        endings = ", ".join(each.mask for each in _LAYOUTS)
+        raise ValueError(f"{folder / 'gtFine' / 'train'} holds no label pictures ({endings}); {_EXPECTED}")
+    labelled = _official_pairs(folder, "train", layout)
+    train, validation = _held_out(labelled, group=lambda picture: picture.parent.name)
+
+    def samples(pairs: Pairs) -> FileSamples:
+        return FileSamples(pairs, classes=layout.classes, read=read_mask, name=_with_drive)
+
+    return _data_set(layout.classes, samples, [train, validation, _official_pairs(folder, "val", layout)])
+
+
+def _official_pairs(folder: Path, split: str, layout: _Layout) -> Pairs:
+    pictures = sorted(
+        path
+        for path in folder.glob(f"leftImg8bit/{split}/*/*{layout.picture}.*")
+        if path.suffix.lower() in (".png", ".jpg", ".jpeg")
+    )
+    if not pictures:
+        wanted = folder / "leftImg8bit" / split / "DRIVE" / f"FRAME{layout.picture}.jpg"
+        raise ValueError(f"the {split} part has no pictures: expected files such as {wanted}; {_EXPECTED}")
+    pairs = []
+    for picture in pictures:
+        frame = picture.stem.removesuffix(layout.picture)
+        pairs.append((picture, folder / "gtFine" / split / picture.parent.name / f"{frame}{layout.mask}"))
+    return _checked(pairs)
+
+
+def _coloured(folder: Path) -> DataSet:
+    parts = [_coloured_pairs(folder, "train"), _coloured_pairs(folder, "val")]
+    if (folder / "test" / "rgb_labels").is_dir():
+        parts.append(_coloured_pairs(folder, "test"))
+    else:
+        parts = [*_held_out(parts[0], group=lambda picture: picture.stem), parts[1]]
+    colours = {rgb: value for value, rgb in enumerate(COLOURS.values())}
+    table = ColourTable(colours, source="the list of the 27 colours of IDD")
+
+    def samples(pairs: Pairs) -> FileSamples:
+        return FileSamples(pairs, classes=tuple(COLOURS), decode=table.decode, read=read_colours)
+
+    return _data_set(tuple(COLOURS), samples, parts)
+
+
+def _coloured_pairs(folder: Path, split: str) -> Pairs:
+    pictures = sorted((folder / split / "images").glob("*_leftImg8bit.*"))
+    if not pictures:
+        raise ValueError(f"{folder / split / 'images'} holds no pictures *_leftImg8bit.jpg; {_EXPECTED}")
+    masks = folder / split / "rgb_labels"
+    return _checked(
+        [(picture, masks / f"{picture.stem.removesuffix('_leftImg8bit')}_gtFine_polygons.png") for picture in pictures]
+    )
+
+
+def _checked(pairs: Pairs) -> Pairs:
+    for picture, mask in pairs:
+        check_pair(picture, mask)
+    return pairs
+
+
+def _held_out(pairs: Pairs, *, group: Callable[[Path], str]) -> tuple[Pairs, Pairs]:
+    """Pairs to train and to validate with; a group, known by its name, is never divided."""
+    groups = {group(picture) for picture, _ in pairs}
+    if len(groups) < 2:
+        raise ValueError(f"the training part has one drive, {groups.pop()}; validation needs another one: add drives")
+    held = {name for name in groups if share_of(name) < _VALIDATION_SHARE} or {min(groups, key=share_of)}
+    return (
+        [pair for pair in pairs if group(pair[0]) not in held],
+        [pair for pair in pairs if group(pair[0]) in held],
+    )
+
+
+def _data_set(classes: tuple[str, ...], samples: Callable[[Pairs], FileSamples], parts: Sequence[Pairs]) -> DataSet:
+    train, validation, test = (samples(pairs) for pairs in parts)
+    files = [file for pairs in parts for pair in pairs for file in pair]
+    return DataSet(classes=classes, train=train, validation=validation, test=test, files=files)
+
+
+def _with_drive(picture: Path) -> str:
+    return f"{picture.parent.name}_{picture.stem}"  # frame numbers recur in every drive
