@@ -12,6 +12,7 @@ COMMANDS = {
     "distill": "the whole chain: teacher, student, prune, cluster, export, certificates, scores, report",
     "train": "one model with labels",
     "compress": "prune, cluster, shrink a trained model",
+    "prepare": "check a data set, show its classes, write a smaller copy",
     "export": "a trained model to ONNX and TFLite, each file with its certificate",
     "verify": "make the certificates again and compare",
     "score": "the table across runtimes",

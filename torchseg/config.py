@@ -79,6 +79,18 @@ class DataConfig(CommonConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
+class PrepareConfig(DataConfig):
+    """Checks a data set, shows what it holds, and writes a smaller copy of it.
+
+    Attributes:
+        out: Folder for a copy whose pictures are at most twice as large as --image_size; read it with --data folder.
+            Default: only check.
+    """
+
+    out: Path | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class LearningConfig(DataConfig):
     """Flags that say how networks learn.
 

@@ -1,13 +1,16 @@
 """Pictures and masks in, samples and batches out."""
 
 from torchseg.data.batches import Batch, Batches, BatchPlan
+from torchseg.data.cached_samples import CachedSamples, CacheWriter
 from torchseg.data.data_set import DataSet
 from torchseg.data.held_samples import HeldSamples
+from torchseg.data.inspection import Inspection, inspect_data
 from torchseg.data.open import GENERATED, SOURCES, open_data
 from torchseg.data.patches import PatchPlan, PatchSamples
 from torchseg.data.sample import Sample, Samples
-from torchseg.data.transforms import RandomView, ResizedSamples, resize
+from torchseg.data.transforms import BoundedSamples, RandomView, ResizedSamples, resize
 from torchseg.data.unlabelled import UnlabelledPictures
+from torchseg.data.write_folder import write_folder
 
 __all__ = [
     "GENERATED",
@@ -15,8 +18,12 @@ __all__ = [
     "Batch",
     "BatchPlan",
     "Batches",
+    "BoundedSamples",
+    "CacheWriter",
+    "CachedSamples",
     "DataSet",
     "HeldSamples",
+    "Inspection",
     "PatchPlan",
     "PatchSamples",
     "RandomView",
@@ -24,6 +31,8 @@ __all__ = [
     "Sample",
     "Samples",
     "UnlabelledPictures",
+    "inspect_data",
     "open_data",
     "resize",
+    "write_folder",
 ]

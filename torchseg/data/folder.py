@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -14,10 +14,11 @@ from torchseg.data.data_set import DataSet
 from torchseg.data.file_samples import FileSamples, check_pair
 from torchseg.data.picture_file import find_pictures, read_mask
 from torchseg.data.split import share_of
-from torchseg.spec import IGNORE_INDEX
+from torchseg.spec import IGNORE_INDEX, nearest
 
 _TEST_BELOW, _VALIDATION_BELOW = 0.15, 0.30
 Colours = dict[int, int]  # packed RGB -> class
+Pairs = list[tuple[Path, Path]]
 
 
 def folder(root: Path) -> DataSet:
@@ -26,7 +27,8 @@ def folder(root: Path) -> DataSet:
     `classes.txt` has one class a line, in the order of the mask values: a name, and for coloured masks its colour as
     `RRGGBB` behind it. Without it the values of indexed masks are named `class_0`, `class_1`, ... A colour that no line
     names is an error; black stands for "ignore" unless a class has it. The part (train, validation, test: 70, 15 and
-    15 %) follows from the file name alone.
+    15 %) follows from the file name alone, unless `train.txt`, `validation.txt` and `test.txt` list the names, without
+    ending, one a line.
 
     Raises:
         ValueError: naming what is missing or does not fit.
@@ -40,21 +42,40 @@ def folder(root: Path) -> DataSet:
     listing = root / "classes.txt"
     classes, colours = _read_classes(listing) if listing.is_file() else (_classes_in(pairs), {})
     table = ColourTable({0: IGNORE_INDEX} | colours, source=listing.name) if colours else None
-    decode = partial(_decode, table=table)
 
-    def part(lower: float, upper: float) -> FileSamples:
-        chosen = [pair for pair in pairs if lower <= share_of(pair[0].stem) < upper]
+    lists = {part: root / f"{part}.txt" for part in ("train", "validation", "test")}
+    parts = _listed(pairs, lists) if any(path.is_file() for path in lists.values()) else _by_name(pairs)
+    for part, chosen in parts.items():
         if not chosen:
-            raise ValueError(f"{root} has {len(pairs)} pictures, too few to split in three parts; add more (30 or so)")
-        return FileSamples(chosen, classes=classes, decode=decode)
-
-    return DataSet(
-        classes=classes,
-        test=part(0, _TEST_BELOW),
-        validation=part(_TEST_BELOW, _VALIDATION_BELOW),
-        train=part(_VALIDATION_BELOW, 1),
-        files=[file for pair in pairs for file in pair] + ([listing] if listing.is_file() else []),
+            raise ValueError(f"{root} has {len(pairs)} pictures and none for {part}; add more (30 or so)")
+    train, validation, test = (
+        FileSamples(parts[part], classes=classes, decode=partial(_decode, table=table)) for part in lists
     )
+    files = [file for pair in pairs for file in pair]
+    files += [path for path in (listing, *lists.values()) if path.is_file()]
+    return DataSet(classes=classes, train=train, validation=validation, test=test, files=files)
+
+
+def _by_name(pairs: Pairs) -> dict[str, Pairs]:
+    bounds = {"test": (0, _TEST_BELOW), "validation": (_TEST_BELOW, _VALIDATION_BELOW), "train": (_VALIDATION_BELOW, 1)}
+    return {
+        part: [pair for pair in pairs if lower <= share_of(pair[0].stem) < upper]
+        for part, (lower, upper) in bounds.items()
+    }
+
+
+def _listed(pairs: Pairs, lists: Mapping[str, Path]) -> dict[str, Pairs]:
+    known = {picture.stem: (picture, mask) for picture, mask in pairs}
+    parts: dict[str, Pairs] = {}
+    for part, path in lists.items():
+        if not path.is_file():
+            raise ValueError(f"there is no {path}; list the pictures of all three parts, or of none")
+        names = [line.strip() for line in path.read_text().splitlines() if line.strip()]
+        if missing := [name for name in names if name not in known]:
+            hint = nearest(missing[0], known)
+            raise ValueError(f"{path} names '{missing[0]}', but images/ has no such picture{hint}; correct the list")
+        parts[part] = [known[name] for name in names]
+    return parts
 
 
 def _read_classes(listing: Path) -> tuple[tuple[str, ...], Colours]:

@@ -26,6 +26,28 @@ class ResizedSamples:
         return resize(self.samples[index], height=self.height, width=self.width)
 
 
+class BoundedSamples:
+    """The same samples, none larger than random views of `height` x `width` can use; their shape stays.
+
+    A view shows at least half of a picture's area, so twice the size of the view loses nothing that it could show.
+    """
+
+    def __init__(self, samples: Samples, *, height: int, width: int) -> None:
+        self.samples, self.height, self.width = samples, height, width
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, index: int) -> Sample:
+        """Reads one sample; one that is larger than it need be is resized."""
+        sample = self.samples[index]
+        height, width = sample.mask.shape
+        scale = max(2 * self.height / height, 2 * self.width / width)
+        if scale >= 1:
+            return sample
+        return resize(sample, height=round(height * scale), width=round(width * scale))
+
+
 def resize(sample: Sample, *, height: int, width: int) -> Sample:
     """One sample at `height` x `width`, the same way for validation, certificates and scores."""
     if sample.mask.shape == (height, width):

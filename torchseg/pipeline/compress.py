@@ -17,7 +17,7 @@ from torchseg.config import CompressConfig
 from torchseg.pipeline.compressing import Compressor, check_compression, recovery
 from torchseg.pipeline.exporting import PACKED, CertificateError, Exporter
 from torchseg.pipeline.ledger import LEDGER, LedgerError, ledger_stage
-from torchseg.pipeline.pictures import Pictures, check_stage, open_pictures
+from torchseg.pipeline.pictures import Pictures, cached_pictures, check_stage, open_pictures
 from torchseg.pipeline.recorded import recorded_config, run_of
 from torchseg.pipeline.run_folder import RunFolder, Stage
 from torchseg.pipeline.session import open_session
@@ -95,7 +95,9 @@ class _Job:
 
     def _training(self) -> Iterator[Stage]:
         config, run = self.config, self.folder.path
-        yield check_stage(self.pictures)
+        yield check_stage(self.pictures, writes=self.fabric.is_global_zero)
+        self.pictures = cached_pictures(self.pictures, run)
+        self.trainer = replace(self.trainer, pictures=self.pictures)
         yield copied(config.checkpoint, ORIGINAL, self.pictures.spec)
         how = DistillationConfig(temperature=config.temperature, alpha=config.alpha)
         lesson = recovery(self.trainer, config.teacher_checkpoint, how)

@@ -17,7 +17,7 @@ from torchseg.models import build_model, parse_arguments
 from torchseg.pipeline.compressing import Compressor, check_compression, recovery
 from torchseg.pipeline.exporting import ARTIFACTS, PACKED, CertificateError, Exporter
 from torchseg.pipeline.ledger import LedgerError, ledger_stage
-from torchseg.pipeline.pictures import Pictures, check_stage, open_pictures
+from torchseg.pipeline.pictures import Pictures, cached_pictures, check_stage, open_pictures
 from torchseg.pipeline.run_folder import RunFolder, Stage
 from torchseg.pipeline.scoring import ScoreError, report_stage, score_stage
 from torchseg.pipeline.session import open_session
@@ -102,8 +102,10 @@ class Chain:
         return self.folder.do(stage, writes=self.fabric.is_global_zero, wait=self.fabric.barrier)
 
     def _training(self) -> Iterator[Stage]:
-        config, pictures, trainer = self.config, self.pictures, self.trainer
-        yield check_stage(pictures)
+        config = self.config
+        yield check_stage(self.pictures, writes=self.fabric.is_global_zero)
+        pictures = self.pictures = cached_pictures(self.pictures, self.folder.path)
+        trainer = self.trainer = replace(self.trainer, pictures=pictures)
         if config.teacher_checkpoint:
             yield given_teacher(config.teacher_checkpoint, pictures.spec)
         else:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+import shutil
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,25 @@ import numpy as np
 from tqdm import tqdm
 
 from torchseg.config import DataConfig
-from torchseg.data import DataSet, HeldSamples, PatchPlan, ResizedSamples, Samples, UnlabelledPictures, open_data
+from torchseg.data import (
+    BoundedSamples,
+    CachedSamples,
+    CacheWriter,
+    DataSet,
+    HeldSamples,
+    PatchPlan,
+    ResizedSamples,
+    Samples,
+    UnlabelledPictures,
+    open_data,
+)
 from torchseg.pipeline.run_folder import Stage
 from torchseg.spec import ImageSpec
 
 REPORT = "data.json"
+CACHE = "cache"
+_CACHE_LIMIT_BYTES = 16 * 2**30
+_PARTS = ("train", "transfer", "validation", "test")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,8 +40,8 @@ class Pictures:
 
     Attributes:
         spec: size, scaling and classes.
-        train: labelled pictures at their own size.
-        transfer: pictures without masks, at their own size; may be empty.
+        train: labelled pictures in their own shape, at most as large as views of the spec's size need.
+        transfer: pictures without masks, likewise; may be empty.
         validation: at the spec's size.
         test: at the spec's size.
         fingerprint: changes when a file does.
@@ -51,36 +66,59 @@ def open_pictures(config: DataConfig, *, transfer_set: Path | None = None) -> Pi
     data = open_data(config.data, config.root, size=config.size, download=config.download, patches=patches)
     _check_parts(data, config)
     extra = UnlabelledPictures(transfer_set) if transfer_set else None
+    transfer = extra if extra is not None else data.transfer
     files = [*data.files, *(extra.files if extra else [])]
     return Pictures(
         spec=ImageSpec(height=height, width=width, classes=data.classes),
-        train=HeldSamples(data.train),
-        transfer=HeldSamples(extra if extra is not None else data.transfer),
+        train=HeldSamples(BoundedSamples(data.train, height=height, width=width)),
+        transfer=HeldSamples(BoundedSamples(transfer, height=height, width=width)),
         validation=HeldSamples(ResizedSamples(data.validation, height=height, width=width)),
         test=ResizedSamples(data.test, height=height, width=width),
         fingerprint=_fingerprint(config, files),
     )
 
 
-def check_stage(pictures: Pictures) -> Stage:
-    """Reads every picture once, so that a damaged one is named now and not an hour into the training."""
-    inputs = {"fingerprint": pictures.fingerprint, "spec": pictures.spec.to_dict(), "version": 2}
+def check_stage(pictures: Pictures, *, writes: bool = True) -> Stage:
+    """Reads every picture once, so that a damaged one is named now and not an hour into the training.
+
+    What it read is kept in the run folder, decoded and resized, for `cached_pictures`.
+
+    Args:
+        pictures: of the run.
+        writes: whether this process does it; the others of the run wait.
+    """
+    inputs = {"fingerprint": pictures.fingerprint, "spec": pictures.spec.to_dict(), "version": 3}
 
     def run(work: Path) -> None:
-        parts = {name: getattr(pictures, name) for name in ("train", "transfer", "validation", "test")}
-        total = sum(len(part) for part in parts.values())
+        if not writes:
+            return
+        total = sum(len(getattr(pictures, name)) for name in _PARTS)
+        room = min(_CACHE_LIMIT_BYTES, shutil.disk_usage(work).free // 2)
+        summary = {}
         with tqdm(total=total, desc="pictures", unit="picture", disable=None, dynamic_ncols=True) as bar:
-            summary = {name: _summary(part, pictures.spec, bar) for name, part in parts.items()}
+            for name in _PARTS:
+                cache = CacheWriter(work / CACHE / name, limit_bytes=room)
+                summary[name] = _summary(getattr(pictures, name), pictures.spec, cache, bar)
+                cache.close()
+                room = cache.room
         (work / REPORT).write_text(json.dumps(summary | inputs, indent=2) + "\n")
 
-    return Stage(name="data", inputs=inputs, outputs=[REPORT], run=run)
+    return Stage(name="data", inputs=inputs, outputs=[REPORT, CACHE], run=run)
 
 
-def _summary(samples: Samples, spec: ImageSpec, bar: tqdm[Any]) -> dict[str, Any]:
+def cached_pictures(pictures: Pictures, run: Path) -> Pictures:
+    """The same pictures out of the cache that `check_stage` left in the run folder."""
+    parts: dict[str, Any] = {name: CachedSamples(run / CACHE / name, getattr(pictures, name)) for name in _PARTS}
+    return replace(pictures, **parts)
+
+
+def _summary(samples: Samples, spec: ImageSpec, cache: CacheWriter, bar: tqdm[Any]) -> dict[str, Any]:
     """Number of pictures, and the share of each class in all valid pixels and in those of the pictures that hold it."""
     pixels, beside = np.zeros((2, spec.num_classes), np.int64)
     for index in range(len(samples)):
-        counts = np.bincount(samples[index].mask.ravel(), minlength=256)[: spec.num_classes]
+        sample = samples[index]
+        cache.add(sample)
+        counts = np.bincount(sample.mask.ravel(), minlength=256)[: spec.num_classes]
         pixels += counts
         beside += (counts > 0) * counts.sum()
         bar.update()

@@ -9,7 +9,7 @@ from torchseg.command import DONE
 from torchseg.config import TrainConfig
 from torchseg.data import GENERATED
 from torchseg.models import parse_arguments
-from torchseg.pipeline.pictures import check_stage, open_pictures
+from torchseg.pipeline.pictures import cached_pictures, check_stage, open_pictures
 from torchseg.pipeline.session import open_session
 from torchseg.pipeline.training import STUDENT_STEPS, Student, Trainer, check_loss, check_network
 
@@ -22,11 +22,12 @@ def train(config: TrainConfig) -> int:
     check_network(config.model, pictures.spec, arguments=arguments)
     check_loss(config, pictures.spec)
     with open_session(config) as (folder, fabric):
-        trainer = Trainer(config, pictures, folder, fabric)
+        check = check_stage(pictures, writes=fabric.is_global_zero)
+        folder.do(check, writes=fabric.is_global_zero, wait=fabric.barrier)
+        trainer = Trainer(config, cached_pictures(pictures, folder.path), folder, fabric)
         epochs = trainer.epochs(config.epochs, steps=STUDENT_STEPS[config.data == GENERATED])
         network = Student(stage="trained", model=config.model, arguments=arguments, epochs=epochs)
-        for stage in (check_stage(pictures), trainer.with_labels(network)):
-            ran = folder.do(stage, writes=fabric.is_global_zero, wait=fabric.barrier)
+        ran = folder.do(trainer.with_labels(network), writes=fabric.is_global_zero, wait=fabric.barrier)
         if fabric.is_global_zero:
             checkpoint = folder.path / "trained"
             miou = read_card(checkpoint).metrics["val_miou"]

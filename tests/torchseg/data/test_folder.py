@@ -85,10 +85,25 @@ def test_a_truncated_jpeg_is_named(write_pair, tmp_path):
 
 def test_too_few_pictures_are_refused(write_pair, tmp_path):
     write_pair("one")
-    with pytest.raises(ValueError, match="too few to split"):
+    with pytest.raises(ValueError, match=r"has 1 pictures and none for \w+; add more"):
         folder(tmp_path)
 
 
 def test_a_missing_folder_is_named(tmp_path):
     with pytest.raises(ValueError, match=r"there is no folder .*images; expected one with pictures"):
+        folder(tmp_path)
+
+
+def test_lists_take_the_place_of_the_rule(write_pair, tmp_path):
+    _fill(write_pair, count=3)
+    for number, part in enumerate(("train", "validation", "test")):
+        (tmp_path / f"{part}.txt").write_text(f"picture{number}\n")
+    data = folder(tmp_path)
+    assert [part[0].name for part in (data.train, data.validation, data.test)] == ["picture0", "picture1", "picture2"]
+    assert tmp_path / "test.txt" in data.files
+    (tmp_path / "test.txt").write_text("pictur2\n")
+    with pytest.raises(ValueError, match=r"test.txt names 'pictur2', but images/ has no such picture \(did you mean"):
+        folder(tmp_path)
+    (tmp_path / "test.txt").unlink()
+    with pytest.raises(ValueError, match="list the pictures of all three parts, or of none"):
         folder(tmp_path)

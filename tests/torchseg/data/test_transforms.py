@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from torchseg.data import RandomView, Sample, resize
+from torchseg.data import BoundedSamples, RandomView, Sample, resize
 from torchseg.data.scenes import Scenes
 
 
@@ -47,3 +47,16 @@ def test_resizing_masks_takes_the_nearest_value():
 def test_a_sample_of_the_right_size_is_untouched():
     sample = Scenes("train", height=32, width=32)[0]
     assert resize(sample, height=32, width=32) is sample
+
+
+def test_samples_larger_than_views_need_are_halved_and_keep_their_shape():
+    class Wide:
+        def __len__(self):
+            return 1
+
+        def __getitem__(self, index):
+            return Sample(name="wide", picture=np.zeros((80, 200, 3), np.uint8), mask=np.zeros((80, 200), np.uint8))
+
+    assert BoundedSamples(Wide(), height=20, width=20)[0].picture.shape == (40, 100, 3)
+    assert BoundedSamples(Wide(), height=40, width=20)[0].picture.shape == (80, 200, 3)
+    assert BoundedSamples(Wide(), height=20, width=64)[0].mask.shape == (51, 128)

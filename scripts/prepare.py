@@ -1,0 +1,24 @@
+"""Checks a data set and writes a smaller copy."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from torchseg.command import run_command
+from torchseg.config import PrepareConfig
+
+
+def _job(config: PrepareConfig) -> int:
+    from torchseg.pipeline.prepare import prepare
+
+    return prepare(config)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command; gives its exit code."""
+    return run_command(PrepareConfig, _job, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

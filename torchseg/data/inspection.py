@@ -1,0 +1,69 @@
+"""Everything that is wrong with a data set, and what it holds."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from torchseg.data.data_set import DataSet
+
+PARTS = ("train", "validation", "test", "transfer")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inspection:
+    """What `inspect_data` saw.
+
+    Attributes:
+        pictures: number in each part.
+        sizes: smallest and largest height x width in each part, by area; none for an empty part.
+        pixels: for each part, valid pixels of each class.
+        faults: one sentence each, naming the file or pictures; empty if all is well.
+    """
+
+    pictures: Mapping[str, int]
+    sizes: Mapping[str, tuple[tuple[int, int], tuple[int, int]]]
+    pixels: Mapping[str, NDArray[np.int64]]
+    faults: tuple[str, ...]
+
+
+def inspect_data(data: DataSet, *, on_picture: Callable[[], object] = lambda: None) -> Inspection:
+    """Reads every picture and mask; goes on after a fault, so that one call finds all of them.
+
+    A fault is a file that cannot be read, a mask of another size or with a value that is no class, or the same picture,
+    pixel for pixel, in two parts: what a network learned from must not be what it is scored with.
+
+    Args:
+        data: already opened, so every picture has its mask.
+        on_picture: called after each.
+    """
+    faults: list[str] = []
+    seen: dict[bytes, tuple[str, str]] = {}
+    sizes: dict[str, tuple[tuple[int, int], tuple[int, int]]] = {}
+    pixels = {part: np.zeros(len(data.classes), np.int64) for part in PARTS}
+    for part in PARTS:
+        samples, found = getattr(data, part), []
+        for index in range(len(samples)):
+            on_picture()
+            try:
+                sample = samples[index]
+            except ValueError as error:
+                faults.append(str(error))
+                continue
+            found.append((sample.mask.shape[0], sample.mask.shape[1]))
+            pixels[part] += np.bincount(sample.mask.ravel(), minlength=256)[: len(data.classes)]
+            digest = hashlib.sha256(repr(sample.picture.shape).encode() + sample.picture.tobytes()).digest()
+            other_part, other = seen.setdefault(digest, (part, sample.name))
+            if other_part != part:
+                faults.append(
+                    f"picture '{sample.name}' of the {part} part is picture '{other}' of the {other_part} part; "
+                    "remove it from one of them"
+                )
+        if found:
+            sizes[part] = min(found, key=lambda size: size[0] * size[1]), max(found, key=lambda size: size[0] * size[1])
+    counts = {part: len(getattr(data, part)) for part in PARTS}
+    return Inspection(pictures=counts, sizes=sizes, pixels=pixels, faults=tuple(faults))

@@ -1,0 +1,58 @@
+"""Looks a data set over before anything is trained on it."""
+
+from __future__ import annotations
+
+from tqdm import tqdm
+
+from torchseg.command import CHECK_FAILED, DONE
+from torchseg.config import PrepareConfig
+from torchseg.data import DataSet, Inspection, PatchPlan, inspect_data, open_data, write_folder
+
+_SHOWN = 20  # faults at most
+
+
+def prepare(config: PrepareConfig) -> int:
+    """Prints what the data set holds and all that is wrong with it, which gives 1; writes the copy if nothing is."""
+    patches = PatchPlan(size=config.patch_size, overlap=config.patch_overlap) if config.patch_size else None
+    data = open_data(config.data, config.root, size=config.size, download=config.download, patches=patches)
+    total = sum(len(part) for part in (data.train, data.validation, data.test, data.transfer))
+    with tqdm(total=total, desc="checking", unit="picture", disable=None, dynamic_ncols=True) as bar:
+        found = inspect_data(data, on_picture=bar.update)
+    print("\n".join(table_lines(data, found)))
+    for fault in found.faults[:_SHOWN]:
+        print(f"  FAULT: {fault}")
+    if found.faults:
+        more = len(found.faults) - _SHOWN
+        print(f"{len(found.faults)} faults" + (f", {more} of them not shown" if more > 0 else ""))
+        return CHECK_FAILED
+    print("no faults")
+    if config.out:
+        total -= len(data.transfer)  # without masks, so of no use in a copy
+        with tqdm(total=total, desc="writing", unit="picture", disable=None, dynamic_ncols=True) as bar:
+            write_folder(data, config.out, size=config.size, on_picture=bar.update)
+        print(
+            f"  next     python scripts/distill.py --data folder --root {config.out} --image_size {_text(config.size)}"
+        )
+    return DONE
+
+
+def table_lines(data: DataSet, found: Inspection) -> list[str]:
+    """A column for each part that has pictures: how many, their sizes, and the share of each class in valid pixels."""
+    parts = [part for part, count in found.pictures.items() if count]
+    width = max(len(name) for name in (*data.classes, "pictures"))
+    lines = [" " * width + "".join(f"{part:>20}" for part in parts)]
+    lines.append(f"{'pictures':{width}}" + "".join(f"{found.pictures[part]:>20}" for part in parts))
+    sizes = [_sizes(*found.sizes[part]) if part in found.sizes else "-" for part in parts]
+    lines.append(f"{'sizes':{width}}" + "".join(f"{size:>20}" for size in sizes))
+    for value, name in enumerate(data.classes):
+        shares = [100 * found.pixels[part][value] / max(1, found.pixels[part].sum()) for part in parts]
+        lines.append(f"{name:{width}}" + "".join(f"{share:>18.2f} %" if share else f"{'-':>20}" for share in shares))
+    return lines
+
+
+def _sizes(smallest: tuple[int, int], largest: tuple[int, int]) -> str:
+    return _text(smallest, "x") if smallest == largest else f"{_text(smallest, 'x')} - {_text(largest, 'x')}"
+
+
+def _text(size: tuple[int, int], between: str = ",") -> str:
+    return f"{size[0]}{between}{size[1]}"
