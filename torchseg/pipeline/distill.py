@@ -89,10 +89,8 @@ class Chain:
 
     def _files(self) -> Iterator[Stage]:
         exporter = Exporter(self.pictures, self.folder)
-        for kind, precision in self.config.files:
-            yield exporter.stage("student", kind, precision)
-            if precision == "fp32":
-                yield exporter.stage("teacher", kind, precision)
+        yield from exporter.stages("student", self.config.files)
+        yield from exporter.stages("teacher", [file for file in self.config.files if file[1] == "fp32"])
         stages = ["teacher", "student", *(["twin"] if self.config.twin else [])]
         yield score_stage(self.pictures, self.folder, stages)
         yield report_stage(self.folder, stages)

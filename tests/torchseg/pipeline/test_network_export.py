@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 
 from torchseg.data import Sample
-from torchseg.pipeline.exporting import CALIBRATED_WITH, calibration_samples
+from torchseg.pipeline.network_export import CALIBRATED_WITH, calibration_samples
 from torchseg.spec import ImageSpec
 
 SPEC = ImageSpec(height=8, width=8, classes=("a", "b", "c"))
