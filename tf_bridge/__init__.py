@@ -8,6 +8,8 @@ from tf_bridge.certificate import (
     read_certificate,
     write_certificate,
 )
+from tf_bridge.conversion import Conversion
+from tf_bridge.float_layers import Loss, fewest_float_layers
 from tf_bridge.interface import describe_file
 from tf_bridge.lowering import UnsupportedOperatorError
 from tf_bridge.onnx_export import OnnxShape, export_onnx
@@ -16,7 +18,9 @@ from tf_bridge.precision import Precision
 from tf_bridge.tflite_export import export_tflite
 
 __all__ = [
+    "Conversion",
     "Evidence",
+    "Loss",
     "OnnxShape",
     "Parity",
     "Precision",
@@ -27,6 +31,7 @@ __all__ = [
     "describe_file",
     "export_onnx",
     "export_tflite",
+    "fewest_float_layers",
     "hash_images",
     "make_certificate",
     "read_certificate",

@@ -31,6 +31,8 @@ class Evidence:
     images_sha256: str  # from `hash_images`
     runtimes: Mapping[str, Any]  # name, version and threads of what ran the file and of what ran the network
     calibration_names: Sequence[str] = field(default=())  # of training images, for int8
+    float_layers: Sequence[str] = field(default=())  # of an int8 file, left in float for the sake of accuracy
+    float_latency_ratio: float | None = None  # time of the file over that of one with every layer in int8
 
 
 def hash_images(images: NDArray[np.float32], masks: NDArray[np.uint8]) -> str:
@@ -49,6 +51,7 @@ def make_certificate(
     *,
     precision: Precision,
     max_drop: float = MAX_DROP,
+    max_class_drop: float | None = None,
 ) -> dict[str, Any]:
     """Describes the file and judges the comparison; the same arguments give the same certificate.
 
@@ -59,6 +62,7 @@ def make_certificate(
         evidence: what the comparison was made with.
         precision: of the file.
         max_drop: mean IoU that may be lost, as a share, at the precisions that are judged by it.
+        max_class_drop: IoU that any one class may lose, likewise.
 
     Returns:
         Plain values for JSON. `verdict.passed` says whether every check held, `verdict.failures` which did not.
@@ -72,7 +76,7 @@ def make_certificate(
             f"expected {spec.num_classes} classes and {len(evidence.image_names)} images: name every image compared"
         )
     described = describe_file(path)
-    failures = verdict(parity, precision, max_drop=max_drop)
+    failures = verdict(parity, precision, max_drop=max_drop, max_class_drop=max_class_drop)
     content = path.read_bytes()
     return {
         "version": CERTIFICATE_VERSION,
@@ -88,8 +92,10 @@ def make_certificate(
         "preprocessing": {"colour_order": "RGB", "formula": "(picture / 255 - mean) / std", **spec.to_dict()},
         "images": {"names": list(evidence.image_names), "sha256": evidence.images_sha256},
         "calibration_images": list(evidence.calibration_names),
+        "float_layers": list(evidence.float_layers),
+        "float_latency_ratio": evidence.float_latency_ratio,
         "differences": _differences(parity, spec, evidence),
-        "thresholds": thresholds(precision, max_drop=max_drop),
+        "thresholds": thresholds(precision, max_drop=max_drop, max_class_drop=max_class_drop),
         "verdict": {"passed": not failures, "failures": failures},
         "runtimes": dict(evidence.runtimes),
     }

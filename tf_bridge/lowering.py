@@ -6,6 +6,7 @@ import operator
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from tf_bridge.layer_names import layer_names
 from tf_bridge.lowering_ops import OPERATORS
 from tf_bridge.quantity import Tensor, TensorFlow
 
@@ -39,7 +40,7 @@ def lower_program(program: ExportedProgram, tf: TensorFlow) -> Lowered:
     for node in program.graph.nodes:
         if node.op == "call_function" and node.target is not operator.getitem and _name(node) not in OPERATORS:
             raise UnsupportedOperatorError(_complaint(node, "is not known to the TFLite exporter"))
-    constants = _constants(program)
+    constants, names = _constants(program), layer_names(program.graph)
 
     def lowered(image: Tensor) -> list[Tensor]:
         values: dict[str, Any] = dict(constants)
@@ -47,7 +48,8 @@ def lower_program(program: ExportedProgram, tf: TensorFlow) -> Lowered:
             if node.op == "placeholder":
                 values.setdefault(node.name, image)
             elif node.op == "call_function":
-                values[node.name] = _call(node, values, tf)
+                with tf.name_scope(names.get(node.name, "values")):  # the names of the file's tensors begin with it
+                    values[node.name] = _call(node, values, tf)
             elif node.op == "output":
                 return list(_resolve(node.args[0], values))
         raise AssertionError("a traced graph ends with its outputs")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import enum
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,17 +12,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tf_bridge.calibration import check_calibration
+from tf_bridge.layer_names import layer_names
 from tf_bridge.metadata import metadata
 from tf_bridge.onnx_precision import convert_onnx
 from tf_bridge.partial_file import partial_file
 from tf_bridge.precision import Precision
-from tf_bridge.program import check_logits
+from tf_bridge.program import check_logits, export_program
 from tf_bridge.quiet import quiet
 from torchseg.spec import ImageSpec
 
 if TYPE_CHECKING:
     from onnx import ModelProto
-    from torch import nn
+    from torch import Tensor, nn
+    from torch.export import ExportedProgram
 
 
 class OnnxShape(enum.StrEnum):
@@ -56,49 +59,90 @@ def export_onnx(
         ValueError: if the network does not fit the spec or cannot be traced, or int8 gets no fitting images.
     """
     images = check_calibration(calibration, spec, precision=precision)
-    exported = _trace(model, spec, shape)
-    converted = convert_onnx(exported, precision, images)
-    _strip_traces(converted)
-    for key, value in metadata(spec, layout="NCHW", precision=precision).items():
-        converted.metadata_props.add(key=key, value=value)
+    graph = onnx_graph(export_program(model, spec)) if shape is OnnxShape.STATIC else _open_graph(model, spec, shape)
+    write_onnx(graph, spec, path, precision=precision, images=images)
+
+
+def onnx_graph(program: ExportedProgram) -> ModelProto:
+    """A traced network as an `onnx.ModelProto` in float32: batch 1, static size.
+
+    Raises:
+        ImportError: without onnxscript.
+        ValueError: for an operator that ONNX does not have.
+    """
+    return _translate(program, OnnxShape.STATIC)
+
+
+def write_onnx(
+    graph: ModelProto, spec: ImageSpec, path: Path, *, precision: Precision, images: NDArray[np.float32] | None
+) -> None:
+    """Converts a float32 graph, which stays as it was, and writes it; `images` as `check_calibration` gives them."""
+    save_onnx(convert_onnx(graph, precision, images), spec, path, precision=precision)
+
+
+def save_onnx(graph: ModelProto, spec: ImageSpec, path: Path, *, precision: Precision) -> None:
+    """Writes a copy of a converted graph, with the project's metadata; the file appears when it is complete."""
     import onnx
 
-    onnx.checker.check_model(converted, full_check=True)
+    labelled = onnx.ModelProto()
+    labelled.CopyFrom(graph)
+    _strip_traces(labelled)
+    for key, value in metadata(spec, layout="NCHW", precision=precision).items():
+        labelled.metadata_props.add(key=key, value=value)
+    onnx.checker.check_model(labelled, full_check=True)
     with partial_file(path) as partial:
-        partial.write_bytes(converted.SerializeToString())
+        partial.write_bytes(labelled.SerializeToString())
 
 
-def _trace(model: nn.Module, spec: ImageSpec, shape: OnnxShape) -> ModelProto:
-    """The network as an `onnx.ModelProto` in float32."""
+def _open_graph(model: nn.Module, spec: ImageSpec, shape: OnnxShape) -> ModelProto:
+    """A graph with open sides; PyTorch has to trace the network once more for it."""
+    import torch
+
+    network = copy.deepcopy(model).cpu().float().eval()
+    image = torch.zeros(2, spec.channels, spec.height, spec.width)  # a batch of 1 would be taken for a constant
+    check_logits(network, image, spec)
+    return _translate(network, shape, image)
+
+
+def _translate(network: nn.Module | ExportedProgram, shape: OnnxShape, *images: Tensor) -> ModelProto:
     import torch
 
     try:
         import onnxscript  # noqa: F401 - torch.onnx.export asks for it only halfway through
     except ImportError as error:
         raise ImportError("exporting .onnx files needs onnxscript: install torchseg-compress") from error
-    network = copy.deepcopy(model).cpu().float().eval()
-    batch = 1 if shape is OnnxShape.STATIC else 2  # a batch of 1 would be taken for a constant
-    image = torch.zeros(batch, spec.channels, spec.height, spec.width)
-    check_logits(network, image, spec)
     try:
         with quiet(), torch.no_grad():
             program = torch.onnx.export(
                 network,
-                (image,),
+                images,
                 input_names=["image"],
                 output_names=["logits"],
                 dynamo=True,
                 external_data=False,
                 verbose=False,
-                dynamic_shapes=_dynamic_shapes(model, shape),
+                dynamic_shapes=_dynamic_shapes(network, shape),
             )
     except torch.onnx.OnnxExporterError as error:
         raise ValueError(_complaint(error, shape)) from error
     assert program is not None
-    return program.model_proto
+    assert program.exported_program is not None
+    return _named(program.model_proto, layer_names(program.exported_program.graph))
 
 
-def _dynamic_shapes(model: nn.Module, shape: OnnxShape) -> tuple[dict[int, Any]] | None:
+def _named(model: ModelProto, names: Mapping[str, str]) -> ModelProto:
+    """Renames what layers compute: the exporter names a value after the node of the traced graph that it comes from."""
+    fixed = {value.name for value in (*model.graph.input, *model.graph.output)}
+    new = {old: name for old, name in names.items() if old not in fixed}
+    for node in model.graph.node:
+        for values in (node.input, node.output):
+            values[:] = [new.get(value, value) for value in values]
+    for value in model.graph.value_info:
+        value.name = new.get(value.name, value.name)
+    return model
+
+
+def _dynamic_shapes(model: nn.Module | ExportedProgram, shape: OnnxShape) -> tuple[dict[int, Any]] | None:
     from torch.export import Dim
 
     if shape is OnnxShape.STATIC:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,10 +40,8 @@ def convert_onnx(model: ModelProto, precision: Precision, images: Images | None)
         import onnxruntime.quantization  # noqa: F401 - here for the message, the steps import what they use
     except ImportError as error:
         raise ImportError(f"{precision} .onnx files need onnxruntime: install torchseg-compress") from error
-    converted = type(model)()
-    converted.CopyFrom(model)  # the quantizers write into what they are given
     with quiet():
-        return _STEPS[precision](converted, images)
+        return _STEPS[precision](_copy(model), images)
 
 
 def _fp16(model: ModelProto, images: Images | None) -> ModelProto:
@@ -76,22 +74,54 @@ def _dynamic(model: ModelProto, images: Images | None) -> ModelProto:
 
 
 def _int8(model: ModelProto, images: Images | None) -> ModelProto:
-    """QDQ with unsigned activations and signed weights: any other pairing gains nothing on x86 processors."""
+    assert images is not None
+    with tempfile.TemporaryDirectory() as folder:
+        return _quantize(model, images, Path(folder) / "ranges.json", float_nodes=())
+
+
+def measure_ranges(model: ModelProto, images: Images) -> bytes:
+    """The range of every tensor of a float32 graph over the images `(B, C, H, W)`, in ONNX Runtime's own notation."""
+    with tempfile.TemporaryDirectory() as folder, quiet():
+        ranges = Path(folder) / "ranges.json"
+        _quantize(_copy(model), images, ranges, float_nodes=())
+        return ranges.read_bytes()
+
+
+def quantize_onnx(model: ModelProto, ranges: bytes, *, float_nodes: Iterable[str]) -> ModelProto:
+    """The graph in int8 but for some nodes, by ranges from `measure_ranges`; the model itself stays as it was."""
+    with tempfile.TemporaryDirectory() as folder, quiet():
+        path = Path(folder) / "ranges.json"
+        path.write_bytes(ranges)
+        return _quantize(_copy(model), None, path, float_nodes=float_nodes)
+
+
+def _quantize(model: ModelProto, images: Images | None, ranges: Path, *, float_nodes: Iterable[str]) -> ModelProto:
+    """QDQ with unsigned activations and signed weights: any other pairing gains nothing on x86 processors.
+
+    Ranges are measured on the images and left in the file `ranges`, or read from there.
+    """
     from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
 
-    assert images is not None
     return _through_file(
         lambda path: quantize_static(
             model,
             path,
-            _reader(images, model.graph.input[0].name),
+            None if images is None else _reader(images, model.graph.input[0].name),
             quant_format=QuantFormat.QDQ,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             per_channel=True,
+            nodes_to_exclude=list(float_nodes),
             calibrate_method=CalibrationMethod.MinMax,
+            calibration_cache_path=ranges,
         )
     )
+
+
+def _copy(model: ModelProto) -> ModelProto:
+    copied = type(model)()
+    copied.CopyFrom(model)  # the quantizers write into what they are given
+    return copied
 
 
 def _reader(images: Images, name: str) -> CalibrationDataReader:

@@ -36,6 +36,11 @@ class Parity:
     miou_drop: float  # mean IoU of the reference minus that of the candidate, over the classes that occur
     worst_image: int  # index of the image with the least agreement, the larger error deciding a tie
 
+    @property
+    def worst_class_drop(self) -> float:
+        """IoU that the class with the largest loss loses; 0 where none loses any."""
+        return max([0.0, *(-value for value in self.iou_difference if value is not None)])
+
 
 def compare(
     reference: Predict,
@@ -70,15 +75,18 @@ def compare(
     return pairs.summary()
 
 
-def verdict(parity: Parity, precision: Precision, *, max_drop: float = MAX_DROP) -> list[str]:
+def verdict(
+    parity: Parity, precision: Precision, *, max_drop: float = MAX_DROP, max_class_drop: float | None = None
+) -> list[str]:
     """The checks that fail at this precision, one sentence each; empty when the file passes.
 
     Args:
         parity: from `compare`.
         precision: of the file.
         max_drop: mean IoU that may be lost, as a share, where the precision is judged by it.
+        max_class_drop: IoU that any one class may lose, as a share, where the precision is judged by it.
     """
-    limits = thresholds(precision, max_drop=max_drop)
+    limits = thresholds(precision, max_drop=max_drop, max_class_drop=max_class_drop)
     failures = []
     # Written as "not within", so that a NaN fails.
     agreement = limits.get("min_argmax_agreement", 0.0)
@@ -90,15 +98,24 @@ def verdict(parity: Parity, precision: Precision, *, max_drop: float = MAX_DROP)
             failures.append(f"largest logit error is {parity.max_abs_error:.3g}; expected at most {largest:.3g}")
     if "max_miou_drop" in limits and not parity.miou_drop <= limits["max_miou_drop"]:
         failures.append(f"mean IoU drops by {parity.miou_drop:.4f}; expected at most {limits['max_miou_drop']}")
+    if "max_class_drop" in limits and not parity.worst_class_drop <= limits["max_class_drop"]:
+        failures.append(
+            f"IoU of one class drops by {parity.worst_class_drop:.4f}; expected at most {limits['max_class_drop']}"
+        )
     if not np.isfinite(parity.max_abs_error):
         failures.append("some logits are not finite; expected numbers everywhere")
     return failures
 
 
-def thresholds(precision: Precision, *, max_drop: float = MAX_DROP) -> dict[str, float]:
+def thresholds(
+    precision: Precision, *, max_drop: float = MAX_DROP, max_class_drop: float | None = None
+) -> dict[str, float]:
     """The limits that `verdict` applies."""
     limits = dict(THRESHOLDS[precision])
-    return limits | {"max_miou_drop": max_drop} if "max_miou_drop" in limits else limits
+    if "max_miou_drop" not in limits:
+        return limits
+    floor = {} if max_class_drop is None else {"max_class_drop": max_class_drop}
+    return limits | {"max_miou_drop": max_drop} | floor
 
 
 class _Pairs:

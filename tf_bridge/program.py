@@ -17,7 +17,7 @@ def export_program(model: nn.Module, spec: ImageSpec) -> ExportedProgram:
     """Traces the network at batch 1 and the size of `spec`, in eval mode, on the CPU; the model itself stays as it was.
 
     Raises:
-        ValueError: if the network refuses such an image or gives anything but logits `(1, K, H, W)`.
+        ValueError: if the network gives anything but logits `(1, K, H, W)` or cannot be traced.
     """
     import torch
 
@@ -47,9 +47,19 @@ def check_logits(network: nn.Module, image: Tensor, spec: ImageSpec) -> None:
 
 
 def trace(network: nn.Module, image: Tensor) -> ExportedProgram:
-    """The operators that the network, in eval mode, runs for an image of this shape; sizes are fixed."""
+    """The operators that the network, in eval mode, runs for an image of this shape; sizes are fixed.
+
+    Raises:
+        ValueError: if PyTorch cannot follow the network's forward.
+    """
     import torch
 
-    with quiet(), torch.no_grad():
-        program: ExportedProgram = torch.export.export(network, (image,)).run_decompositions({})
+    try:
+        with quiet(), torch.no_grad():
+            program: ExportedProgram = torch.export.export(network, (image,)).run_decompositions({})
+    except Exception as error:  # its exception classes share no base below Exception
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise ValueError(
+            f"PyTorch cannot trace the network ({reason}); make its forward free of branches that depend on pixels"
+        ) from error
     return program

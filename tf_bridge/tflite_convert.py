@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,30 +18,23 @@ from tf_bridge.quiet import quiet
 Images = NDArray[np.float32]
 
 
-def convert_tflite(
-    tf: TensorFlow,
-    lowered: Lowered,
-    shape: tuple[int, int, int, int],
-    *,
-    precision: Precision = Precision.FP32,
-    images: Images | None = None,
-) -> bytes:
-    """Traces a lowered network and converts it.
+@dataclass(frozen=True)
+class TracedFunction:
+    """A network as one TensorFlow function: what every conversion of it starts from."""
 
-    Args:
-        tf: the TensorFlow module.
-        lowered: from `lower_program`.
-        shape: of its image, `(1, H, W, C)`.
-        precision: of the file.
-        images: for int8, float32 `(B, C, H, W)`, run one by one to measure ranges.
+    tf: TensorFlow
+    module: Any  # holds the function; it must live as long as the function is converted
+    function: Any  # concrete: `image` `(1, H, W, C)` to a dictionary of outputs
 
-    Returns:
-        Bytes of a `.tflite` file with signature `image` to `logits`; further outputs are `output1`, `output2`, ...
+
+def trace_lowered(tf: TensorFlow, lowered: Lowered, shape: tuple[int, int, int, int]) -> TracedFunction:
+    """Traces a lowered network for images of this shape, `(1, H, W, C)`.
+
+    Its outputs are `logits`, then `output1`, `output2`, ...
 
     Raises:
-        UnsupportedOperatorError: for an operator, or a use of one, that cannot be expressed.
+        UnsupportedOperatorError: for a use of an operator that cannot be expressed.
     """
-    from tensorflow.lite.python.convert_phase import ConverterError
 
     def network(image: Tensor) -> dict[str, Tensor]:
         outputs = lowered(image)
@@ -50,16 +44,45 @@ def convert_tflite(
     module = tf.Module()
     with quiet():
         module.network = tf.function(network, input_signature=[image], autograph=False)
-        function = module.network.get_concrete_function()
-        converter = tf.lite.TFLiteConverter.from_concrete_functions([function], module)
-        for name, value in _SETTINGS[precision](tf, images).items():
+        return TracedFunction(tf, module, module.network.get_concrete_function())
+
+
+def convert_tflite(
+    traced: TracedFunction, *, precision: Precision = Precision.FP32, images: Images | None = None
+) -> bytes:
+    """Converts a traced network.
+
+    Args:
+        traced: from `trace_lowered`; may be converted any number of times.
+        precision: of the file.
+        images: for int8, float32 `(B, C, H, W)`, run one by one to measure ranges.
+
+    Returns:
+        Bytes of a `.tflite` file with signature `image` to `logits`.
+
+    Raises:
+        UnsupportedOperatorError: for an operator that TFLite does not have.
+    """
+    return _convert(traced, _SETTINGS[precision](traced.tf, images))
+
+
+def calibrated_tflite(traced: TracedFunction, images: Images) -> bytes:
+    """The float32 file with the range that every tensor takes on the images: what a quantization starts from."""
+    return _convert(traced, _int8(traced.tf, images) | {"_experimental_calibrate_only": True})
+
+
+def _convert(traced: TracedFunction, settings: dict[str, Any]) -> bytes:
+    from tensorflow.lite.python.convert_phase import ConverterError
+
+    with quiet():
+        converter = traced.tf.lite.TFLiteConverter.from_concrete_functions([traced.function], traced.module)
+        for name, value in settings.items():
             owner, _, attribute = name.rpartition(".")
             setattr(getattr(converter, owner) if owner else converter, attribute, value)
         try:
-            content: bytes = converter.convert()
+            return bytes(converter.convert())
         except ConverterError as error:
             raise UnsupportedOperatorError(_complaint(str(error))) from error
-    return content
 
 
 def _complaint(message: str) -> str:

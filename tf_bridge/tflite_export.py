@@ -15,12 +15,13 @@ from tf_bridge.partial_file import partial_file
 from tf_bridge.precision import Precision
 from tf_bridge.program import export_program
 from tf_bridge.tensorflow_import import import_tensorflow
-from tf_bridge.tflite_convert import convert_tflite
+from tf_bridge.tflite_convert import TracedFunction, convert_tflite, trace_lowered
 from tf_bridge.tflite_labels import label_tflite
 from torchseg.spec import ImageSpec
 
 if TYPE_CHECKING:
     from torch import nn
+    from torch.export import ExportedProgram
 
 
 def export_tflite(
@@ -48,10 +49,24 @@ def export_tflite(
         ValueError: if the network does not fit the spec, or int8 gets no fitting calibration images.
     """
     images = check_calibration(calibration, spec, precision=precision)
+    import_tensorflow()  # so that its lack is told before the network is traced
+    traced = tflite_function(export_program(model, spec), spec)
+    write_tflite(convert_tflite(traced, precision=precision, images=images), spec, path, precision=precision)
+
+
+def tflite_function(program: ExportedProgram, spec: ImageSpec) -> TracedFunction:
+    """A traced PyTorch network as a TensorFlow function of one image.
+
+    Raises:
+        ImportError: without TensorFlow.
+        UnsupportedOperatorError: a ValueError, for a network with an operator that is not known here.
+    """
     tf = import_tensorflow()
-    lowered = lower_program(export_program(model, spec), tf)
-    shape = (1, spec.height, spec.width, spec.channels)
-    content = convert_tflite(tf, lowered, shape, precision=precision, images=images)
-    content = label_tflite(content, metadata(spec, layout="NHWC", precision=precision))
+    return trace_lowered(tf, lower_program(program, tf), (1, spec.height, spec.width, spec.channels))
+
+
+def write_tflite(content: bytes, spec: ImageSpec, path: Path, *, precision: Precision) -> None:
+    """Writes a converted network, with the project's names and metadata; the file appears when it is complete."""
+    labelled = label_tflite(content, metadata(spec, layout="NHWC", precision=precision))
     with partial_file(path) as partial:
-        partial.write_bytes(content)
+        partial.write_bytes(labelled)

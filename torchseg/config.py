@@ -263,14 +263,29 @@ class ExportConfig(ExportFlags, DataConfig):
     Attributes:
         checkpoint: Folder of a trained network, e.g. runs/scenes/student.
         out: Folder for the files. Default: artifacts/ beside the checkpoint's folder.
+        max_drop: Points of mean IoU that a dynamic or int8 file may lose on the validation part. Where plain int8
+            loses more, the fewest layers that must stay in float do. Default: 2, and every layer goes to int8.
+        max_class_drop: Points of IoU that any one class may lose. Default: 4 times --max_drop, if that is given.
+        qat_epochs: Epochs that the network first learns, with labels, to live with int8; the files are then those of
+            the network that this leaves in CHECKPOINT_qat. Default: 0, none.
     """
 
     checkpoint: Path = field(metadata={"positional": ""})
     out: Path | None = None
+    max_drop: float | None = None
+    max_class_drop: float | None = None
+    qat_epochs: int = 0
 
     def __post_init__(self) -> None:
         DataConfig.__post_init__(self)
         ExportFlags.__post_init__(self)
+        for name, points in (("max_drop", self.max_drop), ("max_class_drop", self.max_class_drop)):
+            if points is not None and not 0 < points <= 100:
+                raise ValueError(f"{name} is {points}; give points of IoU above 0, e.g. 0.5")
+        if self.max_class_drop is not None and self.max_drop is None:
+            raise ValueError("max_class_drop is given without max_drop; give the points of mean IoU too")
+        if self.qat_epochs < 0:
+            raise ValueError(f"qat_epochs is {self.qat_epochs}; give 0 or more")
 
 
 @dataclass(frozen=True, kw_only=True)

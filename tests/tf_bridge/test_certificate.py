@@ -65,6 +65,16 @@ def test_a_failed_check_is_in_the_verdict(file: Path, spec: ImageSpec) -> None:
     assert certificate["thresholds"] == {"max_miou_drop": 0.01}
 
 
+def test_layers_left_in_float_and_what_they_cost_are_told(file: Path, spec: ImageSpec) -> None:
+    plain = make_certificate(file, spec, PARITY, EVIDENCE, precision=Precision.INT8)
+    assert (plain["float_layers"], plain["float_latency_ratio"]) == ([], None)
+    evidence = replace(EVIDENCE, float_layers=("stem.0",), float_latency_ratio=1.2)
+    mixed = make_certificate(file, spec, PARITY, evidence, precision=Precision.INT8, max_class_drop=0.02)
+    assert (mixed["float_layers"], mixed["float_latency_ratio"]) == (["stem.0"], 1.2)
+    assert mixed["thresholds"] == {"max_miou_drop": 0.02, "max_class_drop": 0.02}
+    assert mixed["verdict"]["passed"]
+
+
 def test_numbers_that_are_none_become_null(file: Path, spec: ImageSpec) -> None:
     parity = replace(PARITY, max_abs_error=float("nan"))
     certificate = make_certificate(file, spec, parity, EVIDENCE, precision=Precision.INT8)

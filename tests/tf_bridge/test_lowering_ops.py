@@ -15,7 +15,7 @@ from tf_bridge.lowering import lower_program
 from tf_bridge.program import trace
 from tf_bridge.quiet import quiet
 from tf_bridge.tensorflow_import import import_tensorflow
-from tf_bridge.tflite_convert import convert_tflite
+from tf_bridge.tflite_convert import convert_tflite, trace_lowered
 
 pytestmark = [pytest.mark.tflite, pytest.mark.slow]
 
@@ -249,7 +249,7 @@ def tflite_file(everything: nn.Module, image: Tensor, tmp_path_factory: pytest.T
     tf = import_tensorflow()
     path = tmp_path_factory.mktemp("operators") / "everything.tflite"
     lowered = lower_program(trace(everything, image), tf)
-    path.write_bytes(convert_tflite(tf, lowered, (1, *image.shape[2:], CHANNELS)))
+    path.write_bytes(convert_tflite(trace_lowered(tf, lowered, (1, *image.shape[2:], CHANNELS))))
     return path
 
 

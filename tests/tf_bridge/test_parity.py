@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -128,6 +130,19 @@ def test_each_precision_has_its_threshold(precision: Precision, passing, failing
 def test_the_allowed_drop_can_be_given() -> None:
     assert verdict(measured(miou_drop=0.01), Precision.INT8, max_drop=0.005) != []
     assert verdict(measured(miou_drop=0.04), Precision.INT8, max_drop=0.05) == []
+
+
+def test_no_class_may_lose_more_than_its_own_limit() -> None:
+    parity = replace(measured(miou_drop=0.005), iou_difference=(0.02, -0.03, None))
+    assert parity.worst_class_drop == 0.03
+    assert verdict(parity, Precision.INT8, max_class_drop=0.03) == []
+    assert "IoU of one class drops by 0.0300" in verdict(parity, Precision.INT8, max_class_drop=0.02)[0]
+    assert verdict(parity, Precision.FP32, max_class_drop=0.02) == []
+
+
+def test_classes_that_only_gain_lose_nothing() -> None:
+    assert replace(measured(), iou_difference=(None, None, None)).worst_class_drop == 0
+    assert verdict(replace(measured(), iou_difference=(0.1, 0.1, None)), Precision.INT8, max_class_drop=0.0) == []
 
 
 def test_masks_of_another_size_are_refused() -> None:

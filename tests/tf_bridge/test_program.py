@@ -32,3 +32,12 @@ def test_a_network_with_several_answers_is_refused(spec: ImageSpec) -> None:
 
     with pytest.raises(ValueError, match="into tuple; expected logits"):
         export_program(Twice(), spec)
+
+
+def test_a_network_that_looks_at_pixels_to_decide_is_refused(spec: ImageSpec) -> None:
+    class Moody(nn.Module):
+        def forward(self, image: torch.Tensor) -> torch.Tensor:
+            return image if image.sum() > 0 else -image
+
+    with pytest.raises(ValueError, match=r"cannot trace the network .*free of branches that depend on pixels"):
+        export_program(Moody(), spec)

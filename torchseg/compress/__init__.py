@@ -2,7 +2,9 @@
 
 from torchseg.compress.cluster import Clustering, cluster_weights, strip_clustering
 from torchseg.compress.cluster_config import ClusterConfig
+from torchseg.compress.fake_quantize import fake_quantize
 from torchseg.compress.fold import fold_batch_norm
+from torchseg.compress.int8_simulation import Int8Simulation
 from torchseg.compress.ledger import LedgerRow, check_ledger, flush_subnormals, ledger_row, model_ledger, total
 from torchseg.compress.prune import PruneConfig, Pruning
 from torchseg.compress.resize import resize_layers
@@ -12,6 +14,7 @@ from torchseg.compress.shrink import ShrinkConfig, Shrunk, shrink_channels
 __all__ = [
     "ClusterConfig",
     "Clustering",
+    "Int8Simulation",
     "LedgerRow",
     "PruneConfig",
     "Pruning",
@@ -21,6 +24,7 @@ __all__ = [
     "Shrunk",
     "check_ledger",
     "cluster_weights",
+    "fake_quantize",
     "flush_subnormals",
     "fold_batch_norm",
     "ledger_row",

@@ -109,9 +109,8 @@ class _Job:
 
     def _files(self) -> Iterator[Stage]:
         last, exporter = self._stages[-1], Exporter(self.pictures, self.folder)
-        for precision in PACKED if self.config.pack else ():
-            yield exporter.stage(last, "onnx", precision)
-            yield exporter.packed_stage(last, precision)
+        if self.config.pack:
+            yield from exporter.stages(last, [("onnx", precision) for precision in PACKED], packed=True)
         yield ledger_stage(self.folder, [ORIGINAL, *self._stages])
 
 

@@ -15,7 +15,7 @@ from torchseg.config import DistillConfig
 from torchseg.data import GENERATED
 from torchseg.models import build_model, parse_arguments
 from torchseg.pipeline.compressing import Compressor, check_compression, recovery
-from torchseg.pipeline.exporting import ARTIFACTS, PACKED, CertificateError, Exporter
+from torchseg.pipeline.exporting import CertificateError, Exporter
 from torchseg.pipeline.ledger import LedgerError, ledger_stage
 from torchseg.pipeline.pictures import Pictures, cached_pictures, check_stage, open_pictures
 from torchseg.pipeline.run_folder import RunFolder, Stage
@@ -33,7 +33,7 @@ from torchseg.pipeline.training import (
 )
 from torchseg.train import DistillationConfig
 
-_DENSE = {"fp32": ("teacher", "student"), "int8": ("student",)}  # networks whose files compressed ones are held against
+_DENSE = {"student": ("fp32", "int8"), "teacher": ("fp32",)}  # files that compressed ones are held against
 _LOG = logging.getLogger(__name__)
 
 
@@ -127,15 +127,11 @@ class Chain:
 
     def _files(self) -> Iterator[Stage]:
         """Every precision of the last network; of those before it what it is to be held against."""
-        exporter, last = Exporter(self.pictures, self.folder), self.last
-        for kind, precision in self.config.files:
-            yield exporter.stage(last, kind, precision)
-            written = (self.folder.path / ARTIFACTS / f"{last}.{precision}.{kind}").is_file()
-            if written and kind == "onnx" and self.config.stages and precision in PACKED:
-                yield exporter.packed_stage(last, precision)
-            for network in _DENSE.get(precision, ()):
-                if network != last:
-                    yield exporter.stage(network, kind, precision)
+        exporter, files = Exporter(self.pictures, self.folder), self.config.files
+        yield from exporter.stages(self.last, files, packed=bool(self.config.stages))
+        for network, precisions in _DENSE.items():
+            if network != self.last:
+                yield from exporter.stages(network, [file for file in files if file[1] in precisions])
         stages = ["teacher", "student", *(["twin"] if self.config.twin else []), *self.config.stages]
         yield score_stage(self.pictures, self.folder, stages)
         yield ledger_stage(self.folder, stages)

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
 from tf_bridge.precision import Precision
 from torchseg.checkpoint import read_card
 from torchseg.command import CHECK_FAILED, DONE
-from torchseg.config import ExportConfig
-from torchseg.pipeline.exporting import ARTIFACTS, export_certified
-from torchseg.pipeline.pictures import open_pictures
+from torchseg.config import DataConfig, ExportConfig
+from torchseg.pipeline.budget import Budget
+from torchseg.pipeline.exporting import ARTIFACTS
+from torchseg.pipeline.network_export import NetworkExport
+from torchseg.pipeline.pictures import Pictures, open_pictures
+from torchseg.pipeline.quantization_aware import train_for_int8
 from torchseg.pipeline.recorded import recorded_config, run_of
+from torchseg.pipeline.run_folder import RunFolder, is_run
 
 
 def export(config: ExportConfig) -> int:
@@ -22,14 +30,40 @@ def export(config: ExportConfig) -> int:
             "give its own --data and --image_size"
         )
     out = config.out or config.checkpoint.parent / ARTIFACTS
+    checkpoint = _after_training(config, data, pictures, out) if config.qat_epochs else config.checkpoint
     out.mkdir(parents=True, exist_ok=True)
+    exported = NetworkExport(checkpoint, pictures, Budget.of_points(config.max_drop, config.max_class_drop))
     failed = False
     for kind, precision in config.files:
-        path = out / f"{card.stage}.{precision}.{kind}"
-        certificate = export_certified(config.checkpoint, path, pictures, precision=Precision(precision))
-        agreement = certificate["differences"]["argmax_agreement"]
-        failures = certificate["verdict"]["failures"]
-        failed |= bool(failures)
-        print(f"{path}: agrees on {100 * agreement:.3f} % of pixels; " + ("; ".join(failures) or "certified"))
+        path = out / f"{read_card(checkpoint).stage}.{precision}.{kind}"
+        certificate = exported.export(path, precision=Precision(precision))
+        failed |= not certificate["verdict"]["passed"]
+        print(f"{path}: {_told(certificate, searched=config.max_drop is not None)}")
     print(f"  next     python scripts/predict.py {path} PICTURE...")
     return CHECK_FAILED if failed else DONE
+
+
+def _after_training(config: ExportConfig, data: DataConfig, pictures: Pictures, out: Path) -> Path:
+    """The checkpoint that training with simulated int8 leaves in the run, or in `out` where there is no run."""
+    parent = config.checkpoint.parent
+    folder = RunFolder(parent if is_run(parent) else out)
+    data = replace(data, seed=config.seed, threads=config.threads)
+    checkpoint = train_for_int8(config.checkpoint, folder, pictures, data, epochs=config.qat_epochs)
+    before, after = (100 * read_card(checkpoint).metrics[name] for name in ("val_miou_untrained", "val_miou"))
+    print(
+        f"{checkpoint}: {after:.2f} % mean IoU on the validation part, int8 simulated; {before:.2f} % before training"
+    )
+    return checkpoint
+
+
+def _told(certificate: dict[str, Any], *, searched: bool) -> str:
+    """One sentence about a file."""
+    agreement = f"agrees on {100 * certificate['differences']['argmax_agreement']:.3f} % of pixels"
+    if failures := certificate["verdict"]["failures"]:
+        helpless = certificate["precision"] == Precision.INT8 and searched
+        advice = "; leaving layers in float does not hold that budget: give a larger --max_drop or --qat_epochs"
+        return f"{agreement}; {'; '.join(failures)}{advice if helpless else ''}"
+    if layers := certificate["float_layers"]:
+        ratio = certificate["float_latency_ratio"]
+        return f"{agreement}; certified with {', '.join(layers)} in float, which takes {ratio:.2f} times as long"
+    return f"{agreement}; certified"

@@ -132,6 +132,11 @@ class RunFolder:
         return self.path / _STAMPS / f"{name.replace('/', '-')}.json"
 
 
+def is_run(path: Path) -> bool:
+    """Whether stages have run in this folder."""
+    return (path / _STAMPS).is_dir()
+
+
 def _key(stage: Stage) -> str:
     text = json.dumps({"name": stage.name, "inputs": dict(stage.inputs)}, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()

@@ -15,7 +15,7 @@ from torchseg.config import CompressConfig
 from torchseg.data import GENERATED
 from torchseg.losses import segmentation_loss
 from torchseg.pipeline.compressing import Recovery
-from torchseg.pipeline.exporting import calibration_samples
+from torchseg.pipeline.network_export import calibration_samples
 from torchseg.pipeline.pictures import Pictures
 from torchseg.pipeline.run_folder import Stage
 from torchseg.pipeline.training import Course, Start, Trainer

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from tf_bridge.certificate import read_certificate
+from tf_bridge.parity import MAX_DROP
 from tf_bridge.precision import Precision
 from torchseg.checkpoint import sha256_of
 from torchseg.command import CHECK_FAILED, DONE
 from torchseg.config import VerifyConfig
-from torchseg.pipeline.exporting import certify
+from torchseg.pipeline.budget import Budget
+from torchseg.pipeline.network_export import NetworkExport
 from torchseg.pipeline.pictures import Pictures, open_pictures
 from torchseg.pipeline.recorded import recorded_config, run_of
 
@@ -33,8 +36,19 @@ def _problems(path: Path, pictures: Pictures) -> list[str]:
     checkpoint = run_of(path) / path.name.split(".")[0]
     if sha256_of(checkpoint / "model.safetensors") != recorded["checkpoint_sha256"]:
         return [f"{checkpoint} is not the checkpoint that it was exported from; export it again"]
-    fresh = certify(path, checkpoint, pictures, precision=Precision(recorded["precision"]))
+    export = NetworkExport(checkpoint, pictures, _budget(recorded))
+    fresh = export.certify(path, precision=Precision(recorded["precision"]))
     problems = list(fresh["verdict"]["failures"])
     if fresh["images"] != recorded["images"]:
         problems.append("the validation pictures are not those of the certificate")
     return problems
+
+
+def _budget(recorded: dict[str, Any]) -> Budget:
+    """What the file was allowed to lose, and on how many pictures."""
+    limits = recorded["thresholds"]
+    return Budget(
+        drop=limits.get("max_miou_drop", MAX_DROP),
+        class_drop=limits.get("max_class_drop"),
+        pictures=len(recorded["images"]["names"]),
+    )

@@ -9,7 +9,7 @@ from torchseg.checkpoint import Card, save_checkpoint
 from torchseg.data import Sample
 from torchseg.data.scenes import CLASSES, Scenes
 from torchseg.models import build_model
-from torchseg.pipeline.exporting import CALIBRATED_WITH, calibration_samples, export_certified
+from torchseg.pipeline.network_export import CALIBRATED_WITH, NetworkExport, calibration_samples
 from torchseg.pipeline.pictures import Pictures
 from torchseg.spec import ImageSpec
 
@@ -48,7 +48,7 @@ def test_branches_are_folded_into_the_file_and_the_certificate_compares_with_the
     part = Scenes("validation", height=16, width=16, length=4)
     pictures = Pictures(spec=spec, train=part, transfer=(), validation=part, test=part, fingerprint="")
     file = tmp_path / "net.onnx"
-    certificate = export_certified(tmp_path / "student", file, pictures, precision=Precision.FP32)
+    certificate = NetworkExport(tmp_path / "student", pictures).export(file, precision=Precision.FP32)
     assert certificate["verdict"]["passed"]
     kernels = {tuple(weight.dims[2:]) for weight in onnx.load(file).graph.initializer if len(weight.dims) == 4}
     assert kernels == {(3, 3), (2, 2), (1, 1)}

@@ -1,0 +1,100 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from tf_bridge import conversion as module
+from tf_bridge.conversion import Conversion
+from tf_bridge.interface import describe_file
+from tf_bridge.onnx_export import export_onnx
+from tf_bridge.precision import Precision
+from tf_bridge.tflite_export import export_tflite
+from torchseg.spec import ImageSpec
+
+pytestmark = [pytest.mark.slow, pytest.mark.tflite]
+LAYERS = ["stem.0", "down.1", "gate", "head"]
+KINDS = [".onnx", ".tflite"]
+
+
+@pytest.fixture(scope="module")
+def held() -> dict[str, Conversion]:
+    """Filled by the first test: tracing takes most of the time."""
+    return {}
+
+
+@pytest.fixture
+def conversion(held: dict[str, Conversion], network: nn.Module, spec: ImageSpec) -> Conversion:
+    pytest.importorskip("tensorflow")
+    return held.setdefault("one", Conversion(network, spec))
+
+
+@pytest.mark.parametrize(("kind", "export"), [(".onnx", export_onnx), (".tflite", export_tflite)])
+def test_the_files_are_those_of_a_single_export_byte_by_byte(
+    kind: str, export, tmp_path: Path, conversion: Conversion, network: nn.Module, spec: ImageSpec, images
+) -> None:
+    for precision in Precision:  # what one precision leaves behind must not show in the next
+        conversion.write(tmp_path / f"{precision}{kind}", precision=precision, calibration=images)
+    export(network, spec, tmp_path / f"alone{kind}", precision=Precision.INT8, calibration=images)
+    assert (tmp_path / f"int8{kind}").read_bytes() == (tmp_path / f"alone{kind}").read_bytes()
+
+
+def test_the_network_is_traced_once_for_all_files(
+    tmp_path: Path, spec: ImageSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("tensorflow")
+    traced = []
+    export_program = module.export_program
+    monkeypatch.setattr(module, "export_program", lambda *given: traced.append(given) or export_program(*given))
+    both = Conversion(nn.Conv2d(3, 3, 1), spec)
+    assert traced == []
+    for name in ("fp32.onnx", "fp16.onnx", "fp32.tflite", "fp16.tflite"):
+        both.write(tmp_path / name, precision=Precision(name.split(".")[0]))
+    assert len(traced) == 1
+
+
+def test_another_ending_is_refused(tmp_path: Path, conversion: Conversion) -> None:
+    with pytest.raises(ValueError, match=r"net\.bin names no format; give a file that ends in \.onnx or \.tflite"):
+        conversion.write(tmp_path / "net.bin")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_layers_are_called_alike_in_both_formats(kind: str, conversion: Conversion, images) -> None:
+    assert list(conversion.mixed(kind, images).layers) == LAYERS
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_layers_in_float_bring_a_file_back_to_its_network(
+    kind: str, tmp_path: Path, conversion: Conversion, network: nn.Module, images, torch_predict, request
+) -> None:
+    mixed = conversion.mixed(kind, images)
+    predictor = request.getfixturevalue("onnx_predict" if kind == ".onnx" else "tflite_predict")
+    expected = torch_predict(network)(images)
+    errors, sizes = [], []
+    for number in range(len(LAYERS) + 1):
+        path = tmp_path / f"{number}{kind}"
+        mixed.write(path, float_layers=LAYERS[:number])
+        errors.append(np.abs(predictor(path)(images) - expected).mean())
+        sizes.append(path.stat().st_size)
+    assert errors[0] > 1e-4
+    assert errors[-1] < 1e-6
+    assert errors[2] < errors[0]
+
+
+def test_a_mixed_tflite_file_takes_and_gives_floats_and_stays_with_xnnpack(
+    tmp_path: Path, conversion: Conversion, images, operators_of
+) -> None:
+    path = tmp_path / "net.int8.tflite"
+    conversion.mixed(".tflite", images).write(path, float_layers=["down.1"])
+    described = describe_file(path)
+    assert described["inputs"] == [{"name": "image", "shape": [1, 16, 24, 3], "type": "float32"}]
+    assert described["outputs"] == [{"name": "logits", "shape": [1, 16, 24, 3], "type": "float32"}]
+    operators, left_over = operators_of(path)
+    assert left_over == []
+    assert {"QUANTIZE", "DEQUANTIZE"} <= set(operators)
+
+
+def test_mixing_needs_calibration_images(conversion: Conversion) -> None:
+    with pytest.raises(ValueError, match="int8 needs calibration images"):
+        conversion.mixed(".onnx", torch.empty(0, 3, 16, 24).numpy())

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from torchseg.compress import Int8Simulation
+from torchseg.compress.channel_rows import channel_rows
+
+
+@pytest.fixture
+def network():
+    torch.manual_seed(0)
+    network = nn.Sequential(
+        nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.ConvTranspose2d(4, 6, 2, stride=2, groups=2)
+    )
+    network[1].running_mean.uniform_(-0.5, 0.5)
+    return network.eval()
+
+
+@pytest.fixture
+def images():
+    return torch.randn(6, 3, 8, 8, generator=torch.Generator().manual_seed(1))
+
+
+def test_weights_take_255_levels_a_channel_around_zero(network):
+    Int8Simulation(network)
+    for layer in (network[0], network[3]):
+        rows = channel_rows(layer.weight.detach(), layer)
+        codes = rows / rows.abs().amax(dim=1, keepdim=True) * 127
+        assert torch.allclose(codes, codes.round(), atol=1e-3)
+
+
+def test_the_largest_weight_of_a_channel_is_kept(network):
+    before = channel_rows(network[3].weight.detach(), network[3]).abs().amax(dim=1)
+    Int8Simulation(network)
+    after = channel_rows(network[3].weight.detach(), network[3]).abs().amax(dim=1)
+    assert torch.allclose(before, after)
+
+
+def test_the_simulated_network_is_near_the_plain_one_but_not_it(network, images):
+    expected = network(images).detach()
+    simulation = Int8Simulation(network)
+    simulation.observe(images)
+    error = (network(images) - expected).detach().abs().max() / expected.abs().max()
+    assert 0 < error < 0.05
+
+
+def test_removing_it_leaves_plain_rounded_weights_under_their_old_names(network, images):
+    names, before = set(network.state_dict()), copy.deepcopy(network)
+    simulation = Int8Simulation(network)
+    simulation.observe(images)
+    rounded = network[0].weight.detach().clone()
+    simulation.remove()
+    assert set(network.state_dict()) == names
+    assert torch.equal(network[0].weight, rounded)
+    assert not network[0]._forward_pre_hooks
+    before.load_state_dict(network.state_dict())
+    assert torch.equal(before(images), network(images))
+
+
+def test_rounding_a_rounded_network_again_changes_nothing(network, images):
+    for _ in range(2):
+        simulation = Int8Simulation(network)
+        simulation.observe(images)
+        weights = network[3].weight.detach().clone()
+        simulation.remove()
+        assert torch.allclose(network[3].weight, weights, atol=1e-7)
+
+
+def test_training_moves_weights_but_neither_zeros_nor_the_statistics_of_batch_norm(network, images):
+    with torch.no_grad():
+        network[0].weight[0, 0] = 0
+    simulation = Int8Simulation(network)
+    simulation.observe(images)
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    optimizer = torch.optim.AdamW(network.parameters(), lr=0.1)
+    for _ in range(3):
+        network.train()
+        network(images).square().mean().backward()
+        optimizer.step()
+    after = network.state_dict()
+    assert torch.equal(before["1.running_mean"], after["1.running_mean"])
+    assert not torch.equal(before["3.parametrizations.weight.original"], after["3.parametrizations.weight.original"])
+    simulation.remove()
+    assert (network[0].weight[0, 0] == 0).all()
+
+
+def test_ranges_follow_the_pictures_in_training_and_rest_in_evaluation(network, images):
+    simulation = Int8Simulation(network)
+    simulation.observe(images)
+    highest = network[0].int8_range.high.clone()
+    network.eval()(images * 10)
+    assert network[0].int8_range.high == highest
+    network.train()(images * 10)
+    assert highest < network[0].int8_range.high < 10 * highest

@@ -1,0 +1,95 @@
+"""One network, many files: what they share is made once."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tf_bridge.calibration import check_calibration
+from tf_bridge.onnx_export import onnx_graph, write_onnx
+from tf_bridge.onnx_mixed import MixedOnnx
+from tf_bridge.precision import Precision
+from tf_bridge.program import export_program
+from tf_bridge.tflite_convert import TracedFunction, convert_tflite
+from tf_bridge.tflite_export import tflite_function, write_tflite
+from tf_bridge.tflite_mixed import MixedTflite
+from torchseg.spec import ImageSpec
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+    from torch import nn
+    from torch.export import ExportedProgram
+
+
+class Mixed(Protocol):
+    """A network in int8 whose layers may be left in float, one by one."""
+
+    @property
+    def layers(self) -> Sequence[str]:
+        """Their names in PyTorch; each stands for what follows it, too, up to the next layer with weights."""
+        ...
+
+    def write(self, path: Path, *, float_layers: Collection[str]) -> None:
+        """Writes a file with these layers in float."""
+        ...
+
+
+class Conversion:
+    """Writes a network to both formats at any number of precisions.
+
+    The files are those of `export_onnx` and `export_tflite`, byte by byte. PyTorch traces the network when the first
+    one is asked for, and each format translates that trace once. The weights are those of then: make a new conversion
+    after a training. It holds a few copies of them, so let it go when the last file is written.
+
+    Args:
+        model: `(1, C, H, W)` image to `(1, K, H, W)` logits; left as it was.
+        spec: the pictures that it was made for.
+    """
+
+    def __init__(self, model: nn.Module, spec: ImageSpec) -> None:
+        self.model, self.spec = model, spec
+
+    def write(
+        self,
+        path: Path,
+        *,
+        precision: Precision = Precision.FP32,
+        calibration: NDArray[np.float32] | None = None,
+    ) -> None:
+        """Writes one file; its ending, `.onnx` or `.tflite`, says in which format. Raises what the exporters raise."""
+        images = check_calibration(calibration, self.spec, precision=precision)
+        if path.suffix == ".onnx":
+            write_onnx(self.graph, self.spec, path, precision=precision, images=images)
+        elif path.suffix == ".tflite":
+            content = convert_tflite(self.function, precision=precision, images=images)
+            write_tflite(content, self.spec, path, precision=precision)
+        else:
+            raise ValueError(f"{path} names no format; give a file that ends in .onnx or .tflite")
+
+    def mixed(self, kind: str, calibration: NDArray[np.float32]) -> Mixed:
+        """The network in int8, ready to be written with any choice of layers in float, as `.onnx` or `.tflite`."""
+        images = check_calibration(calibration, self.spec, precision=Precision.INT8)
+        assert images is not None
+        if kind == ".onnx":
+            return MixedOnnx(self.graph, self.spec, images)
+        return MixedTflite(self.function, self.spec, images)
+
+    @cached_property
+    def program(self) -> ExportedProgram:
+        """The traced network."""
+        return export_program(self.model, self.spec)
+
+    @cached_property
+    def graph(self) -> ModelProto:
+        """The network as a float32 ONNX graph."""
+        return onnx_graph(self.program)
+
+    @cached_property
+    def function(self) -> TracedFunction:
+        """The network as a TensorFlow function."""
+        return tflite_function(self.program, self.spec)

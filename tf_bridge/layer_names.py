@@ -1,0 +1,52 @@
+"""Names that follow a value from the PyTorch layer that makes it into a tensor of the exported file."""
+
+from __future__ import annotations
+
+import operator
+from collections import Counter
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch.fx import Graph, Node
+
+_SHORT = {"native_batch_norm_legit_no_training": "batch_norm"}
+_WHOLE_NETWORK = "forward"  # no layer can have this name: it would hide the method
+
+
+def layer_names(graph: Graph) -> dict[str, str]:
+    """`LAYER/OPERATOR` for every node that computes a tensor; a second use of an operator in a layer ends in `_2`.
+
+    Counting inside the layer keeps a name the same when other layers, or computations of sizes alone, come and go.
+
+    Args:
+        graph: of a traced network, decomposed to `aten` operators.
+
+    Returns:
+        Node name to name. An operator of several results and its first result share one.
+    """
+    counts: Counter[tuple[str, str]] = Counter()
+    names: dict[str, str] = {}
+    for node in graph.nodes:
+        if node.op != "call_function":
+            continue
+        if node.target is operator.getitem:
+            source, index = node.args
+            if index == 0 and source.name in names:
+                names[node.name] = names[source.name]
+        elif str(node.target).startswith("aten."):
+            key = (layer_of(node), _operator(node))
+            counts[key] += 1
+            suffix = f"_{counts[key]}" if counts[key] > 1 else ""
+            names[node.name] = f"{key[0]}/{key[1]}{suffix}"
+    return names
+
+
+def layer_of(node: Node) -> str:
+    """Path of the innermost layer that a node belongs to, e.g. `decode.2.0`."""
+    stack = list(node.meta.get("nn_module_stack", {}).values())
+    return (stack[-1][0] if stack else "") or _WHOLE_NETWORK
+
+
+def _operator(node: Node) -> str:
+    plain = str(node.target).split(".")[1].strip("_")
+    return _SHORT.get(plain, plain)

@@ -1,0 +1,76 @@
+"""TFLite files in int8 with some layers left in float."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tf_bridge.layer_groups import Operation, layer_groups
+from tf_bridge.precision import Precision
+from tf_bridge.quiet import quiet
+from tf_bridge.tflite_convert import TracedFunction, calibrated_tflite
+from tf_bridge.tflite_export import write_tflite
+from torchseg.spec import ImageSpec
+
+# Operations with weights, and which of their inputs these are.
+_WEIGHTED = {"CONV_2D": 1, "DEPTHWISE_CONV_2D": 1, "TRANSPOSE_CONV": 1, "FULLY_CONNECTED": 1}
+
+
+class MixedTflite:
+    """A network whose ranges were measured once, to be written with any choice of layers in float.
+
+    Args:
+        traced: from `tflite_function`.
+        spec: of its pictures.
+        images: calibration, float32 `(B, C, H, W)`.
+    """
+
+    def __init__(self, traced: TracedFunction, spec: ImageSpec, images: NDArray[np.float32]) -> None:
+        self._spec = spec
+        self._calibrated = calibrated_tflite(traced, images)
+        self._groups = _groups(self._calibrated)
+
+    @property
+    def layers(self) -> Sequence[str]:
+        """What can be in int8 or in float, in the order of the graph."""
+        return list(self._groups)
+
+    def write(self, path: Path, *, float_layers: Collection[str]) -> None:
+        """Writes the file; its input and output are float32, because the layers there may be."""
+        # What tf.lite.experimental.QuantizationDebugger calls; it would quantize every choice twice, and run it.
+        from tensorflow.lite.python.convert import mlir_quantize
+
+        operations = {operation for layer in float_layers for operation in self._groups[layer]}
+        with quiet():
+            content = bytes(mlir_quantize(self._calibrated, denylisted_nodes=operations))
+        write_tflite(content, self._spec, path, precision=Precision.INT8)
+
+
+def _groups(calibrated: bytes) -> dict[str, list[str]]:
+    """The operations that belong to each layer of the network, see `layer_groups`."""
+    from tensorflow.lite.tools import flatbuffer_utils
+
+    model = flatbuffer_utils.read_model_from_bytearray(bytearray(calibrated))
+    graph = model.subgraphs[0]
+    kinds = [flatbuffer_utils.opcode_to_name(model, at) for at in range(len(model.operatorCodes))]
+    return layer_groups(_operation(graph, each, kinds[each.opcodeIndex]) for each in graph.operators)
+
+
+def _operation(graph: Any, operation: Any, kind: str) -> Operation:
+    def names(indices: Iterable[int]) -> list[str]:
+        return [graph.tensors[index].name.decode() for index in indices if index >= 0]
+
+    inputs, outputs = names(operation.inputs), names(operation.outputs)
+    weighted = kind in _WEIGHTED
+    return Operation(
+        name=outputs[0],  # the quantizer knows an operation by what it computes
+        # Tensors are called `LAYER/OPERATOR/...`; a fused operation's weights still name the layer they come from.
+        layer=(inputs[_WEIGHTED[kind]] if weighted else outputs[0]).split("/")[0],
+        inputs=inputs,
+        outputs=outputs,
+        weighted=weighted,
+    )

@@ -1,0 +1,115 @@
+"""A float network that computes as its int8 file will, so that training can make the best of it."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from torchseg.compress.channel_rows import channel_rows, from_channel_rows
+from torchseg.compress.fake_quantize import fake_quantize
+from torchseg.compress.weight_layers import weight_layers
+
+_PACE = 0.1  # of the moving average: about the last ten batches count
+_RANGE = "int8_range"  # name of what is hung into layers meanwhile
+
+
+class Int8Simulation:
+    """Rounds weights and activations of a network as int8 files do, from now until `remove`.
+
+    Weights are rounded per output channel, symmetrically, to 255 levels; the inputs of every layer with weights and the
+    logits per tensor, to 256 levels between the moving averages of the batches' smallest and largest values. Batch norm
+    keeps its statistics: the converters fold it, and a factor per channel moves the levels along with the weights.
+
+    Make the optimizer afterwards: weights are other parameters meanwhile. Weights that are zero stay zero.
+
+    Args:
+        network: changed in place. Its own weights are trained; the rounding is part of computing with them.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        self._network = network
+        self._layers = weight_layers(network)
+        self._handles = [network.register_forward_hook(_round_logits)]
+        for layer in self._layers.values():
+            parametrize.register_parametrization(layer, "weight", _RoundedWeight(layer))
+            layer.add_module(_RANGE, _Range())
+            self._handles.append(layer.register_forward_pre_hook(_round_input))
+        self._norms = [module for module in network.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+        self._handles += [norm.register_forward_pre_hook(_freeze) for norm in self._norms]
+        network.add_module(_RANGE, _Range())
+
+    @torch.no_grad()
+    def observe(self, images: Tensor) -> None:
+        """Starts the ranges: images `(B, C, H, W)`, prepared as for evaluation, a few at a time."""
+        ranges = [module for module in self._network.modules() if isinstance(module, _Range)]
+        self._network.eval()
+        for module in ranges:
+            module.train()
+        for batch in torch.split(images, 8):
+            self._network(batch)
+        self._network.eval()
+
+    def remove(self) -> None:
+        """Leaves the plain network, its weights rounded: the same ones that its int8 files will hold."""
+        for handle in self._handles:
+            handle.remove()
+        for layer in self._layers.values():
+            parametrize.remove_parametrizations(layer, "weight", leave_parametrized=True)
+        for module in (*self._layers.values(), self._network):
+            delattr(module, _RANGE)
+
+
+class _RoundedWeight(nn.Module):
+    """A weight as int8 stores it: 127 levels on either side of zero, the outermost at the channel's largest weight."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self._layer = [layer]  # in a list, because a module that holds its parent would hold itself
+        self.alive: Tensor
+        self.register_buffer("alive", cast(Tensor, layer.weight) != 0)
+
+    def forward(self, weight: Tensor) -> Tensor:
+        layer, weight = self._layer[0], weight * self.alive
+        rows = channel_rows(weight, layer)  # (C_out, N)
+        largest = rows.detach().abs().amax(dim=1, keepdim=True).clamp(min=1e-12)  # (C_out, 1)
+        rounded = fake_quantize(rows, scale=largest / 127, low=-largest, high=largest)
+        return from_channel_rows(rounded, layer, tuple(weight.shape))
+
+
+class _Range(nn.Module):
+    """Rounds a tensor to 256 levels over the range that it has had lately; zero is always a level."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.low: Tensor
+        self.high: Tensor
+        self.register_buffer("low", torch.tensor(torch.inf))
+        self.register_buffer("high", torch.tensor(-torch.inf))
+
+    def forward(self, values: Tensor) -> Tensor:
+        if self.training:
+            self._follow(values.detach())
+        scale = (self.high - self.low).clamp(min=1e-12) / 255
+        bottom = (self.low / scale).round() * scale  # moved so that zero is a level
+        return fake_quantize(values, scale=scale, low=bottom, high=bottom + 255 * scale)
+
+    def _follow(self, values: Tensor) -> None:
+        low, high = values.amin().clamp(max=0), values.amax().clamp(min=0)
+        pace = _PACE if self.low.isfinite() else 1.0
+        self.low.copy_(low if pace == 1 else self.low.lerp(low, pace))
+        self.high.copy_(high if pace == 1 else self.high.lerp(high, pace))
+
+
+def _round_input(layer: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+    return (getattr(layer, _RANGE)(inputs[0]), *inputs[1:])
+
+
+def _round_logits(network: nn.Module, _: tuple[Any, ...], logits: Tensor) -> Tensor:
+    return cast(Tensor, getattr(network, _RANGE)(logits))
+
+
+def _freeze(norm: nn.Module, _: tuple[Any, ...]) -> None:
+    norm.eval()  # the training loop puts the whole network into training mode every epoch
