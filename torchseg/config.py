@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from torchseg.cores import available_cores
 from torchseg.spec import nearest
 
 FORMATS = ("onnx", "tflite")
@@ -30,8 +30,8 @@ class CommonConfig:
 
     @property
     def cores(self) -> int:
-        """`threads`, or the number of cores that this process may use."""
-        return self.threads or len(os.sched_getaffinity(0))
+        """`threads`, or the number of cores that this process may use, its container's quota counted."""
+        return self.threads or available_cores()
 
 
 @dataclass(frozen=True, kw_only=True)
