@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from torchseg.harness.runtime import runtime_name
+from torchseg.harness.tflite_operators import open_plain
 
 if TYPE_CHECKING:
     import onnx
@@ -126,12 +127,7 @@ def _centred(kernel: NDArray[Any], zero_point: NDArray[Any]) -> NDArray[Any]:
 
 
 def _in_tflite(path: Path) -> Iterator[NDArray[Any]]:
-    from ai_edge_litert.interpreter import Interpreter, OpResolverType
-
-    # Without a delegate every constant keeps its own tensor.
-    plain = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
-    interpreter = Interpreter(model_path=str(path), experimental_op_resolver_type=plain)
-    interpreter.allocate_tensors()
+    interpreter = open_plain(path)
     tensors = {each["index"]: each for each in interpreter.get_tensor_details()}
     operators = interpreter._get_ops_details()
     makers = {int(index): each for each in operators for index in each["outputs"]}
