@@ -15,6 +15,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from torchseg.harness.profile import LayerCost, Profile
 from torchseg.harness.runtime import RuntimeInfo, check_name, runtime_name
 from torchseg.harness.weights_in import WeightCount
 from torchseg.metrics import ScoreCounts
@@ -114,6 +115,11 @@ class RuntimeProcess:
     def multiply_adds(self, image_shape: tuple[int, ...]) -> int | None:
         """Of one picture `(1, C, H, W)`; None if the file does not say how large its tensors are."""
         return cast("int | None", self._call("multiply_adds", image_shape))
+
+    def profile(self, image: Array) -> Profile:
+        """Time of every layer for one image `(1, C, H, W)`; opens the file again. Raises RuntimeProcessError."""
+        values = cast(dict[str, Any], self._call("profile", image))
+        return Profile(**values | {"layers": [LayerCost(**each) for each in values["layers"]]})
 
     def close(self) -> None:
         """Ends the process; safe to call twice."""

@@ -99,6 +99,13 @@ class Worker:
         assert self._path is not None, "load comes first"
         return multiply_adds_in(self._path, image_shape)
 
+    def profile(self, image: Array) -> dict[str, Any]:
+        """`Profile` of the loaded file as plain values."""
+        from torchseg.harness.profile import profile_file
+
+        assert self._path is not None, "load comes first"
+        return asdict(profile_file(self._name, self._path, image, threads=self._threads))
+
     @property
     def _opened(self) -> Runtime:
         assert self._runtime is not None, "start comes first"
