@@ -12,6 +12,7 @@ from torchseg.metrics.confusion import Counts
 
 _DRAWS = 400
 _INTERVAL = (0.5, 99.5)  # percent
+_MARGIN = 0.001  # of mean IoU: less matters to nobody, however sure it is
 
 
 class ResampledCounts:
@@ -53,8 +54,8 @@ class MiouDifference:
 
     @property
     def verdict(self) -> Literal["better", "same", "worse"]:
-        """`same` where the interval holds 0."""
-        if self.low <= 0 <= self.high:
+        """`same` where the interval holds 0, or the difference is within 0.1 points of it."""
+        if self.low <= 0 <= self.high or abs(self.value) <= _MARGIN:
             return "same"
         return "better" if self.value > 0 else "worse"
 

@@ -50,6 +50,16 @@ def test_zstd_gives_the_bytes_that_zstd_gives(tmp_path):
     assert zstd_bytes(path) < size_bytes(path) / 3
 
 
+def test_weights_that_do_not_shrink_are_not_tried_harder(tmp_path, monkeypatch):
+    zstandard = pytest.importorskip("zstandard")
+    levels, make = [], zstandard.ZstdCompressor
+    monkeypatch.setattr(zstandard, "ZstdCompressor", lambda level: levels.append(level) or make(level=level))
+    path = tmp_path / "dense.tflite"
+    path.write_bytes(np.random.default_rng(0).normal(size=5000).astype(np.float32).tobytes())
+    assert 0.85 * 20_000 < zstd_bytes(path) < 20_000
+    assert levels == [3]
+
+
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(ValueError, match=r"there is no file .*gone\.tflite"):
         size_bytes(tmp_path / "gone.tflite")

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from torchseg.metrics import ResampledCounts, miou_difference, overlap
+from torchseg.metrics import MiouDifference, ResampledCounts, miou_difference, overlap
 
 
 def resampled(right: list[int], *, pixels: int = 100) -> ResampledCounts:
@@ -45,6 +45,10 @@ def test_a_small_difference_in_every_picture_is_sure_though_pictures_differ_wide
     assert better.verdict == "better"
     worse = miou_difference(resampled(right.tolist()), resampled((right + 5).tolist()), value=-0.05)
     assert worse.verdict == "worse"
+
+
+def test_a_difference_that_is_sure_and_tiny_is_called_the_same():
+    assert MiouDifference(value=-0.0004, low=-0.0006, high=-0.0002).verdict == "same"
 
 
 def test_a_difference_that_hangs_on_a_few_pictures_is_called_the_same():
