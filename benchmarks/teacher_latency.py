@@ -42,7 +42,7 @@ def main() -> int:
             for process in processes:
                 process.load()
             image = np.random.default_rng(0).standard_normal((1, 3, 256, 256)).astype(np.float32)
-            results = measure_latency(processes, image, config)
+            results = measure_latency(processes, [image] * len(processes), config)
         finally:
             for process in processes:
                 process.close()

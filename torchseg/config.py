@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from torchseg.compression_flags import CompressionFlags
+from torchseg.cores import available_cores
 from torchseg.spec import nearest
 
 FORMATS = ("onnx", "tflite")
 SCHEDULES = ("cosine", "stable")
 PRECISIONS = ("fp32", "fp16", "dynamic", "int8")
+RUNTIME_NAMES = ("torch", "onnxruntime", "litert", "openvino")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,8 +34,8 @@ class CommonConfig:
 
     @property
     def cores(self) -> int:
-        """`threads`, or the number of cores that this process may use."""
-        return self.threads or len(os.sched_getaffinity(0))
+        """`threads`, or the number of cores that this process may use, its container's quota counted."""
+        return self.threads or available_cores()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -300,14 +301,60 @@ class VerifyConfig(CommonConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScoreConfig(CommonConfig):
-    """Scores every model file of a run in its runtime, on the test pictures.
+class ScoreConfig(DataConfig):
+    """Scores model files side by side on pictures with masks: all files of a run, or any files.
 
     Attributes:
-        run: Folder of a run, e.g. runs/scenes.
+        files: Folder of a run, or model files from anywhere: .onnx, .tflite, folders of checkpoints.
+        against: Model file that the time and the accuracy of the others are held against.
+        runtimes: Runtimes to run the files in, separated by commas: torch, onnxruntime, litert, openvino. Default: the
+            one made for each kind of file.
+        thread_counts: Numbers of threads to time each file at, separated by commas, e.g. 1,2. Default: --threads.
+        explain: Model file whose time is shown layer by layer, with what makes it slow; nothing is scored then.
+        data: Data set to score on, as for training. Default: that of the run that the files belong to.
+        mean: Means of the colours that a file of another tool takes off, scaled to [0, 1], separated by commas.
+        std: What it divides the colours by then, separated by commas.
+        out: Folder for the tables and the report. Default: the run's, or runs/scores.
     """
 
-    run: Path = field(metadata={"positional": ""})
+    files: list[Path] = field(default_factory=list, metadata={"positional": "*"})
+    against: Path | None = None
+    runtimes: str = ""
+    thread_counts: str = ""
+    explain: Path | None = None
+    data: str = ""
+    mean: str = ""
+    std: str = ""
+    out: Path | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _ = self.runtime_list, self.thread_list
+        if len(self.mean_values) != len(self.std_values):
+            raise ValueError(f"--mean is '{self.mean}' and --std '{self.std}'; give one number per colour in both")
+
+    @property
+    def runtime_list(self) -> list[str]:
+        """Runtimes that were asked for; empty for the one made for each kind of file."""
+        return _choices("runtimes", self.runtimes, RUNTIME_NAMES) if self.runtimes else []
+
+    @property
+    def thread_list(self) -> list[int]:
+        """Numbers of threads, at least one."""
+        texts = [text.strip() for text in self.thread_counts.split(",") if text.strip()]
+        if not all(text.isdecimal() and int(text) > 0 for text in texts):
+            raise ValueError(f"thread_counts is '{self.thread_counts}'; give numbers above 0, e.g. 1,2")
+        return list(dict.fromkeys(int(text) for text in texts)) or [self.cores]
+
+    @property
+    def mean_values(self) -> tuple[float, ...]:
+        """One per colour; empty if not given."""
+        return _numbers("mean", self.mean)
+
+    @property
+    def std_values(self) -> tuple[float, ...]:
+        """One per colour; empty if not given."""
+        return _numbers("std", self.std)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -334,6 +381,13 @@ class ReportConfig(CommonConfig):
     """
 
     run: Path = field(metadata={"positional": ""})
+
+
+def _numbers(flag: str, text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in text.split(",") if part.strip())
+    except ValueError as error:
+        raise ValueError(f"{flag} is '{text}'; give numbers separated by commas, e.g. 0.5,0.5,0.5") from error
 
 
 def _choices(flag: str, text: str, known: tuple[str, ...]) -> list[str]:

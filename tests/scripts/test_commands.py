@@ -38,6 +38,13 @@ def test_the_commands_work_on_what_the_main_job_left(flags, pictures, capsys):
     assert score.main([str(RUN)]) == 0
     assert (RUN / "scores.csv").is_file()
 
+    assert score.main([str(ONNX), "--against", str(RUN / "student"), "--threads", "1", "--out", "compared"]) == 0
+    assert "student.fp32.onnx (onnxruntime, 1 thread) against student" in capsys.readouterr().out
+    assert Path("compared/report.html").is_file()
+
+    assert score.main(["--explain", str(ONNX), "--threads", "1"]) == 0
+    assert "costliest of" in capsys.readouterr().out
+
     assert export.main([str(RUN / "student"), "--formats", "onnx", "--precisions", "fp32", "--out", "exported"]) == 0
     assert Path("exported/student.fp32.onnx").is_file()
 

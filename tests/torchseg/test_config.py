@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from torchseg.config import DistillConfig, ExportFlags
+from torchseg.config import RUNTIME_NAMES, DistillConfig, ExportFlags, ScoreConfig
+from torchseg.harness.runtime import OPENS, RUNTIMES
 
 
 @pytest.mark.parametrize(
@@ -47,3 +48,27 @@ def test_files_are_all_pairs_of_format_and_precision():
 def test_flags_out_of_range_are_refused(changes, message):
     with pytest.raises(ValueError, match=message):
         DistillConfig(**changes)
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ({"runtimes": "onnx"}, "runtimes names 'onnx' .*did you mean 'onnxruntime'"),
+        ({"thread_counts": "1,0"}, "thread_counts is '1,0'; give numbers above 0"),
+        ({"mean": "0.5,0.5,0.5"}, "give one number per colour in both"),
+        ({"mean": "a,b", "std": "1,1"}, "mean is 'a,b'; give numbers separated by commas"),
+    ],
+)
+def test_flags_of_score_that_make_no_sense_are_refused(flags, message):
+    with pytest.raises(ValueError, match=message):
+        ScoreConfig(**flags)
+
+
+def test_score_takes_the_threads_that_it_is_told_else_every_core():
+    assert ScoreConfig(threads=3).thread_list == [3]
+    assert ScoreConfig().thread_list == [ScoreConfig().cores]
+    assert ScoreConfig(thread_counts="2,1,2").thread_list == [2, 1]
+
+
+def test_the_flags_know_every_runtime():
+    assert set(RUNTIME_NAMES) == set(RUNTIMES) == set(OPENS)

@@ -2,78 +2,96 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from torchseg.checkpoint import read_card
+from torchseg.cores import available_cores
 from torchseg.data import Sample, Samples
 from torchseg.harness.artifact import Artifact
-from torchseg.harness.measured import Measured, load_measured, open_measured
-from torchseg.harness.process import RuntimeProcessError
-from torchseg.metrics import Overlap, boundary_counts, confusion_matrix, overlap
-from torchseg.spec import ImageSpec
+from torchseg.harness.measured import Measured, load_measured, start_measured
+from torchseg.harness.prepare import prepare_each
+from torchseg.harness.process import RuntimeProcess, RuntimeProcessError
+from torchseg.harness.tally import Tally
+from torchseg.metrics import Overlap
 
 Labels = NDArray[np.uint8]
+Pictures = NDArray[np.uint8]
 OnImage = Callable[[Measured, Sample, Overlap], None]
 _BATCH = 8  # pictures in memory at a time
 
 
 def count_pixels(
-    files: Sequence[Measured],
-    samples: Samples,
-    spec: ImageSpec,
-    *,
-    on_image: OnImage,
-    advance: Callable[[int], None],
+    files: Sequence[Measured], samples: Samples, *, on_image: OnImage, advance: Callable[[int], None]
 ) -> None:
-    """Fills `counts`, `agreeing`, `compared` and `image_miou` of every file that has no `reason`.
+    """Fills the tally of every file that has no `reason`.
 
     All files see a batch of pictures before the next one is read, so every picture is opened once and memory
     does not grow with their number. A file that fails gets its `reason` and drops out.
 
     Args:
         files: loaded.
-        samples: of the spec's size.
-        spec: how to prepare the pictures, and the classes.
+        samples: of one size.
         on_image: called with each file's overlap on each picture.
         advance: called with the number of pictures that are done.
     """
     references = _open_references(files)
-    everything = [*files, *references]
     try:
-        with ThreadPoolExecutor(max_workers=min(len(everything), os.cpu_count() or 1)) as pool:
+        with ThreadPoolExecutor(max_workers=available_cores()) as pool:
             for batch in _batches(samples):
-                images = spec.prepare(np.stack([sample.picture for sample in batch]))
-                found = predict_labels(everything, images, pool)
-                known: dict[Path | None, Labels] = {
-                    each.artifact.folder: labels
-                    for each, labels in zip(everything, found, strict=True)
-                    if labels is not None and _is_torch(each)
-                }
-                for measured, labels in zip(files, found[: len(files)], strict=True):
-                    if labels is not None:
-                        _count(measured, labels, batch, on_image)
-                        _compare(measured, labels, known.get(measured.artifact.reference_folder))
+                pictures = np.stack([sample.picture for sample in batch])
+                found = _judge(files, pictures, np.stack([sample.mask for sample in batch]), pool)
+                everything = zip(
+                    [*files, *references], [*found, *predict_labels(references, pictures, pool)], strict=True
+                )
+                known = {each.artifact.folder: labels for each, labels in everything if each.artifact.format == "torch"}
+                for measured, labels in zip(files, found, strict=True):
+                    _count(measured, labels, batch, on_image)
+                    reference = measured.artifact.reference_folder
+                    answers = None if reference is None else known.get(reference)
+                    if labels is not None and answers is not None:
+                        measured.tally.add_reference(labels, answers)
                 advance(len(batch))
     finally:
-        for reference in references:
-            reference.close()
+        for each in references:
+            each.close()
 
 
-def predict_labels(
-    files: Sequence[Measured], images: NDArray[np.float32], pool: ThreadPoolExecutor
+def predict_labels(files: Sequence[Measured], pictures: Pictures, pool: ThreadPoolExecutor) -> list[Labels | None]:
+    """Classes `(B, H, W)` of pictures `(B, H, W, C)` from every file, as many files at a time as the pool has workers.
+
+    None for a file that failed; it gets its `reason`.
+    """
+    images = prepare_each(pictures, (each.spec for each in files))
+    size = (pictures.shape[1], pictures.shape[2])
+    return _ask(files, lambda each, process: process.labels(images[each.spec], size=size), pool)
+
+
+def _judge(
+    files: Sequence[Measured], pictures: Pictures, masks: Labels, pool: ThreadPoolExecutor
 ) -> list[Labels | None]:
-    """Classes `(B, H, W)` from every file, as many at a time as the pool has workers; None if it failed."""
+    """As `predict_labels`, and adds the masks' pixels to each tally by the probability that the file gave them."""
+    images = prepare_each(pictures, (each.spec for each in files))
 
+    def one(measured: Measured, process: RuntimeProcess) -> Labels:
+        labels, scores = process.judge(images[measured.spec], masks, num_classes=len(measured.tally.counts))
+        measured.tally.add_scores(scores)
+        return labels
+
+    return _ask(files, one, pool)
+
+
+def _ask(
+    files: Sequence[Measured], question: Callable[[Measured, RuntimeProcess], Labels], pool: ThreadPoolExecutor
+) -> list[Labels | None]:
     def one(measured: Measured) -> Labels | None:
         if measured.process is None or measured.reason:
             return None
         try:
-            return measured.process.labels(images)
+            return question(measured, measured.process)
         except RuntimeProcessError as failure:
             measured.reason = str(failure)
             return None
@@ -81,25 +99,15 @@ def predict_labels(
     return list(pool.map(one, files))
 
 
-def _count(measured: Measured, labels: Labels, batch: list[Sample], on_image: OnImage) -> None:
-    for at, sample in enumerate(batch):
+def _count(measured: Measured, labels: Labels | None, batch: list[Sample], on_image: OnImage) -> None:
+    for at, sample in enumerate(batch if labels is not None else []):
+        assert labels is not None
         try:
-            counts = confusion_matrix(labels[at], sample.mask, num_classes=len(measured.counts))
+            scores = measured.tally.add_picture(labels[at], sample.mask)
         except ValueError as error:
             measured.reason = str(error)
             return
-        measured.counts += counts
-        found = boundary_counts(labels[at], sample.mask, num_classes=len(counts))
-        measured.boundary = found if measured.boundary is None else measured.boundary + found
-        scores = overlap(counts)
-        measured.image_miou.append(scores.miou)
         on_image(measured, sample, scores)
-
-
-def _compare(measured: Measured, labels: Labels, reference: Labels | None) -> None:
-    if reference is not None and reference.shape == labels.shape:
-        measured.agreeing += int((labels == reference).sum())
-        measured.compared += labels.size
 
 
 def _open_references(files: Sequence[Measured]) -> list[Measured]:
@@ -112,14 +120,15 @@ def _open_references(files: Sequence[Measured]) -> list[Measured]:
     opened = []
     for folder in sorted(folder for folder in wanted if folder is not None and folder not in scored):
         artifact = Artifact(path=folder, stage="reference", format="torch", precision="fp32")
-        opened.append(open_measured(artifact, num_classes=2, threads=1))
-    for reference in opened:
+        try:
+            spec = read_card(folder).spec
+        except ValueError:
+            continue
+        reference = Measured(artifact=artifact, name="", key="", spec=spec, threads=1, tally=Tally(spec.num_classes))
+        start_measured(reference)
         load_measured(reference)
+        opened.append(reference)
     return opened
-
-
-def _is_torch(measured: Measured) -> bool:
-    return measured.artifact.format == "torch"
 
 
 def _batches(samples: Samples) -> Iterator[list[Sample]]:

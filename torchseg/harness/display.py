@@ -24,6 +24,11 @@ def milliseconds(value: float | None) -> str:
     return f"{value:.0f} ms" if value >= 100 else f"{value:.1f} ms" if value >= 10 else f"{value:.2f} ms"
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 thread`, `2 threads`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def short_name(artifact: str) -> str:
     """`student` for `student/model.safetensors`, the file's name otherwise."""
     path = PurePosixPath(artifact)

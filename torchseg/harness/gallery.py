@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 from collections.abc import Mapping, Sequence
@@ -14,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from torchseg.cores import available_cores
 from torchseg.data import Sample, Samples
 from torchseg.harness.accuracy import predict_labels
 from torchseg.harness.measured import Measured
 from torchseg.harness.palette import palette
-from torchseg.harness.score_tables import artifact_name
 from torchseg.spec import ImageSpec
 
 FOLDER = "figures/gallery"
@@ -31,27 +30,26 @@ def save_gallery(files: Sequence[Measured], samples: Samples, spec: ImageSpec, o
     Labels are indexed PNGs: pixel values are classes, 255 is unknown. The samples are chosen by the mean IoU
     per picture of the leader: the student's checkpoint, or the first file that works.
     """
-    working = [measured for measured in files if not measured.reason]
+    working = list({id(each.tally): each for each in reversed(files) if not each.reason}.values())[::-1]
     if not working:
         return
     leader = next((each for each in working if _is_student(each)), working[0])
-    chosen = choose(leader.image_miou)
+    chosen = choose(leader.tally.image_miou)
     folder = out / FOLDER
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     picked = [samples[at] for _, at in chosen]
-    images = spec.prepare(np.stack([sample.picture for sample in picked]))
-    with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-        found = predict_labels(working, images, pool)
+    with ThreadPoolExecutor(max_workers=available_cores()) as pool:
+        found = predict_labels(working, np.stack([sample.picture for sample in picked]), pool)
     entries = []
     for number, ((rank, at), sample) in enumerate(zip(chosen, picked, strict=True)):
-        labels = {_name(each, out): part[number] for each, part in zip(working, found, strict=True) if part is not None}
-        entry = {"name": sample.name, "rank": rank, "miou": round(leader.image_miou[at], 6)}
+        labels = {each.key: part[number] for each, part in zip(working, found, strict=True) if part is not None}
+        entry = {"name": sample.name, "rank": rank, "miou": round(leader.tally.image_miou[at], 6)}
         entries.append(entry | _save(out, number, sample, labels))
     index = {
-        "leader": _name(leader, out),
+        "leader": leader.key,
         "classes": list(spec.classes),
-        "artifacts": [_description(each, out) for each in working],
+        "artifacts": [_description(each) for each in working],
         "samples": entries,
     }
     partial = out / f"{INDEX}.partial"
@@ -87,8 +85,8 @@ def _save(out: Path, number: int, sample: Sample, labels: Mapping[str, NDArray[n
     Image.fromarray(sample.picture).save(out / f"{stem}.picture.png", optimize=True)
     _save_labels(sample.mask, out / f"{stem}.truth.png")
     paths = {}
-    for name, classes in labels.items():
-        paths[name] = f"{stem}.{re.sub('[^A-Za-z0-9]+', '-', name)}.png"
+    for at, (name, classes) in enumerate(labels.items()):  # numbered: two names may be alike in letters and digits
+        paths[name] = f"{stem}.{at:02d}-{re.sub('[^A-Za-z0-9]+', '-', name)}.png"
         _save_labels(classes, out / paths[name])
     return {"picture": f"{stem}.picture.png", "truth": f"{stem}.truth.png", "labels": paths}
 
@@ -99,18 +97,16 @@ def _save_labels(labels: NDArray[np.uint8], path: Path) -> None:
     image.save(path, optimize=True)
 
 
-def _description(measured: Measured, out: Path) -> dict[str, str]:
+def _description(measured: Measured) -> dict[str, str]:
     artifact = measured.artifact
     return {
-        "artifact": _name(measured, out),
+        "artifact": measured.key,
+        "file": measured.name,
+        "runtime": measured.process.name if measured.process else "",
         "stage": artifact.stage,
         "format": artifact.format,
         "precision": artifact.precision,
     }
-
-
-def _name(measured: Measured, out: Path) -> str:
-    return artifact_name(measured.artifact.path, out)
 
 
 def _is_student(measured: Measured) -> bool:

@@ -1,9 +1,11 @@
-"""From logits to classes, for files of this project and of others."""
+"""From logits to classes and probabilities, for files of this project and of others."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+
+_SUM_ERROR = 1e-2  # of what half precision or 8-bit codes make of probabilities that sum to 1
 
 
 def labels_of(logits: NDArray[np.float32]) -> NDArray[np.uint8]:
@@ -30,5 +32,39 @@ def labels_of(logits: NDArray[np.float32]) -> NDArray[np.uint8]:
         )
     if classes > 1:
         return np.asarray(logits.argmax(axis=1), np.uint8)
-    is_probability = logits.min() >= 0 and logits.max() <= 1
-    return np.asarray(logits[:, 0] > (0.5 if is_probability else 0.0), np.uint8)
+    return np.asarray(logits[:, 0] > (0.5 if _are_shares(logits) else 0.0), np.uint8)
+
+
+def probabilities_of(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The share of belief in every class, `(B, K, H, W)`; `K` is 2 for a file with one output channel.
+
+    Softmax over classes, or the sigmoid of a single channel; a file that puts out probabilities is taken at its word.
+    """
+    if logits.shape[1] == 1:
+        shares = logits if _are_shares(logits) else _sigmoid(logits)
+        return np.concatenate([1 - shares, shares], axis=1)
+    if _are_shares(logits) and np.abs(logits.sum(axis=1) - 1).max() <= _SUM_ERROR:
+        return logits
+    exponents = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(exponents / exponents.sum(axis=1, keepdims=True))
+
+
+def resize_logits(logits: NDArray[np.float32], *, height: int, width: int) -> NDArray[np.float32]:
+    """Logits brought to another size, bilinear, as public code does before it takes the argmax; `(B, K, H, W)`."""
+    if logits.shape[2:] == (height, width):
+        return logits
+    from PIL import Image
+
+    planes = logits.reshape(-1, *logits.shape[2:])
+    resized = [
+        np.asarray(Image.fromarray(plane).resize((width, height), Image.Resampling.BILINEAR)) for plane in planes
+    ]
+    return np.stack(resized).reshape(*logits.shape[:2], height, width)
+
+
+def _are_shares(values: NDArray[np.float32]) -> bool:
+    return bool(values.min() >= 0 and values.max() <= 1)
+
+
+def _sigmoid(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.asarray(1 / (1 + np.exp(-np.clip(values, -60, 60))))

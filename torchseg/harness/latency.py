@@ -65,13 +65,13 @@ class Latency:
 
 
 def measure_latency(
-    processes: Sequence[RuntimeProcess], image: NDArray[np.float32], config: LatencyConfig
+    processes: Sequence[RuntimeProcess], images: Sequence[NDArray[np.float32]], config: LatencyConfig
 ) -> list[Latency | RuntimeProcessError]:
     """Times loaded processes round-robin, in reverse order every other round.
 
     Args:
         processes: one per file, loaded.
-        image: one normalised real picture, `(1, C, H, W)`.
+        images: one normalised real picture for each process, `(1, C, H, W)`, of the size that its file takes.
         config: rounds, repeats and warm-up.
 
     Returns:
@@ -82,7 +82,7 @@ def measure_latency(
 
     def turn(at: int, repeats: int, warmup: int) -> list[float]:
         try:
-            return processes[at].time(image, repeats=repeats, warmup=warmup)
+            return processes[at].time(images[at], repeats=repeats, warmup=warmup)
         except RuntimeProcessError as failure:
             failed[at] = failure
             return []

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
 
 from torchseg.harness.artifact import Artifact
 from torchseg.harness.latency import Latency
@@ -14,8 +12,10 @@ from torchseg.harness.latency_ratio import LatencyRatio
 from torchseg.harness.process import RuntimeProcess, RuntimeProcessError
 from torchseg.harness.runtime import RuntimeInfo
 from torchseg.harness.size import files_of, gzip_bytes, size_bytes
+from torchseg.harness.tally import Tally
 from torchseg.harness.weights_in import WeightCount
-from torchseg.metrics import BoundaryCounts, Counts
+from torchseg.metrics import MiouDifference
+from torchseg.spec import ImageSpec
 
 
 @dataclass(kw_only=True)
@@ -23,27 +23,27 @@ class Measured:
     """One artifact, its process, and its measurements as they come in; `reason` ends them."""
 
     artifact: Artifact
-    counts: Counts  # (K, K), rows are the truth
+    name: str  # in the column `artifact`
+    key: str  # unique among the rows: the name, with runtime and threads where the name alone is not
+    spec: ImageSpec  # of the pictures that the file takes
+    threads: int
+    tally: Tally  # of its pixels; shared by rows that differ in threads alone
     process: RuntimeProcess | None = None
     reason: str = ""
     size_bytes: int | None = None
     gzip_bytes: int | None = None
+    zstd_bytes: int | None = None
     sha256: str = ""
     load_ms: float | None = None
     latency: Latency | None = None
-    ratio: LatencyRatio | None = None  # to the checkpoint that it was exported from
+    baseline: str = ""  # key of the file that ratio and difference are held against
+    ratio: LatencyRatio | None = None
+    difference: MiouDifference | None = None
     peak_rss_mb: float | None = None
+    peak_share: float | None = None  # of the processor's measured peak
     info: RuntimeInfo | None = None
     weights: WeightCount | None = None
-    agreeing: int = 0  # pixels whose class equals the reference's
-    compared: int = 0  # pixels held against the reference
-    boundary: BoundaryCounts | None = None
-    image_miou: list[float] = field(default_factory=list)  # in the order of the samples
-
-    @property
-    def agreement(self) -> float | None:
-        """Share of pixels whose class equals the reference's; None if nothing was compared."""
-        return self.agreeing / self.compared if self.compared else None
+    multiply_adds: int | None = None
 
     def close(self) -> None:
         """Ends the process, if there is one."""
@@ -51,17 +51,16 @@ class Measured:
             self.process.close()
 
 
-def open_measured(artifact: Artifact, *, num_classes: int, threads: int) -> Measured:
+def start_measured(measured: Measured) -> None:
     """Notes the file's size and starts its process; a reason in the result tells why it could not."""
-    measured = Measured(artifact=artifact, counts=np.zeros((num_classes, num_classes), np.int64))
+    artifact = measured.artifact
     try:
         measured.size_bytes = size_bytes(artifact.path)
         measured.gzip_bytes = gzip_bytes(artifact.path)
         measured.sha256 = _sha256(files_of(artifact.path))
-        measured.process = RuntimeProcess(artifact.path, name=artifact.runtime, threads=threads)
+        measured.process = RuntimeProcess(artifact.path, name=artifact.runtime, threads=measured.threads)
     except ValueError as error:
         measured.reason = str(error)
-    return measured
 
 
 def load_measured(measured: Measured) -> None:
@@ -75,13 +74,15 @@ def load_measured(measured: Measured) -> None:
 
 
 def inspect_measured(measured: Measured) -> None:
-    """Notes memory, conditions and weights, in this order: looking at the weights takes memory itself."""
+    """Notes memory, conditions, weights and work, in this order: looking at the weights takes memory itself."""
     if measured.process is None or measured.reason:
         return
+    spec = measured.spec
     try:
         measured.peak_rss_mb = measured.process.peak_rss_mb()
         measured.info = measured.process.describe()
         measured.weights = measured.process.count_weights()
+        measured.multiply_adds = measured.process.multiply_adds((1, spec.channels, spec.height, spec.width))
     except RuntimeProcessError as failure:
         measured.reason = str(failure)
 

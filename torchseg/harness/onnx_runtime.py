@@ -34,12 +34,20 @@ class OnnxRuntime:
         self._number: type[np.floating[Any]] = np.float32
         self._path: Path | None = None
 
-    def load(self, path: Path) -> None:
-        """Opens the file; raises ValueError if it is damaged or does not take pictures."""
+    def load(self, path: Path, *, trace: Path | None = None) -> None:
+        """Opens the file; raises ValueError if it is damaged or does not take pictures.
+
+        Args:
+            path: of the file.
+            trace: beginning of the name of a trace of every node, which costs time; see `end_trace`.
+        """
         options = self._library.SessionOptions()
         options.intra_op_num_threads = self._threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3  # its warnings are about fusions that it chose not to make
+        if trace is not None:
+            options.enable_profiling = True
+            options.profile_file_prefix = str(trace)
         try:
             session = self._library.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # its exception classes are private and share no base below Exception
@@ -74,19 +82,23 @@ class OnnxRuntime:
             ) from error
         return np.asarray(logits, np.float32)
 
+    def end_trace(self) -> Path:
+        """The JSON file of the trace that `load` began."""
+        return Path(self._session.end_profiling())
+
     def describe(self) -> RuntimeInfo:
         """ONNX Runtime's version, the session's threads and the weights' number format."""
         return RuntimeInfo(
             name="onnxruntime",
             version=self._library.__version__,
             threads=self._threads,
-            arithmetic=_arithmetic(self._path) if self._path else "float32",
+            arithmetic=onnx_arithmetic(self._path) if self._path else "float32",
             input_shape=self._shape,
             layout=self._layout,
         )
 
 
-def _arithmetic(path: Path) -> str:
+def onnx_arithmetic(path: Path) -> str:
     """What the convolutions compute in, and what the file stores where that is something else.
 
     Read when it is asked for, not in `load`: parsing the file a second time is no part of what loading costs.

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from torchseg.harness.layout import Layout, from_layout, layout_of, to_layout
+from torchseg.harness.onnx_runtime import onnx_arithmetic
 from torchseg.harness.runtime import RuntimeInfo
 
 _PRECISION = "f32"  # left to itself it computes in bfloat16 where the processor can, and is compared unfairly
@@ -30,13 +31,20 @@ class OpenvinoRuntime:
         self._model: Any = None
         self._shape: tuple[int | None, ...] = ()
         self._layout: Layout = "NCHW"
+        self._path: Path | None = None
 
-    def load(self, path: Path) -> None:
-        """Opens and compiles the file; raises ValueError if it is damaged or does not take pictures."""
+    def load(self, path: Path, *, count_layers: bool = False) -> None:
+        """Opens and compiles the file; raises ValueError if it is damaged or does not take pictures.
+
+        Args:
+            path: of the file.
+            count_layers: measure every layer, which costs time; see `layers`.
+        """
         options = {
             "INFERENCE_NUM_THREADS": self._threads,
             "INFERENCE_PRECISION_HINT": _PRECISION,
             "PERFORMANCE_HINT": "LATENCY",
+            "PERF_COUNT": count_layers,
         }
         try:
             model = self._library.Core().compile_model(str(path), "CPU", options)
@@ -46,7 +54,8 @@ class OpenvinoRuntime:
         shape = model.input(0).get_partial_shape()
         self._shape = tuple(None if side.is_dynamic else side.get_length() for side in shape)
         self._layout = layout_of(self._shape, usual="NCHW")
-        self._model = model
+        self._model = model.create_infer_request()
+        self._path = path
 
     def predict(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """Logits `(B, K, H, W)`; a file made for a fixed batch is called as often as it takes."""
@@ -57,15 +66,24 @@ class OpenvinoRuntime:
         sides = zip(self._shape[1:], batch.shape[1:], strict=True)
         if len(batch) % step or any(side not in (None, came) for side, came in sides):
             raise ValueError(f"the file takes {list(self._shape)} and {list(batch.shape)} came")
-        answers = [self._model(batch[start : start + step])[0] for start in range(0, len(batch), step)]
-        return from_layout(np.concatenate([np.asarray(each, np.float32) for each in answers]), self._layout)
+        answers = [self._run(batch[start : start + step]) for start in range(0, len(batch), step)]
+        return from_layout(np.concatenate(answers), self._layout)
+
+    def _run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        answer = self._model.infer([batch])
+        return np.array(next(iter(answer.values())), np.float32)  # the request writes into the same memory next time
+
+    def layers(self) -> list[Any]:
+        """OpenVINO's `ProfilingInfo` of every layer in the last prediction."""
+        return list(self._model.get_profiling_info())
 
     def describe(self) -> RuntimeInfo:
-        """OpenVINO's version and threads."""
+        """OpenVINO's version, threads and number format."""
         return RuntimeInfo(
             name="openvino",
             version=str(self._library.__version__),
             threads=self._threads,
+            arithmetic=onnx_arithmetic(self._path) if self._path else "float32",
             input_shape=self._shape,
             layout=self._layout,
         )

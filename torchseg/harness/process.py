@@ -15,10 +15,13 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from torchseg.harness.profile import LayerCost, Profile
 from torchseg.harness.runtime import RuntimeInfo, check_name, runtime_name
 from torchseg.harness.weights_in import WeightCount
+from torchseg.metrics import ScoreCounts
 
 Array = NDArray[np.float32]
+Labels = NDArray[np.uint8]
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
@@ -75,9 +78,22 @@ class RuntimeProcess:
         """Logits `(B, K, H, W)` of normalised images `(B, C, H, W)`; raises RuntimeProcessError."""
         return cast(Array, self._call("predict", images))
 
-    def labels(self, images: Array) -> NDArray[np.uint8]:
-        """Classes `(B, H, W)` of normalised images `(B, C, H, W)`; raises RuntimeProcessError."""
-        return cast(NDArray[np.uint8], self._call("labels", images))
+    def labels(self, images: Array, *, size: tuple[int, int] | None = None) -> Labels:
+        """Classes `(B, *size)` of normalised images `(B, C, H, W)`, by default at their size.
+
+        Raises:
+            RuntimeProcessError: if the file fails.
+        """
+        return cast(Labels, self._call("labels", images, size or images.shape[2:]))
+
+    def judge(self, images: Array, masks: Labels, *, num_classes: int) -> tuple[Labels, ScoreCounts]:
+        """Classes of the size of `masks`, `(B, H, W)`, and the masks' pixels by the probability of each class.
+
+        Raises:
+            RuntimeProcessError: if the file fails.
+        """
+        labels, inside, outside = cast(Any, self._call("judge", images, masks, num_classes))
+        return labels, ScoreCounts(inside=inside, outside=outside)
 
     def time(self, image: Array, *, repeats: int, warmup: int = 1) -> list[float]:
         """Milliseconds of `repeats` predictions, measured inside the process; raises RuntimeProcessError."""
@@ -95,6 +111,15 @@ class RuntimeProcess:
     def count_weights(self) -> WeightCount:
         """Zeros and distinct values in the file; loads it a second time, so read the memory first."""
         return WeightCount(**cast(dict[str, Any], self._call("count_weights")))
+
+    def multiply_adds(self, image_shape: tuple[int, ...]) -> int | None:
+        """Of one picture `(1, C, H, W)`; None if the file does not say how large its tensors are."""
+        return cast("int | None", self._call("multiply_adds", image_shape))
+
+    def profile(self, image: Array) -> Profile:
+        """Time of every layer for one image `(1, C, H, W)`; opens the file again. Raises RuntimeProcessError."""
+        values = cast(dict[str, Any], self._call("profile", image))
+        return Profile(**values | {"layers": [LayerCost(**each) for each in values["layers"]]})
 
     def close(self) -> None:
         """Ends the process; safe to call twice."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from PIL import Image
 
 from torchseg.harness.display import percent, short_name
 from torchseg.harness.palette import palette
-from torchseg.harness.run_record import RunRecord, number
+from torchseg.harness.run_record import Row, RunRecord, number
 
 Labels = NDArray[np.uint8]
 _MODES = {
@@ -54,11 +54,11 @@ def _row(run: RunRecord, sample: Mapping[str, Any]) -> str:
     references = {
         each["stage"]: found[name] for name, each in described.items() if each["format"] == "torch" and name in found
     }
-    scores = {row["artifact"]: number(row, "miou") for row in run.pictures if row.get("image") == sample["name"]}
+    rows = [row for row in run.pictures if row.get("image") == sample["name"]]
     tiles = [_tile("picture", "", []), _tile("truth", "", [("truth", _labels_url(truth))])]
     for name, labels in found.items():
         reference = references.get(described.get(name, {}).get("stage"))
-        tiles.append(_model_tile(name, labels, truth, reference, scores.get(name)))
+        tiles.append(_model_tile(name, labels, truth, reference, _scores(rows, name, described.get(name, {}))))
     heading = f"{sample['rank']}: {sample['name']}"
     return (
         f'<section class="sample" style="--picture:url({_picture_url(run.folder / str(sample["picture"]))});'
@@ -67,11 +67,18 @@ def _row(run: RunRecord, sample: Mapping[str, Any]) -> str:
     )
 
 
-def _model_tile(name: str, labels: Labels, truth: Labels, reference: Labels | None, score: float | None) -> str:
+def _scores(rows: Sequence[Row], name: str, about: Mapping[str, Any]) -> Row:
+    """A file's row for one picture; a file that ran in several runtimes has several."""
+    file, runtime = about.get("file", name), about.get("runtime")
+    return next((row for row in rows if row["artifact"] == file and runtime in (None, row.get("runtime"))), {})
+
+
+def _model_tile(name: str, labels: Labels, truth: Labels, reference: Labels | None, scores: Row) -> str:
     """One file's answer; `errors` are wrong among the known pixels, `drift` differs from its PyTorch model."""
     wrong = (labels != truth) & (truth != _UNKNOWN)
     layers = [("labels", _labels_url(labels)), ("errors", _mask_url(wrong, (220, 38, 38)))]
-    notes = [f"IoU {percent(score, digits=1)}"] if score is not None else []
+    known = {"IoU": number(scores, "miou"), "Dice": number(scores, "mean_dice")}
+    notes = [f"{title} {percent(value, digits=1)}" for title, value in known.items() if value is not None]
     if reference is not None and reference.shape == labels.shape and reference is not labels:
         drift = labels != reference
         layers.append(("drift", _mask_url(drift, (192, 38, 211))))

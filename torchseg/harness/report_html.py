@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from html import escape
 
 from torchseg.harness.display import bytes_text, milliseconds, percent, short_name
 from torchseg.harness.explain import explain
 from torchseg.harness.pick import BUDGET, pick
 from torchseg.harness.report_certificates import certificate_list
+from torchseg.harness.report_curves import precision_recall_plots
 from torchseg.harness.report_gallery import gallery
+from torchseg.harness.report_ledger import ledger_section
 from torchseg.harness.report_plots import curve_plots, tradeoff_plots
 from torchseg.harness.report_style import SCRIPT, STYLE
-from torchseg.harness.report_table import class_table, confusion_table, plain_table, score_table
+from torchseg.harness.report_table import class_table, confusion_tables, score_table
+from torchseg.harness.report_values import value_table
 from torchseg.harness.run_record import Row, RunRecord, number
 
 
@@ -25,9 +27,10 @@ def report_html(run: RunRecord) -> str:
         ("gallery", "Gallery", gallery(run)),
         ("training", "Training", curve_plots(run)),
         ("classes", "IoU per class", class_table(run)),
-        ("confusion", "Confusion", confusion_table(run)),
+        ("curves", "Precision and recall", precision_recall_plots(run)),
+        ("confusion", "Confusion", confusion_tables(run)),
         ("certificates", "Certificates", certificate_list(run)),
-        ("ledger", "Ledger", plain_table(run.ledger)),
+        ("ledger", "Ledger", ledger_section(run.ledger)),
         ("again", "Do it again", _reproduction(run)),
     ]
     present = [section for section in sections if section[2]]
@@ -104,10 +107,11 @@ def _explanations(run: RunRecord) -> str:
 def _reproduction(run: RunRecord) -> str:
     command = run.environment.get("command", "")
     text = " ".join(str(word) for word in command) if isinstance(command, list) else str(command)
-    parts = [f"<pre>{escape(text)}</pre>"] if text else []
+    parts = [f'<pre tabindex="0">{escape(text)}</pre>'] if text else []
     if run.config:
         parts.append(f"<details><summary>config.yaml</summary><pre>{escape(run.config)}</pre></details>")
     if run.environment:
-        shown = escape(json.dumps(run.environment, indent=2))
-        parts.append(f"<details><summary>environment.json</summary><pre>{shown}</pre></details>")
+        parts.append(
+            f"<details><summary>environment.json</summary>{value_table(run.environment, label='environment')}</details>"
+        )
     return "".join(parts)

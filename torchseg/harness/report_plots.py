@@ -7,8 +7,8 @@ from html import escape
 
 from torchseg.harness.display import bytes_text, milliseconds, percent, short_name
 from torchseg.harness.pareto import pareto
-from torchseg.harness.run_record import Row, RunRecord, number
-from torchseg.harness.svg_chart import Axis, axis_of, chart, point_x, point_y
+from torchseg.harness.run_record import Row, RunRecord, chain_rank, number
+from torchseg.harness.svg_chart import Axis, axis_of, chart, name_tags, point_x, point_y
 
 _CURVES = {
     "train_loss": ("Training loss", 1.0, ""),
@@ -20,18 +20,20 @@ _CURVES = {
 
 def tradeoff_plots(run: RunRecord) -> str:
     """Mean IoU against latency and against bytes, one mark per file, with the frontier; empty without scores."""
-    colours = stage_colours([row["stage"] for row in run.scores])
+    colours = stage_colours(run)
     latency = _tradeoff(run.scores, "latency_ms_min", "Latency of one picture (ms, minimum, log)", 1.0, colours)
     size = _tradeoff(run.scores, "size_bytes", "File size (MB, log)", 1e6, colours)
     if not latency and not size:
         return ""
-    figures = "".join(f"<figure>{plot}</figure>" for plot in (latency, size) if plot)
-    return f'<div class="plots">{figures}</div>{_legend(colours)}'
+    tip = '<figcaption class="tip" aria-live="polite">Point at a mark, or tab to it, to read its numbers.</figcaption>'
+    figures = "".join(f"<figure>{plot}{tip}</figure>" for plot in (latency, size) if plot)
+    shown = {row["stage"] for row in run.scores}
+    return f'<div class="plots">{figures}</div>{_legend({key: at for key, at in colours.items() if key in shown})}'
 
 
 def curve_plots(run: RunRecord) -> str:
     """Loss, mean IoU and learning rate per stage over epochs; empty where no stage kept them."""
-    colours = stage_colours(list(run.curves))
+    colours = stage_colours(run)
     figures = []
     for column, (title, unit, suffix) in _CURVES.items():
         lines = {stage: _points(rows, column) for stage, rows in run.curves.items()}
@@ -41,13 +43,16 @@ def curve_plots(run: RunRecord) -> str:
             figures.append(f"<figure>{plot}<figcaption>{escape(title)}</figcaption></figure>")
     if not figures:
         return ""
-    swatches = "".join(f'<span><i class="s{at}"></i>{escape(stage)}</span>' for stage, at in colours.items())
+    swatches = "".join(
+        f'<span><i class="s{at}"></i>{escape(stage)}</span>' for stage, at in colours.items() if stage in run.curves
+    )
     return f'<div class="plots">{"".join(figures)}</div><p class="legend">{swatches}</p>'
 
 
-def stage_colours(stages: Sequence[str]) -> dict[str, int]:
-    """A colour number per stage, in order of first appearance."""
-    return {stage: at % 8 for at, stage in enumerate(dict.fromkeys(stages))}
+def stage_colours(run: RunRecord) -> dict[str, int]:
+    """A colour number per stage, the same in every plot of a run, in the order of the chain."""
+    stages = {*run.curves, *(row["stage"] for row in run.scores)}
+    return {stage: at % 8 for at, stage in enumerate(sorted(stages, key=chain_rank))}
 
 
 def _tradeoff(rows: Sequence[Row], cost: str, label: str, unit: float, colours: Mapping[str, int]) -> str:
@@ -63,6 +68,10 @@ def _tradeoff(rows: Sequence[Row], cost: str, label: str, unit: float, colours: 
         mark = _mark(row["format"], point_x(x, across), point_y(y, up))
         names = f"point s{colours[row['stage']]}" + (" kept" if at in kept else "")
         marks.append(f'<g class="{names}" tabindex="0"><title>{escape(_hover(row))}</title>{mark}</g>')
+    placed = [
+        (point_x(x, points[at][0]), point_y(y, points[at][1]), short_name(points[at][2]["artifact"])) for at in kept
+    ]
+    marks += name_tags(placed, limit=point_x(x, x.high))
     return chart(x, y, marks, title=f"Mean IoU against {label}; {len(points)} files")
 
 

@@ -24,7 +24,7 @@ th,td{padding:6px 10px;text-align:left;border-bottom:1px solid var(--line);white
 tbody tr:last-child>*{border-bottom:0}thead th{background:var(--panel);font-weight:600}
 tbody th{font-weight:600;position:sticky;left:0;background:var(--bg)}
 tbody th small{white-space:normal;min-width:220px;max-width:420px}
-.number{text-align:right;font-variant-numeric:tabular-nums}
+td.number,th.number{text-align:right}.number{font-variant-numeric:tabular-nums}
 td[style]{background:color-mix(in srgb,var(--shade) calc(var(--share)*.45),transparent)}
 th button{all:unset;cursor:pointer}th button:focus-visible{outline:2px solid var(--accent)}
 th[aria-sort=ascending] button::after{content:" \\25B2"}th[aria-sort=descending] button::after{content:" \\25BC"}
@@ -37,6 +37,7 @@ th[aria-sort=ascending] button::after{content:" \\25B2"}th[aria-sort=descending]
 .line polyline{fill:none;stroke-width:2}.frontier{fill:none;stroke:var(--soft);stroke-width:1.5;stroke-dasharray:5 4}
 .legend{display:flex;flex-wrap:wrap;gap:4px 16px;font-size:13px;margin:8px 0}.legend span{display:flex;gap:6px;
 align-items:center}.legend i{width:12px;height:12px;border-radius:3px;display:inline-block}.key{width:16px;height:16px}
+.chart .tag{fill:var(--text);font-size:11.5px}.tip{white-space:pre-line;min-height:4.6em;margin-top:6px}
 .dash{width:22px;border-top:2px dashed var(--soft)}
 .gallery>input{position:absolute;opacity:0}.gallery>label{display:inline-block;padding:4px 12px;margin:0 6px 6px 0;
 border:1px solid var(--line);border-radius:16px;cursor:pointer;font-size:13px}
@@ -63,6 +64,11 @@ for _at in range(8):
     STYLE += f".point.kept.s{_at}{{stroke:var(--text)}}i.s{_at}{{background:var(--s{_at})}}\n"
 
 SCRIPT = """
+for (const mark of document.querySelectorAll(".point[tabindex]")) {
+  const tip = mark.closest("figure").querySelector(".tip");
+  const tell = () => { tip.textContent = mark.querySelector("title").textContent; };
+  for (const event of ["focus", "mouseenter", "click"]) mark.addEventListener(event, tell);
+}
 for (const table of document.querySelectorAll("table.sortable")) {
   const heads = [...table.tHead.rows[0].cells];
   heads.forEach((head, at) => head.querySelector("button").addEventListener("click", () => {

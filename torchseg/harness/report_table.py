@@ -8,6 +8,7 @@ from html import escape
 from typing import Any
 
 from torchseg.harness.display import bytes_text, milliseconds, percent, short_name
+from torchseg.harness.report_values import wide
 from torchseg.harness.run_record import Row, RunRecord, number
 
 
@@ -20,29 +21,52 @@ class _Column:
 
 
 _COLUMNS = (
-    _Column(key="stage", title="Stage", hint="What made the weights"),
-    _Column(key="precision", title="Precision", hint="How the file stores its numbers"),
     _Column(key="runtime", title="Runtime", hint="What ran the file"),
     _Column(key="miou", title="Mean IoU", hint="Mean over the classes that occur in the truth", show=percent),
-    _Column(key="mean_dice", title="Mean Dice", hint="Dice = 2 IoU / (1 + IoU)", show=percent),
-    _Column(key="pixel_accuracy", title="Pixels right", hint="Share of known pixels with the true class", show=percent),
     _Column(
         key="latency_ms_min",
         title="Latency, min",
         hint="Quickest prediction of one picture at batch 1",
         show=milliseconds,
     ),
-    _Column(key="latency_ms_median", title="median", hint="Half of the predictions were quicker", show=milliseconds),
-    _Column(key="latency_ms_p90", title="p90", hint="Nine of ten predictions were quicker", show=milliseconds),
+    _Column(key="size_bytes", title="Size", hint="Bytes on disk, external data included", show=bytes_text),
     _Column(
         key="latency_ratio",
         title="Time ratio",
-        hint="Its time over that of its PyTorch model, median over rounds",
+        hint="Its time over that of its PyTorch model, or of the file named by --against, median over rounds",
         show=lambda value: "" if value is None else f"{value:.2f}",
     ),
     _Column(key="speed", title="Speed", hint="Against its PyTorch model; same: the difference is inside the noise"),
-    _Column(key="size_bytes", title="Size", hint="Bytes on disk, external data included", show=bytes_text),
+    _Column(
+        key="accuracy",
+        title="Accuracy",
+        hint="Mean IoU against its PyTorch model; same: other pictures could turn the difference round",
+    ),
+    _Column(key="certified", title="Certificate", hint="Whether the file proved to compute what its model computes"),
+    _Column(
+        key="argmax_agreement",
+        title="Agreement",
+        hint="Share of pixels with the class that its PyTorch model gives",
+        show=lambda value: percent(value, digits=3),
+    ),
     _Column(key="gzip_bytes", title="Gzip", hint="Bytes after gzip -9: what a download costs", show=bytes_text),
+    _Column(key="zstd_bytes", title="Zstd", hint="Bytes after zstd -19", show=bytes_text),
+    _Column(
+        key="latency_ms_median", title="Latency, median", hint="Half of the predictions were quicker", show=milliseconds
+    ),
+    _Column(key="latency_ms_p90", title="p90", hint="Nine of ten predictions were quicker", show=milliseconds),
+    _Column(
+        key="peak_share",
+        title="Of peak",
+        hint="Share of what this processor does at most with such numbers, measured in the same rounds",
+        show=lambda value: percent(value, digits=0),
+    ),
+    _Column(
+        key="multiply_adds",
+        title="Work",
+        hint="Million multiply-adds for one picture",
+        show=lambda value: "" if value is None else f"{value / 1e6:,.1f} M",
+    ),
     _Column(key="load_ms", title="Load", hint="To open the file, the library's import left out", show=milliseconds),
     _Column(
         key="peak_rss_mb",
@@ -50,11 +74,13 @@ _COLUMNS = (
         hint="Peak resident memory above the empty process, library included",
         show=lambda value: "" if value is None else f"{value:.0f} MB",
     ),
+    _Column(key="mean_dice", title="Mean Dice", hint="Dice = 2 IoU / (1 + IoU)", show=percent),
+    _Column(key="pixel_accuracy", title="Pixels right", hint="Share of known pixels with the true class", show=percent),
     _Column(
-        key="argmax_agreement",
-        title="Agreement",
-        hint="Share of pixels with the class that its PyTorch model gives",
-        show=lambda value: percent(value, digits=3),
+        key="mean_average_precision",
+        title="Average precision",
+        hint="Area under precision against recall, mean over the classes that occur",
+        show=percent,
     ),
     _Column(key="boundary_miou", title="Boundary IoU", hint="Mean IoU of the bands along the contours", show=percent),
     _Column(key="sparsity", title="Zeros", hint="Share of convolution weights that are zero", show=percent),
@@ -64,7 +90,14 @@ _COLUMNS = (
         hint="Distinct values other than zero, at most, in one weight tensor",
         show=lambda value: "" if value is None else f"{value:,.0f}",
     ),
-    _Column(key="certified", title="Certificate", hint="Whether the file proved to compute what its model computes"),
+    _Column(key="stage", title="Stage", hint="What made the weights"),
+    _Column(key="precision", title="Precision", hint="How the file stores its numbers"),
+    _Column(
+        key="threads",
+        title="Threads",
+        hint="That compute one prediction",
+        show=lambda value: "" if value is None else f"{value:.0f}",
+    ),
 )
 
 
@@ -73,14 +106,13 @@ def score_table(rows: Sequence[Row]) -> str:
     if not rows:
         return ""
     heads = '<th scope="col" aria-sort="none"><button type="button">File</button></th>' + "".join(
-        f'<th scope="col" aria-sort="none" title="{escape(column.hint)}">'
+        f'<th scope="col" aria-sort="none"{" class=number" if column.show else ""} title="{escape(column.hint)}">'
         f'<button type="button">{column.title}</button></th>'
         for column in _COLUMNS
     )
     body = "".join(f"<tr>{_name_cell(row)}{''.join(_cell(row, column) for column in _COLUMNS)}</tr>" for row in rows)
-    return (
-        f'<div class="wide"><table class="sortable"><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>'
-    )
+    table = f'<table class="sortable"><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>'
+    return wide(table, label="Scores")
 
 
 def class_table(run: RunRecord) -> str:
@@ -92,31 +124,42 @@ def class_table(run: RunRecord) -> str:
     for row in run.classes:
         file = f"{short_name(row['artifact'])} ({row.get('runtime', '')})"
         by_file.setdefault(file, {})[row["class"]] = number(row, "iou")
-    heads = "".join(f'<th scope="col">{escape(name)}</th>' for name in ["File", *names])
+    heads = '<th scope="col">File</th>' + _number_heads(names)
     body = "".join(
         f'<tr><th scope="row">{escape(file)}</th>{"".join(_shaded(shares.get(name)) for name in names)}</tr>'
         for file, shares in by_file.items()
     )
-    return f'<div class="wide"><table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>'
+    return wide(f"<table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>", label="IoU of every class")
 
 
-def confusion_table(run: RunRecord) -> str:
-    """Where the pixels of each class went, for the student's checkpoint or whichever file leads the gallery."""
+def confusion_tables(run: RunRecord) -> str:
+    """Where the pixels of each class went: for the leader of the gallery in full, for every other file to open."""
     counts: Mapping[str, Any] = run.confusion.get("counts", {})
-    leader = str(run.gallery.get("leader", next(iter(counts), "")))
-    if leader not in counts:
+    if not counts:
         return ""
+    leader = str(run.gallery.get("leader", ""))
+    leader = leader if leader in counts else next(iter(counts))
     names = [str(name) for name in run.confusion.get("classes", [])]
-    heads = "".join(f'<th scope="col">{escape(name)}</th>' for name in ["truth \\ found", *names])
-    body = ""
-    for name, row in zip(names, counts[leader], strict=False):
-        total = sum(row)
-        cells = "".join(_shaded(count / total if total else None) for count in row)
-        body += f'<tr><th scope="row">{escape(name)}</th>{cells}</tr>'
+    others = "".join(
+        f"<details><summary>{escape(short_name(file))}</summary>{_confusion(names, matrix)}</details>"
+        for file, matrix in counts.items()
+        if file != leader
+    )
+    rest = f"<details><summary>the other files</summary>{others}</details>" if others else ""
     return (
         f"<p>{escape(short_name(leader))}: each row shows where the pixels of one true class went.</p>"
-        f'<div class="wide"><table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>'
+        f"{_confusion(names, counts[leader])}{rest}"
     )
+
+
+def _confusion(names: Sequence[str], matrix: Sequence[Sequence[int]]) -> str:
+    heads = '<th scope="col">truth \\ found</th>' + _number_heads([*names, "pixels"])
+    body = ""
+    for name, row in zip(names, matrix, strict=False):
+        total = sum(row)
+        cells = "".join(_shaded(count / total if total else None) for count in row)
+        body += f'<tr><th scope="row">{escape(name)}</th>{cells}<td class="number">{total:,}</td></tr>'
+    return wide(f"<table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>", label="Confusion of classes")
 
 
 def plain_table(rows: Sequence[Row]) -> str:
@@ -125,7 +168,11 @@ def plain_table(rows: Sequence[Row]) -> str:
         return ""
     heads = "".join(f'<th scope="col">{escape(name)}</th>' for name in rows[0])
     body = "".join(f"<tr>{''.join(f'<td>{escape(value)}</td>' for value in row.values())}</tr>" for row in rows)
-    return f'<div class="wide"><table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>'
+    return wide(f"<table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>", label="Ledger")
+
+
+def _number_heads(names: Sequence[str]) -> str:
+    return "".join(f'<th scope="col" class="number">{escape(name)}</th>' for name in names)
 
 
 def _name_cell(row: Row) -> str:

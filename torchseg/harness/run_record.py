@@ -25,6 +25,7 @@ class RunRecord:
         folder: of the run.
         scores: rows of scores.csv.
         classes: rows of per_class.csv.
+        precision_recall: rows of precision_recall.csv.
         pictures: rows of per_image.csv for the pictures in the gallery.
         curves: rows of curves.csv by stage, in the order of the chain.
         certificates: contents by file name of the artifact.
@@ -38,6 +39,7 @@ class RunRecord:
     folder: Path
     scores: Sequence[Row]
     classes: Sequence[Row]
+    precision_recall: Sequence[Row]
     pictures: Sequence[Row]
     curves: Mapping[str, Sequence[Row]]
     certificates: Mapping[str, Mapping[str, Any]]
@@ -66,8 +68,9 @@ def read_run(folder: Path) -> RunRecord:
         folder=folder,
         scores=scores,
         classes=read_table(folder / "per_class.csv"),
+        precision_recall=read_table(folder / "precision_recall.csv"),
         pictures=_rows_of(folder / "per_image.csv", {str(each["name"]) for each in gallery.get("samples", [])}),
-        curves={stage: curves[stage] for stage in sorted(curves, key=_rank)},
+        curves={stage: curves[stage] for stage in sorted(curves, key=chain_rank)},
         certificates={
             path.name.removesuffix(".json"): _read_json(path) for path in sorted(folder.glob("artifacts/*.json"))
         },
@@ -87,7 +90,8 @@ def number(row: Row, column: str) -> float | None:
         return None
 
 
-def _rank(stage: str) -> tuple[int, str]:
+def chain_rank(stage: str) -> tuple[int, str]:
+    """Sorts stages in the order in which a chain makes them; others come after, by name."""
     return (_STAGES.index(stage) if stage in _STAGES else len(_STAGES), stage)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -143,3 +143,9 @@ RUNTIMES: Mapping[str, Callable[[int], Runtime]] = {
     "openvino": _openvino,
 }
 BY_SUFFIX: Mapping[str, str] = {".safetensors": "torch", ".onnx": "onnxruntime", ".tflite": "litert"}
+OPENS: Mapping[str, Sequence[str]] = {
+    "torch": ("torch",),
+    "onnxruntime": ("onnx",),
+    "litert": ("tflite",),
+    "openvino": ("onnx",),
+}

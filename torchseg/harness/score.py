@@ -4,32 +4,41 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from torchseg.data import Sample, Samples
 from torchseg.harness.accuracy import count_pixels
-from torchseg.harness.artifact import Artifact, ScoreFailure
+from torchseg.harness.artifact import Artifact, ScoreFailure, artifact_names
 from torchseg.harness.gallery import save_gallery
 from torchseg.harness.latency import Latency, LatencyConfig, measure_latency
 from torchseg.harness.latency_ratio import latency_ratio
-from torchseg.harness.measured import Measured, inspect_measured, load_measured, open_measured
+from torchseg.harness.measured import Measured, inspect_measured, load_measured, start_measured
+from torchseg.harness.prepare import prepare
+from torchseg.harness.probes import Probes
 from torchseg.harness.progress import Progress
 from torchseg.harness.score_tables import (
     CLASS_COLUMNS,
+    CURVE_COLUMNS,
     IMAGE_COLUMNS,
     SCORE_COLUMNS,
-    artifact_name,
+    Row,
     class_rows,
+    curve_rows,
     image_row,
     score_row,
 )
+from torchseg.harness.size import zstd_bytes
 from torchseg.harness.table import Table
-from torchseg.metrics import Overlap
+from torchseg.harness.tally import Tally
+from torchseg.metrics import Overlap, miou_difference, overlap
 from torchseg.spec import ImageSpec
 
 __all__ = ["Artifact", "ScoreFailure", "score_artifacts"]
 _log = logging.getLogger(__name__)
+_MakeProgress = Callable[[int, str], Progress]
 
 
 def score_artifacts(
@@ -39,7 +48,7 @@ def score_artifacts(
     out: Path,
     *,
     config: LatencyConfig,
-    progress: Callable[[int, str], Progress] = Progress,
+    progress: _MakeProgress = Progress,
 ) -> list[ScoreFailure]:
     """Times every file, counts its pixels on every sample, and writes the tables and the gallery into `out`.
 
@@ -64,10 +73,18 @@ def score_artifacts(
         raise ValueError(
             f"there are {len(artifacts)} files and {len(samples)} pictures to score; give at least one each"
         )
-    files = [open_measured(each, num_classes=spec.num_classes, threads=config.threads) for each in artifacts]
+    out.mkdir(parents=True, exist_ok=True)
+    files = _describe(artifacts, spec, out, config)
     try:
-        _measure_time(files, samples[0], spec, config)
-        _measure_accuracy(files, samples, spec, out, progress)
+        for measured in files:
+            start_measured(measured)
+        _measure_time(files, samples[0], config)
+        with ThreadPoolExecutor(max_workers=1) as pool:  # beside the pictures, because nothing is timed any more
+            sizes = pool.map(_zstd_bytes, files)
+            _measure_accuracy(files, samples, out, progress)
+            for measured, size in zip(files, sizes, strict=True):
+                measured.zstd_bytes = size
+        _compare(files)
         save_gallery(files, samples, spec, out)
     finally:
         for measured in files:
@@ -79,63 +96,105 @@ def score_artifacts(
     return failures
 
 
-def _measure_time(files: Sequence[Measured], sample: Sample, spec: ImageSpec, config: LatencyConfig) -> None:
+def _describe(artifacts: Sequence[Artifact], spec: ImageSpec, out: Path, config: LatencyConfig) -> list[Measured]:
+    """What is known of every file beforehand. The same file in the same runtime sees every picture once."""
+    names = artifact_names(artifacts, out)
+    count = Counter(names)
+    tallies: dict[tuple[str, str | None], Tally] = {}
+    files = []
+    for artifact, name in zip(artifacts, names, strict=True):
+        threads = artifact.threads or config.threads
+        conditions = ", ".join(filter(None, (artifact.runtime, f"{threads} threads" if artifact.threads else "")))
+        measured = Measured(
+            artifact=artifact,
+            name=name,
+            key=f"{name} ({conditions})" if count[name] > 1 and conditions else name,
+            spec=artifact.spec or spec,
+            threads=threads,
+            tally=tallies.setdefault((name, artifact.runtime), Tally(spec.num_classes)),
+        )
+        files.append(measured)
+    return files
+
+
+def _measure_time(files: Sequence[Measured], sample: Sample, config: LatencyConfig) -> None:
     for measured in files:
         load_measured(measured)
     loaded = [measured for measured in files if not measured.reason]
-    image = spec.prepare(sample.picture[None])  # (1, C, H, W)
     processes = [measured.process for measured in loaded if measured.process is not None]
-    for measured, outcome in zip(loaded, measure_latency(processes, image, config), strict=True):
+    images = [prepare(sample.picture[None], measured.spec) for measured in loaded]  # (1, C, H, W) each
+    with Probes(measured.threads for measured in loaded) as probes:
+        outcomes = measure_latency([*processes, *probes.processes], [*images, *probes.images], config)
+        probes.note(outcomes[len(loaded) :])
+    for measured, outcome in zip(loaded, outcomes, strict=False):
         if isinstance(outcome, Latency):
             measured.latency = outcome
         else:
             measured.reason = str(outcome)
         inspect_measured(measured)
-    _compare_times(loaded)
+        if measured.latency and measured.info and measured.multiply_adds:
+            measured.peak_share = probes.share(
+                measured.multiply_adds,
+                measured.latency,
+                arithmetic=measured.info.arithmetic,
+                threads=measured.threads,
+            )
 
 
-def _compare_times(files: Sequence[Measured]) -> None:
-    """Holds every file's time against that of the checkpoint it was exported from, if that was timed as well."""
-    timed = {each.artifact.folder: each for each in files if each.latency is not None}
+def _zstd_bytes(measured: Measured) -> int | None:
+    return None if measured.size_bytes is None else zstd_bytes(measured.artifact.path)
+
+
+def _measure_accuracy(files: Sequence[Measured], samples: Samples, out: Path, progress: _MakeProgress) -> None:
+    first: dict[int, Measured] = {}  # of those that share a tally
     for measured in files:
-        baseline = timed.get(measured.artifact.reference_folder or measured.artifact.folder)
-        if baseline is not None and baseline is not measured and measured.latency and baseline.latency:
-            measured.ratio = latency_ratio(measured.latency.recorded_ms, baseline.latency.recorded_ms)
-
-
-def _measure_accuracy(
-    files: Sequence[Measured],
-    samples: Samples,
-    spec: ImageSpec,
-    out: Path,
-    progress: Callable[[int, str], Progress],
-) -> None:
+        if not measured.reason:
+            first.setdefault(id(measured.tally), measured)
     with (
         Table(out / "per_image.csv", IMAGE_COLUMNS) as table,
         progress(len(samples), "scoring pictures") as display,
     ):
 
         def on_image(measured: Measured, sample: Sample, scores: Overlap) -> None:
-            table.write(image_row(measured, sample, scores, out))
+            table.write(image_row(measured, sample, scores))
 
-        count_pixels(files, samples, spec, on_image=on_image, advance=display.advance)
+        count_pixels(list(first.values()), samples, on_image=on_image, advance=display.advance)
+    for measured in files:
+        measured.reason = measured.reason or first[id(measured.tally)].reason
+
+
+def _compare(files: Sequence[Measured]) -> None:
+    """Holds every file against its baseline, where that was timed in the same rounds and at as many threads."""
+    known = {(each.artifact.folder, each.threads): each for each in reversed(files) if each.latency is not None}
+    for measured in files:
+        folder = measured.artifact.baseline_folder or measured.artifact.folder
+        baseline = known.get((folder, measured.threads))
+        if baseline is None or baseline is measured or not measured.latency or not baseline.latency:
+            continue
+        measured.baseline = baseline.key
+        measured.ratio = latency_ratio(measured.latency.recorded_ms, baseline.latency.recorded_ms)
+        if not measured.reason and not baseline.reason:
+            ours, theirs = measured.tally, baseline.tally
+            apart = overlap(ours.counts).miou - overlap(theirs.counts).miou
+            measured.difference = miou_difference(ours.resampled, theirs.resampled, value=apart)
 
 
 def _write_tables(files: Sequence[Measured], spec: ImageSpec, out: Path, config: LatencyConfig) -> None:
-    with Table(out / "per_class.csv", CLASS_COLUMNS) as table:
-        for measured in files:
-            for row in class_rows(measured, spec, out):
-                table.write(row)
+    _write(out / "per_class.csv", CLASS_COLUMNS, (row for each in files for row in class_rows(each, spec)))
+    _write(out / "precision_recall.csv", CURVE_COLUMNS, (row for each in files for row in curve_rows(each, spec)))
     _write_confusion(files, spec, out)
-    with Table(out / "scores.csv", SCORE_COLUMNS) as table:
-        for measured in files:
-            table.write(score_row(measured, spec, out, config))
+    _write(out / "scores.csv", SCORE_COLUMNS, (score_row(each, spec, out, config) for each in files))
+
+
+def _write(path: Path, columns: Sequence[str], rows: Iterable[Row]) -> None:
+    with Table(path, columns) as table:
+        for row in rows:
+            table.write(row)
 
 
 def _write_confusion(files: Sequence[Measured], spec: ImageSpec, out: Path) -> None:
     """Keeps the matrices themselves: every ratio in the tables can be computed from them again."""
-    working = [measured for measured in files if not measured.reason]
-    counts = {artifact_name(each.artifact.path, out): each.counts.tolist() for each in working}
+    counts = {each.key: each.tally.counts.tolist() for each in files if not each.reason}
     path = out / "figures" / "confusion.json"
     path.parent.mkdir(exist_ok=True)
     partial = path.with_name(".confusion.json.partial")

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from html import escape
 
 _WIDTH, _HEIGHT = 560, 340
-_LEFT, _RIGHT, _TOP, _BOTTOM = 62, 14, 14, 46
+_LEFT, _RIGHT, _TOP, _BOTTOM = 74, 26, 14, 46
+_TAG_SHIFTS = (10, 24, 38, 52, 66)  # from the point to the name's baseline
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +71,25 @@ def chart(x: Axis, y: Axis, marks: Sequence[str], *, title: str) -> str:
     parts.append(f'<text class="label" x="14" y="{middle}" text-anchor="middle" transform="rotate(-90 14 {middle})">')
     parts.append(f"{escape(y.label)}</text>")
     return "".join([*parts, *marks, "</svg>"])
+
+
+def name_tags(places: Sequence[tuple[float, float, str]], *, limit: float) -> list[str]:
+    """Names beside their points `(x, y, name)`, moved up and down until none covers another; left of `limit`."""
+    taken: list[tuple[float, float, float]] = []  # left, right, baseline
+    tags = []
+    for x, y, name in places:
+        width = 6.5 * len(name)
+        left = x + 9 if x + 9 + width < limit else x - 9 - width
+        lines = [y - shift if y > _HEIGHT / 3 else y + 8 + shift for shift in _TAG_SHIFTS]  # stays inside the frame
+        free = [
+            line
+            for line in lines
+            if all(abs(line - base) > 13 or left > end or left + width < start for start, end, base in taken)
+        ]
+        base = free[0] if free else lines[0]
+        taken.append((left, left + width, base))
+        tags.append(f'<text class="tag" x="{left:.1f}" y="{base:.1f}">{escape(name)}</text>')
+    return tags
 
 
 def point_x(axis: Axis, value: float) -> float:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from torchseg.harness.stored_weight import StoredWeight, stored_weight
+from torchseg.harness.tflite_operators import open_plain
 
 # Where the kernel stands among the inputs, and its axis of output channels.
 _KERNEL = {"CONV_2D": (1, 0), "DEPTHWISE_CONV_2D": (1, 3), "FULLY_CONNECTED": (1, 0), "TRANSPOSE_CONV": (1, 0)}
@@ -16,12 +17,7 @@ _NUMBER_TYPES = ("DEQUANTIZE", "QUANTIZE", "CAST")  # change how a number is sto
 
 def tflite_weights(path: Path) -> Iterator[StoredWeight]:
     """Kernel of every convolution and fully connected layer in the file."""
-    from ai_edge_litert.interpreter import Interpreter, OpResolverType
-
-    # Without a delegate every constant keeps its own tensor.
-    plain = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
-    interpreter = Interpreter(model_path=str(path), experimental_op_resolver_type=plain)
-    interpreter.allocate_tensors()
+    interpreter = open_plain(path)
     tensors = {each["index"]: each for each in interpreter.get_tensor_details()}
     operators = interpreter._get_ops_details()
     makers = {int(index): each for each in operators for index in each["outputs"]}

@@ -17,11 +17,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from torchseg.harness.labels import labels_of
+from torchseg.harness.labels import labels_of, probabilities_of, resize_logits
 from torchseg.harness.peak_memory import peak_memory_mb
 from torchseg.harness.runtime import Runtime, check_readable, new_runtime
 
 Array = NDArray[np.float32]
+Size = tuple[int, int]
+Judged = tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64]]
 
 
 class Worker:
@@ -50,9 +52,19 @@ class Worker:
         """Logits `(B, K, H, W)`."""
         return self._opened.predict(images)
 
-    def labels(self, images: Array) -> NDArray[np.uint8]:
-        """Classes `(B, H, W)`: the argmax is taken here because labels travel more cheaply than logits."""
-        return labels_of(self._opened.predict(images))
+    def labels(self, images: Array, size: Size) -> NDArray[np.uint8]:
+        """Classes `(B, *size)`: the argmax is taken here because labels travel more cheaply than logits."""
+        height, width = size
+        return labels_of(resize_logits(self._opened.predict(images), height=height, width=width))
+
+    def judge(self, images: Array, masks: NDArray[np.uint8], num_classes: int) -> Judged:
+        """Classes of the masks' size `(B, H, W)`, and the masks' pixels counted by the probability of each class."""
+        from torchseg.metrics import score_counts
+
+        logits = resize_logits(self._opened.predict(images), height=masks.shape[1], width=masks.shape[2])
+        labels = labels_of(logits)  # refuses values that make no probabilities
+        counts = score_counts(probabilities_of(logits), masks, num_classes=num_classes)
+        return labels, counts.inside, counts.outside
 
     def time(self, image: Array, repeats: int, warmup: int) -> list[float]:
         """Milliseconds of each of `repeats` predictions after `warmup` that are not recorded."""
@@ -79,6 +91,20 @@ class Worker:
 
         assert self._path is not None, "load comes first"
         return asdict(count_weights(weight.rows for weight in weights_in(self._path)))
+
+    def multiply_adds(self, image_shape: tuple[int, ...]) -> int | None:
+        """Of one picture `(1, C, H, W)`; None if the loaded file does not say how large its tensors are."""
+        from torchseg.harness.multiply_adds_in import multiply_adds_in
+
+        assert self._path is not None, "load comes first"
+        return multiply_adds_in(self._path, image_shape)
+
+    def profile(self, image: Array) -> dict[str, Any]:
+        """`Profile` of the loaded file as plain values."""
+        from torchseg.harness.profile import profile_file
+
+        assert self._path is not None, "load comes first"
+        return asdict(profile_file(self._name, self._path, image, threads=self._threads))
 
     @property
     def _opened(self) -> Runtime:

@@ -3,5 +3,21 @@
 from torchseg.metrics.boundary import BoundaryCounts, boundary_counts
 from torchseg.metrics.confusion import Counts, confusion_matrix
 from torchseg.metrics.overlap import Overlap, overlap
+from torchseg.metrics.precision_recall import PrecisionRecall, ScoreCounts, precision_recall, score_counts
+from torchseg.metrics.resampled import MiouDifference, ResampledCounts, miou_difference
 
-__all__ = ["BoundaryCounts", "Counts", "Overlap", "boundary_counts", "confusion_matrix", "overlap"]
+__all__ = [
+    "BoundaryCounts",
+    "Counts",
+    "MiouDifference",
+    "Overlap",
+    "PrecisionRecall",
+    "ResampledCounts",
+    "ScoreCounts",
+    "boundary_counts",
+    "confusion_matrix",
+    "miou_difference",
+    "overlap",
+    "precision_recall",
+    "score_counts",
+]

@@ -68,7 +68,7 @@ def _latency_ratio(ours: Path, theirs: Path, image: NDArray[np.float32]) -> floa
     try:
         for process in processes:
             process.load()
-        results = measure_latency(processes, image, LatencyConfig())
+        results = measure_latency(processes, [image] * len(processes), LatencyConfig())
     finally:
         for process in processes:
             process.close()

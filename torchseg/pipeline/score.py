@@ -1,26 +1,36 @@
-"""Scores the files of a finished run again."""
+"""Scores model files: all of a finished run, or any from anywhere."""
 
 from __future__ import annotations
+
+import json
 
 from torchseg.command import CHECK_FAILED, DONE
 from torchseg.config import ScoreConfig
 from torchseg.harness.latency import LatencyConfig
 from torchseg.harness.report import write_report
 from torchseg.harness.score import score_artifacts
-from torchseg.pipeline.pictures import open_pictures
-from torchseg.pipeline.recorded import recorded_config
-from torchseg.pipeline.scoring import checkpoints_in, find_artifacts
-from torchseg.pipeline.summary import table_lines
+from torchseg.pipeline.environment import ENVIRONMENT, environment_record
+from torchseg.pipeline.explanation import print_explanation
+from torchseg.pipeline.score_plan import plan_scores
+from torchseg.pipeline.summary import comparison_lines, table_lines
 
 
 def score(config: ScoreConfig) -> int:
-    """Measures every file of the run, writes the tables and the report; 1 if a file could not be scored."""
-    pictures = open_pictures(recorded_config(config.run))
-    artifacts = find_artifacts(config.run, checkpoints_in(config.run))
-    timing = LatencyConfig(threads=config.threads or 1)
-    failures = score_artifacts(artifacts, pictures.test, pictures.spec, config.run, config=timing)
-    print("\n".join(table_lines(config.run / "scores.csv")))
+    """Measures every file, writes the tables and the report; 1 if a file could not be scored."""
+    if config.explain is not None:
+        print_explanation(config)
+        return DONE
+    plan = plan_scores(config)
+    timing = LatencyConfig(threads=config.thread_list[0])
+    if config.against is not None:  # the difference is the question: take the rounds that a narrow interval needs
+        timing = LatencyConfig(threads=config.thread_list[0], rounds=15, max_rounds=40, budget_s=30.0)
+    failures = score_artifacts(plan.artifacts, plan.samples, plan.spec, plan.out, config=timing)
+    if not plan.is_run:  # a run's own record says how its files came to be
+        (plan.out / ENVIRONMENT).write_text(json.dumps(environment_record(config.cores), indent=2) + "\n")
+    print("\n".join(table_lines(plan.out / "scores.csv")))
+    if config.against is not None:
+        print("\n" + "\n".join(comparison_lines(plan.out / "scores.csv")))
     for failure in failures:
         print(f"FAILED: {failure}")
-    print(f"\n  report   {write_report(config.run)}")
+    print(f"\n  report   {write_report(plan.out)}")
     return CHECK_FAILED if failures else DONE

@@ -13,7 +13,7 @@ from torchseg.harness.score import score_artifacts
 from torchseg.pipeline.pictures import Pictures
 from torchseg.pipeline.run_folder import RunFolder, Stage
 
-TABLES = ("scores.csv", "per_class.csv", "per_image.csv")
+TABLES = ("scores.csv", "per_class.csv", "per_image.csv", "precision_recall.csv")
 _LOG = logging.getLogger(__name__)
 
 

@@ -3,37 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.metadata
 import json
 import logging
 import os
-import platform
-import shlex
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import torch
 import yaml
 from lightning_fabric import Fabric
 
 from torchseg.config import LearningConfig
+from torchseg.pipeline.environment import ENVIRONMENT, environment_record
 from torchseg.pipeline.run_folder import RunFolder
 from torchseg.train import training_precision
 
-CONFIG, ENVIRONMENT, LOG = "config.yaml", "environment.json", "run.log"
-_PACKAGES = (
-    "torchseg-compress",
-    "torch",
-    "torchvision",
-    "lightning-fabric",
-    "onnx",
-    "onnxruntime",
-    "tensorflow",
-    "ai-edge-litert",
-)
+CONFIG, LOG = "config.yaml", "run.log"
 
 
 @contextmanager
@@ -73,34 +59,8 @@ def write_record(config: LearningConfig, folder: Path) -> None:
     }
     del values["fresh"]
     (folder / CONFIG).write_text(yaml.safe_dump(values, sort_keys=False))
-    (folder / ENVIRONMENT).write_text(json.dumps(_environment(config), indent=2) + "\n")
-
-
-def _environment(config: LearningConfig) -> dict[str, Any]:
-    versions = {}
-    for name in _PACKAGES:
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            versions[name] = "not installed"
-    return {
-        "command": shlex.join(["python", *sys.argv]),
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "processor": _processor(),
-        "capability": torch.backends.cpu.get_cpu_capability(),
-        "cores": config.cores,
-        "training_precision": training_precision(),
-        "packages": versions,
-    }
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+    record = environment_record(config.cores) | {"training_precision": training_precision()}
+    (folder / ENVIRONMENT).write_text(json.dumps(record, indent=2) + "\n")
 
 
 def _open_log(path: Path) -> logging.Handler:

@@ -6,16 +6,20 @@ import csv
 from collections.abc import Sequence
 from pathlib import Path
 
+from torchseg.harness.display import counted
 from torchseg.pipeline.run_folder import RunFolder
 
 _COLUMNS = (
     ("file", "artifact", "{}"),
+    ("runtime", "runtime", "{}"),
+    ("threads", "threads", "{}"),
     ("mean IoU %", "miou", "{:.2f}"),
     ("agreement %", "argmax_agreement", "{:.3f}"),
     ("ms (min)", "latency_ms_min", "{:.2f}"),
     ("kB", "size_bytes", "{:.0f}"),
     ("certified", "certified", "{}"),
 )
+_SHOWN_IF_MIXED = ("threads",)
 _SCALES = {"miou": 100.0, "argmax_agreement": 100.0, "size_bytes": 1e-3}
 
 
@@ -42,10 +46,30 @@ def table_lines(scores: Path) -> list[str]:
     if not scores.is_file():
         return []
     with scores.open(newline="") as file:
-        rows = [[_cell(row, key, form) for _, key, form in _COLUMNS] for row in csv.DictReader(file)]
-    table = [[title for title, _, _ in _COLUMNS], *rows]
-    widths = [max(len(row[column]) for row in table) for column in range(len(_COLUMNS))]
+        rows = list(csv.DictReader(file))
+    columns = [each for each in _COLUMNS if each[1] not in _SHOWN_IF_MIXED or len({row[each[1]] for row in rows}) > 1]
+    cells = [[_cell(row, key, form) for _, key, form in columns] for row in rows]
+    table = [[title for title, _, _ in columns], *cells]
+    widths = [max(len(row[column]) for row in table) for column in range(len(columns))]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table]
+
+
+def comparison_lines(scores: Path) -> list[str]:
+    """How every file stands to the one that it was held against, each difference with its 99 % interval."""
+    with scores.open(newline="") as file:
+        return [_comparison(row) for row in csv.DictReader(file) if row.get("latency_ratio")]
+
+
+def _comparison(row: dict[str, str]) -> str:
+    ratio, low, high = (float(row[f"latency_ratio{end}"]) for end in ("", "_low", "_high"))
+    text = (
+        f"{row['artifact']} ({row['runtime']}, {counted(int(row['threads']), 'thread')}) against {row['against']}:\n"
+        f"  time      {ratio:.3f} times ({low:.3f} to {high:.3f}): {row['speed']}"
+    )
+    if not row["miou_difference"]:
+        return text
+    apart, low, high = (100 * float(row[f"miou_difference{end}"]) for end in ("", "_low", "_high"))
+    return f"{text}\n  mean IoU  {apart:+.2f} points ({low:+.2f} to {high:+.2f}): {row['accuracy']}"
 
 
 def _cell(row: dict[str, str], key: str, form: str) -> str:

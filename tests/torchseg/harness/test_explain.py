@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from torchseg.harness.explain import explain
+from torchseg.harness.explain import explain, explain_profile
+from torchseg.harness.profile import LayerCost, Profile
 
 
 @pytest.mark.parametrize(
@@ -33,3 +34,27 @@ def test_dynamic_int8_is_fine_where_it_has_a_fast_kernel():
 
 def test_a_file_that_failed_has_said_why_already():
     assert explain({"error": "is damaged", "noisy": "true"}) == []
+
+
+def costs(**kinds: float) -> Profile:
+    layers = [LayerCost(name=kind.lower(), kind=kind, milliseconds=taken) for kind, taken in kinds.items()]
+    return Profile(layers=layers, method="")
+
+
+@pytest.mark.parametrize(
+    ("profile", "arithmetic", "words"),
+    [
+        (costs(QLinearConv=8, DequantizeLinear=1, QuantizeLinear=1), "int8", "number formats takes 20 % of the time"),
+        (costs(Conv=6, ReorderInput=2, Transpose=2), "float32", "memory layouts takes 40 % of the time"),
+        (costs(CONV_2D=7, RESIZE_BILINEAR=3), "float32", "Resizing takes 30 % of the time"),
+        (costs(QLinearConv=9, Conv=1), "int8", "in this 8-bit file: 1 convolution (conv)"),
+    ],
+)
+def test_what_the_layers_show_has_its_sentence(profile, arithmetic, words):
+    (sentence,) = explain_profile(profile, arithmetic=arithmetic)
+    assert words in sentence
+
+
+def test_a_file_that_spends_its_time_on_convolutions_needs_no_explanation():
+    assert explain_profile(costs(Conv=19, Resize=1), arithmetic="float32") == []
+    assert explain_profile(Profile(layers=[], method=""), arithmetic="int8") == []

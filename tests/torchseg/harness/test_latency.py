@@ -27,7 +27,7 @@ class Clock:
 
 
 def measure(clocks: list[Clock], config: LatencyConfig) -> list[Any]:
-    return measure_latency(cast(list[RuntimeProcess], clocks), IMAGE, config)
+    return measure_latency(cast(list[RuntimeProcess], clocks), [IMAGE] * len(clocks), config)
 
 
 def test_rounds_alternate_their_order_after_a_warm_up():

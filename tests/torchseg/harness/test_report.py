@@ -14,7 +14,7 @@ from PIL import Image
 from torchseg.harness.report import markdown_table, write_report
 from torchseg.harness.report_html import report_html
 from torchseg.harness.run_record import read_run
-from torchseg.harness.score_tables import CLASS_COLUMNS, IMAGE_COLUMNS, SCORE_COLUMNS
+from torchseg.harness.score_tables import CLASS_COLUMNS, CURVE_COLUMNS, IMAGE_COLUMNS, SCORE_COLUMNS
 from torchseg.harness.table import Table
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -25,6 +25,7 @@ def score(at: int, name: str) -> dict[str, object]:
     kind = ("torch", "onnx", "tflite")[at]
     cells = {"artifact": name, "stage": "student", "format": kind, "precision": "fp32", "runtime": kind}
     costs = {"size_bytes": (900_000, 1_000_000, 250_000)[at], "latency_ms_min": (30, 10, 20)[at]}
+    costs |= {"multiply_adds": 12_000_000, "peak_share": 0.42}
     conditions = {"threads": 1, "image_size": "8x8", "rounds": 5, "repeats": 3, "images": 4, "host": "some <CPU>"}
     return cells | costs | conditions | {"latency_ms_median": 35, "miou": 0.7 - at / 1000, "certified": True}
 
@@ -37,7 +38,7 @@ def run(tmp_path):
             table.write(score(at, name))
         table.write({"artifact": "artifacts/bad.onnx", "stage": "student", "format": "onnx", "error": "is <damaged>"})
     with Table(tmp_path / "per_class.csv", CLASS_COLUMNS) as table:
-        table.write({"artifact": FILES[0], "class": "sky", "iou": 0.5})
+        table.write({"artifact": FILES[0], "class": "sky", "iou": 0.5, "average_precision": 0.875})
         table.write({"artifact": FILES[0], "class": "never", "iou": None})
     with Table(tmp_path / "per_image.csv", IMAGE_COLUMNS) as table:
         table.write({"artifact": FILES[1], "image": "one", "miou": 0.625})
@@ -56,7 +57,13 @@ def run(tmp_path):
     (tmp_path / "artifacts/student.fp32.onnx.json").write_text(json.dumps(certificate))
     (tmp_path / "environment.json").write_text(json.dumps({"command": ["distill.py", "--data", "scenes"]}))
     (tmp_path / "config.yaml").write_text("data: scenes\n")
-    (tmp_path / "ledger.csv").write_text("stage,zeros\npruned,0.8\n")
+    ledger = "stage,artifact,tensor,parameters,sparsity,nan\n"
+    ledger += "pruned,pruned/model.safetensors,stem.weight,1000,0.75,0\n"
+    ledger += "pruned,pruned/model.safetensors,total,123456,0.8,0\n"
+    (tmp_path / "ledger.csv").write_text(ledger)
+    with Table(tmp_path / "precision_recall.csv", CURVE_COLUMNS) as table:
+        for recall, precision in ((0.2, 1.0), (1.0, 0.5)):
+            table.write({"artifact": FILES[0], "class": "sky", "recall": recall, "precision": precision})
     return tmp_path
 
 
@@ -74,7 +81,8 @@ def save_gallery_files(folder: Path) -> None:
     ]
     index = {"leader": FILES[0], "classes": ["sky", "never"], "artifacts": described}
     (folder / "figures/gallery.json").write_text(json.dumps(index | {"samples": [sample | {"labels": labels}]}))
-    confusion = {"classes": ["sky", "never"], "counts": {FILES[0]: [[3, 1], [0, 0]]}}
+    counts = {FILES[0]: [[3, 1], [0, 0]], FILES[1]: [[1, 3], [0, 0]]}
+    confusion = {"classes": ["sky", "never"], "counts": counts}
     (folder / "figures/confusion.json").write_text(json.dumps(confusion))
 
 
@@ -96,10 +104,12 @@ def test_every_part_of_the_run_is_on_the_page(run):
     for words in (
         "student.int8.tflite", "70.00 %", "Smallest file", "Fastest file", "Accuracy against cost", "best: one",
         "IoU 62.5 %", "px changed", "Training loss", "holds", "Confusion", "75.0 %", "pruned", "data: scenes",
-        "distill.py --data scenes", "is <damaged>", "input.shape", "1, 3, 8, 8",
+        "distill.py --data scenes", "is <damaged>", "input.shape", "1, 3, 8, 8", "the other files", "12.0 M", "42 %",
+        "123,456", "80.00 %", "1 tensor one by one", "sky: average precision student 87.5 %", "Recall of sky",
     ):  # fmt: skip
         assert words in text, words
-    assert page.count('tabindex="0"') == 6  # a mark per file and plot
+    assert len(re.findall(r'<g class="point[^>]*tabindex="0"', page)) == 6  # a mark per file and plot
+    assert page.count('class="tip"') == 2
 
 
 def test_the_page_asks_no_host_and_no_other_file(run):
@@ -126,6 +136,20 @@ def test_what_is_missing_is_left_out(run, missing):
     path = run / missing
     shutil.rmtree(path) if path.is_dir() else path.unlink()
     assert "Training" in text_of(page_of(run))
+
+
+def test_a_ledger_without_totals_is_shown_as_it_is(run):
+    (run / "ledger.csv").write_text("stage,zeros\npruned,0.8125\n")
+    assert "0.8125" in text_of(page_of(run))
+
+
+def test_a_stage_has_one_colour_in_every_plot(run):
+    page = page_of(run)
+    number = re.search(r'<i class="(s\d)"></i>student', page)
+    assert number
+    keys = re.findall(r'<i class="(s\d)"></i>student', page)
+    assert set(keys) == {number[1]}
+    assert len(keys) == 3  # trade-offs, training, precision and recall
 
 
 def page_of(run: Path) -> str:
@@ -163,11 +187,13 @@ def test_a_missing_table_is_no_markdown(tmp_path):
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium to open the page with")
 def test_a_browser_sorts_the_table_on_a_click_and_reports_no_error(run):
     page = write_report(run)
-    click = "<script>[...document.querySelectorAll('th button')].find(b => b.textContent === 'Size').click()</script>"
+    click = "<script>[...document.querySelectorAll('th button')].find(b => b.textContent === 'Size').click();"
+    click += "document.querySelector('.point[tabindex]').focus()</script>"
     page.write_text(page.read_text().replace("</body>", f"{click}</body>"))
     command = [str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom", page.as_uri()]
     log = ["--enable-logging=stderr", "--v=0"]
     done = subprocess.run([*command, *log], capture_output=True, text=True, timeout=60, check=True)
     names = re.findall(r'<th scope="row" data-value="([^"]*)"', done.stdout)
     assert names == ["student.int8.tflite", "student", "student.fp32.onnx", "bad.onnx"]
+    assert re.search(r'class="tip"[^>]*>student \(torch, fp32\)', done.stdout)  # by keyboard as by mouse
     assert "CONSOLE" not in done.stderr

@@ -1,18 +1,22 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from torchseg.harness.labels import labels_of, resize_logits
 from torchseg.harness.latency import LatencyConfig
+from torchseg.harness.prepare import prepare
 from torchseg.harness.runtime import open_runtime
 from torchseg.harness.score import Artifact, score_artifacts
 from torchseg.harness.score_tables import SCORE_COLUMNS
 from torchseg.harness.table import read_table
 from torchseg.metrics import confusion_matrix, overlap
+from torchseg.spec import ImageSpec
 
 QUICK = LatencyConfig(rounds=2, repeats=2, warmup=1, max_rounds=2)
 CONTRACT = [
@@ -124,6 +128,90 @@ def test_a_reference_that_is_gone_leaves_agreement_empty(onnx_file, random_sampl
     gone = Artifact(path=onnx_file, stage="s", format="onnx", precision="fp32", reference=Path("gone"))
     assert score_artifacts([gone], random_samples(2), spec, tmp_path, config=QUICK) == []
     assert read_table(tmp_path / "scores.csv")[0]["argmax_agreement"] == ""
+
+
+@pytest.fixture(scope="module")
+def side_by_side(onnx_file, random_samples, spec, tmp_path_factory):
+    """A file from elsewhere, a copy of the same name and the file at two threads, held against the first."""
+    folder = tmp_path_factory.mktemp("side")
+    (folder / "copy").mkdir()
+    shutil.copy(onnx_file, folder / "copy")
+    kind = {"stage": "mine", "format": "onnx", "precision": "fp32", "baseline": onnx_file, "runtime": "onnxruntime"}
+    artifacts = [
+        Artifact(path=onnx_file, threads=1, **kind),
+        Artifact(path=folder / "copy" / onnx_file.name, threads=1, **kind),
+        Artifact(path=onnx_file, threads=2, **kind),
+        Artifact(path=onnx_file, threads=1, **{**kind, "runtime": "nonsense"}),
+    ]
+    failures = score_artifacts(artifacts, random_samples(4), spec, folder / "out", config=QUICK)
+    return folder / "out", failures
+
+
+def test_files_of_one_name_are_told_apart_everywhere(side_by_side):
+    out, _ = side_by_side
+    names = [row["artifact"] for row in read_table(out / "scores.csv")]
+    assert names[1] == "copy/student.fp32.onnx"
+    assert len({names[0], names[1]}) == 2
+    index = json.loads((out / "figures/gallery.json").read_text())
+    for entry in index["samples"]:
+        assert len(entry["labels"]) == len(set(entry["labels"].values())) == 2  # the same at two threads
+    confusion = json.loads((out / "figures/confusion.json").read_text())
+    assert len(confusion["counts"]) == 3
+    assert len(read_table(out / "per_image.csv")) == 2 * 4
+
+
+def test_a_file_is_held_against_the_one_that_was_named(side_by_side):
+    out, _ = side_by_side
+    first, copy, more, _ = read_table(out / "scores.csv")
+    assert (first["against"], first["speed"], first["accuracy"]) == ("", "", "")
+    assert copy["against"].startswith(first["artifact"])
+    assert copy["accuracy"] == "same"
+    assert float(copy["miou_difference"]) == float(copy["miou_difference_low"]) == 0
+    assert float(copy["latency_ratio"]) > 0
+    assert more["threads"] == "2"
+    assert more["miou"] == first["miou"]
+    assert more["latency_ratio"] == ""  # times at other threads are another question
+
+
+def test_an_unknown_runtime_is_a_row_that_names_the_known_ones(side_by_side):
+    out, failures = side_by_side
+    assert "choose from litert, onnxruntime" in failures[0].reason
+    assert "nonsense" in read_table(out / "scores.csv")[3]["error"]
+
+
+def test_what_a_file_costs_stands_beside_what_the_processor_can_do(scored):
+    out, _, _ = scored
+    torch_row, onnx_row, _ = read_table(out / "scores.csv")
+    assert torch_row["multiply_adds"] == onnx_row["multiply_adds"]
+    assert int(onnx_row["multiply_adds"]) > 1000
+    assert 0 < float(onnx_row["peak_share"]) < 2
+    assert 0 < int(onnx_row["zstd_bytes"]) < int(onnx_row["size_bytes"])
+
+
+def test_precision_falls_against_recall_and_their_average_is_in_the_tables(scored, spec):
+    out, _, _ = scored
+    rows = [row for row in read_table(out / "precision_recall.csv") if row["artifact"] == "student.fp32.onnx"]
+    assert {row["class"] for row in rows} == set(spec.classes)
+    sky = [float(row["recall"]) for row in rows if row["class"] == "sky"]
+    assert sky == sorted(sky)
+    assert sky[-1] == 1
+    averages = [row for row in read_table(out / "per_class.csv") if row["artifact"] == "student.fp32.onnx"]
+    mean = np.mean([float(row["average_precision"]) for row in averages])
+    assert float(read_table(out / "scores.csv")[1]["mean_average_precision"]) == pytest.approx(mean, abs=1e-5)
+
+
+def test_a_file_of_another_size_and_scaling_sees_the_pictures_as_it_wants_them(checkpoint, random_samples, tmp_path):
+    own = ImageSpec(height=8, width=12, classes=("sky", "road", "car"), mean=(0, 0, 0), std=(1, 1, 1))
+    other = Artifact(path=checkpoint, stage="student", format="torch", precision="fp32", spec=own)
+    data = ImageSpec(height=16, width=24, classes=own.classes)
+    samples = random_samples(2)
+    assert score_artifacts([other], samples, data, tmp_path, config=QUICK) == []
+    (row,) = read_table(tmp_path / "scores.csv")
+    assert row["image_size"] == "8x12"
+    logits = open_runtime(checkpoint).predict(prepare(np.stack([each.picture for each in samples]), own))
+    labels = labels_of(resize_logits(logits, height=16, width=24))
+    counts = sum(confusion_matrix(a, s.mask, num_classes=3) for a, s in zip(labels, samples, strict=True))
+    assert float(row["miou"]) == pytest.approx(overlap(counts).miou, abs=1e-6)
 
 
 def test_nothing_to_score_is_refused(spec, tmp_path):

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import re
 from xml.etree import ElementTree
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from torchseg.harness.svg_chart import axis_of, chart, point_x, point_y
+from torchseg.harness.svg_chart import axis_of, chart, name_tags, point_x, point_y
 
 values = st.lists(st.floats(1e-3, 1e6), min_size=1, max_size=9)
 
@@ -34,3 +35,13 @@ def test_a_chart_is_well_formed_and_larger_values_are_further_right_and_higher()
     assert "30 %" in texts
     assert point_x(x, 10) > point_x(x, 1)
     assert point_y(y, 0.4) < point_y(y, 0.2)
+
+
+def test_names_beside_points_cover_neither_each_other_nor_the_edge():
+    tags = name_tags([(300.0, 250.0, "one"), (302.0, 250.0, "two"), (540.0, 250.0, "a long name")], limit=546)
+    places = [re.search(r'x="([\d.]+)" y="([\d.]+)"', tag) for tag in tags]
+    assert all(places)
+    (_, y1), (_, y2), (x3, _) = ((float(place[1]), float(place[2])) for place in places if place)
+    assert abs(y1 - y2) >= 13
+    assert x3 < 540
+    assert "&lt;" in name_tags([(9.0, 9.0, "<")], limit=99)[0]

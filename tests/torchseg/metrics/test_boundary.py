@@ -31,6 +31,20 @@ def test_the_band_is_as_wide_as_the_source_says():
     assert counts.truth[1] == 30**2 - 28**2
 
 
+@pytest.mark.parametrize("seed", range(10))
+def test_the_band_is_what_erosion_takes_away(seed):
+    ndimage = pytest.importorskip("scipy.ndimage", reason="SciPy, the other implementation, is not installed")
+    random = np.random.default_rng(seed)
+    coarse = random.integers(0, 3, (6, 8))
+    mask = np.kron(coarse, np.ones((20, 15), int)).astype(np.uint8)
+    counts = boundary_counts(mask, mask, num_classes=3)
+    width = max(1, round(0.02 * float(np.hypot(*mask.shape))))
+    for index in range(3):
+        inside = mask == index
+        core = ndimage.binary_erosion(inside, np.ones((3, 3)), iterations=width)
+        assert counts.truth[index] == (inside & ~core).sum()
+
+
 def test_a_shift_costs_more_near_the_boundary_than_over_the_area():
     moved = boundary_counts(square(1), square(0), num_classes=2)
     area = np.logical_and(square(1), square(0)).sum() / np.logical_or(square(1), square(0)).sum()

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from torchseg.metrics import overlap
+from torchseg.metrics import confusion_matrix, overlap
 
 matrices = st.integers(2, 6).flatmap(lambda k: arrays(np.int64, (k, k), elements=st.integers(0, 50)))
 
@@ -50,6 +50,41 @@ def test_iou_is_that_of_torchmetrics(seed):
     scores = overlap(counts)
     occurs = counts.sum(axis=1) > 0
     np.testing.assert_array_equal(scores.iou[occurs].astype(np.float32), expected[occurs])
+
+
+def random_counts(seed: int) -> tuple[torch.Tensor, torch.Tensor, np.ndarray]:
+    """Labels and mask of two pictures with ignored pixels and all three classes, and their matrix."""
+    random = np.random.default_rng(seed)
+    mask = random.choice(np.array([0, 1, 2, 255]), (2, 9, 7))
+    labels = np.where(random.random(mask.shape) < 0.5, np.minimum(mask, 2), random.integers(0, 3, mask.shape))
+    counts = sum(confusion_matrix(a, b, num_classes=3) for a, b in zip(labels, mask, strict=True))
+    return torch.from_numpy(labels), torch.from_numpy(mask), np.asarray(counts)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_dice_precision_and_recall_are_those_of_torchmetrics(seed):
+    from torchmetrics.functional import classification
+
+    labels, mask, counts = random_counts(seed)
+    scores = overlap(counts)
+    for ours, theirs in (("dice", "f1_score"), ("precision", "precision"), ("recall", "recall")):
+        measure = getattr(classification, f"multiclass_{theirs}")
+        expected = measure(labels, mask, 3, average="none", ignore_index=255)
+        np.testing.assert_allclose(getattr(scores, ours), expected.numpy(), rtol=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_scores_are_those_of_segmentation_models_pytorch(seed):
+    from segmentation_models_pytorch import metrics
+
+    labels, mask, counts = random_counts(seed)
+    known = mask != 255  # it cannot leave out pixels of a multi-class mask by a value above the classes
+    stats = metrics.get_stats(labels[known][None], mask[known][None], mode="multiclass", num_classes=3)
+    scores = overlap(counts)
+    names = {"iou": "iou_score", "dice": "f1_score", "precision": "precision", "recall": "recall"}
+    for ours, theirs in names.items():
+        expected = getattr(metrics, theirs)(*stats, reduction="none")[0]
+        np.testing.assert_allclose(getattr(scores, ours), expected.numpy(), rtol=1e-6)
 
 
 def test_a_perfect_prediction_scores_one_and_nothing_known_scores_nothing():

@@ -1,0 +1,91 @@
+"""A measure of what this processor can do at most, so that a file's time says how much is left."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import onnx
+
+# Nothing but 3x3 convolutions whose pictures and kernels stay in the second-level cache, in the library with the best
+# kernels for both kinds of number. A matrix product of PyTorch is no such measure: it stays far below.
+_CHANNELS, _SIDE, _KERNEL = 64, 32, 3
+_LAYERS: Mapping[str, int] = {"float32": 4, "int8": 12}  # about equal times
+IMAGE_SHAPE = (1, _CHANNELS, _SIDE, _SIDE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Probe:
+    """A file that does nothing but multiply and add.
+
+    Attributes:
+        path: of the .onnx file; it takes float32 pictures of `IMAGE_SHAPE`.
+        multiply_adds: of one prediction.
+    """
+
+    path: Path
+    multiply_adds: int
+
+
+def write_probes(folder: Path) -> dict[str, Probe]:
+    """One probe per kind of number, `float32` and `int8`, in ONNX."""
+    import onnx
+
+    makers = {"float32": _float_chain, "int8": _int8_chain}
+    probes = {}
+    for arithmetic, layers in _LAYERS.items():
+        path = folder / f"{arithmetic}.onnx"
+        onnx.save(makers[arithmetic](layers), path)
+        probes[arithmetic] = Probe(path=path, multiply_adds=layers * (_CHANNELS * _KERNEL * _SIDE) ** 2)
+    return probes
+
+
+def peak_kind(arithmetic: str) -> str:
+    """Which probe a file is held against: `int8` where convolutions multiply 8-bit numbers, else `float32`."""
+    return "int8" if arithmetic.split()[:1] == ["int8"] else "float32"
+
+
+def _float_chain(layers: int) -> onnx.ModelProto:
+    from onnx import helper, numpy_helper
+
+    random = np.random.default_rng(0)
+    shape = (_CHANNELS, _CHANNELS, _KERNEL, _KERNEL)
+    kernels = [random.normal(0, 0.05, shape).astype(np.float32) for _ in range(layers)]
+    stored = [numpy_helper.from_array(kernel, f"w{at}") for at, kernel in enumerate(kernels)]
+    nodes = [
+        helper.make_node("Conv", [f"x{at}", f"w{at}"], [f"x{at + 1}"], pads=[_KERNEL // 2] * 4) for at in range(layers)
+    ]
+    return _model(nodes, stored, result=f"x{layers}")
+
+
+def _int8_chain(layers: int) -> onnx.ModelProto:
+    """Unsigned activations and signed weights, the pair that has kernels on every processor."""
+    from onnx import helper, numpy_helper
+
+    random = np.random.default_rng(0)
+    shape = (_CHANNELS, _CHANNELS, _KERNEL, _KERNEL)
+    scalars = {"scale": np.float32(0.02), "zero": np.uint8(128), "w_scale": np.float32(0.01), "w_zero": np.int8(0)}
+    constants = {name: np.asarray(value) for name, value in scalars.items()}
+    constants |= {f"w{at}": random.integers(-127, 128, shape).astype(np.int8) for at in range(layers)}
+    stored = [numpy_helper.from_array(value, name) for name, value in constants.items()]
+    nodes = [helper.make_node("QuantizeLinear", ["x0", "scale", "zero"], ["q0"])]
+    for at in range(layers):
+        inputs = [f"q{at}", "scale", "zero", f"w{at}", "w_scale", "w_zero", "scale", "zero"]
+        nodes.append(helper.make_node("QLinearConv", inputs, [f"q{at + 1}"], pads=[_KERNEL // 2] * 4))
+    nodes.append(helper.make_node("DequantizeLinear", [f"q{layers}", "scale", "zero"], ["y"]))
+    return _model(nodes, stored, result="y")
+
+
+def _model(nodes: list[onnx.NodeProto], stored: list[onnx.TensorProto], *, result: str) -> onnx.ModelProto:
+    from onnx import TensorProto, helper
+
+    image, answer = (
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, list(IMAGE_SHAPE)) for name in ("x0", result)
+    )
+    graph = helper.make_graph(nodes, "probe", [image], [answer], stored)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)

@@ -1,0 +1,25 @@
+"""Brings pictures to the size and scaling that each file was made for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from torchseg.spec import ImageSpec
+
+
+def prepare(pictures: NDArray[np.uint8], spec: ImageSpec) -> NDArray[np.float32]:
+    """What a file sees of pictures `(B, H, W, C)` of any size: `(B, C, spec.height, spec.width)`, normalised."""
+    if pictures.shape[1:3] != (spec.height, spec.width):
+        size = (spec.width, spec.height)
+        resized = [Image.fromarray(each).resize(size, Image.Resampling.BILINEAR) for each in pictures]
+        pictures = np.stack([np.asarray(each) for each in resized])
+    return spec.prepare(pictures)
+
+
+def prepare_each(pictures: NDArray[np.uint8], specs: Iterable[ImageSpec]) -> dict[ImageSpec, NDArray[np.float32]]:
+    """The same pictures as every one of these specs wants them, each made once."""
+    return {spec: prepare(pictures, spec) for spec in set(specs)}

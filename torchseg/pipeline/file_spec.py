@@ -1,0 +1,79 @@
+"""How a model file wants its pictures: from its own words, its checkpoint, or the flags."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+from tf_bridge.metadata import METADATA_PREFIX
+from torchseg.checkpoint import read_card
+from torchseg.harness.artifact import Artifact
+from torchseg.harness.file_facts import FileFacts, file_facts
+from torchseg.spec import ImageSpec
+
+
+def file_spec(artifact: Artifact, wanted: ImageSpec) -> ImageSpec:
+    """Size and scaling of the pictures for one file; classes are always those of the data.
+
+    A checkpoint's card comes first, then what the file says about itself, then the card of the checkpoint that it was
+    exported from, then `wanted`.
+
+    Args:
+        artifact: to be scored.
+        wanted: what holds for a file that says nothing; its classes are those of the data.
+
+    Raises:
+        ValueError: if the file tells another number of classes apart than the data has.
+    """
+    if artifact.format == "torch":
+        return _same_classes(read_card(artifact.folder).spec, wanted, artifact.path)
+    facts = file_facts(artifact.path)
+    own = _own_spec(facts, wanted) if facts else None
+    if own is None and artifact.reference is not None:
+        own = read_card(artifact.reference).spec
+    if own is not None:
+        return _same_classes(own, wanted, artifact.path)
+    if facts is None:
+        return wanted
+    return replace(wanted, height=facts.height or wanted.height, width=facts.width or wanted.width)
+
+
+def file_size(artifact: Artifact) -> tuple[int, int] | None:
+    """Height and width that a file was made for; None if it takes pictures of any size or does not say."""
+    if artifact.format == "torch":
+        spec = read_card(artifact.folder).spec
+        return spec.height, spec.width
+    facts = file_facts(artifact.path)
+    return (facts.height, facts.width) if facts and facts.height and facts.width else None
+
+
+def file_precision(path: Path) -> str:
+    """What the file says of its precision; empty if it says nothing."""
+    facts = file_facts(path)
+    return facts.texts.get(f"{METADATA_PREFIX}precision", "") if facts else ""
+
+
+def _own_spec(facts: FileFacts, wanted: ImageSpec) -> ImageSpec | None:
+    """The spec that this project wrote into the file; None if another tool made it."""
+    texts = {key.removeprefix(METADATA_PREFIX): text for key, text in facts.texts.items()}
+    try:
+        return ImageSpec(
+            height=facts.height or wanted.height,
+            width=facts.width or wanted.width,
+            classes=tuple(json.loads(texts["classes"])),
+            channels=facts.channels or wanted.channels,
+            mean=tuple(json.loads(texts["mean"])),
+            std=tuple(json.loads(texts["std"])),
+        )
+    except (KeyError, TypeError, json.JSONDecodeError):
+        return None
+
+
+def _same_classes(own: ImageSpec, wanted: ImageSpec, path: Path) -> ImageSpec:
+    if own.num_classes != wanted.num_classes:
+        raise ValueError(
+            f"{path} tells {own.num_classes} classes apart ({', '.join(own.classes)}) and the data has "
+            f"{wanted.num_classes} ({', '.join(wanted.classes)}); give pictures of the classes that it was made for"
+        )
+    return replace(own, classes=wanted.classes, ignore_index=wanted.ignore_index)
