@@ -97,7 +97,7 @@ def test_wrong_compression_is_refused_before_the_training(flags, compressing, ca
         (["--prune_end", "2 steps"], "a gradual one needs 10"),
         (["--prune_layers", "haed=0.5"], "did you mean 'head'"),
         (["--prune_layers", "head"], "give LAYER=NUMBER"),
-        (["--cluster_exclude", "stam"], "did you mean 'stem'"),
+        (["--cluster_exclude", "stam"], "did you mean 'stem.3'"),
     ):
         assert message in _refused([*compressing, *changes], capsys)
         assert not (RUN / "teacher").exists()

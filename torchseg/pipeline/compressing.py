@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -30,6 +31,7 @@ from torchseg.pipeline.folded import folded
 from torchseg.pipeline.ledger import LedgerError
 from torchseg.pipeline.run_folder import Stage
 from torchseg.pipeline.training import Course, Start, Trainer
+from torchseg.pipeline.unbranched import unbranched
 from torchseg.train import DistillationConfig, FitConfig, Step
 
 ORDER = ("pruned", "clustered")
@@ -81,7 +83,7 @@ class Compressor:
 
     def pruned(self, checkpoint: Path) -> Stage:
         """Zeros by a polynomial schedule, then recovery with the zeros held."""
-        config = _prune_config(self.flags, load_checkpoint(checkpoint)[0])
+        config = _prune_config(self.flags, _open(checkpoint, "pruned")[0])
         epochs = prune_epochs(self.trainer, self.flags)
 
         def start(steps_per_epoch: int) -> Start:
@@ -163,6 +165,7 @@ def check_compression(network: nn.Module, card: Card, flags: CompressionFlags, t
         ValueError: for an unknown layer, or a schedule that cannot meet its target.
         ImportError: if what pruning needs is not installed.
     """
+    network, card = unbranched(copy.deepcopy(network), card)
     if flags.sparsity:
         epochs = prune_epochs(trainer, flags)
         Pruning(network, _prune_config(flags, network), epochs=epochs, steps_per_epoch=trainer.steps_per_epoch)
@@ -200,7 +203,7 @@ def _cluster_config(flags: CompressionFlags) -> ClusterConfig:
 
 def _open(checkpoint: Path, stage: str) -> tuple[nn.Module, Card]:
     """The network, and the card that it will have after this stage."""
-    network, card = load_checkpoint(checkpoint)
+    network, card = unbranched(*load_checkpoint(checkpoint))
     return network, replace(card, stage=stage, parents={card.stage: sha256_of(checkpoint / WEIGHTS)})
 
 

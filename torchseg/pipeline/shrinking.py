@@ -19,6 +19,7 @@ from torchseg.pipeline.network_export import calibration_samples
 from torchseg.pipeline.pictures import Pictures
 from torchseg.pipeline.run_folder import Stage
 from torchseg.pipeline.training import Course, Start, Trainer
+from torchseg.pipeline.unbranched import unbranched
 from torchseg.train import FitConfig
 
 # Optimizer steps where nobody gave epochs, by whether the pictures are generated.
@@ -31,7 +32,7 @@ def shrunk_stage(trainer: Trainer, config: CompressConfig, lesson: Recovery, che
     epochs = trainer.epochs(config.shrink_epochs, steps=SHRINK_STEPS[config.data == GENERATED])
 
     def start(_: int) -> Start:
-        network, card = load_checkpoint(checkpoint)
+        network, card = unbranched(*load_checkpoint(checkpoint))
         images, masks = _real_batch(trainer.pictures)
         ignored = card.spec.ignore_index
         shrunk = shrink_channels(
