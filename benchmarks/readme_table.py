@@ -6,23 +6,21 @@ python benchmarks/readme_table.py runs/pets pets README.md
 from __future__ import annotations
 
 import csv
-import re
 import sys
 from pathlib import Path
+
+from marked_table import write_marked_table
 
 from torchseg.harness.report_markdown import markdown_table
 
 
 def main() -> int:
     run, name, target = Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
-    block = f"<!-- table: {name} -->\n{_trainings(run)}\n\n{markdown_table(run / 'scores.csv').strip()}\n<!-- end -->"
-    text, count = re.subn(
-        rf"<!-- table: {name} -->.*?<!-- end -->", lambda _: block, target.read_text(), flags=re.DOTALL
-    )
-    if count != 1:
-        print(f"error: {target} has {count} tables named '{name}'; expected 1", file=sys.stderr)
+    try:
+        write_marked_table(target, name, f"{_trainings(run)}\n\n{markdown_table(run / 'scores.csv').strip()}")
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
         return 2
-    target.write_text(text)
     return 0
 
 

@@ -21,7 +21,8 @@ def cluster_values(
 ) -> Numbers:
     """At most `clusters` values with a small mean squared distance from each number to its nearest value.
 
-    Every start is refined by Lloyd's rounds until nothing moves, on all numbers. `optimal` is exact up to
+    Every start is refined by Lloyd's rounds until nothing moves, on all numbers; a value that ends up with no number
+    near it is put to use elsewhere. `optimal` is exact up to
     `work / clusters` numbers; above that it solves as many means of equally large groups of neighbours exactly,
     refines, and is never worse than the other starts. Numbers that take no more than `clusters` values are their own
     solution, so clustering twice changes nothing. Time grows as sorting does.
@@ -54,7 +55,8 @@ def cluster_values(
     sums = np.concatenate([[0.0], np.cumsum(ordered)])
     points = _thinned(ordered, max(work // clusters, 8 * clusters))
     names = STARTS if start == "optimal" and len(points) < len(ordered) else (start,)
-    tried = [_refine(STARTS[name](points, clusters, np.random.default_rng(seed)), ordered, sums) for name in names]
+    first = (STARTS[name](points, clusters, np.random.default_rng(seed)) for name in names)
+    tried = [_refine(values, clusters, ordered, sums) for values in first]
     return _as_float32(min(tried, key=lambda values: _scatter(values, ordered, sums)))
 
 
@@ -81,11 +83,16 @@ def _density(points: Numbers, clusters: int, rng: np.random.Generator) -> Number
 
 
 def _kmeans_plus_plus(points: Numbers, clusters: int, rng: np.random.Generator) -> Numbers:
+    """Of a few draws for each value the one that leaves the smallest distances is kept, as the paper advises."""
     values = [rng.choice(points)]
     distances = (points - values[0]) ** 2
+    draws = 2 + int(np.log(clusters))
     while len(values) < clusters and distances.any():
-        values.append(rng.choice(points, p=distances / distances.sum()))
-        distances = np.minimum(distances, (points - values[-1]) ** 2)
+        drawn = rng.choice(points, size=draws, p=distances / distances.sum())
+        left = np.minimum(distances, (points - drawn[:, None]) ** 2)  # (draws, N)
+        best = int(left.sum(axis=1).argmin())
+        values.append(drawn[best])
+        distances = left[best]
     return np.asarray(values)
 
 
@@ -114,9 +121,20 @@ def _edges(values: Numbers, ordered: Numbers) -> NDArray[np.int64]:
     return edges
 
 
-def _refine(values: Numbers, ordered: Numbers, sums: Numbers) -> Numbers:
-    """Lloyd's algorithm; a round costs k searches among sorted numbers. Values that nobody is near are dropped."""
-    values, before = np.unique(values), np.zeros(0, np.int64)
+def _refine(values: Numbers, clusters: int, ordered: Numbers, sums: Numbers) -> Numbers:
+    """Lloyd's algorithm; values that nobody is near go where the numbers are furthest from theirs."""
+    values = _settle(np.unique(values), ordered, sums)
+    for _ in range(_ROUNDS):
+        missing = clusters - len(values)
+        if missing == 0:
+            break
+        values = _settle(_split(values, missing, ordered, sums), ordered, sums)
+    return values
+
+
+def _settle(values: Numbers, ordered: Numbers, sums: Numbers) -> Numbers:
+    """Rounds of k searches among sorted numbers, until nothing moves. Values that nobody is near are dropped."""
+    before = np.zeros(0, np.int64)
     for _ in range(_ROUNDS):
         edges = _edges(values, ordered)
         if len(edges) == len(before) and (edges == before).all():
@@ -128,6 +146,19 @@ def _refine(values: Numbers, ordered: Numbers, sums: Numbers) -> Numbers:
         upto = sums[edges]
         values, before = (upto[1:] - upto[:-1]) / members, edges
     return values
+
+
+def _split(values: Numbers, most: int, ordered: Numbers, sums: Numbers) -> Numbers:
+    """Makes two values of each of the `most` with the largest scatter: the means of its members to either side."""
+    edges = np.unique(_edges(values, ordered))
+    members = np.diff(edges)
+    means = np.diff(sums[edges]) / members
+    scatter = np.add.reduceat((ordered - np.repeat(means, members)) ** 2, edges[:-1])
+    mixed = np.flatnonzero(ordered[edges[:-1]] < ordered[edges[1:] - 1])
+    chosen = mixed[scatter[mixed].argsort()[::-1][:most]]
+    middle = ordered.searchsorted(means[chosen]).clip(edges[chosen] + 1, edges[chosen + 1] - 1)
+    edges = np.unique(np.append(edges, middle))
+    return np.unique(np.diff(sums[edges]) / np.diff(edges))
 
 
 def _scatter(values: Numbers, ordered: Numbers, sums: Numbers) -> float:

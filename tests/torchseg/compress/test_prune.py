@@ -150,16 +150,20 @@ def test_a_wrapped_optimizer_is_seen_through(network, train):
     assert not optimizer.state[weight]["exp_avg"][~pruning.keep["head"]].any()
 
 
-def test_resuming_in_the_middle_gives_the_same_weights(spec, train):
+@pytest.mark.parametrize("stopped", [7, 16])  # on the way to the target, and where the masks stay as they are
+def test_resuming_in_the_middle_gives_the_same_weights(spec, train, stopped):
+    schedule = ScheduleConfig(initial=0.5, end="75%", frequency=1)
+
     def start():
         network = build_model("small_unet", {"base_width": 4, "depth": 1}, spec)
-        return network, _gradual(network), torch.optim.AdamW(network.parameters(), lr=1e-2)
+        pruning = Pruning(network, PruneConfig(schedule=schedule), epochs=5, steps_per_epoch=4)
+        return network, pruning, torch.optim.AdamW(network.parameters(), lr=1e-2)
 
     whole, pruning, optimizer = start()
     train(whole, pruning, last=18, optimizer=optimizer)
 
     first, pruning, optimizer = start()
-    train(first, pruning, last=7, optimizer=optimizer)
+    train(first, pruning, last=stopped, optimizer=optimizer)
     saved = load(save(pruning.state_dict()))
     weights, moments = first.state_dict(), optimizer.state_dict()
 
@@ -168,7 +172,7 @@ def test_resuming_in_the_middle_gives_the_same_weights(spec, train):
     optimizer.load_state_dict(moments)
     pruning.load_state_dict(saved)
     pruning.after_step(0, second, optimizer)
-    train(second, pruning, first=8, last=18, optimizer=optimizer)
+    train(second, pruning, first=stopped + 1, last=18, optimizer=optimizer)
     assert all(torch.equal(tensor, whole.state_dict()[name]) for name, tensor in second.state_dict().items())
 
 

@@ -21,11 +21,11 @@ def test_power_one_is_a_straight_line():
     assert polynomial_decay(30, initial=0.2, final=0.8, begin=20, end=40, power=1) == pytest.approx(0.5)
 
 
-@given(shares, st.integers(1, 40), st.integers(1, 9), st.integers(0, 40), st.floats(0.5, 5))
-def test_the_share_never_falls_and_ends_on_its_target(final, epochs, steps, begin, power):
+@given(shares, shares, st.integers(1, 40), st.integers(1, 9), st.integers(0, 40), st.floats(0.5, 5))
+def test_the_share_never_falls_and_ends_on_its_target(initial, final, epochs, steps, begin, power):
     total = epochs * steps
     mode = "gradual" if total - begin >= 10 else "one_shot"
-    settings = {"mode": mode, "begin": min(begin, total), "end": "100%", "power": power}
+    settings = {"mode": mode, "initial": initial, "begin": min(begin, total), "end": "100%", "power": power}
     schedule = _schedule(epochs=epochs, steps_per_epoch=steps, **settings)
     course = [schedule.sparsity(step, final=final) for step in range(total + 1)]
     assert course == sorted(course)

@@ -1,0 +1,161 @@
+"""What removing channels from the teacher buys in time, and what it costs before any recovery.
+
+Exports the attention teacher and its shrunk copy to TFLite fp32 and times them in alternation at one thread, three
+times with fresh processes; weights do not matter for time, so they are random unless a checkpoint is given. With a
+checkpoint trained on scenes it also scores, without any training afterwards, what each importance leaves of the mean
+IoU. Exit 1 if less than 70 % of the multiply-adds go or the shrunk file is not 2.5 times faster, at share 0.5.
+
+    python benchmarks/shrunk_teacher.py runs/scenes/teacher --table results/shrunk_teacher.md
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from tf_bridge.tflite_export import export_tflite
+from torchseg.checkpoint import load_checkpoint
+from torchseg.compress import ShrinkConfig, shrink_channels
+from torchseg.compress.shrink import Importance
+from torchseg.data import HeldSamples
+from torchseg.data.scenes import CLASSES, scenes
+from torchseg.harness.host import cpu_name
+from torchseg.harness.latency import Latency, LatencyConfig, measure_latency
+from torchseg.harness.process import RuntimeProcess
+from torchseg.losses import segmentation_loss
+from torchseg.models import build_model, count_parameters, multiply_adds
+from torchseg.spec import ImageSpec
+from torchseg.train import evaluate
+
+SHARE, LOST, FASTER, RUNS = 0.5, 0.7, 2.5, 3
+SHARES = (0.25, 0.5)
+IMPORTANCES: tuple[Importance, ...] = ("magnitude", "batch_norm", "taylor")
+TAYLOR_PICTURES = 32  # for the loss
+
+
+@dataclass(frozen=True, kw_only=True)
+class Speed:
+    """Minimal milliseconds of one run."""
+
+    whole_ms: float
+    shrunk_ms: float
+
+    @property
+    def times_faster(self) -> float:
+        """Whole over shrunk."""
+        return self.whole_ms / self.shrunk_ms
+
+
+def main() -> int:
+    arguments = _arguments()
+    spec = ImageSpec(height=arguments.size, width=arguments.size, classes=CLASSES)
+    teacher = build_model("attention_unet", {}, spec).eval()
+    if arguments.checkpoint:
+        teacher, card = load_checkpoint(arguments.checkpoint)
+        spec = replace(card.spec, height=arguments.size, width=arguments.size)
+    image = torch.zeros(1, spec.channels, spec.height, spec.width)
+    shrunk = shrink_channels(teacher, image, ShrinkConfig(share=SHARE)).model
+    lost = 1 - multiply_adds(shrunk, spec) / multiply_adds(teacher, spec)
+    lines = [*_size_lines(teacher, shrunk, spec), ""]
+    speeds = _speeds(teacher, shrunk, spec, arguments.rounds)
+    lines += _speed_lines(speeds, spec, arguments.rounds)
+    if arguments.checkpoint:
+        lines += ["", *_accuracy_lines(teacher, card.spec)]
+    print("\n".join(lines))
+    if arguments.table:
+        arguments.table.write_text("\n".join(["# The teacher with half its channels", "", *lines, ""]))
+    return 0 if lost >= LOST and statistics.median(each.times_faster for each in speeds) >= FASTER else 1
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("checkpoint", type=Path, nargs="?", help="a teacher trained on scenes; default: random weights")
+    parser.add_argument("--size", type=int, default=256, help="side of the pictures that are timed")
+    parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--table", type=Path, help="Markdown file to write")
+    return parser.parse_args()
+
+
+def _size_lines(teacher: nn.Module, shrunk: nn.Module, spec: ImageSpec) -> list[str]:
+    whole, narrow = multiply_adds(teacher, spec), multiply_adds(shrunk, spec)
+    return [
+        f"Attention U-Net, depth 3, width 32, {spec.width}x{spec.height}; {SHARE:.0%} of the channels removed.",
+        f"Multiply-adds {whole / 1e9:.2f} G to {narrow / 1e9:.2f} G ({1 - narrow / whole:.1%} fewer), parameters "
+        f"{count_parameters(teacher):,} to {count_parameters(shrunk):,}.",
+    ]
+
+
+def _speeds(teacher: nn.Module, shrunk: nn.Module, spec: ImageSpec, rounds: int) -> list[Speed]:
+    image = np.random.default_rng(0).standard_normal((1, spec.channels, spec.height, spec.width)).astype(np.float32)
+    config = LatencyConfig(rounds=rounds, max_rounds=3 * rounds, budget_s=60)
+    speeds = []
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [Path(folder) / "whole.tflite", Path(folder) / "shrunk.tflite"]
+        for network, path in zip((teacher, shrunk), paths, strict=True):
+            export_tflite(network, spec, path)
+        for _ in range(RUNS):
+            processes = [RuntimeProcess(path, threads=config.threads) for path in paths]
+            try:
+                for process in processes:
+                    process.load()
+                results = measure_latency(processes, image, config)
+            finally:
+                for process in processes:
+                    process.close()
+            whole, narrow = (each for each in results if isinstance(each, Latency))
+            speeds.append(Speed(whole_ms=whole.min_ms, shrunk_ms=narrow.min_ms))
+    return speeds
+
+
+def _speed_lines(speeds: list[Speed], spec: ImageSpec, rounds: int) -> list[str]:
+    return [
+        f"TFLite fp32, one thread, {cpu_name()}; minima of at least {rounds} alternating rounds of 3:",
+        "",
+        "| run | whole ms | shrunk ms | times faster |",
+        "|---:|---:|---:|---:|",
+        *(
+            f"| {number} | {each.whole_ms:.1f} | {each.shrunk_ms:.1f} | {each.times_faster:.2f} |"
+            for number, each in enumerate(speeds, start=1)
+        ),
+    ]
+
+
+def _accuracy_lines(teacher: nn.Module, spec: ImageSpec) -> list[str]:
+    """Mean IoU on the test part for each importance and share, without recovery."""
+    data = scenes(spec.height, spec.width)
+    test = HeldSamples(data.test)
+    samples = [data.train[index] for index in range(TAYLOR_PICTURES)]
+    images = torch.from_numpy(spec.prepare(np.stack([each.picture for each in samples])))
+    masks = torch.from_numpy(np.stack([each.mask for each in samples]))
+
+    def loss(network: nn.Module) -> Tensor:
+        return segmentation_loss(network(images), masks, ignore_index=spec.ignore_index)
+
+    lines = [
+        f"Mean IoU in % on the test part of scenes at {spec.width}x{spec.height}, nothing trained afterwards; Taylor",
+        f"importance from the loss on {TAYLOR_PICTURES} training pictures. The whole teacher has "
+        f"{100 * evaluate(teacher, test, spec)[0]:.1f}.",
+        "",
+        f"| share removed | {' | '.join(IMPORTANCES)} |",
+        "|---:|" + "---:|" * len(IMPORTANCES),
+    ]
+    for share in SHARES:
+        cells = []
+        for importance in IMPORTANCES:
+            config = ShrinkConfig(share=share, importance=importance)
+            shrunk = shrink_channels(teacher, images[:1], config, loss=loss).model
+            cells.append(f"{100 * evaluate(shrunk, test, spec)[0]:.1f}")
+        lines.append(f"| {share} | {' | '.join(cells)} |")
+    return lines
+
+
+if __name__ == "__main__":
+    sys.exit(main())
