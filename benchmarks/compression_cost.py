@@ -50,7 +50,7 @@ def main() -> int:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", type=Path, nargs="+")
-    parser.add_argument("--settings", default="0.6:6,0.8:16", help="SPARSITY:CLUSTERS[:tensor],... (values per tensor)")
+    parser.add_argument("--settings", default="0.6:6,0.8:16", help="SPARSITY:CLUSTERS[:tensor],...")
     parser.add_argument("--prune_epochs", type=int, default=0, help="0: as long as the chain does")
     parser.add_argument("--cluster_epochs", type=int, default=0, help="0: as long as the chain does")
     parser.add_argument("--threads", type=int, default=2)
@@ -81,10 +81,15 @@ def _one_run(run: Path, arguments: argparse.Namespace) -> list[tuple[str, Row]]:
         how = DistillationConfig(temperature=config.temperature, alpha=config.alpha)
         for stage in Compressor(trainer, config, recovery(trainer, run / "teacher", how)).stages(run / "student"):
             folder.do(stage)
-            found.append((f"{text} {stage.name}", _score(folder.path / stage.name, test, pictures)))
+            found.append((_label(stage.name, config), _score(folder.path / stage.name, test, pictures)))
         counts = total(model_ledger(load_checkpoint(folder.path / "clustered")[0]))
         print(f"{run}  {text}: {counts.sparsity:.2%} zeros, {counts.unique_values} values per tensor")
     return found
+
+
+def _label(stage: str, config: DistillConfig) -> str:
+    shared = f", then {config.clusters} values per {config.cluster_per}" if stage == "clustered" else ""
+    return f"{config.sparsity:.0%} zeros{shared}"
 
 
 def _score(checkpoint: Path, test: HeldSamples, pictures: Pictures) -> Row:
@@ -94,7 +99,7 @@ def _score(checkpoint: Path, test: HeldSamples, pictures: Pictures) -> Row:
 
 def _table(rows: dict[str, list[Row]], arguments: argparse.Namespace) -> list[str]:
     lines = [
-        f"Mean IoU in %, mean of {len(arguments.runs)} runs; in brackets the change against dense, run by run.",
+        f"Mean IoU in %, mean of {len(arguments.runs)} seeds; in brackets the change against dense, one by one.",
         "",
         "| network | validation | test |",
         "|---|---:|---:|",
