@@ -14,6 +14,7 @@ COMMANDS = {
     "compress": "prune, cluster, shrink a trained model",
     "prepare": "check a data set, show its classes, write a smaller copy",
     "export": "a trained model to ONNX and TFLite, each file with its certificate",
+    "import_tf": "a TensorFlow model to ONNX, certified against the original",
     "verify": "make the certificates again and compare",
     "score": "the table across runtimes",
     "predict": "masks for pictures or folders",
@@ -25,7 +26,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command named first."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments or arguments[0] in ("-h", "--help"):
-        print("usage: torchseg COMMAND [FLAGS]\n\n" + "\n".join(f"  {name:9}{what}" for name, what in COMMANDS.items()))
+        print(
+            "usage: torchseg COMMAND [FLAGS]\n\n" + "\n".join(f"  {name:11}{what}" for name, what in COMMANDS.items())
+        )
         return 0
     name = arguments[0]
     if name not in COMMANDS:

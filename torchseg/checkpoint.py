@@ -86,7 +86,7 @@ def read_card(folder: Path) -> Card:
         values = json.loads(path.read_text())
         card = Card(**values)
         card = replace(card, spec=ImageSpec.from_dict(values["spec"]))
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path} is damaged ({error}); copy it again from the run that made it") from error
     if card.version not in _READABLE:
         raise ValueError(f"{path} has card version {card.version}; this release reads versions 1 and 2")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -49,12 +50,25 @@ def _parse(config_class: type[Config], argv: Sequence[str] | None) -> Config:
             item = Path  # all positional arguments are files and folders
             many = {"nargs": field.metadata["positional"]} if field.metadata["positional"] else {}
             parser.add_argument(field.name, type=item, **many, **options)
+        elif "nargs" in field.metadata:
+            parser.add_argument(f"--{field.name}", type=Path, nargs=field.metadata["nargs"], default=[], **options)
         elif types[field.name] is bool:
             parser.add_argument(f"--{field.name}", action="store_true", **options)
         else:
             parser.add_argument(f"--{field.name}", type=types[field.name], default=field.default, **options)
-    values = parser.parse_args(argv)
+    values = parser.parse_args(_joined(sys.argv[1:] if argv is None else argv))
     return config_class(**{field.name: values[field.name] for field in fields})
+
+
+def _joined(argv: Sequence[str]) -> list[str]:
+    """`--mean -1,0,0` as `--mean=-1,0,0`: no flag starts with a digit, but argparse takes such a value for one."""
+    joined: list[str] = []
+    for item in argv:
+        if joined and re.fullmatch(r"--\w+", joined[-1]) and re.match(r"-[\d.]", item):
+            joined[-1] += f"={item}"
+        else:
+            joined.append(item)
+    return joined
 
 
 def _help_texts(config_class: type[Any]) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -13,6 +14,13 @@ from torchseg.spec import nearest
 FORMATS = ("onnx", "tflite")
 SCHEDULES = ("cosine", "stable")
 PRECISIONS = ("fp32", "fp16", "dynamic", "int8")
+# What a network's pixels may be, as (mean, std) of pictures in [0, 1].
+SCALINGS = {
+    "0-1": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
+    "-1-1": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    "0-255": ((0.0, 0.0, 0.0), (1 / 255, 1 / 255, 1 / 255)),
+}
 RUNTIME_NAMES = ("torch", "onnxruntime", "litert", "openvino")
 
 
@@ -290,6 +298,62 @@ class ExportConfig(ExportFlags, DataConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ImportConfig(DataConfig):
+    """Turns a TensorFlow model into an ONNX file, certifies it against the original and puts both up for scoring.
+
+    Attributes:
+        model: A .keras, .h5 or .tflite file, or the folder of a SavedModel.
+        scaling: What the model's pixels are: 0-1, -1-1, imagenet (mean and deviation of ImageNet) or 0-255.
+        mean: Three numbers in place of --scaling, for pictures in [0, 1]; goes with --std.
+        std: Three numbers in place of --scaling, for pictures in [0, 1]; goes with --mean.
+        classes: Names of the model's classes in the order of its outputs. Default: those of the data set.
+        name: What to call it in the table. Default: the file's name.
+        out: Folder of a run, new or one on the same data. Default: runs/DATA.
+    """
+
+    model: Path = field(metadata={"positional": ""})
+    scaling: str = "0-1"
+    mean: str = ""
+    std: str = ""
+    classes: str = ""
+    name: str = ""
+    out: Path | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _ = self.mean_and_std
+        if not self.stage:
+            raise ValueError(f"name is '{self.name}'; give letters, digits, - and _")
+
+    @property
+    def mean_and_std(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Scaling of pictures in [0, 1]: the network sees `(picture / 255 - mean) / std`."""
+        if bool(self.mean) != bool(self.std):
+            raise ValueError("--mean and --std belong together; give both, or --scaling")
+        if self.mean:
+            mean, std = _numbers("mean", self.mean), _numbers("std", self.std)
+            if not len(mean) == len(std) == 3:
+                raise ValueError(
+                    f"--mean has {len(mean)} and --std {len(std)} numbers; give three each: red,green,blue"
+                )
+            return mean, std
+        if self.scaling not in SCALINGS:
+            near, known = nearest(self.scaling, SCALINGS), ", ".join(SCALINGS)
+            raise ValueError(f"scaling is '{self.scaling}'{near}; choose from {known}, or give --mean and --std")
+        return SCALINGS[self.scaling]
+
+    @property
+    def stage(self) -> str:
+        """Name of the model in tables and files."""
+        return re.sub(r"[^\w-]+", "-", self.name or self.model.name.split(".")[0]).strip("-")
+
+    @property
+    def run(self) -> Path:
+        """Folder of the run."""
+        return self.out or Path("runs") / self.data
+
+
+@dataclass(frozen=True, kw_only=True)
 class VerifyConfig(CommonConfig):
     """Makes the certificate of exported files again and compares it with the one beside them.
 
@@ -365,11 +429,17 @@ class PredictConfig(CommonConfig):
         model: A checkpoint's folder, or an .onnx or .tflite file of a run.
         images: Pictures, or folders of pictures.
         out: Folder for the masks.
+        truth: The picture's true mask, or the folder with a PNG mask of each picture's name: shows errors and scores.
+        compare: Further model files: shows all of them side by side and where they differ.
+        tiles: Read pictures at their own scale in overlapping tiles of the network's size, instead of resizing them.
     """
 
     model: Path = field(metadata={"positional": ""})
     images: list[Path] = field(metadata={"positional": "+"})
     out: Path = Path("masks")
+    truth: Path | None = None
+    compare: list[Path] = field(default_factory=list, metadata={"nargs": "+"})
+    tiles: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,10 +1,17 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
+from tf_bridge.metadata import metadata
+from tf_bridge.precision import Precision
 from torchseg.data.scenes import draw_scene
+from torchseg.spec import ImageSpec
+
+SPEC = ImageSpec(height=32, width=32, classes=("ground", "striped", "checked", "wire", "ring"))
 
 
 @pytest.fixture
@@ -35,3 +42,32 @@ def flags(pictures):
 def compressing(flags):
     """The smallest run that prunes and clusters."""
     return [*flags, "--sparsity", "0.6", "--clusters", "6", "--prune_epochs", "9", "--cluster_epochs", "1"]
+
+
+@pytest.fixture(scope="module")
+def good_file(tmp_path_factory):
+    """One convolution, exported as the bridge would."""
+    weight = np.random.default_rng(0).standard_normal((5, 3, 1, 1)).astype(np.float32)
+    node = helper.make_node("Conv", ["image", "weight"], ["logits"])
+    ends = [
+        helper.make_tensor_value_info(n, TensorProto.FLOAT, [1, k, 32, 32]) for n, k in (("image", 3), ("logits", 5))
+    ]
+    graph = helper.make_graph([node], "net", ends[:1], ends[1:], [numpy_helper.from_array(weight, "weight")])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    helper.set_model_props(model, metadata(SPEC, layout="NCHW", precision=Precision.FP32))
+    path = tmp_path_factory.mktemp("good") / "net.fp32.onnx"
+    onnx.save(model, path)
+    return path
+
+
+@pytest.fixture
+def refusal(capsys):
+    """The only line on stderr, which must be an error message."""
+
+    def read():
+        lines = [line for line in capsys.readouterr().err.splitlines() if line.strip()]
+        assert len(lines) == 1
+        assert lines[0].startswith("error: ")
+        return lines[0]
+
+    return read

@@ -16,11 +16,15 @@ class _Config:
         file: What to count.
         times: How often.
         loud: Shout.
+        word: What to say.
+        others: Further files.
     """
 
     file: Path = field(metadata={"positional": ""})
     times: int = 1
     loud: bool = False
+    word: str = ""
+    others: list[Path] = field(default_factory=list, metadata={"nargs": "+"})
 
     def __post_init__(self) -> None:
         if self.times < 1:
@@ -31,6 +35,19 @@ def test_flags_positions_and_switches_reach_the_job():
     seen = []
     assert run_command(_Config, lambda config: seen.append(config) or 0, ["a.txt", "--times", "3", "--loud"]) == 0
     assert seen == [_Config(file=Path("a.txt"), times=3, loud=True)]
+
+
+@pytest.mark.parametrize("word", ["-1-1", "-0.5,0.5,1", "-.5", "0-1"])
+def test_a_value_may_begin_with_a_minus(word):
+    seen = []
+    assert run_command(_Config, lambda config: seen.append(config) or 0, ["a.txt", "--word", word, "--loud"]) == 0
+    assert seen == [_Config(file=Path("a.txt"), word=word, loud=True)]
+
+
+def test_a_flag_may_take_several_files():
+    seen = []
+    assert run_command(_Config, lambda config: seen.append(config) or 0, ["a.txt", "--others", "b", "c"]) == 0
+    assert seen == [_Config(file=Path("a.txt"), others=[Path("b"), Path("c")])]
 
 
 def test_a_file_of_flags_can_be_read_and_written(tmp_path, capsys):

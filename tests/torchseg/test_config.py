@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from torchseg.config import RUNTIME_NAMES, DistillConfig, ExportFlags, ScoreConfig
+from torchseg.config import RUNTIME_NAMES, DistillConfig, ExportFlags, ImportConfig, ScoreConfig
 from torchseg.harness.runtime import OPENS, RUNTIMES
 
 
@@ -72,3 +72,34 @@ def test_score_takes_the_threads_that_it_is_told_else_every_core():
 
 def test_the_flags_know_every_runtime():
     assert set(RUNTIME_NAMES) == set(RUNTIMES) == set(OPENS)
+
+
+def test_scaling_is_mean_and_deviation_of_pictures_in_zero_to_one():
+    mean, std = ImportConfig(model=Path("net.keras"), scaling="-1-1").mean_and_std
+    assert [(value - mean[0]) / std[0] for value in (0, 1)] == [-1, 1]
+    mean, std = ImportConfig(model=Path("net.keras"), scaling="0-255").mean_and_std
+    assert (1 - mean[0]) / std[0] == pytest.approx(255)
+    own = ImportConfig(model=Path("net.keras"), mean="0.1,0.2,0.3", std="1,1,2")
+    assert own.mean_and_std == ((0.1, 0.2, 0.3), (1, 1, 2))
+
+
+@pytest.mark.parametrize(
+    ("file", "stage"), [("a/Net v2.int8.tflite", "Net-v2"), ("saved", "saved"), ("net_1.keras", "net_1")]
+)
+def test_an_imported_model_is_called_after_its_file(file, stage):
+    assert ImportConfig(model=Path(file)).stage == stage
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"scaling": "imagnet"}, r"scaling is 'imagnet' \(did you mean 'imagenet'\?\)"),
+        ({"mean": "0,0,0"}, "--mean and --std belong together"),
+        ({"mean": "0,0", "std": "1,1,1"}, "--mean has 2 and --std 3 numbers; give three each"),
+        ({"mean": "a,b,c", "std": "1,1,1"}, "give numbers separated by commas"),
+        ({"name": "..."}, r"name is '\.\.\.'; give letters"),
+    ],
+)
+def test_flags_of_an_import_are_checked(changes, message):
+    with pytest.raises(ValueError, match=message):
+        ImportConfig(model=Path("net.keras"), **changes)

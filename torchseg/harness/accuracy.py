@@ -47,7 +47,7 @@ def count_pixels(
                 everything = zip(
                     [*files, *references], [*found, *predict_labels(references, pictures, pool)], strict=True
                 )
-                known = {each.artifact.folder: labels for each, labels in everything if each.artifact.format == "torch"}
+                known = {each.artifact.folder: labels for each, labels in everything}
                 for measured, labels in zip(files, found, strict=True):
                     _count(measured, labels, batch, on_image)
                     reference = measured.artifact.reference_folder

@@ -20,8 +20,8 @@ class Artifact:
         stage: that made its weights, e.g. `student`.
         format: `torch`, `onnx` or `tflite`.
         precision: of the file, e.g. `fp32`, `int8`.
-        reference: folder of the checkpoint that it was exported from; None if unknown or if it is a
-            checkpoint itself.
+        reference: folder of the checkpoint, or the model file, that it was made from; None if unknown or if it
+            is a checkpoint itself.
         certified: whether its certificate holds; None if it has none.
         runtime: that runs it, a key of `RUNTIMES`; None chooses by the kind of file.
         threads: that compute one prediction; None takes what all files take.
@@ -52,7 +52,7 @@ class Artifact:
 
     @property
     def reference_folder(self) -> Path | None:
-        """Absolute folder of the checkpoint that this file is held against: a checkpoint's own."""
+        """Absolute folder of the checkpoint, or file, that this file is held against: a checkpoint's own."""
         if self.format == "torch":
             return self.folder
         return None if self.reference is None else _folder_of(self.reference)

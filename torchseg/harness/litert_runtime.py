@@ -33,6 +33,7 @@ class LitertRuntime:
         self._input: dict[str, Any] = {}
         self._output: dict[str, Any] = {}
         self._layout: Layout = "NHWC"
+        self._path: Path | None = None
 
     def load(self, path: Path) -> None:
         """Opens the file; raises ValueError if it is damaged or does not take pictures."""
@@ -45,6 +46,7 @@ class LitertRuntime:
         except (ValueError, RuntimeError) as error:
             raise ValueError(f"{path} is no TFLite file that LiteRT can open: {error}") from error
         self._interpreter = interpreter
+        self._path = path
         self._input = interpreter.get_input_details()[0]
         self._output = interpreter.get_output_details()[0]
         self._layout = layout_of([int(side) for side in self._input["shape"]], usual="NHWC")
@@ -63,7 +65,10 @@ class LitertRuntime:
 
     def _run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         self._interpreter.set_tensor(self._input["index"], _quantize(batch, self._input))
-        self._interpreter.invoke()
+        try:
+            self._interpreter.invoke()
+        except RuntimeError as error:
+            raise ValueError(f"{self._path} fails while it runs: {error}; export it again") from error
         return _dequantize(self._interpreter.get_tensor(self._output["index"]), self._output)
 
     def describe(self) -> RuntimeInfo:

@@ -22,10 +22,11 @@ from torchseg.metrics import ScoreCounts
 
 Array = NDArray[np.float32]
 Labels = NDArray[np.uint8]
+_LOAD_LIMIT_S = 120  # a damaged file can keep a runtime busy for ever; an honest one opens within seconds
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
-class RuntimeProcessError(RuntimeError):
+class RuntimeProcessError(ValueError):
     """A model file could not be opened or run; says why in one sentence."""
 
 
@@ -68,11 +69,19 @@ class RuntimeProcess:
         """Opens the file and returns the milliseconds that took, the library's import not among them.
 
         Raises:
-            RuntimeProcessError: if the file is damaged, the runtime is not installed or the process died.
+            RuntimeProcessError: if the file is damaged, the runtime is not installed, the process died or hangs.
         """
         if not self._imported:
             self._imported = self._receive("start") is None
-        return cast(float, self._call("load", str(self.path)))
+        self._send("load", str(self.path))
+        if not self._connection.poll(_LOAD_LIMIT_S):
+            self._process.kill()
+            self._process.wait()
+            self._failure = RuntimeProcessError(
+                f"{self.name} has not opened {self.path} within {_LOAD_LIMIT_S} s; the file is probably damaged: "
+                "export it again"
+            )
+        return cast(float, self._receive("load"))
 
     def predict(self, images: Array) -> Array:
         """Logits `(B, K, H, W)` of normalised images `(B, C, H, W)`; raises RuntimeProcessError."""

@@ -64,7 +64,7 @@ def files_of(path: Path) -> list[Path]:
     """The files that a model needs at run time: itself and its external ONNX data; a folder's weights.
 
     Raises:
-        ValueError: if one of them is missing.
+        ValueError: if one of them is missing or lies outside the file's own folder.
     """
     main = path / WEIGHTS if path.is_dir() else path
     parts = [main, *sorted(_external(main))] if main.suffix == ".onnx" and main.is_file() else [main]
@@ -83,7 +83,11 @@ def _external(path: Path) -> set[Path]:
     except Exception as error:  # protobuf's DecodeError, which has no typed home
         raise ValueError(f"{path} is no ONNX file ({error}); export the model again") from error
     held = [tensor for tensor in graph.initializer if uses_external_data(tensor)]
-    return {path.parent / ExternalDataInfo(tensor).location for tensor in held}
+    parts = {path.parent / ExternalDataInfo(tensor).location for tensor in held}
+    for part in parts:
+        if not part.resolve().is_relative_to(path.parent.resolve()):
+            raise ValueError(f"{path} wants to read {part}, outside its own folder; export it again as one file")
+    return parts
 
 
 class _Counter:

@@ -16,8 +16,8 @@ from torchseg.spec import ImageSpec
 def file_spec(artifact: Artifact, wanted: ImageSpec) -> ImageSpec:
     """Size and scaling of the pictures for one file; classes are always those of the data.
 
-    A checkpoint's card comes first, then what the file says about itself, then the card of the checkpoint that it was
-    exported from, then `wanted`.
+    What the run knows of an imported file, or a checkpoint's card, comes first, then what the file says about itself,
+    then the card of the checkpoint that it was exported from, then `wanted`.
 
     Args:
         artifact: to be scored.
@@ -26,10 +26,12 @@ def file_spec(artifact: Artifact, wanted: ImageSpec) -> ImageSpec:
     Raises:
         ValueError: if the file tells another number of classes apart than the data has.
     """
+    if artifact.spec is not None:
+        return _same_classes(artifact.spec, wanted, artifact.path)
     if artifact.format == "torch":
         return _same_classes(read_card(artifact.folder).spec, wanted, artifact.path)
     facts = file_facts(artifact.path)
-    own = _own_spec(facts, wanted) if facts else None
+    own = own_spec(facts, wanted) if facts else None
     if own is None and artifact.reference is not None:
         own = read_card(artifact.reference).spec
     if own is not None:
@@ -54,15 +56,25 @@ def file_precision(path: Path) -> str:
     return facts.texts.get(f"{METADATA_PREFIX}precision", "") if facts else ""
 
 
-def _own_spec(facts: FileFacts, wanted: ImageSpec) -> ImageSpec | None:
-    """The spec that this project wrote into the file; None if another tool made it."""
+def own_spec(facts: FileFacts, wanted: ImageSpec | None) -> ImageSpec | None:
+    """The spec that this project wrote into the file; None if another tool made it.
+
+    Args:
+        facts: of the file.
+        wanted: has the size for a file that takes any; without it such a file has no spec.
+    """
+    height, width = (
+        (facts.height, facts.width) if wanted is None else (facts.height or wanted.height, facts.width or wanted.width)
+    )
+    if height is None or width is None:
+        return None
     texts = {key.removeprefix(METADATA_PREFIX): text for key, text in facts.texts.items()}
     try:
         return ImageSpec(
-            height=facts.height or wanted.height,
-            width=facts.width or wanted.width,
+            height=height,
+            width=width,
             classes=tuple(json.loads(texts["classes"])),
-            channels=facts.channels or wanted.channels,
+            channels=facts.channels or 3,
             mean=tuple(json.loads(texts["mean"])),
             std=tuple(json.loads(texts["std"])),
         )

@@ -37,3 +37,12 @@ def run_of(path: Path) -> Path:
         if (folder / CONFIG).is_file():
             return folder
     raise ValueError(f"{path} lies in no run folder (one with a {CONFIG}); give a file of a run by scripts/distill.py")
+
+
+def check_same_data(config: DataConfig, run: Path) -> None:
+    """Raises ValueError unless the flags name the pictures, at the size, that the run was made with."""
+    recorded = recorded_config(run)
+    for name in ("data", "root", "size"):
+        asked, known = getattr(config, name), getattr(recorded, name)
+        if (Path(asked).resolve() != Path(known).resolve()) if name == "root" and asked and known else asked != known:
+            raise ValueError(f"{run} was made with {name} {known} and {asked} came; give the same, or another --out")

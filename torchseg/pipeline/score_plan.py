@@ -11,11 +11,12 @@ from torchseg.checkpoint import CARD
 from torchseg.config import DataConfig, ScoreConfig
 from torchseg.data import Samples
 from torchseg.harness.artifact import Artifact
+from torchseg.harness.model_file import check_model_file
 from torchseg.harness.runtime import CHECKPOINT_FILES, OPENS, runtime_name
 from torchseg.pipeline.file_spec import file_precision, file_size, file_spec
 from torchseg.pipeline.pictures import open_pictures
 from torchseg.pipeline.recorded import recorded_config, run_of
-from torchseg.pipeline.scoring import checkpoints_in, find_artifacts
+from torchseg.pipeline.scoring import artifacts_in
 from torchseg.pipeline.session import CONFIG
 from torchseg.spec import ImageSpec
 
@@ -45,8 +46,8 @@ def plan_scores(config: ScoreConfig) -> ScorePlan:
     """Resolves the flags.
 
     Raises:
-        ValueError: if nothing is named, a file is missing or of an unknown kind, no runtime takes it, or it is not
-            known which pictures to score it on.
+        ValueError: if nothing is named, a file is missing, damaged or of an unknown kind, no runtime takes it, or it is
+            not known which pictures to score it on.
     """
     if not config.files:
         raise ValueError("no file is named; give a run's folder or model files, e.g. runs/scenes or my.onnx")
@@ -57,6 +58,8 @@ def plan_scores(config: ScoreConfig) -> ScorePlan:
             raise ValueError(f"--against {config.against} holds {len(baseline)} model files; name one of them")
         found = [*baseline, *(each for each in found if each.folder != baseline[0].folder)]
         found = [replace(each, baseline=baseline[0].path) for each in found]
+    for each in found:
+        check_model_file(each.path)
     artifacts = _in_runtimes(found, config)
     run = config.files[0] if len(config.files) == 1 and _is_run(config.files[0]) else None
     pictures = open_pictures(_data(config, artifacts))
@@ -96,7 +99,7 @@ def _artifacts(path: Path) -> list[Artifact]:
     """Every file of a run's folder; otherwise the file itself."""
     if not _is_run(path):
         return [single_artifact(path)]
-    found = find_artifacts(path, checkpoints_in(path))
+    found = artifacts_in(path)
     if not found:
         raise ValueError(f"{path} holds no checkpoint and no exported file yet; finish the run first")
     return found
@@ -112,7 +115,7 @@ def _siblings(path: Path) -> list[Artifact]:
         run = run_of(path)
     except ValueError:
         return []
-    return find_artifacts(run, checkpoints_in(run))
+    return artifacts_in(run)
 
 
 def _in_runtimes(artifacts: Sequence[Artifact], config: ScoreConfig) -> list[Artifact]:

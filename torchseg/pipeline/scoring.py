@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import logging
 from pathlib import Path
+from typing import Any
 
 from torchseg.checkpoint import sha256_of
 from torchseg.harness.artifact import Artifact
 from torchseg.harness.latency import LatencyConfig
 from torchseg.harness.score import score_artifacts
+from torchseg.pipeline.imported import all_imported
 from torchseg.pipeline.pictures import Pictures
 from torchseg.pipeline.run_folder import RunFolder, Stage
 
@@ -77,6 +79,28 @@ def find_artifacts(run: Path, stages: list[str]) -> list[Artifact]:
                 )
             )
     return found
+
+
+def imported_artifacts(run: Path) -> list[Artifact]:
+    """The ONNX file of every imported network, and the original where a runtime here can run it."""
+    found = []
+    for each in all_imported(run):
+        original = run / each.file
+        common: dict[str, Any] = {"stage": each.stage, "spec": each.spec}
+        reference = original if each.kind == "tflite" else None
+        if reference:
+            precision = original.name.split(".")[-2]
+            found.append(Artifact(path=original, format="tflite", precision=precision, **common))
+        path = run / "artifacts" / f"{each.stage}.{each.precision}.onnx"
+        if path.is_file():
+            common |= {"reference": reference, "certified": _is_certified(path)}
+            found.append(Artifact(path=path, format="onnx", precision=each.precision, **common))
+    return found
+
+
+def artifacts_in(run: Path) -> list[Artifact]:
+    """Every checkpoint and model file of a run, imported ones last."""
+    return find_artifacts(run, checkpoints_in(run)) + imported_artifacts(run)
 
 
 def checkpoints_in(run: Path) -> list[str]:

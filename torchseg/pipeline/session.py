@@ -14,7 +14,7 @@ import torch
 import yaml
 from lightning_fabric import Fabric
 
-from torchseg.config import LearningConfig
+from torchseg.config import DataConfig, LearningConfig
 from torchseg.pipeline.environment import ENVIRONMENT, environment_record
 from torchseg.pipeline.run_folder import RunFolder
 from torchseg.train import training_precision
@@ -52,12 +52,12 @@ def open_session(config: LearningConfig) -> Iterator[tuple[RunFolder, Fabric]]:
             log.close()
 
 
-def write_record(config: LearningConfig, folder: Path) -> None:
+def write_record(config: DataConfig, folder: Path) -> None:
     """Writes `config.yaml`, which `--config` reads, and `environment.json`."""
     values = {
         key: str(value) if isinstance(value, Path) else value for key, value in dataclasses.asdict(config).items()
     }
-    del values["fresh"]
+    values.pop("fresh", None)
     (folder / CONFIG).write_text(yaml.safe_dump(values, sort_keys=False))
     record = environment_record(config.cores) | {"training_precision": training_precision()}
     (folder / ENVIRONMENT).write_text(json.dumps(record, indent=2) + "\n")

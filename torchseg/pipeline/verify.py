@@ -11,14 +11,17 @@ from tf_bridge.precision import Precision
 from torchseg.checkpoint import sha256_of
 from torchseg.command import CHECK_FAILED, DONE
 from torchseg.config import VerifyConfig
+from torchseg.harness.trial import try_model_file
 from torchseg.pipeline.budget import Budget
+from torchseg.pipeline.import_tf import certify_again
+from torchseg.pipeline.imported import read_imported, sha256_of_model
 from torchseg.pipeline.network_export import NetworkExport
 from torchseg.pipeline.pictures import Pictures, open_pictures
 from torchseg.pipeline.recorded import recorded_config, run_of
 
 
 def verify(config: VerifyConfig) -> int:
-    """Compares each file with its checkpoint once more; 1 if any certificate does not hold."""
+    """Compares each file with what it was made from once more; 1 if any certificate does not hold."""
     failed = False
     for path in config.files:
         pictures = open_pictures(recorded_config(run_of(path)))
@@ -33,11 +36,17 @@ def _problems(path: Path, pictures: Pictures) -> list[str]:
     recorded = read_certificate(path)
     if sha256_of(path) != recorded["sha256"]:
         return ["the file has changed since it was certified (its SHA-256 differs); export it again"]
-    checkpoint = run_of(path) / path.name.split(".")[0]
-    if sha256_of(checkpoint / "model.safetensors") != recorded["checkpoint_sha256"]:
-        return [f"{checkpoint} is not the checkpoint that it was exported from; export it again"]
-    export = NetworkExport(checkpoint, pictures, _budget(recorded))
-    fresh = export.certify(path, precision=Precision(recorded["precision"]))
+    run, stage = run_of(path), path.name.split(".")[0]
+    imported = read_imported(run, stage)
+    source = run / imported.file if imported else run / stage / "model.safetensors"
+    if not source.exists() or sha256_of_model(source) != recorded["checkpoint_sha256"]:
+        return [f"{source} is not the network that it was made from; make the file again"]
+    if imported:
+        fresh = certify_again(path, source, imported.spec, pictures)
+    else:
+        try_model_file(path, pictures.spec)
+        export = NetworkExport(run / stage, pictures, _budget(recorded))
+        fresh = export.certify(path, precision=Precision(recorded["precision"]))
     problems = list(fresh["verdict"]["failures"])
     if fresh["images"] != recorded["images"]:
         problems.append("the validation pictures are not those of the certificate")

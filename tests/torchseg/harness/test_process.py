@@ -65,3 +65,36 @@ def test_closing_twice_is_fine_and_ends_the_child(onnx_file):
     process.close()
     process.close()
     assert process._process.returncode is not None
+
+
+@pytest.fixture
+def fake_runtime(tmp_path, monkeypatch):
+    """Puts an ONNX Runtime of one's own before the real one, in child processes."""
+
+    def install(on_load):
+        (tmp_path / "fake").mkdir()
+        (tmp_path / "fake/onnxruntime.py").write_text(
+            "import os, signal, time\n"
+            "class SessionOptions: pass\n"
+            "class InferenceSession:\n"
+            f"    def __init__(self, *path, **options): {on_load}\n"
+        )
+        monkeypatch.syspath_prepend(str(tmp_path / "fake"))
+
+    return install
+
+
+@pytest.mark.parametrize("name", ["SIGSEGV", "SIGABRT"])
+def test_a_runtime_that_dies_of_a_file_does_not_take_this_process_along(name, fake_runtime, onnx_file):
+    fake_runtime(f"os.kill(os.getpid(), signal.{name})")
+    with RuntimeProcess(onnx_file) as process, pytest.raises(ValueError, match=f"died with {name} during 'load'"):
+        process.load()
+
+
+def test_a_runtime_that_hangs_on_a_file_is_ended(fake_runtime, onnx_file, monkeypatch):
+    fake_runtime("time.sleep(60)")
+    monkeypatch.setattr("torchseg.harness.process._LOAD_LIMIT_S", 0.1)
+    with RuntimeProcess(onnx_file) as process:
+        with pytest.raises(RuntimeProcessError, match=r"has not opened .* within 0\.1 s; the file is probably damaged"):
+            process.load()
+        assert process._process.returncode == -signal.SIGKILL

@@ -1,0 +1,114 @@
+"""Pictures with classes painted over them, and sheets of such pictures side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from torchseg.harness.palette import palette
+
+Picture = NDArray[np.uint8]  # RGB, (H, W, 3)
+Labels = NDArray[np.uint8]  # (H, W)
+WRONG, DIFFERENT = (220, 38, 38), (192, 38, 211)
+_SIDE = 360  # pixels of a panel's longer side
+_GAP, _TEXT = 10, 15
+_INK, _SOFT_INK, _PAPER = (24, 24, 27), (113, 113, 122), (255, 255, 255)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Panel:
+    """One picture of a sheet, with what stands below it."""
+
+    picture: Picture
+    title: str
+    note: str = ""
+
+
+def overlay(picture: Picture, labels: Labels) -> Picture:
+    """Classes as colours over the picture, their borders in full colour."""
+    colours = palette()[labels]
+    mixed = (picture.astype(np.float32) * 0.5 + colours * 0.5).astype(np.uint8)
+    return np.where(_borders(labels)[..., None], colours, mixed)
+
+
+def marked(picture: Picture, where: NDArray[np.bool_], colour: tuple[int, int, int]) -> Picture:
+    """The picture in pale grey, the chosen pixels in one colour."""
+    grey = np.asarray(Image.fromarray(picture).convert("L"), np.float32)[..., None]
+    pale = np.repeat(grey * 0.5 + 110, 3, axis=2).astype(np.uint8)
+    return np.where(where[..., None], np.array(colour, np.uint8), pale)
+
+
+def indexed(labels: Labels) -> Image.Image:
+    """A mask as an image whose pixel values are the classes and whose palette has their colours."""
+    image = Image.fromarray(labels, mode="L")
+    image.putpalette(palette().tobytes())
+    return image
+
+
+def sheet(rows: Sequence[Sequence[Panel | None]], classes: Sequence[str]) -> Image.Image:
+    """Panels in rows, and below them which colour is which class.
+
+    Args:
+        rows: of panels whose pictures have one size, at least one; None leaves a place empty.
+        classes: names in the order of the mask values.
+    """
+    height, width = next(panel for row in rows for panel in row if panel).picture.shape[:2]
+    scale = _SIDE / max(height, width)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    cell = (max(size[0], 200) + _GAP, size[1] + 2 * _TEXT + 2 * _GAP)
+    columns = max(len(row) for row in rows)
+    image = Image.new("RGB", (columns * cell[0] + _GAP, len(rows) * cell[1] + 3 * _TEXT), _PAPER)
+    draw = ImageDraw.Draw(image)
+    for at_row, row in enumerate(rows):
+        for at, panel in enumerate(row):
+            if panel:
+                _paint(draw, image, panel, (_GAP + at * cell[0], _GAP + at_row * cell[1]), size)
+    _legend(draw, classes, (_GAP, len(rows) * cell[1] + _GAP), image.width)
+    return image
+
+
+def _paint(
+    draw: ImageDraw.ImageDraw, image: Image.Image, panel: Panel, corner: tuple[int, int], size: tuple[int, int]
+) -> None:
+    left, top = corner
+    image.paste(Image.fromarray(panel.picture).resize(size, Image.Resampling.LANCZOS), corner)
+    room = max(size[0], 200)
+    for line, (text, ink) in enumerate(((panel.title, _INK), (panel.note, _SOFT_INK))):
+        draw.text((left, top + size[1] + 3 + line * _TEXT), _shortened(draw, text, room), fill=ink, font=_font())
+
+
+def _legend(draw: ImageDraw.ImageDraw, classes: Sequence[str], corner: tuple[int, int], width: int) -> None:
+    left, top = corner
+    for index, name in enumerate(classes):
+        taken = 18 + draw.textlength(name, font=_font()) + 14
+        if left + taken > width:
+            draw.text((left, top), "...", fill=_INK, font=_font())
+            return
+        draw.rectangle((left, top + 3, left + 11, top + 14), fill=tuple(int(part) for part in palette()[index]))
+        draw.text((left + 18, top), name, fill=_INK, font=_font())
+        left += int(taken)
+
+
+def _shortened(draw: ImageDraw.ImageDraw, text: str, room: float) -> str:
+    """The text, or so much of it as fits, from its end: endings of names differ more than beginnings."""
+    if draw.textlength(text, font=_font()) <= room:
+        return text
+    while text and draw.textlength(f"...{text}", font=_font()) > room:
+        text = text[1:]
+    return f"...{text}"
+
+
+def _font() -> ImageFont.ImageFont | ImageFont.FreeTypeFont:
+    return ImageFont.load_default(size=12)
+
+
+def _borders(labels: Labels) -> NDArray[np.bool_]:
+    """Pixels whose right or lower neighbour is of another class."""
+    borders = np.zeros(labels.shape, bool)
+    borders[:, :-1] |= labels[:, :-1] != labels[:, 1:]
+    borders[:-1] |= labels[:-1] != labels[1:]
+    return borders

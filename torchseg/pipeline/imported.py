@@ -1,0 +1,84 @@
+"""Networks of a run that came from elsewhere: `imported/NAME.json` beside the original file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from torchseg.checkpoint import sha256_of
+from torchseg.spec import ImageSpec
+
+FOLDER = "imported"
+CARD_VERSION = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Imported:
+    """What is known about an imported network.
+
+    Attributes:
+        stage: its name in tables and files.
+        kind: `keras`, `saved_model` or `tflite`.
+        file: the original inside the run folder.
+        sha256: of the original.
+        precision: of the original and of the ONNX file.
+        output: what the values that it puts out stand for.
+        spec: pictures that it takes.
+    """
+
+    stage: str
+    kind: str
+    file: str
+    sha256: str
+    precision: str
+    output: str
+    spec: ImageSpec
+    version: int = CARD_VERSION
+
+
+def write_imported(imported: Imported, run: Path) -> None:
+    """Writes `imported/NAME.json`."""
+    path = run / FOLDER / f"{imported.stage}.json"
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(asdict(imported) | {"spec": imported.spec.to_dict()}, indent=2) + "\n")
+    partial.replace(path)
+
+
+def read_imported(run: Path, stage: str) -> Imported | None:
+    """The imported network of that name; None if there is none.
+
+    Raises:
+        ValueError: if its card is damaged.
+    """
+    path = run / FOLDER / f"{stage}.json"
+    if not path.is_file():
+        return None
+    try:
+        values = json.loads(path.read_text())
+        imported = Imported(**values | {"spec": ImageSpec.from_dict(values["spec"])})
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path} is damaged ({error}); import the model again") from error
+    if imported.version != CARD_VERSION:
+        raise ValueError(f"{path} has version {imported.version}; this release reads version {CARD_VERSION}")
+    return imported
+
+
+def all_imported(run: Path) -> Iterator[Imported]:
+    """Every imported network of a run, by name."""
+    for path in sorted((run / FOLDER).glob("*.json")):
+        imported = read_imported(run, path.stem)
+        assert imported is not None
+        yield imported
+
+
+def sha256_of_model(path: Path) -> str:
+    """SHA-256 of a file; of names and contents of all files for a folder."""
+    if path.is_file():
+        return sha256_of(path)
+    digest = hashlib.sha256()
+    for file in sorted(each for each in path.rglob("*") if each.is_file()):
+        digest.update(f"{file.relative_to(path).as_posix()} {sha256_of(file)}\n".encode())
+    return digest.hexdigest()
