@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,7 +30,7 @@ class Explanation:
         info: conditions.
         latency: of whole predictions, without a profiler.
         profile: layer by layer.
-        weights: zeros and distinct values.
+        weights: zeros and distinct values; None if they cannot be read.
         multiply_adds: of one picture; None if the file does not say.
         peak_share: of the processor's measured peak; None if unknown.
     """
@@ -37,7 +38,7 @@ class Explanation:
     info: RuntimeInfo
     latency: Latency
     profile: Profile
-    weights: WeightCount
+    weights: WeightCount | None
     multiply_adds: int | None
     peak_share: float | None
 
@@ -58,12 +59,15 @@ def measure_explanation(
         if isinstance(latency, RuntimeProcessError):
             raise latency
         probes.note(peaks)
-        info, work = process.describe(), process.multiply_adds(image.shape)
+        info, profile = process.describe(), process.profile(image)
+        weights, work = None, None
+        with suppress(RuntimeProcessError):  # a file that runs and whose weights cannot be read
+            weights, work = process.count_weights(), process.multiply_adds(image.shape)
         return Explanation(
             info=info,
             latency=latency,
-            profile=process.profile(image),
-            weights=process.count_weights(),
+            profile=profile,
+            weights=weights,
             multiply_adds=work,
             peak_share=probes.share(work, latency, arithmetic=info.arithmetic, threads=config.threads)
             if work
@@ -133,7 +137,7 @@ def _sentences(found: Explanation) -> list[str]:
         "runtime": info.name,
         "fast_path": info.fast_path,
         "leftovers": " ".join(info.leftovers),
-        "sparsity": str(found.weights.sparsity),
+        "sparsity": str(found.weights.sparsity) if found.weights else "",
         "noisy": str(found.latency.noisy).lower(),
     }
     sentences = [*explain(row), *explain_profile(found.profile, arithmetic=info.arithmetic)]

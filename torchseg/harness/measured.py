@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from torchseg.harness.tally import Tally
 from torchseg.harness.weights_in import WeightCount
 from torchseg.metrics import MiouDifference
 from torchseg.spec import ImageSpec
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(kw_only=True)
@@ -74,17 +77,24 @@ def load_measured(measured: Measured) -> None:
 
 
 def inspect_measured(measured: Measured) -> None:
-    """Notes memory, conditions, weights and work, in this order: looking at the weights takes memory itself."""
+    """Notes memory, conditions, weights and work, in this order: looking at the weights takes memory itself.
+
+    A file that runs and whose weights cannot be read is scored all the same, without those numbers.
+    """
     if measured.process is None or measured.reason:
         return
     spec = measured.spec
     try:
         measured.peak_rss_mb = measured.process.peak_rss_mb()
         measured.info = measured.process.describe()
+    except RuntimeProcessError as failure:
+        measured.reason = str(failure)
+        return
+    try:
         measured.weights = measured.process.count_weights()
         measured.multiply_adds = measured.process.multiply_adds((1, spec.channels, spec.height, spec.width))
     except RuntimeProcessError as failure:
-        measured.reason = str(failure)
+        _log.warning("%s: its weights cannot be read (%s)", measured.name, failure)
 
 
 def _sha256(parts: list[Path]) -> str:

@@ -107,5 +107,6 @@ def _tflite_operator(kind: str, inputs: Sequence[Shape], result: Shape) -> int:
         "FULLY_CONNECTED": lambda: prod(result) * inputs[1][-1],
         "BATCH_MATMUL": lambda: prod(result) * inputs[0][-1],
         "TRANSPOSE_CONV": lambda: prod(inputs[2]) * prod(inputs[1][:3]),
+        "Convolution2DTransposeBias": lambda: prod(inputs[0]) * prod(inputs[1][:3]),  # MediaPipe's own
     }
     return int(counted[kind]()) if kind in counted else 0

@@ -32,16 +32,23 @@ def tflite_operators(path: Path) -> list[TfliteOperator]:
     """Operators of the main graph in the order in which they run."""
     interpreter = open_plain(path)
     tensors = {int(each["index"]): each for each in interpreter.get_tensor_details()}
-    return [_operator(each, tensors) for each in interpreter._get_ops_details()]
+    return [_operator(each, tensors) for each in interpreter._get_ops_details() if each["op_name"] != "DELEGATE"]
 
 
 def open_plain(path: Path) -> Any:
-    """An interpreter without a delegate: every constant keeps its own tensor."""
+    """An interpreter without a delegate: every constant keeps its own tensor.
+
+    A file with an operator that XNNPACK alone knows is opened with it.
+    """
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
     plain = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
-    interpreter = Interpreter(model_path=str(path), experimental_op_resolver_type=plain)
-    interpreter.allocate_tensors()
+    try:
+        interpreter = Interpreter(model_path=str(path), experimental_op_resolver_type=plain)
+        interpreter.allocate_tensors()
+    except RuntimeError:
+        interpreter = Interpreter(model_path=str(path))
+        interpreter.allocate_tensors()
     return interpreter
 
 
