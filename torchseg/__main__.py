@@ -16,7 +16,7 @@ COMMANDS = {
     "export": "a trained model to ONNX and TFLite, each file with its certificate",
     "import_tf": "a TensorFlow model to ONNX, certified against the original",
     "verify": "make the certificates again and compare",
-    "score": "the table across runtimes",
+    "score": "the table across runtimes, of a run or of any files",
     "predict": "masks for pictures or folders",
     "report": "build the report of a run again",
 }

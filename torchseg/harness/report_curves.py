@@ -38,7 +38,8 @@ def _shown(run: RunRecord) -> list[str]:
     checkpoints = [row["artifact"] for row in known if row.get("format") == "torch"]
     stages = {row["artifact"]: row["stage"] for row in known}
     names = list(dict.fromkeys(checkpoints or stages))
-    return sorted(names, key=lambda name: chain_rank(stages[name]))[:_LINES]
+    names = sorted(names, key=lambda name: chain_rank(stages[name]))
+    return names if len(names) <= _LINES else [*names[:2], *names[2 - _LINES :]]  # where it began and where it ended
 
 
 def _figure(

@@ -11,7 +11,7 @@ from torchseg.harness.report_values import wide
 from torchseg.harness.run_record import Row, number
 
 _TOTAL = "total"
-_WHOLE = ("parameters", "channels", "zeros", "unique_values", "unique_per_channel", "nan", "subnormal")
+_WHOLE = ("parameters", "channels", "zeros", "unique_values", "unique_per_channel", "nan", "subnormal", "multiply_adds")
 
 
 def ledger_section(rows: Sequence[Row]) -> str:

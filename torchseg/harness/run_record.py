@@ -13,7 +13,15 @@ from typing import Any
 from torchseg.harness.table import read_table
 
 Row = Mapping[str, str]
-_STAGES = ("teacher", "student", "twin", "pruned", "clustered")  # the order in which a chain makes them
+_STAGES = (
+    "teacher",
+    "trained",
+    "student",
+    "twin",
+    "shrunk",
+    "pruned",
+    "clustered",
+)  # the order in which a chain makes them
 _log = logging.getLogger(__name__)
 
 

@@ -19,7 +19,7 @@ _COLUMNS = (
     ("kB", "size_bytes", "{:.0f}"),
     ("certified", "certified", "{}"),
 )
-_SHOWN_IF_MIXED = ("threads",)
+_SHOWN_IF_MIXED = ("runtime", "threads")
 _SCALES = {"miou": 100.0, "argmax_agreement": 100.0, "size_bytes": 1e-3}
 
 
@@ -47,7 +47,8 @@ def table_lines(scores: Path) -> list[str]:
         return []
     with scores.open(newline="") as file:
         rows = list(csv.DictReader(file))
-    columns = [each for each in _COLUMNS if each[1] not in _SHOWN_IF_MIXED or len({row[each[1]] for row in rows}) > 1]
+    mixed = {key for key in _SHOWN_IF_MIXED if len({row.get(key) for row in rows}) > 1}
+    columns = [each for each in _COLUMNS if each[1] not in _SHOWN_IF_MIXED or each[1] in mixed]
     cells = [[_cell(row, key, form) for _, key, form in columns] for row in rows]
     table = [[title for title, _, _ in columns], *cells]
     widths = [max(len(row[column]) for row in table) for column in range(len(columns))]

@@ -1,0 +1,57 @@
+"""How often a file is called "same" as its own copy, and a quicker file "faster".
+
+    python benchmarks/same_means_same.py FILE QUICKER_FILE --tries 20
+
+Exits 1 if the copy is called anything else in more than one of twenty tries, or the quicker file is missed once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+import tempfile
+from collections import Counter
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+
+from torchseg.harness.latency import Latency, LatencyConfig, measure_latency
+from torchseg.harness.latency_ratio import latency_ratio
+from torchseg.harness.process import RuntimeProcess
+from torchseg.pipeline.file_spec import file_size
+from torchseg.pipeline.score_plan import single_artifact
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("file", type=Path)
+    parser.add_argument("quicker", type=Path)
+    parser.add_argument("--tries", type=int, default=20)
+    arguments = parser.parse_args()
+    copies, quicker = Counter[str](), Counter[str]()
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(shutil.copy(arguments.file, folder))
+        for _ in range(arguments.tries):
+            same, faster = _verdicts([arguments.file, copy, arguments.quicker])
+            copies[same] += 1
+            quicker[faster] += 1
+    print(f"its own copy: {dict(copies)}; {arguments.quicker.name}: {dict(quicker)}")
+    return int(copies["same"] < 0.95 * arguments.tries or quicker["faster"] < arguments.tries)
+
+
+def _verdicts(paths: list[Path]) -> list[str]:
+    """What the second and the third file are called against the first."""
+    image = np.random.default_rng(0).normal(size=(1, 3, *(file_size(single_artifact(paths[0])) or (64, 64))))
+    with ExitStack() as stack:
+        processes = [stack.enter_context(RuntimeProcess(path)) for path in paths]
+        for process in processes:
+            process.load()
+        first, *others = measure_latency(processes, [image.astype(np.float32)] * len(paths), LatencyConfig())
+    assert isinstance(first, Latency)
+    return [latency_ratio(each.recorded_ms, first.recorded_ms).verdict for each in others if isinstance(each, Latency)]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
