@@ -8,8 +8,6 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-_FOREIGN = 256  # no class, and not the ignored value either
-
 
 class ColourTable:
     """Turns coloured masks into classes.
@@ -22,10 +20,12 @@ class ColourTable:
     def __init__(self, colours: Mapping[int, int], *, source: str) -> None:
         self.colours, self.source = dict(colours), source
 
+        self._foreign = next(value for value in reversed(range(256)) if value not in self.colours.values())
+
     @cached_property
-    def _table(self) -> NDArray[np.uint16]:
-        """One entry for every colour there is: 32 MiB, and looking up a mask costs no search."""
-        table = np.full(1 << 24, _FOREIGN, np.uint16)
+    def _table(self) -> NDArray[np.uint8]:
+        """One entry for every colour there is: 16 MiB, and looking up a mask costs no search."""
+        table = np.full(1 << 24, self._foreign, np.uint8)
         table[list(self.colours)] = list(self.colours.values())
         return table
 
@@ -37,10 +37,12 @@ class ColourTable:
         """
         if stored.ndim != 3:
             raise ValueError("it holds one value per pixel; expected colours")
-        red, green, blue = (stored[..., channel].astype(np.int32) for channel in range(3))
-        packed = red << 16 | green << 8 | blue
+        packed = stored[..., 0].astype(np.int32)  # (H, W), 0xRRGGBB in the end
+        for channel in (1, 2):
+            packed <<= 8
+            packed |= stored[..., channel]
         classes = self._table[packed]
-        foreign = classes == _FOREIGN
+        foreign = classes == self._foreign
         if foreign.any():
             raise ValueError(
                 f"it holds the colour {packed[foreign][0]:06X}, which {self.source} does not name; add or correct it"

@@ -39,6 +39,8 @@ class FileSamples:
         self.pairs = list(pairs)
         self.classes = tuple(classes)
         self.decode, self.read, self.name = decode, read, name
+        self._known = np.zeros(256, bool)
+        self._known[[*range(len(self.classes)), IGNORE_INDEX]] = True
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -62,11 +64,10 @@ class FileSamples:
     def _check_values(self, mask: NDArray[np.uint8]) -> None:
         if mask.ndim != 2:
             raise ValueError("it is a coloured picture; expected one value per pixel")
-        values = np.flatnonzero(np.bincount(mask.ravel(), minlength=256))
-        foreign = [int(value) for value in values if value >= len(self.classes) and value != IGNORE_INDEX]
-        if foreign:
+        foreign = mask[~self._known[mask]]
+        if foreign.size:
             raise ValueError(
-                f"it holds the value {foreign[0]}, but the classes are 0 to {len(self.classes) - 1} "
+                f"it holds the value {foreign.min()}, but the classes are 0 to {len(self.classes) - 1} "
                 f"({', '.join(self.classes)}) and {IGNORE_INDEX} is ignored; correct the mask or name more classes"
             )
 

@@ -20,8 +20,8 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
         ValueError: naming the file, if it is missing, cut short or no picture.
     """
     with _open(path) as image:
-        upright = ImageOps.exif_transpose(image)
-        return np.asarray(upright.convert("RGB"))
+        ImageOps.exif_transpose(image, in_place=True)
+        return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
 
 
 def read_mask(path: Path) -> NDArray[np.uint8]:
@@ -47,7 +47,7 @@ def read_colours(path: Path) -> NDArray[np.uint8]:
         ValueError: naming the file, if it is missing or cut short.
     """
     with _open(path) as image:
-        return np.asarray(image.convert("RGB"))
+        return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
 
 
 def picture_size(path: Path) -> tuple[int, int]:
