@@ -9,6 +9,7 @@ from tf_bridge.certificate import (
     write_certificate,
 )
 from tf_bridge.conversion import Conversion
+from tf_bridge.first_difference import FirstDifference, first_difference
 from tf_bridge.float_layers import Loss, fewest_float_layers
 from tf_bridge.interface import describe_file
 from tf_bridge.lowering import UnsupportedOperatorError
@@ -20,6 +21,7 @@ from tf_bridge.tflite_export import export_tflite
 __all__ = [
     "Conversion",
     "Evidence",
+    "FirstDifference",
     "Loss",
     "OnnxShape",
     "Parity",
@@ -32,6 +34,7 @@ __all__ = [
     "export_onnx",
     "export_tflite",
     "fewest_float_layers",
+    "first_difference",
     "hash_images",
     "make_certificate",
     "read_certificate",

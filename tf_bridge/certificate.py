@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tf_bridge.first_difference import FirstDifference
 from tf_bridge.interface import describe_file
+from tf_bridge.metadata import METADATA_PREFIX, SCALE
 from tf_bridge.parity import MAX_DROP, Parity, thresholds, verdict
 from tf_bridge.partial_file import partial_file
 from tf_bridge.precision import Precision
@@ -52,6 +54,7 @@ def make_certificate(
     precision: Precision,
     max_drop: float = MAX_DROP,
     max_class_drop: float | None = None,
+    first_difference: FirstDifference | None = None,
 ) -> dict[str, Any]:
     """Describes the file and judges the comparison; the same arguments give the same certificate.
 
@@ -63,6 +66,7 @@ def make_certificate(
         precision: of the file.
         max_drop: mean IoU that may be lost, as a share, at the precisions that are judged by it.
         max_class_drop: IoU that any one class may lose, likewise.
+        first_difference: where a file that fails begins to differ, if that is known.
 
     Returns:
         Plain values for JSON. `verdict.passed` says whether every check held, `verdict.failures` which did not.
@@ -76,7 +80,9 @@ def make_certificate(
             f"expected {spec.num_classes} classes and {len(evidence.image_names)} images: name every image compared"
         )
     described = describe_file(path)
+    formula = described["metadata"].get(f"{METADATA_PREFIX}scale", SCALE)
     failures = verdict(parity, precision, max_drop=max_drop, max_class_drop=max_class_drop)
+    failures += [str(first_difference)] if failures and first_difference else []
     content = path.read_bytes()
     return {
         "version": CERTIFICATE_VERSION,
@@ -89,13 +95,14 @@ def make_certificate(
         "layout": described["layout"],
         "inputs": described["inputs"],
         "outputs": described["outputs"],
-        "preprocessing": {"colour_order": "RGB", "formula": "(picture / 255 - mean) / std", **spec.to_dict()},
+        "preprocessing": {"colour_order": "RGB", "formula": formula, **spec.to_dict()},
         "images": {"names": list(evidence.image_names), "sha256": evidence.images_sha256},
         "calibration_images": list(evidence.calibration_names),
         "float_layers": list(evidence.float_layers),
         "float_latency_ratio": evidence.float_latency_ratio,
         "differences": _differences(parity, spec, evidence),
         "thresholds": thresholds(precision, max_drop=max_drop, max_class_drop=max_class_drop),
+        "first_difference": _finite(asdict(first_difference)) if first_difference else None,
         "verdict": {"passed": not failures, "failures": failures},
         "runtimes": dict(evidence.runtimes),
     }
@@ -137,7 +144,11 @@ def _differences(parity: Parity, spec: ImageSpec, evidence: Evidence) -> dict[st
     values = asdict(parity)
     values["iou_difference"] = dict(zip(spec.classes, parity.iou_difference, strict=True))
     values["worst_image"] = evidence.image_names[parity.worst_image]
-    # JSON has no NaN; the verdict says in words that a file gave one.
+    return _finite(values)
+
+
+def _finite(values: Mapping[str, Any]) -> dict[str, Any]:
+    """JSON has no NaN; the verdict says in words that a file gave one."""
     return {
         key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in values.items()
     }

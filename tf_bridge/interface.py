@@ -48,12 +48,13 @@ def _read_onnx(path: Path) -> dict[str, Any]:
     except (DecodeError, onnx.checker.ValidationError) as error:
         raise _damaged(path, "ONNX") from error
     known = {tensor.name for tensor in model.graph.initializer}
+    texts = {entry.key: entry.value for entry in model.metadata_props}
     return {
         "format": "onnx",
-        "layout": "NCHW",
+        "layout": texts.get(f"{METADATA_PREFIX}layout", "NCHW"),
         "inputs": [_onnx_value(value) for value in model.graph.input if value.name not in known],
         "outputs": [_onnx_value(value) for value in model.graph.output],
-        "metadata": {entry.key: entry.value for entry in model.metadata_props},
+        "metadata": texts,
     }
 
 

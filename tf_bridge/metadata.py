@@ -9,6 +9,7 @@ from torchseg.spec import ImageSpec
 
 METADATA_VERSION = "1"
 METADATA_PREFIX = "torchseg."
+SCALE = "(picture / 255 - mean) / std"
 
 
 def metadata(spec: ImageSpec, *, layout: str, precision: Precision) -> dict[str, str]:
@@ -27,7 +28,7 @@ def metadata(spec: ImageSpec, *, layout: str, precision: Precision) -> dict[str,
         "precision": str(precision),
         "layout": layout,
         "colour_order": "RGB" if spec.channels == 3 else "as trained",
-        "scale": "(picture / 255 - mean) / std",
+        "scale": SCALE,
         "mean": json.dumps(list(spec.mean)),
         "std": json.dumps(list(spec.std)),
         "classes": json.dumps(list(spec.classes)),

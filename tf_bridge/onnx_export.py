@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from tf_bridge.calibration import check_calibration
 from tf_bridge.layer_names import layer_names
-from tf_bridge.metadata import metadata
+from tf_bridge.metadata import METADATA_PREFIX, metadata
+from tf_bridge.onnx_lossy import refuse_lossy
 from tf_bridge.onnx_precision import convert_onnx
 from tf_bridge.partial_file import partial_file
 from tf_bridge.precision import Precision
@@ -60,6 +61,9 @@ def export_onnx(
     """
     images = check_calibration(calibration, spec, precision=precision)
     graph = onnx_graph(export_program(model, spec)) if shape is OnnxShape.STATIC else _open_graph(model, spec, shape)
+    # Of which both sides of an image must be multiples; convert_onnx takes it along.
+    if shape is OnnxShape.DYNAMIC:
+        graph.metadata_props.add(key=f"{METADATA_PREFIX}multiple", value=str(_stride(model)))
     write_onnx(graph, spec, path, precision=precision, images=images)
 
 
@@ -127,6 +131,7 @@ def _translate(network: nn.Module | ExportedProgram, shape: OnnxShape, *images: 
         raise ValueError(_complaint(error, shape)) from error
     assert program is not None
     assert program.exported_program is not None
+    refuse_lossy(program.exported_program.graph)
     return _named(program.model_proto, layer_names(program.exported_program.graph))
 
 
@@ -149,9 +154,13 @@ def _dynamic_shapes(model: nn.Module | ExportedProgram, shape: OnnxShape) -> tup
         return None
     if shape is OnnxShape.DYNAMIC_BATCH:
         return ({0: Dim("batch")},)
-    stride = getattr(model, "stride", 32)
-    stride = stride if isinstance(stride, int) else 32
+    stride = _stride(model)
     return ({0: Dim("batch"), 2: stride * Dim("rows"), 3: stride * Dim("columns")},)
+
+
+def _stride(model: nn.Module | ExportedProgram) -> int:
+    stride = getattr(model, "stride", 32)
+    return stride if isinstance(stride, int) else 32
 
 
 def _strip_traces(model: ModelProto) -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tf_bridge.precision import Precision
 
-Predict = Callable[[NDArray[np.float32]], NDArray[np.float32]]  # (B, C, H, W) images to (B, K, H, W) logits
+Array = NDArray[Any]
+Predict = Callable[[NDArray[np.float32]], Array]  # (B, C, H, W) images to (B, K, H, W) logits, or (B, H, W) classes
 
 MAX_DROP = 0.02  # of mean IoU, allowed where a precision is judged by it
 _BATCH = 4  # images at once: bounds memory whatever the number of images
@@ -28,8 +30,8 @@ THRESHOLDS: Mapping[Precision, Mapping[str, float]] = {
 class Parity:
     """How far a candidate is from its reference over all images; `candidate - reference` where a sign matters."""
 
-    max_abs_error: float  # of logits
-    mean_abs_error: float  # of logits, over all pixels, classes and images
+    max_abs_error: float | None  # of logits; None for a candidate that gives classes
+    mean_abs_error: float | None  # of logits, over all pixels, classes and images; likewise
     logit_range: float  # largest minus smallest logit of the reference
     argmax_agreement: float  # share of pixels with equal class, ignored ones included
     iou_difference: tuple[float | None, ...]  # per class; None for a class that never occurs in the masks
@@ -49,15 +51,17 @@ def compare(
     masks: NDArray[np.uint8],
     *,
     num_classes: int,
+    pictures: NDArray[np.float32] | None = None,
 ) -> Parity:
     """Runs both over the same images.
 
     Args:
-        reference: the network as trained.
-        candidate: the exported file.
+        reference: the network as trained; gives logits.
+        candidate: the exported file; gives logits, or classes as integers.
         images: prepared for the network, `(B, C, H, W)`, B at least 1.
         masks: true classes, `(B, H, W)`; values from `num_classes` up are ignored pixels.
         num_classes: K.
+        pictures: what the candidate gets instead of `images` if it scales them itself, of the same shape.
 
     Raises:
         ValueError: if images and masks do not fit together, or a side does not give `(B, K, H, W)`.
@@ -68,10 +72,10 @@ def compare(
         )
     pairs = _Pairs(num_classes)
     for start in range(0, len(images), _BATCH):
-        batch = images[start : start + _BATCH]
-        expected = (len(batch), num_classes, *images.shape[2:])
-        truth = masks[start : start + _BATCH]
-        pairs.add(_run(reference, batch, expected), _run(candidate, batch, expected), truth)
+        part = slice(start, start + _BATCH)
+        expected = (len(images[part]), num_classes, *images.shape[2:])
+        answer = _run(candidate, (images if pictures is None else pictures)[part], expected)
+        pairs.add(_run(reference, images[part], expected), answer, masks[part])
     return pairs.summary()
 
 
@@ -92,7 +96,7 @@ def verdict(
     agreement = limits.get("min_argmax_agreement", 0.0)
     if not parity.argmax_agreement >= agreement:
         failures.append(f"argmax agreement is {parity.argmax_agreement:.6f}; expected at least {agreement}")
-    if "max_error_share" in limits:
+    if "max_error_share" in limits and parity.max_abs_error is not None:
         largest = limits["max_error_share"] * parity.logit_range
         if not parity.max_abs_error <= largest:
             failures.append(f"largest logit error is {parity.max_abs_error:.3g}; expected at most {largest:.3g}")
@@ -102,7 +106,7 @@ def verdict(
         failures.append(
             f"IoU of one class drops by {parity.worst_class_drop:.4f}; expected at most {limits['max_class_drop']}"
         )
-    if not np.isfinite(parity.max_abs_error):
+    if parity.max_abs_error is not None and not np.isfinite(parity.max_abs_error):
         failures.append("some logits are not finite; expected numbers everywhere")
     return failures
 
@@ -129,13 +133,14 @@ class _Pairs:
         self.errors: list[float] = []  # per image, largest
         self.agreements: list[float] = []  # per image
 
-    def add(self, reference: NDArray[np.float32], candidate: NDArray[np.float32], masks: NDArray[np.uint8]) -> None:
-        error = np.abs(candidate.astype(np.float64) - reference)  # (B, K, H, W)
-        self.total_error += float(error.sum())
-        self.values += error.size
-        self.errors += error.max(axis=(1, 2, 3)).tolist()
+    def add(self, reference: Array, candidate: Array, masks: NDArray[np.uint8]) -> None:
+        if candidate.ndim == 4:
+            error = np.abs(candidate.astype(np.float64) - reference)  # (B, K, H, W)
+            self.total_error += float(error.sum())
+            self.values += error.size
+            self.errors += error.max(axis=(1, 2, 3)).tolist()
         self.low, self.high = min(self.low, float(reference.min())), max(self.high, float(reference.max()))
-        labels = [logits.argmax(axis=1) for logits in (reference, candidate)]  # (B, H, W) each
+        labels = [each if each.ndim == 3 else each.argmax(axis=1) for each in (reference, candidate)]  # (B, H, W) each
         self.agreements += (labels[0] == labels[1]).mean(axis=(1, 2)).tolist()
         counted = masks < self.num_classes
         for index, answer in enumerate(labels):
@@ -147,10 +152,11 @@ class _Pairs:
         before, after = (_iou(confusion) for confusion in self.confusion)
         occurs = self.confusion[0].sum(axis=1) > 0
         differences = after - before
-        order = sorted(range(len(self.errors)), key=lambda index: (self.agreements[index], -self.errors[index]))
+        errors = self.errors or [0.0] * len(self.agreements)
+        order = sorted(range(len(errors)), key=lambda index: (self.agreements[index], -errors[index]))
         return Parity(
-            max_abs_error=float(np.max(self.errors)),
-            mean_abs_error=self.total_error / self.values,
+            max_abs_error=float(np.max(self.errors)) if self.errors else None,
+            mean_abs_error=self.total_error / self.values if self.errors else None,
             logit_range=self.high - self.low,
             argmax_agreement=float(np.mean(self.agreements)),
             iou_difference=tuple(
@@ -169,8 +175,11 @@ def _iou(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
     return iou
 
 
-def _run(predict: Predict, images: NDArray[np.float32], expected: tuple[int, ...]) -> NDArray[np.float32]:
-    logits = predict(images)
-    if logits.shape != expected:
-        raise ValueError(f"a prediction has shape {logits.shape}; expected logits (B, K, H, W) = {expected}")
-    return logits
+def _run(predict: Predict, images: NDArray[np.float32], expected: tuple[int, ...]) -> Array:
+    answer = predict(images)
+    are_classes = np.issubdtype(answer.dtype, np.integer) and answer.shape == (expected[0], *expected[2:])
+    if answer.shape != expected and not are_classes:
+        raise ValueError(f"a prediction has shape {answer.shape}; expected logits (B, K, H, W) = {expected}")
+    if are_classes and answer.max() >= expected[1]:
+        raise ValueError(f"a prediction holds class {answer.max()}; expected classes below {expected[1]}")
+    return answer

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tf_bridge.flat_ranges import widen_flat_ranges
 from tf_bridge.lowering import Lowered, UnsupportedOperatorError
 from tf_bridge.precision import Precision
 from tf_bridge.quantity import Tensor, TensorFlow
@@ -63,12 +64,22 @@ def convert_tflite(
     Raises:
         UnsupportedOperatorError: for an operator that TFLite does not have.
     """
-    return _convert(traced, _SETTINGS[precision](traced.tf, images))
+    if precision is not Precision.INT8:
+        return _convert(traced, _SETTINGS[precision](traced.tf))
+    from tensorflow.lite.python.convert import mlir_quantize
+
+    assert images is not None
+    calibrated, int8 = calibrated_tflite(traced, images), traced.tf.int8
+    with quiet():
+        return bytes(mlir_quantize(calibrated, input_data_type=int8, output_data_type=int8))
 
 
 def calibrated_tflite(traced: TracedFunction, images: Images) -> bytes:
-    """The float32 file with the range that every tensor takes on the images: what a quantization starts from."""
-    return _convert(traced, _int8(traced.tf, images) | {"_experimental_calibrate_only": True})
+    """The float32 file with the range that every tensor takes on the images: what a quantization starts from.
+
+    By itself the converter goes on to quantize; ranges that integer kernels cannot compute with are mended before that.
+    """
+    return widen_flat_ranges(_convert(traced, _calibration(traced.tf, images)))
 
 
 def _convert(traced: TracedFunction, settings: dict[str, Any]) -> bytes:
@@ -92,21 +103,19 @@ def _complaint(message: str) -> str:
     return f"TensorFlow's converter refuses the lowered network ({reason}); replace the layer that uses it"
 
 
-def _fp32(tf: TensorFlow, images: Images | None) -> dict[str, Any]:
+def _fp32(tf: TensorFlow) -> dict[str, Any]:
     return {}
 
 
-def _fp16(tf: TensorFlow, images: Images | None) -> dict[str, Any]:
+def _fp16(tf: TensorFlow) -> dict[str, Any]:
     return {"optimizations": [tf.lite.Optimize.DEFAULT], "target_spec.supported_types": [tf.float16]}
 
 
-def _dynamic(tf: TensorFlow, images: Images | None) -> dict[str, Any]:
+def _dynamic(tf: TensorFlow) -> dict[str, Any]:
     return {"optimizations": [tf.lite.Optimize.DEFAULT]}
 
 
-def _int8(tf: TensorFlow, images: Images | None) -> dict[str, Any]:
-    assert images is not None
-
+def _calibration(tf: TensorFlow, images: Images) -> dict[str, Any]:
     def representative() -> Iterator[list[Images]]:
         for image in images:
             yield [np.ascontiguousarray(image.transpose(1, 2, 0)[None])]  # (1, H, W, C)
@@ -115,14 +124,12 @@ def _int8(tf: TensorFlow, images: Images | None) -> dict[str, Any]:
         "optimizations": [tf.lite.Optimize.DEFAULT],
         "representative_dataset": representative,
         "target_spec.supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS_INT8],
-        "inference_input_type": tf.int8,
-        "inference_output_type": tf.int8,
+        "_experimental_calibrate_only": True,
     }
 
 
-_SETTINGS: dict[Precision, Callable[[TensorFlow, Images | None], dict[str, Any]]] = {
+_SETTINGS: dict[Precision, Callable[[TensorFlow], dict[str, Any]]] = {
     Precision.FP32: _fp32,
     Precision.FP16: _fp16,
     Precision.DYNAMIC: _dynamic,
-    Precision.INT8: _int8,
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 
 def label_tflite(content: bytes, entries: Mapping[str, str]) -> bytes:
@@ -24,6 +25,7 @@ def label_tflite(content: bytes, entries: Mapping[str, str]) -> bytes:
     graph = model.subgraphs[0]
     for index, name in ((graph.inputs[0], b"image"), (graph.outputs[0], b"logits")):
         graph.tensors[index].name = name
+    _name_layers(graph)
     for key, text in entries.items():
         buffer = schema.BufferT()
         buffer.data = np.frombuffer(text.encode(), np.uint8)
@@ -32,3 +34,19 @@ def label_tflite(content: bytes, entries: Mapping[str, str]) -> bytes:
         entry.name, entry.buffer = key.encode(), len(model.buffers) - 1
         model.metadata = [*(model.metadata or []), entry]
     return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
+
+
+def _name_layers(graph: Any) -> None:
+    """Names what a layer's operator computes `LAYER/OPERATOR`; the converter says by which operations it does.
+
+    An operation that others were fused into lists them all, its own name first. Where an operator takes several
+    operations, the last one has its result.
+    """
+    last: dict[bytes, Any] = {}
+    for operation in graph.operators:
+        tensor = graph.tensors[operation.outputs[0]]
+        layer, _, rest = tensor.name.split(b";")[0].partition(b"/")
+        if rest.count(b"/"):
+            last[layer + b"/" + rest.split(b"/")[0]] = tensor
+    for name, tensor in last.items():
+        tensor.name = name

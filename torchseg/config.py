@@ -14,6 +14,7 @@ from torchseg.spec import nearest
 FORMATS = ("onnx", "tflite")
 SCHEDULES = ("cosine", "stable")
 PRECISIONS = ("fp32", "fp16", "dynamic", "int8")
+ENDS = ("uint8", "float")
 # What a network's pixels may be, as (mean, std) of pictures in [0, 1].
 SCALINGS = {
     "0-1": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
@@ -266,7 +267,31 @@ class TrainConfig(LearningConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExportConfig(ExportFlags, DataConfig):
+class VariantFlags:
+    """Flags that ask for further files beside the plain ones.
+
+    Attributes:
+        bake: Also write each file as .baked: it takes the picture as it is, uint8 (1, H, W, C), and gives classes.
+        dynamic_shape: Also write each ONNX file as .dynamic_shape: any number of pictures, of any size that divides by
+            what the network's depth demands.
+        io: Also write each int8 TFLite file with these types at its two ends, separated by commas: uint8, float.
+    """
+
+    bake: bool = False
+    dynamic_shape: bool = False
+    io: str = ""
+
+    def __post_init__(self) -> None:
+        _ = self.ends
+
+    @property
+    def ends(self) -> list[str]:
+        """Types at the ends of further int8 TFLite files."""
+        return _choices("io", self.io, ENDS) if self.io else []
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportConfig(VariantFlags, ExportFlags, DataConfig):
     """Exports a trained network to ONNX and TFLite, each file with its certificate.
 
     Attributes:
@@ -288,6 +313,7 @@ class ExportConfig(ExportFlags, DataConfig):
     def __post_init__(self) -> None:
         DataConfig.__post_init__(self)
         ExportFlags.__post_init__(self)
+        VariantFlags.__post_init__(self)
         for name, points in (("max_drop", self.max_drop), ("max_class_drop", self.max_class_drop)):
             if points is not None and not 0 < points <= 100:
                 raise ValueError(f"{name} is {points}; give points of IoU above 0, e.g. 0.5")

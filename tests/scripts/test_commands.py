@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import subprocess
 import sys
 from pathlib import Path
@@ -34,9 +35,21 @@ def test_the_commands_work_on_what_the_main_job_left(flags, pictures, capsys):
     assert report.main([str(RUN)]) == 0
     assert (RUN / "report.html").is_file()
 
+    further = ["--formats", "onnx", "--precisions", "fp32", "--bake", "--dynamic_shape"]
+    assert export.main([str(RUN / "student"), *further]) == 0
+    baked = RUN / "artifacts/student.fp32.baked.onnx"
+    assert verify.main([str(baked), str(RUN / "artifacts/student.fp32.dynamic_shape.onnx")]) == 0
+    assert predict.main([str(baked), str(pictures / "images"), "--out", "baked"]) == 0
+    np.testing.assert_array_equal(np.asarray(Image.open("baked/p0.png")), mask)
+
     (RUN / "scores.csv").unlink()
     assert score.main([str(RUN)]) == 0
-    assert (RUN / "scores.csv").is_file()
+    with (RUN / "scores.csv").open(newline="") as file:
+        rows = {row["artifact"].split("/")[-1]: row for row in csv.DictReader(file)}
+    # The same classes on every picture: the score of a file that takes pictures is that of the plain one.
+    assert rows["student.fp32.baked.onnx"]["miou"] == rows["student.fp32.onnx"]["miou"]
+    assert float(rows["student.fp32.baked.onnx"]["argmax_agreement"]) > 0.999
+    assert rows["student.fp32.dynamic_shape.baked.onnx"]["certified"] == "true"
 
     assert score.main([str(ONNX), "--against", str(RUN / "student"), "--threads", "1", "--out", "compared"]) == 0
     assert "student.fp32.onnx (onnxruntime, 1 thread) against student" in capsys.readouterr().out

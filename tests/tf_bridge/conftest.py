@@ -44,6 +44,51 @@ def lively(network: nn.Module, seed: int = 0) -> nn.Module:
     return network.eval()
 
 
+def riddles(seed: int, count: int) -> tuple[Images, NDArray[np.uint8]]:
+    """Blurred noise `(B, 3, H, W)` and which channel is largest `(B, H, W)`: learnt in a second."""
+    noise = torch.randn(count, 3, SPEC.height, SPEC.width, generator=torch.Generator().manual_seed(seed))
+    images = 4 * nn.functional.avg_pool2d(noise, 5, stride=1, padding=2)
+    return images.numpy(), images.argmax(dim=1).numpy().astype(np.uint8)
+
+
+@pytest.fixture(scope="session")
+def riddle() -> tuple[Images, NDArray[np.uint8]]:
+    """Four images and masks that `learnt` has not seen."""
+    return riddles(seed=0, count=4)
+
+
+@pytest.fixture(scope="session")
+def learnt() -> nn.Module:
+    """A tiny attention U-Net that has learnt something, so that losing it can be measured."""
+    from torchseg.models import build_model
+
+    network = build_model("attention_unet", {"base_width": 4, "depth": 1}, SPEC, seed=1)
+    optimizer = torch.optim.Adam(network.parameters(), lr=0.01)
+    for step in range(100):
+        images, masks = riddles(seed=step + 1, count=8)
+        loss = nn.functional.cross_entropy(network(torch.from_numpy(images)), torch.from_numpy(masks).long())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return network.eval()
+
+
+@pytest.fixture(scope="session")
+def learnt_files(learnt: nn.Module, tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], Path]:
+    """That network as files: plain and in int8, in both formats."""
+    pytest.importorskip("tensorflow")
+    from tf_bridge.conversion import Conversion
+    from tf_bridge.precision import Precision
+
+    folder, paths = tmp_path_factory.mktemp("learnt"), {}
+    conversion, images = Conversion(learnt, SPEC), riddles(seed=0, count=16)[0]
+    for kind in ("onnx", "tflite"):
+        for precision in (Precision.FP32, Precision.INT8):
+            paths[kind, precision] = folder / f"net.{precision}.{kind}"
+            conversion.write(paths[kind, precision], precision=precision, calibration=images)
+    return paths
+
+
 @pytest.fixture(scope="session", autouse=True)
 def one_onnx_registry() -> Iterator[None]:
     """torch.onnx.export reads five hundred function sources anew on every call: two of its three seconds."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 Layout = Literal["NCHW", "NHWC"]
+Number = TypeVar("Number", bound=np.generic)
 _PICTURE_CHANNELS = (1, 3, 4)
 
 
@@ -30,11 +31,26 @@ def layout_of(shape: Sequence[int | None], *, usual: Layout) -> Layout:
     return "NCHW" if first else "NHWC"
 
 
-def to_layout(images: NDArray[np.float32], layout: Layout) -> NDArray[np.float32]:
+def to_layout(images: NDArray[Number], layout: Layout) -> NDArray[Number]:
     """`(B, C, H, W)` in the file's layout, contiguous."""
     return np.ascontiguousarray(images if layout == "NCHW" else images.transpose(0, 2, 3, 1))
 
 
-def from_layout(logits: NDArray[np.float32], layout: Layout) -> NDArray[np.float32]:
-    """Logits in the file's layout as `(B, K, H, W)`, contiguous."""
+def to_pixels(images: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Images whose values run from 0 to 255 as a file takes them that scales pictures by itself."""
+    return np.asarray(np.clip(np.rint(images), 0, 255), np.uint8)
+
+
+def from_layout(logits: NDArray[np.float32], layout: Layout, *, classes: int | None = None) -> NDArray[np.float32]:
+    """Logits in the file's layout as `(B, K, H, W)`, contiguous.
+
+    Args:
+        logits: what the file gives; classes `(B, H, W)`, from a file that takes the argmax itself, become logits that
+            are 1 for that class and 0 elsewhere.
+        layout: of the file.
+        classes: K, for a file that gives classes; unknown, it is one more than the largest that occurs.
+    """
+    if logits.ndim == 3:
+        count = classes or int(logits.max()) + 1
+        return np.asarray(np.arange(count)[:, None, None] == logits[:, None], np.float32)
     return np.ascontiguousarray(logits if layout == "NCHW" else logits.transpose(0, 3, 1, 2))

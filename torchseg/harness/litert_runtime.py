@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from torchseg.harness.class_count import class_count
 from torchseg.harness.layout import Layout, from_layout, layout_of, to_layout
 from torchseg.harness.runtime import RuntimeInfo
 
@@ -33,6 +34,7 @@ class LitertRuntime:
         self._input: dict[str, Any] = {}
         self._output: dict[str, Any] = {}
         self._layout: Layout = "NHWC"
+        self._classes: int | None = None
         self._path: Path | None = None
 
     def load(self, path: Path) -> None:
@@ -50,6 +52,7 @@ class LitertRuntime:
         self._input = interpreter.get_input_details()[0]
         self._output = interpreter.get_output_details()[0]
         self._layout = layout_of([int(side) for side in self._input["shape"]], usual="NHWC")
+        self._classes = class_count(path) if len(self._output["shape"]) == 3 else None
 
     def predict(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """Logits `(B, K, H, W)`; the file's batch is fixed, so it is called as often as it takes."""
@@ -61,7 +64,8 @@ class LitertRuntime:
             raise ValueError(f"the file takes {list(expected)} ({self._layout}) and {list(batch.shape)} came")
         step = expected[0]
         parts = [self._run(batch[start : start + step]) for start in range(0, len(batch), step)]
-        return from_layout(parts[0] if len(parts) == 1 else np.concatenate(parts), self._layout)
+        answer = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        return from_layout(answer, self._layout, classes=self._classes)
 
     def _run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         self._interpreter.set_tensor(self._input["index"], _quantize(batch, self._input))

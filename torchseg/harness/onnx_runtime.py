@@ -8,13 +8,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from torchseg.harness.layout import Layout, from_layout, layout_of, to_layout
+from torchseg.harness.class_count import CLASSES, count_names
+from torchseg.harness.layout import Layout, from_layout, layout_of, to_layout, to_pixels
 from torchseg.harness.runtime import RuntimeInfo
 
-_NUMBERS: dict[str, type[np.floating[Any]]] = {
+_NUMBERS: dict[str, type[np.number[Any]]] = {
     "tensor(float)": np.float32,
     "tensor(float16)": np.float16,
     "tensor(double)": np.float64,
+    "tensor(uint8)": np.uint8,
 }
 
 
@@ -31,7 +33,8 @@ class OnnxRuntime:
         self._session: Any = None
         self._shape: tuple[int | None, ...] = ()
         self._layout: Layout = "NCHW"
-        self._number: type[np.floating[Any]] = np.float32
+        self._number: type[np.number[Any]] = np.float32
+        self._classes: int | None = None
         self._path: Path | None = None
 
     def load(self, path: Path, *, trace: Path | None = None) -> None:
@@ -54,10 +57,11 @@ class OnnxRuntime:
             raise ValueError(f"{path} is no ONNX file that ONNX Runtime can open: {_first_line(error)}") from error
         described = session.get_inputs()[0]
         if described.type not in _NUMBERS:
-            raise ValueError(f"{path} takes {described.type}; export it with a float input")
+            raise ValueError(f"{path} takes {described.type}; export it with a float input, or one of uint8 pictures")
         self._number = _NUMBERS[described.type]
         self._shape = tuple(side if isinstance(side, int) else None for side in described.shape)
         self._layout = layout_of(self._shape, usual="NCHW")
+        self._classes = count_names(session.get_modelmeta().custom_metadata_map.get(CLASSES))
         self._session = session
         self._path = path
 
@@ -65,12 +69,14 @@ class OnnxRuntime:
         """Logits `(B, K, H, W)`; a file made for a fixed batch is called as often as it takes."""
         if self._session is None:
             raise ValueError("no .onnx file is loaded; call load first")
-        batch = to_layout(images, self._layout).astype(self._number, copy=False)
+        pixels = to_pixels(images) if self._number is np.uint8 else images.astype(self._number, copy=False)
+        batch = to_layout(pixels, self._layout)
         step = self._shape[0] or len(batch)
         if len(batch) % step:
             raise ValueError(f"the file takes {step} images at a time and {len(batch)} came; give a multiple")
         parts = [self._run(batch[start : start + step]) for start in range(0, len(batch), step)]
-        return from_layout(parts[0] if len(parts) == 1 else np.concatenate(parts), self._layout)
+        answer = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        return from_layout(answer, self._layout, classes=self._classes)
 
     def _run(self, batch: NDArray[Any]) -> NDArray[np.float32]:
         name = self._session.get_inputs()[0].name

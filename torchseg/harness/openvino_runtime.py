@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from torchseg.harness.layout import Layout, from_layout, layout_of, to_layout
+from torchseg.harness.class_count import class_count
+from torchseg.harness.layout import Layout, from_layout, layout_of, to_layout, to_pixels
 from torchseg.harness.onnx_runtime import onnx_arithmetic
 from torchseg.harness.runtime import RuntimeInfo
 
@@ -31,6 +32,8 @@ class OpenvinoRuntime:
         self._model: Any = None
         self._shape: tuple[int | None, ...] = ()
         self._layout: Layout = "NCHW"
+        self._takes_pixels = False
+        self._classes: int | None = None
         self._path: Path | None = None
 
     def load(self, path: Path, *, count_layers: bool = False) -> None:
@@ -52,6 +55,8 @@ class OpenvinoRuntime:
             reason = str(error).strip().splitlines()[-1]
             raise ValueError(f"{path} is no file that OpenVINO can open: {reason}") from error
         shape = model.input(0).get_partial_shape()
+        self._classes = class_count(path) if len(model.output(0).get_partial_shape()) == 3 else None
+        self._takes_pixels = model.input(0).get_element_type().get_type_name() == "u8"
         self._shape = tuple(None if side.is_dynamic else side.get_length() for side in shape)
         self._layout = layout_of(self._shape, usual="NCHW")
         self._model = model.create_infer_request()
@@ -61,15 +66,15 @@ class OpenvinoRuntime:
         """Logits `(B, K, H, W)`; a file made for a fixed batch is called as often as it takes."""
         if self._model is None:
             raise ValueError("no .onnx file is loaded; call load first")
-        batch = to_layout(images, self._layout)
+        batch = to_layout(to_pixels(images) if self._takes_pixels else images, self._layout)
         step = self._shape[0] or len(batch)
         sides = zip(self._shape[1:], batch.shape[1:], strict=True)
         if len(batch) % step or any(side not in (None, came) for side, came in sides):
             raise ValueError(f"the file takes {list(self._shape)} and {list(batch.shape)} came")
         answers = [self._run(batch[start : start + step]) for start in range(0, len(batch), step)]
-        return from_layout(np.concatenate(answers), self._layout)
+        return from_layout(np.concatenate(answers), self._layout, classes=self._classes)
 
-    def _run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _run(self, batch: NDArray[Any]) -> NDArray[np.float32]:
         answer = self._model.infer([batch])
         return np.array(next(iter(answer.values())), np.float32)  # the request writes into the same memory next time
 

@@ -17,6 +17,7 @@ from torchseg.pipeline.pictures import Pictures, open_pictures
 from torchseg.pipeline.quantization_aware import train_for_int8
 from torchseg.pipeline.recorded import recorded_config, run_of
 from torchseg.pipeline.run_folder import RunFolder, is_run
+from torchseg.pipeline.variants import variants
 
 
 def export(config: ExportConfig) -> int:
@@ -36,9 +37,13 @@ def export(config: ExportConfig) -> int:
     failed = False
     for kind, precision in config.files:
         path = out / f"{read_card(checkpoint).stage}.{precision}.{kind}"
-        certificate = exported.export(path, precision=Precision(precision))
-        failed |= not certificate["verdict"]["passed"]
-        print(f"{path}: {_told(certificate, searched=config.max_drop is not None)}")
+        certificates = {path: exported.export(path, precision=Precision(precision))}
+        for further, write in variants(path, config, exported, precision=Precision(precision)):
+            write()
+            certificates[further] = exported.certify_like(further, certificates[path])
+        for written, certificate in certificates.items():
+            failed |= not certificate["verdict"]["passed"]
+            print(f"{written}: {_told(certificate, searched=config.max_drop is not None)}")
     print(f"  next     python scripts/predict.py {path} PICTURE...")
     return CHECK_FAILED if failed else DONE
 

@@ -50,7 +50,7 @@ def choose_float_layers(
             if layers not in known:
                 mixed.write(trial, float_layers=layers)
                 parity = measure(trial)
-                known[layers] = Loss(budget_share=budget.share_used(parity), logit_error=parity.mean_abs_error)
+                known[layers] = Loss(budget_share=budget.share_used(parity), logit_error=parity.mean_abs_error or 0.0)
                 bar.update()
             return known[layers]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
@@ -12,14 +12,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tf_bridge.baking import is_baked, picture_spec
 from tf_bridge.certificate import Evidence, hash_images, make_certificate, read_certificate, write_certificate
 from tf_bridge.conversion import Conversion
-from tf_bridge.parity import Parity, Predict, compare
+from tf_bridge.first_difference import FirstDifference
+from tf_bridge.onnx_export import OnnxShape, export_onnx
+from tf_bridge.parity import Parity, Predict, compare, verdict
 from tf_bridge.precision import Precision
 from torchseg.checkpoint import load_checkpoint, sha256_of
 from torchseg.data import Sample, Samples, resize
+from torchseg.harness.labels import labels_of
+from torchseg.harness.layout import to_pixels
 from torchseg.harness.runtime import Runtime, open_runtime
 from torchseg.models import fold_branches
+from torchseg.pipeline.blame import blame
 from torchseg.pipeline.budget import Budget
 from torchseg.pipeline.float_choice import FloatChoice, choose_float_layers
 from torchseg.pipeline.pictures import Pictures
@@ -60,6 +66,19 @@ class NetworkExport:
         write_certificate(path, certificate)
         return certificate
 
+    def export_dynamic(self, path: Path, *, precision: Precision) -> None:
+        """Writes an ONNX file that takes any number of pictures, of any size that divides by the network's stride."""
+        images = self._prepare(self._calibration) if precision is Precision.INT8 else None
+        network, spec = self._conversion.model, self.pictures.spec
+        export_onnx(network, spec, path, precision=precision, calibration=images, shape=OnnxShape.DYNAMIC)
+
+    def certify_like(self, path: Path, plain: Mapping[str, Any]) -> dict[str, Any]:
+        """Writes the certificate of a file made beside, or from, the one that the certificate `plain` is of."""
+        certificate = self.certify(path, precision=Precision(plain["precision"]))
+        certificate |= {name: plain[name] for name in ("calibration_images", "float_layers", "float_latency_ratio")}
+        write_certificate(path, certificate)
+        return certificate
+
     def pack(self, source: Path, path: Path) -> dict[str, Any]:
         """Packs a certified ONNX file, writes a certificate of its own beside the result and returns it."""
         from tf_bridge.packed import pack_onnx
@@ -83,6 +102,7 @@ class NetworkExport:
         """Compares a file with the checkpoint on validation pictures, in the runtime that users will run it in."""
         candidate, choice = open_runtime(path), choice or FloatChoice()
         images, masks = self._compared_on
+        parity = self._compare(candidate, takes_pictures=is_baked(path))
         evidence = Evidence(
             checkpoint_sha256=sha256_of(self.checkpoint / "model.safetensors"),
             image_names=[each.name for each in self._samples],
@@ -95,12 +115,21 @@ class NetworkExport:
         return make_certificate(
             path,
             self.pictures.spec,
-            self._compare(candidate),
+            parity,
             evidence,
             precision=precision,
             max_drop=self.budget.drop,
             max_class_drop=self.budget.class_drop,
+            first_difference=self._blame(path, parity, precision),
         )
+
+    def _blame(self, path: Path, parity: Parity, precision: Precision) -> FirstDifference | None:
+        """The layer at which a file that fails begins to differ, on the image that suffers most."""
+        if not verdict(parity, precision, max_drop=self.budget.drop, max_class_drop=self.budget.class_drop):
+            return None
+        at = [parity.worst_image]
+        image, picture = self._compared_on[0][at], to_pixels(self._pictures[at]) if is_baked(path) else None
+        return blame(path, self._conversion.program, image, precision=precision, picture=picture)
 
     def _hold_budget(self, path: Path, images: Images) -> FloatChoice:
         """Puts a file with layers in float in the place of the int8 file at `path` if that is what the budget takes."""
@@ -113,10 +142,16 @@ class NetworkExport:
         mixed = self._conversion.mixed(path.suffix, images)
         return choose_float_layers(mixed, path, measure, self.budget, image=images[:1])
 
-    def _compare(self, candidate: Runtime) -> Parity:
+    def _compare(self, candidate: Runtime, *, takes_pictures: bool = False) -> Parity:
         images, masks = self._compared_on
         classes = self.pictures.spec.num_classes
-        return compare(self._remembered, candidate.predict, images, masks, num_classes=classes)
+        if not takes_pictures:
+            return compare(self._remembered, candidate.predict, images, masks, num_classes=classes)
+
+        def labels(pictures: Images) -> NDArray[np.uint8]:
+            return labels_of(candidate.predict(pictures))
+
+        return compare(self._remembered, labels, images, masks, num_classes=classes, pictures=self._pictures)
 
     @cached_property
     def _conversion(self) -> Conversion:
@@ -140,6 +175,11 @@ class NetworkExport:
     @cached_property
     def _compared_on(self) -> tuple[Images, NDArray[np.uint8]]:
         return self._prepare(self._samples), np.stack([each.mask for each in self._samples])
+
+    @property
+    def _pictures(self) -> Images:
+        """What the images are made from, values from 0 to 255: for files that scale them by themselves."""
+        return picture_spec(self.pictures.spec).prepare(np.stack([each.picture for each in self._samples]))
 
     @cached_property
     def _calibration(self) -> list[Sample]:

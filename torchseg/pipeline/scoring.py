@@ -7,7 +7,8 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from torchseg.checkpoint import sha256_of
+from tf_bridge.baking import picture_spec
+from torchseg.checkpoint import read_card, sha256_of
 from torchseg.harness.artifact import Artifact
 from torchseg.harness.latency import LatencyConfig
 from torchseg.harness.score import score_artifacts
@@ -31,7 +32,7 @@ def score_stage(pictures: Pictures, folder: RunFolder, stages: list[str]) -> Sta
     artifacts = find_artifacts(folder.path, stages)
     inputs = {
         "stages": {name: folder.digest(name) for name in stages},
-        "files": {each.path.name: folder.digest(f"artifacts/{each.path.name}") for each in artifacts if each.reference},
+        "files": {each.path.name: sha256_of(each.path) for each in artifacts if each.reference},
         "data": pictures.fingerprint,
     }
 
@@ -76,6 +77,7 @@ def find_artifacts(run: Path, stages: list[str]) -> list[Artifact]:
                     precision=precision,
                     reference=run / stage,
                     certified=_is_certified(path),
+                    spec=picture_spec(read_card(run / stage).spec) if ".baked." in path.name else None,
                 )
             )
     return found

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from torchseg.harness.layout import from_layout, layout_of, to_layout
+from torchseg.harness.layout import from_layout, layout_of, to_layout, to_pixels
 
 
 @pytest.mark.parametrize(
@@ -29,3 +29,17 @@ def test_an_input_that_is_no_picture_is_refused():
 def test_to_and_from_a_layout_is_the_way_there_and_back(layout):
     images = np.random.default_rng(0).normal(size=(2, 3, 4, 5)).astype(np.float32)
     np.testing.assert_array_equal(from_layout(to_layout(images, layout), layout), images)
+
+
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+def test_classes_become_logits_of_one_and_zero(layout):
+    classes = np.array([[[0, 2], [1, 0]]], np.float32)
+    logits = from_layout(classes, layout, classes=4)
+    assert logits.shape == (1, 4, 2, 2)
+    np.testing.assert_array_equal(logits.argmax(axis=1), classes)
+    np.testing.assert_array_equal(logits.sum(axis=1), 1)
+    assert from_layout(classes, layout).shape == (1, 3, 2, 2)
+
+
+def test_pixels_are_whole_numbers_from_0_to_255():
+    assert to_pixels(np.array([-3.0, 0.4, 254.7, 300.0], np.float32)).tolist() == [0, 0, 255, 255]

@@ -1,0 +1,157 @@
+"""Changes the graph of a finished TFLite file at its two ends."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class TfliteEdit:
+    """A TFLite file as a tree of plain objects, with operations put in front of its input and behind its output.
+
+    Args:
+        content: bytes of a file with one graph, one input and one output.
+    """
+
+    def __init__(self, content: bytes) -> None:
+        from tensorflow.lite.python import schema_py_generated as schema
+        from tensorflow.lite.tools import flatbuffer_utils
+
+        self._schema, self._tools = schema, flatbuffer_utils
+        self._model = flatbuffer_utils.read_model_from_bytearray(bytearray(content))
+        self._graph = self._model.subgraphs[0]
+        self._front: list[Any] = []
+        self._back: list[Any] = []
+
+    @property
+    def input(self) -> int:
+        """Place of the tensor that the file takes."""
+        return int(self._graph.inputs[0])
+
+    @property
+    def output(self) -> int:
+        """Place of the tensor that the file gives."""
+        return int(self._graph.outputs[0])
+
+    def tensor(self, place: int) -> Any:
+        """The tensor at a place: name, shape, type, quantization."""
+        return self._graph.tensors[place]
+
+    def is_int8(self, place: int) -> bool:
+        """Whether a tensor holds int8 codes."""
+        return bool(self.tensor(place).type == self._schema.TensorType.INT8)
+
+    def add_tensor(
+        self,
+        name: str,
+        shape: Sequence[int],
+        kind: str,
+        *,
+        codes: tuple[Sequence[float], Sequence[int]] | None = None,
+        values: NDArray[Any] | None = None,
+    ) -> int:
+        """Adds a tensor and gives its place.
+
+        Args:
+            name: of the tensor.
+            shape: static sides.
+            kind: a name in the schema's TensorType, e.g. `UINT8`.
+            codes: scales and zero points of an integer tensor; several of them lie along the last side.
+            values: of a constant.
+        """
+        schema = self._schema
+        tensor = schema.TensorT()
+        tensor.name, tensor.shape, tensor.hasRank = name.encode(), np.asarray(shape, np.int32), True
+        tensor.type = getattr(schema.TensorType, kind)
+        tensor.quantization = schema.QuantizationParametersT()
+        if codes is not None:
+            tensor.quantization.scale = np.asarray(codes[0], np.float32)
+            tensor.quantization.zeroPoint = np.asarray(codes[1], np.int64)
+            # XNNPACK leaves a tensor alone that has one scale and names a side for it.
+            tensor.quantization.quantizedDimension = len(shape) - 1 if len(codes[0]) > 1 else 0
+        buffer = schema.BufferT()
+        if values is not None:
+            buffer.data = np.frombuffer(np.ascontiguousarray(values).tobytes(), np.uint8)
+        self._model.buffers.append(buffer)
+        tensor.buffer = len(self._model.buffers) - 1
+        self._graph.tensors.append(tensor)
+        return len(self._graph.tensors) - 1
+
+    def put_in_front(self, kind: str, inputs: Sequence[int], output: int, **options: Any) -> None:
+        """Adds an operation that runs before the graph's own, after those put in front already."""
+        self._front.append(self._operation(kind, inputs, output, options))
+
+    def put_behind(self, kind: str, inputs: Sequence[int], output: int, **options: Any) -> None:
+        """Adds an operation that runs after all others."""
+        self._back.append(self._operation(kind, inputs, output, options))
+
+    def take(self, place: int, name: str) -> None:
+        """Makes a tensor the one that the file takes, called `name`."""
+        self._move(self._graph.inputs, "inputs", place, name)
+
+    def give(self, place: int, name: str) -> None:
+        """Makes a tensor the one that the file gives, called `name`."""
+        self._move(self._graph.outputs, "outputs", place, name)
+
+    def content(self, metadata: Mapping[str, str]) -> bytes:
+        """Bytes of the changed file, with these metadata entries changed too."""
+        self._graph.operators = [*self._front, *self._graph.operators, *self._back]
+        for entry in self._model.metadata or []:
+            if entry.name.decode() in metadata:
+                self._model.buffers[entry.buffer].data = _text(metadata[entry.name.decode()])
+        known = {entry.name.decode() for entry in self._model.metadata or []}
+        for name in metadata.keys() - known:
+            self._model.buffers.append(self._schema.BufferT())
+            self._model.buffers[-1].data = _text(metadata[name])
+            entry = self._schema.MetadataT()
+            entry.name, entry.buffer = name.encode(), len(self._model.buffers) - 1
+            self._model.metadata = [*(self._model.metadata or []), entry]
+        return bytes(self._tools.convert_object_to_bytearray(self._model))
+
+    def _move(self, ends: Any, side: str, place: int, name: str) -> None:
+        old = int(ends[0])
+        ends[0] = place
+        self.tensor(place).name = name.encode()
+        for signature in self._model.signatureDefs or []:
+            for entry in getattr(signature, side):
+                if entry.tensorIndex == old:
+                    entry.tensorIndex, entry.name = place, name.encode()
+
+    def _operation(self, kind: str, inputs: Sequence[int], output: int, options: Mapping[str, Any]) -> Any:
+        operation = self._schema.OperatorT()
+        operation.opcodeIndex = self._opcode(kind)
+        operation.inputs, operation.outputs = np.asarray(inputs, np.int32), np.asarray([output], np.int32)
+        table = _OPTIONS.get(kind)
+        if table is not None:
+            operation.builtinOptionsType = getattr(self._schema.BuiltinOptions, table)
+            operation.builtinOptions = getattr(self._schema, f"{table}T")()
+            for name, value in options.items():
+                setattr(operation.builtinOptions, name, value)
+        return operation
+
+    def _opcode(self, kind: str) -> int:
+        """Place of an operation's kind in the file's table, where it is added if need be."""
+        code = getattr(self._schema.BuiltinOperator, kind)
+        entry = self._schema.OperatorCodeT()
+        entry.builtinCode, entry.deprecatedBuiltinCode, entry.version = code, min(code, 127), _VERSIONS.get(kind, 1)
+        self._model.operatorCodes.append(entry)
+        return len(self._model.operatorCodes) - 1
+
+
+def _text(text: str) -> NDArray[np.uint8]:
+    return np.frombuffer(text.encode(), np.uint8)
+
+
+_OPTIONS = {
+    "ADD": "AddOptions",
+    "ARG_MAX": "ArgMaxOptions",
+    "CAST": "CastOptions",
+    "DEPTHWISE_CONV_2D": "DepthwiseConv2DOptions",
+    "DEQUANTIZE": "DequantizeOptions",
+    "MUL": "MulOptions",
+    "QUANTIZE": "QuantizeOptions",
+}
+_VERSIONS = {"ARG_MAX": 2, "DEPTHWISE_CONV_2D": 3, "DEQUANTIZE": 2}  # the first that know int8
