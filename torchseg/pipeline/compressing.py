@@ -25,7 +25,7 @@ from torchseg.compress import (
 )
 from torchseg.compress.light_layers import carried_sparsity, light_layers
 from torchseg.compress.weight_layers import weight_layers
-from torchseg.compression_flags import CompressionFlags, names
+from torchseg.config.compression_flags import CompressionFlags, names
 from torchseg.data import GENERATED
 from torchseg.pipeline.folded import folded
 from torchseg.pipeline.ledger import LedgerError

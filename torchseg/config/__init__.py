@@ -1,0 +1,36 @@
+"""What each command can be told, as frozen dataclasses that check themselves. Nothing heavy is imported here."""
+
+from torchseg.config.choices import ENDS, FORMATS, PRECISIONS, RUNTIME_NAMES, SCALINGS, SCHEDULES
+from torchseg.config.compress import CompressConfig
+from torchseg.config.compression_flags import CompressionFlags
+from torchseg.config.data_config import CommonConfig, DataConfig, PrepareConfig
+from torchseg.config.distill import DistillConfig
+from torchseg.config.export import ExportConfig, ExportFlags, VariantFlags, VerifyConfig
+from torchseg.config.import_tf import ImportConfig
+from torchseg.config.learning import LearningConfig, TrainConfig
+from torchseg.config.score import PredictConfig, ReportConfig, ScoreConfig
+
+__all__ = [
+    "ENDS",
+    "FORMATS",
+    "PRECISIONS",
+    "RUNTIME_NAMES",
+    "SCALINGS",
+    "SCHEDULES",
+    "CommonConfig",
+    "CompressConfig",
+    "CompressionFlags",
+    "DataConfig",
+    "DistillConfig",
+    "ExportConfig",
+    "ExportFlags",
+    "ImportConfig",
+    "LearningConfig",
+    "PredictConfig",
+    "PrepareConfig",
+    "ReportConfig",
+    "ScoreConfig",
+    "TrainConfig",
+    "VariantFlags",
+    "VerifyConfig",
+]

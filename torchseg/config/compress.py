@@ -1,0 +1,47 @@
+"""Flags of compression."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from torchseg.config.compression_flags import CompressionFlags
+from torchseg.config.learning import LearningConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompressConfig(CompressionFlags, LearningConfig):
+    """Removes channels of a trained network, prunes and clusters it, each with recovery training.
+
+    Attributes:
+        checkpoint: Folder of a trained network, e.g. runs/scenes/trained.
+        out: Folder of the run. Default: compressed/ in the run of the checkpoint.
+        teacher_checkpoint: Folder of a trained teacher to recover with. Default: teacher/ in the run of the
+            checkpoint, where there is one that is not the checkpoint itself; else labels alone.
+        transfer_set: Folder with pictures without masks, on which only the teacher's answer counts.
+        temperature: Softening of both opinions in the distillation loss.
+        alpha: Share of the teacher's opinion in the loss; the labels have the rest.
+        shrink: Share of channels to remove from every layer, in [0, 1); 0 removes none.
+        shrink_epochs: Epochs of recovery from it. Default: as many as make 120 steps on scenes, 360 otherwise.
+        importance: Which channels stay: magnitude of their weights, batch_norm scale, or taylor, measured on pictures.
+        pack: Also write OUT/artifacts/STAGE.{fp32,int8}.onnx and .packed.onnx, each with its certificate.
+    """
+
+    checkpoint: Path = field(metadata={"positional": ""})
+    teacher_checkpoint: Path | None = None
+    transfer_set: Path | None = None
+    temperature: float = 1.0
+    alpha: float = 0.5
+    shrink: float = 0.0
+    shrink_epochs: int = 0
+    importance: Literal["magnitude", "batch_norm", "taylor"] = "magnitude"
+    pack: bool = False
+
+    def __post_init__(self) -> None:
+        LearningConfig.__post_init__(self)
+        CompressionFlags.__post_init__(self)
+        if not 0 <= self.shrink < 1:
+            raise ValueError(f"shrink is {self.shrink}; give the share of channels to remove, in [0, 1), e.g. 0.5")
+        if not (self.shrink or self.stages):
+            raise ValueError("nothing to do: shrink and sparsity are 0 and clusters is null; give one of them")

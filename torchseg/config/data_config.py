@@ -1,0 +1,83 @@
+"""Flags of every command, and those that name pictures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from torchseg.cores import available_cores
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommonConfig:
+    """Flags of every command.
+
+    Attributes:
+        seed: Of weights, order and views; the same seed gives the same result.
+        threads: Threads to compute with; 0 takes every core that this process may use.
+    """
+
+    seed: int = 0
+    threads: int = 0
+
+    def __post_init__(self) -> None:
+        if self.seed < 0 or self.threads < 0:
+            raise ValueError(f"seed is {self.seed} and threads {self.threads}; neither may be negative")
+
+    @property
+    def cores(self) -> int:
+        """`threads`, or the number of cores that this process may use, its container's quota counted."""
+        return self.threads or available_cores()
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig(CommonConfig):
+    """Flags that name pictures.
+
+    Attributes:
+        data: Data set: scenes (built in, needs no files), folder (your own images/ and masks/), oxford-pet,
+            oxford-pet-binary (pet against background), camvid, idd, or aerial.
+        root: The data set's folder, or the folder that holds it.
+        download: Fetch the data set into --root first, where it can be fetched.
+        image_size: Size that the networks see: N, or H,W. Default: 64 for scenes, 128 otherwise.
+        patch_size: Cut every picture into squares of this many pixels, which are then resized like whole pictures; for
+            large ones, such as those of aerial. 0 takes whole pictures.
+        patch_overlap: Share of a patch that its neighbour shows too.
+    """
+
+    data: str = "scenes"
+    root: Path | None = None
+    download: bool = False
+    image_size: str = ""
+    patch_size: int = 0
+    patch_overlap: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _ = self.size
+        if self.patch_size < 0:
+            raise ValueError(f"patch_size is {self.patch_size}; give a side in pixels, or 0 for whole pictures")
+        if not 0 <= self.patch_overlap < 1:
+            raise ValueError(f"patch_overlap is {self.patch_overlap}; give a share in [0, 1), e.g. 0.25")
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width that the networks see."""
+        if not self.image_size:
+            return (64, 64) if self.data == "scenes" else (128, 128)
+        sides = [side.strip() for side in self.image_size.split(",")]
+        if len(sides) > 2 or not all(side.isdecimal() and int(side) > 0 for side in sides):
+            raise ValueError(f"image_size is '{self.image_size}'; give N or H,W in pixels, e.g. 128 or 96,128")
+        return int(sides[0]), int(sides[-1])
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrepareConfig(DataConfig):
+    """Checks a data set, shows what it holds, and writes a smaller copy of it.
+
+    Attributes:
+        out: Folder for a copy whose pictures are at most twice as large as --image_size; read it with --data folder.
+            Default: only check.
+    """
+
+    out: Path | None = None

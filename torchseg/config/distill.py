@@ -1,0 +1,56 @@
+"""Flags of the main job."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from torchseg.config.compression_flags import CompressionFlags
+from torchseg.config.export import ExportFlags
+from torchseg.config.learning import LearningConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class DistillConfig(CompressionFlags, ExportFlags, LearningConfig):
+    """Trains a teacher, distils a small student, prunes and clusters it, and exports, certifies and scores them.
+
+    Attributes:
+        teacher: Network of the teacher, or smp:ARCHITECTURE:ENCODER for any of segmentation_models_pytorch.
+        teacher_arguments: What its builder takes, e.g. base_width=64,dropout=0.1.
+        teacher_checkpoint: Folder of a trained teacher; none is trained then.
+        student: Network of the student; the same choice.
+        student_arguments: What its builder takes, e.g. base_width=16,depth=4,batch_norm=false.
+        epochs: Epochs of the student, counted in labelled pictures. Default: as many as make 200 steps on scenes,
+            720 otherwise.
+        teacher_epochs: Epochs of the teacher. Default: as many as make 240 steps on scenes, 420 otherwise.
+        transfer_set: Folder with pictures without masks, on which the student listens to the teacher alone.
+            They make up half of every batch.
+        temperature: Softening of both opinions in the distillation loss.
+        alpha: Share of the teacher's opinion in the loss; the labels have the rest.
+        twin: Also train the student without its teacher, so that the gain is a number.
+    """
+
+    teacher: str = "attention_unet"
+    teacher_arguments: str = ""
+    teacher_checkpoint: Path | None = None
+    student: str = "small_unet"
+    student_arguments: str = ""
+    epochs: int = 0
+    teacher_epochs: int = 0
+    transfer_set: Path | None = None
+    temperature: float = 1.0
+    alpha: float = 0.5
+    twin: bool = False
+
+    def __post_init__(self) -> None:
+        LearningConfig.__post_init__(self)
+        ExportFlags.__post_init__(self)
+        CompressionFlags.__post_init__(self)
+        if self.epochs < 0 or self.teacher_epochs < 0:
+            raise ValueError(
+                f"epochs is {self.epochs} and teacher_epochs {self.teacher_epochs}; neither may be negative"
+            )
+        if self.temperature <= 0:
+            raise ValueError(f"temperature is {self.temperature}; give a positive number, e.g. 1 or 4")
+        if not 0 <= self.alpha <= 1:
+            raise ValueError(f"alpha is {self.alpha}; give a share in [0, 1], e.g. 0.8")

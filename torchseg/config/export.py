@@ -1,0 +1,101 @@
+"""Flags that say which files to write."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from torchseg.config.choices import ENDS, FORMATS, PRECISIONS, choices
+from torchseg.config.data_config import CommonConfig, DataConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportFlags:
+    """Flags that say which files to write.
+
+    Attributes:
+        formats: Formats to export, separated by commas: onnx, tflite.
+        precisions: Precisions to export, separated by commas: fp32, fp16, dynamic, int8.
+    """
+
+    formats: str = "onnx,tflite"
+    precisions: str = "fp32,fp16,dynamic,int8"
+
+    def __post_init__(self) -> None:
+        _ = self.files
+
+    @property
+    def files(self) -> list[tuple[str, str]]:
+        """Pairs of format and precision."""
+        formats = choices("formats", self.formats, FORMATS)
+        return [
+            (kind, precision) for kind in formats for precision in choices("precisions", self.precisions, PRECISIONS)
+        ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class VariantFlags:
+    """Flags that ask for further files beside the plain ones.
+
+    Attributes:
+        bake: Also write each file as .baked: it takes the picture as it is, uint8 (1, H, W, C), and gives classes.
+        dynamic_shape: Also write each ONNX file as .dynamic_shape: any number of pictures, of any size that divides by
+            what the network's depth demands.
+        io: Also write each int8 TFLite file with these types at its two ends, separated by commas: uint8, float.
+    """
+
+    bake: bool = False
+    dynamic_shape: bool = False
+    io: str = ""
+
+    def __post_init__(self) -> None:
+        _ = self.ends
+
+    @property
+    def ends(self) -> list[str]:
+        """Types at the ends of further int8 TFLite files."""
+        return choices("io", self.io, ENDS) if self.io else []
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportConfig(VariantFlags, ExportFlags, DataConfig):
+    """Exports a trained network to ONNX and TFLite, each file with its certificate.
+
+    Attributes:
+        checkpoint: Folder of a trained network, e.g. runs/scenes/student.
+        out: Folder for the files. Default: artifacts/ beside the checkpoint's folder.
+        max_drop: Points of mean IoU that a dynamic or int8 file may lose on the validation part. Where plain int8
+            loses more, the fewest layers that must stay in float do. Default: 2, and every layer goes to int8.
+        max_class_drop: Points of IoU that any one class may lose. Default: 4 times --max_drop, if that is given.
+        qat_epochs: Epochs that the network first learns, with labels, to live with int8; the files are then those of
+            the network that this leaves in CHECKPOINT_qat. Default: 0, none.
+    """
+
+    checkpoint: Path = field(metadata={"positional": ""})
+    out: Path | None = None
+    max_drop: float | None = None
+    max_class_drop: float | None = None
+    qat_epochs: int = 0
+
+    def __post_init__(self) -> None:
+        DataConfig.__post_init__(self)
+        ExportFlags.__post_init__(self)
+        VariantFlags.__post_init__(self)
+        for name, points in (("max_drop", self.max_drop), ("max_class_drop", self.max_class_drop)):
+            if points is not None and not 0 < points <= 100:
+                raise ValueError(f"{name} is {points}; give points of IoU above 0, e.g. 0.5")
+        if self.max_class_drop is not None and self.max_drop is None:
+            raise ValueError("max_class_drop is given without max_drop; give the points of mean IoU too")
+        if self.qat_epochs < 0:
+            raise ValueError(f"qat_epochs is {self.qat_epochs}; give 0 or more")
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerifyConfig(CommonConfig):
+    """Makes the certificate of exported files again and compares it with the one beside them.
+
+    Attributes:
+        files: Model files of a run, e.g. runs/scenes/artifacts/student.fp32.onnx.
+    """
+
+    files: list[Path] = field(metadata={"positional": "+"})

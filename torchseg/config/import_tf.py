@@ -1,0 +1,67 @@
+"""Flags that say what a TensorFlow model takes and gives."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from torchseg.config.choices import SCALINGS, numbers
+from torchseg.config.data_config import DataConfig
+from torchseg.spec import nearest
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportConfig(DataConfig):
+    """Turns a TensorFlow model into an ONNX file, certifies it against the original and puts both up for scoring.
+
+    Attributes:
+        model: A .keras, .h5 or .tflite file, or the folder of a SavedModel.
+        scaling: What the model's pixels are: 0-1, -1-1, imagenet (mean and deviation of ImageNet) or 0-255.
+        mean: Three numbers in place of --scaling, for pictures in [0, 1]; goes with --std.
+        std: Three numbers in place of --scaling, for pictures in [0, 1]; goes with --mean.
+        classes: Names of the model's classes in the order of its outputs. Default: those of the data set.
+        name: What to call it in the table. Default: the file's name.
+        out: Folder of a run, new or one on the same data. Default: runs/DATA.
+    """
+
+    model: Path = field(metadata={"positional": ""})
+    scaling: str = "0-1"
+    mean: str = ""
+    std: str = ""
+    classes: str = ""
+    name: str = ""
+    out: Path | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _ = self.mean_and_std
+        if not self.stage:
+            raise ValueError(f"name is '{self.name}'; give letters, digits, - and _")
+
+    @property
+    def mean_and_std(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Scaling of pictures in [0, 1]: the network sees `(picture / 255 - mean) / std`."""
+        if bool(self.mean) != bool(self.std):
+            raise ValueError("--mean and --std belong together; give both, or --scaling")
+        if self.mean:
+            mean, std = numbers("mean", self.mean), numbers("std", self.std)
+            if not len(mean) == len(std) == 3:
+                raise ValueError(
+                    f"--mean has {len(mean)} and --std {len(std)} numbers; give three each: red,green,blue"
+                )
+            return mean, std
+        if self.scaling not in SCALINGS:
+            near, known = nearest(self.scaling, SCALINGS), ", ".join(SCALINGS)
+            raise ValueError(f"scaling is '{self.scaling}'{near}; choose from {known}, or give --mean and --std")
+        return SCALINGS[self.scaling]
+
+    @property
+    def stage(self) -> str:
+        """Name of the model in tables and files."""
+        return re.sub(r"[^\w-]+", "-", self.name or self.model.name.split(".")[0]).strip("-")
+
+    @property
+    def run(self) -> Path:
+        """Folder of the run."""
+        return self.out or Path("runs") / self.data
