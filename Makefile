@@ -14,7 +14,7 @@ distill: $(VENV)/.installed  ## the whole chain on the built-in pictures, into r
 	$(BIN)/python scripts/distill.py
 
 test: $(VENV)/.installed-dev  ## the test suite
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 lint: $(VENV)/.installed-dev  ## formatter, linter, strict type checker, arrows between packages
 	$(BIN)/ruff format --check .

@@ -9,9 +9,21 @@ from PIL import Image
 from tf_bridge.metadata import metadata
 from tf_bridge.precision import Precision
 from torchseg.data.scenes import draw_scene
+from torchseg.harness.latency import LatencyConfig
 from torchseg.spec import ImageSpec
 
 SPEC = ImageSpec(height=32, width=32, classes=("ground", "striped", "checked", "wire", "ring"))
+
+
+@pytest.fixture(autouse=True)
+def quick_timing(monkeypatch):
+    """Two turns of one prediction: how files are timed has tests of its own."""
+
+    def quick(**settings):
+        return LatencyConfig(**settings | {"rounds": 2, "repeats": 1, "warmup": 1, "max_rounds": 2})
+
+    for module in ("scoring", "score", "explanation"):
+        monkeypatch.setattr(f"torchseg.pipeline.{module}.LatencyConfig", quick)
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from torchseg.pipeline import training
 
 TIMING = {
     *("latency_ms_median", "latency_ms_min", "latency_ms_p90", "load_ms", "peak_rss_mb", "rounds"),
-    *("latency_ratio", "latency_ratio_low", "latency_ratio_high", "speed", "noisy"),
+    *("peak_share", "latency_ratio", "latency_ratio_low", "latency_ratio_high", "speed", "noisy"),
 }
 RUN = Path("runs/folder")
 
