@@ -61,7 +61,7 @@ class TrainConfig(LearningConfig):
     Attributes:
         model: Network to train, or smp:ARCHITECTURE:ENCODER for any of segmentation_models_pytorch.
         model_arguments: What its builder takes, e.g. base_width=16,depth=4,batch_norm=false.
-        epochs: Passes over the labelled pictures. Default: as many as make 200 steps on scenes, 720 otherwise.
+        epochs: Passes over the labelled pictures. Default: as many as make 320 steps on scenes, 720 otherwise.
     """
 
     model: str = "small_unet"
