@@ -187,7 +187,7 @@ OPERATORS: dict[str, Callable[[], nn.Module]] = {
 
 # Exact, but not in XNNPACK: the interpreter's own kernels run these.
 OUTSIDE_XNNPACK = {"LOG_SOFTMAX", "PADV2", "POW", "STRIDED_SLICE"}
-# torch.onnx.export drops the divisor without a word; a certificate is what catches it.
+# torch.onnx.export drops the divisor without a word; export_onnx refuses such a network.
 WRONG_IN_TORCH_ONNX = {"average pooling with own divisor"}
 
 
