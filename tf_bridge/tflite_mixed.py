@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,12 @@ from tf_bridge.precision import Precision
 from tf_bridge.quiet import quiet
 from tf_bridge.tflite_convert import TracedFunction, calibrated_tflite
 from tf_bridge.tflite_export import write_tflite
+from tf_bridge.tflite_roundings import drop_idle_roundings
 from torchseg.spec import ImageSpec
 
-# Operations with weights, and which of their inputs these are.
-_WEIGHTED = {"CONV_2D": 1, "DEPTHWISE_CONV_2D": 1, "TRANSPOSE_CONV": 1, "FULLY_CONNECTED": 1}
+_TRANSPOSED = "TRANSPOSE_CONV"
+_WEIGHTED = {"CONV_2D", "DEPTHWISE_CONV_2D", _TRANSPOSED, "FULLY_CONNECTED"}  # the second input is the weights
+_PRODUCTS = ("conv", "linear", "addmm", "mm")  # what PyTorch calls the operators of such layers
 
 
 class MixedTflite:
@@ -32,7 +35,7 @@ class MixedTflite:
     def __init__(self, traced: TracedFunction, spec: ImageSpec, images: NDArray[np.float32]) -> None:
         self._spec = spec
         self._calibrated = calibrated_tflite(traced, images)
-        self._groups = _groups(self._calibrated)
+        self._groups, self._transposed = _groups(self._calibrated)
 
     @property
     def layers(self) -> Sequence[str]:
@@ -45,19 +48,29 @@ class MixedTflite:
         from tensorflow.lite.python.convert import mlir_quantize
 
         operations = {operation for layer in float_layers for operation in self._groups[layer]}
+        kinds = {_TRANSPOSED} if self._transposed in float_layers else set()
         with quiet():
-            content = bytes(mlir_quantize(self._calibrated, denylisted_nodes=operations))
-        write_tflite(content, self._spec, path, precision=Precision.INT8)
+            content = bytes(mlir_quantize(self._calibrated, denylisted_nodes=operations, denylisted_ops=kinds))
+        write_tflite(drop_idle_roundings(content), self._spec, path, precision=Precision.INT8)
 
 
-def _groups(calibrated: bytes) -> dict[str, list[str]]:
-    """The operations that belong to each layer of the network, see `layer_groups`."""
+def _groups(calibrated: bytes) -> tuple[dict[str, list[str]], str]:
+    """The operations that belong to each layer of the network, see `layer_groups`; the layer of transposed ones.
+
+    The quantizer knows a transposed convolution by its kind alone, so all of them count as one layer. In float they
+    compute with floats, but their weights stay rounded.
+    """
     from tensorflow.lite.tools import flatbuffer_utils
 
     model = flatbuffer_utils.read_model_from_bytearray(bytearray(calibrated))
     graph = model.subgraphs[0]
     kinds = [flatbuffer_utils.opcode_to_name(model, at) for at in range(len(model.operatorCodes))]
-    return layer_groups(_operation(graph, each, kinds[each.opcodeIndex]) for each in graph.operators)
+    found = [(_operation(graph, each, kinds[each.opcodeIndex]), kinds[each.opcodeIndex]) for each in graph.operators]
+    transposed = ", ".join(dict.fromkeys(operation.layer for operation, kind in found if kind == _TRANSPOSED))
+    groups = layer_groups(
+        replace(operation, layer=transposed) if kind == _TRANSPOSED else operation for operation, kind in found
+    )
+    return groups, transposed
 
 
 def _operation(graph: Any, operation: Any, kind: str) -> Operation:
@@ -68,9 +81,15 @@ def _operation(graph: Any, operation: Any, kind: str) -> Operation:
     weighted = kind in _WEIGHTED
     return Operation(
         name=outputs[0],  # the quantizer knows an operation by what it computes
-        # Tensors are called `LAYER/OPERATOR/...`; a fused operation's weights still name the layer they come from.
-        layer=(inputs[_WEIGHTED[kind]] if weighted else outputs[0]).split("/")[0],
+        layer=_layer(inputs[1] if weighted else outputs[0]),
         inputs=inputs,
         outputs=outputs,
         weighted=weighted,
     )
+
+
+def _layer(tensor: str) -> str:
+    """Tensors are called `LAYER/OPERATOR/...`, joined by `;` where operations were fused; the convolution's counts."""
+    parts = [part.split("/") for part in tensor.split(";")]
+    products = [part[0] for part in parts if len(part) > 1 and part[1].startswith(_PRODUCTS)]
+    return products[0] if products else parts[0][0]

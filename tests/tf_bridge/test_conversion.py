@@ -98,3 +98,36 @@ def test_a_mixed_tflite_file_takes_and_gives_floats_and_stays_with_xnnpack(
 def test_mixing_needs_calibration_images(conversion: Conversion) -> None:
     with pytest.raises(ValueError, match="int8 needs calibration images"):
         conversion.mixed(".onnx", torch.empty(0, 3, 16, 24).numpy())
+
+
+class Pooled(nn.Module):
+    """What the quantizer treats in its own way: a padded pool, which becomes slices, and a transposed convolution."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 6, 3, padding=1)
+        self.pool = nn.MaxPool2d(3, stride=2, padding=1)
+        self.deep = nn.Sequential(nn.Conv2d(6, 6, 3, padding=1, groups=6, bias=False), nn.BatchNorm2d(6), nn.ReLU6())
+        self.up = nn.ConvTranspose2d(6, 4, 2, stride=2)
+        self.head = nn.Conv2d(10, 3, 1)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        skip = torch.relu(self.stem(image))
+        return self.head(torch.cat([skip, self.up(self.deep(self.pool(skip)))], dim=1))
+
+
+def test_float_layers_leave_no_rounding_behind_in_tflite(
+    tmp_path: Path, spec: ImageSpec, images, torch_predict, tflite_predict, operators_of
+) -> None:
+    pytest.importorskip("tensorflow")
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = Pooled().eval()
+    mixed = Conversion(network, spec).mixed(".tflite", images)
+    assert list(mixed.layers) == ["stem", "deep.0", "up", "head"]
+    mixed.write(tmp_path / "net.tflite", float_layers=mixed.layers)
+    error = np.abs(tflite_predict(tmp_path / "net.tflite")(images) - torch_predict(network)(images)).max()
+    assert error < 1e-3  # the transposed convolution keeps rounded weights
+    assert not {"QUANTIZE", "DEQUANTIZE"} & set(operators_of(tmp_path / "net.tflite")[0])
+    mixed.write(tmp_path / "net.tflite", float_layers=["stem"])
+    assert {"QUANTIZE", "DEQUANTIZE"} <= set(operators_of(tmp_path / "net.tflite")[0])
