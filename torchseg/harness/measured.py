@@ -12,7 +12,7 @@ from torchseg.harness.latency import Latency
 from torchseg.harness.latency_ratio import LatencyRatio
 from torchseg.harness.process import RuntimeProcess, RuntimeProcessError
 from torchseg.harness.runtime import RuntimeInfo
-from torchseg.harness.size import files_of, gzip_bytes, size_bytes
+from torchseg.harness.size import files_of, size_bytes
 from torchseg.harness.tally import Tally
 from torchseg.harness.weights_in import WeightCount
 from torchseg.metrics import MiouDifference
@@ -59,7 +59,6 @@ def start_measured(measured: Measured) -> None:
     artifact = measured.artifact
     try:
         measured.size_bytes = size_bytes(artifact.path)
-        measured.gzip_bytes = gzip_bytes(artifact.path)
         measured.sha256 = _sha256(files_of(artifact.path))
         measured.process = RuntimeProcess(artifact.path, name=artifact.runtime, threads=measured.threads)
     except ValueError as error:

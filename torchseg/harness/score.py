@@ -30,7 +30,7 @@ from torchseg.harness.score_tables import (
     image_row,
     score_row,
 )
-from torchseg.harness.size import zstd_bytes
+from torchseg.harness.size import gzip_bytes, zstd_bytes
 from torchseg.harness.table import Table
 from torchseg.harness.tally import Tally
 from torchseg.metrics import Overlap, miou_difference, overlap
@@ -80,10 +80,9 @@ def score_artifacts(
             start_measured(measured)
         _measure_time(files, samples[0], config)
         with ThreadPoolExecutor(max_workers=1) as pool:  # beside the pictures, because nothing is timed any more
-            sizes = pool.map(_zstd_bytes, files)
+            packing = pool.map(_pack, files)
             _measure_accuracy(files, samples, out, progress)
-            for measured, size in zip(files, sizes, strict=True):
-                measured.zstd_bytes = size
+            list(packing)
         _compare(files)
         save_gallery(files, samples, spec, out)
     finally:
@@ -141,8 +140,11 @@ def _measure_time(files: Sequence[Measured], sample: Sample, config: LatencyConf
             )
 
 
-def _zstd_bytes(measured: Measured) -> int | None:
-    return None if measured.size_bytes is None else zstd_bytes(measured.artifact.path)
+def _pack(measured: Measured) -> None:
+    """Notes how many bytes a file takes once it is compressed, which takes a second or two."""
+    if measured.size_bytes is not None:
+        measured.gzip_bytes = gzip_bytes(measured.artifact.path)
+        measured.zstd_bytes = zstd_bytes(measured.artifact.path)
 
 
 def _measure_accuracy(files: Sequence[Measured], samples: Samples, out: Path, progress: _MakeProgress) -> None:
