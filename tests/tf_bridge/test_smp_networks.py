@@ -18,7 +18,13 @@ from torchseg.data.scenes import CLASSES, draw_scene
 from torchseg.models import build_model
 from torchseg.spec import ImageSpec
 
-pytestmark = [pytest.mark.tflite, pytest.mark.slow]
+pytestmark = [
+    pytest.mark.tflite,
+    pytest.mark.slow,
+    # What the library says of its own encoders and of attention blocks without channels.
+    pytest.mark.filterwarnings("ignore:Initializing zero-element tensors:UserWarning"),
+    pytest.mark.filterwarnings("ignore:.*encoders are deprecated:DeprecationWarning"),
+]
 pytest.importorskip("tensorflow")
 
 SMALL = {"encoder_depth": 3, "decoder_channels": [16, 12, 8]}
