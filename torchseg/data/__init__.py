@@ -7,6 +7,7 @@ from torchseg.data.held_samples import HeldSamples
 from torchseg.data.inspection import Inspection, inspect_data
 from torchseg.data.open import GENERATED, SOURCES, open_data
 from torchseg.data.patches import PatchPlan, PatchSamples
+from torchseg.data.read_in_order import read_in_order
 from torchseg.data.sample import Sample, Samples
 from torchseg.data.transforms import BoundedSamples, RandomView, ResizedSamples, resize
 from torchseg.data.unlabelled import UnlabelledPictures
@@ -33,6 +34,7 @@ __all__ = [
     "UnlabelledPictures",
     "inspect_data",
     "open_data",
+    "read_in_order",
     "resize",
     "write_folder",
 ]

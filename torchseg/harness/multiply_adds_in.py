@@ -39,9 +39,12 @@ def multiply_adds_in(path: Path, image_shape: Shape) -> int | None:
 def _in_checkpoint(path: Path, image_shape: Shape) -> int:
     from dataclasses import replace
 
-    from torchseg.checkpoint import load_checkpoint
+    from torchseg.checkpoint import load_checkpoint, read_card
     from torchseg.models.multiply_adds import multiply_adds
 
+    card = read_card(path.parent if path.is_file() else path)
+    if (card.spec.height, card.spec.width) == tuple(image_shape[2:]) and "multiply_adds" in card.metrics:
+        return int(card.metrics["multiply_adds"])  # counted when it was trained; counting imports half of PyTorch
     model, card = load_checkpoint(path)
     return multiply_adds(model, replace(card.spec, height=image_shape[2], width=image_shape[3]))
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from torchseg.cores import available_cores
 from torchseg.data import Sample, Samples
 from torchseg.harness.accuracy import count_pixels
 from torchseg.harness.artifact import Artifact, ScoreFailure, artifact_names
@@ -130,7 +131,9 @@ def _measure_time(files: Sequence[Measured], sample: Sample, config: LatencyConf
             measured.latency = outcome
         else:
             measured.reason = str(outcome)
-        inspect_measured(measured)
+    with ThreadPoolExecutor(max_workers=available_cores()) as pool:  # of the processes; nothing is timed any more
+        list(pool.map(inspect_measured, loaded))
+    for measured in loaded:
         if measured.latency and measured.info and measured.multiply_adds:
             measured.peak_share = probes.share(
                 measured.multiply_adds,

@@ -24,6 +24,7 @@ from torchseg.data import (
     Samples,
     UnlabelledPictures,
     open_data,
+    read_in_order,
 )
 from torchseg.pipeline.run_folder import Stage
 from torchseg.spec import ImageSpec
@@ -115,8 +116,7 @@ def cached_pictures(pictures: Pictures, run: Path) -> Pictures:
 def _summary(samples: Samples, spec: ImageSpec, cache: CacheWriter, bar: tqdm[Any]) -> dict[str, Any]:
     """Number of pictures, and the share of each class in all valid pixels and in those of the pictures that hold it."""
     pixels, beside = np.zeros((2, spec.num_classes), np.int64)
-    for index in range(len(samples)):
-        sample = samples[index]
+    for sample in read_in_order(samples):
         cache.add(sample)
         counts = np.bincount(sample.mask.ravel(), minlength=256)[: spec.num_classes]
         pixels += counts

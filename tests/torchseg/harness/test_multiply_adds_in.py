@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import json
+import shutil
+
 import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from torchseg.checkpoint import CARD
 from torchseg.harness.multiply_adds_in import multiply_adds_in
 
 SHAPE = (1, 3, 16, 24)
@@ -15,6 +19,16 @@ def test_a_checkpoint_and_its_export_have_the_same_work(checkpoint, onnx_file):
     assert work is not None
     assert work > 0
     assert multiply_adds_in(onnx_file, SHAPE) == work
+
+
+def test_a_count_that_the_card_holds_is_counted_again_for_another_size(checkpoint, tmp_path):
+    checkpoint = shutil.copytree(checkpoint, tmp_path / "student")
+    card = json.loads((checkpoint / CARD).read_text())
+    spec = (1, 3, card["spec"]["height"], card["spec"]["width"])
+    counted = multiply_adds_in(checkpoint, spec)
+    (checkpoint / CARD).write_text(json.dumps(card | {"metrics": {"multiply_adds": 7}}))
+    assert multiply_adds_in(checkpoint, spec) == 7
+    assert multiply_adds_in(checkpoint, (*spec[:2], 2 * spec[2], spec[3])) == 2 * counted
 
 
 def test_every_precision_of_a_tflite_file_has_the_same_work(tflite_files):

@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from torchseg.data import read_in_order
+from torchseg.data.scenes import Scenes
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_samples_come_in_order_however_many_processes_read_them(processes):
+    samples = Scenes("train", height=16, width=16, length=20)
+    read = list(read_in_order(samples, processes=processes))
+    assert [each.name for each in read] == [f"train_{index:05d}" for index in range(20)]
+    assert all(np.array_equal(each.picture, samples[at].picture) for at, each in enumerate(read))
+
+
+class Damaged:
+    def __len__(self):
+        return 20
+
+    def __getitem__(self, index):
+        raise ValueError(f"picture {index} is cut short")
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_what_is_wrong_with_a_sample_is_said_in_the_reader_s_own_words(processes):
+    with pytest.raises(ValueError, match=r"^picture 0 is cut short$"):
+        list(read_in_order(Damaged(), processes=processes))
