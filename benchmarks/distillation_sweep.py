@@ -24,7 +24,7 @@ from torchseg.config import DistillConfig
 from torchseg.data import HeldSamples
 from torchseg.pipeline.pictures import Pictures, open_pictures
 from torchseg.pipeline.run_folder import RunFolder, Stage
-from torchseg.pipeline.training import STUDENT_STEPS, TEACHER_STEPS, Student, Trainer
+from torchseg.pipeline.training import STUDENT_STEPS, TEACHER_STEPS, VIEWS, Student, Trainer
 from torchseg.train import DistillationConfig, evaluate, training_precision
 
 
@@ -36,6 +36,7 @@ class Setting:
     temperature: float = 0.0
     alpha: float = 0.0
     transfer: int = 0
+    views: int = 0
 
     @property
     def twin(self) -> Setting:
@@ -47,7 +48,8 @@ class Setting:
         """Name of its folder."""
         if not self.temperature:
             return f"twin-{self.steps}"
-        return f"student-{self.steps}-{self.temperature:g}-{self.alpha:g}-{self.transfer:g}"
+        views = f"-{self.views}-views" if self.views else ""
+        return f"student-{self.steps}-{self.temperature:g}-{self.alpha:g}-{self.transfer:g}{views}"
 
     @property
     def name(self) -> str:
@@ -56,7 +58,8 @@ class Setting:
             return f"labels alone, {self.steps} steps"
         pictures = "with" if self.transfer else "without"
         how = f"T = {self.temperature:g}, alpha = {self.alpha:g}"
-        return f"{how}, {pictures} pictures without masks, {self.steps} steps"
+        views = f", {self.views} views of each picture" if self.views else ""
+        return f"{how}, {pictures} pictures without masks{views}, {self.steps} steps"
 
 
 Rows = dict[Setting | None, dict[int, tuple[float, float]]]  # None stands for the teacher
@@ -84,8 +87,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument(
         "--settings",
-        default=f"1:0.5:1:{STUDENT_STEPS[True]}",
-        help="temperature:alpha:transfer (0 or 1):steps, separated by commas",
+        default=f"1:0.5:1:{STUDENT_STEPS[True]}:{VIEWS[True]}",
+        help="temperature:alpha:transfer (0 or 1):steps[:views], separated by commas",
     )
     parser.add_argument("--teacher_steps", type=int, default=TEACHER_STEPS[True])
     parser.add_argument("--out", type=Path, default=Path("runs/distillation_sweep"))
@@ -95,8 +98,8 @@ def _arguments() -> argparse.Namespace:
 
 
 def _setting(text: str) -> Setting:
-    temperature, alpha, transfer, steps = text.split(":")
-    return Setting(int(steps), float(temperature), float(alpha), int(transfer))
+    temperature, alpha, transfer, steps, *views = text.split(":")
+    return Setting(int(steps), float(temperature), float(alpha), int(transfer), *map(int, views))
 
 
 def _one_seed(
@@ -123,7 +126,7 @@ def _one_seed(
         student = Student(stage=twin.stage, model=config.student, epochs=trainer.epochs(0, steps=setting.steps))
         yield twin, score(trainer.with_labels(student))
         chosen = trainer if setting.transfer else Trainer(config, _without_transfer(pictures), folder, fabric)
-        how = DistillationConfig(temperature=setting.temperature, alpha=setting.alpha)
+        how = DistillationConfig(temperature=setting.temperature, alpha=setting.alpha, views=setting.views)
         student = replace(student, stage=setting.stage)
         yield setting, score(chosen.with_teacher(student, folder.path / "teacher", how))
 

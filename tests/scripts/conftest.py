@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
+from scripts import distill
 from tf_bridge.metadata import metadata
 from tf_bridge.precision import Precision
 from torchseg.data.scenes import draw_scene
@@ -18,7 +21,10 @@ SPEC = ImageSpec(height=32, width=32, classes=("ground", "striped", "checked", "
 @pytest.fixture(autouse=True)
 def quick_timing(monkeypatch):
     """Two turns of one prediction: how files are timed has tests of its own."""
+    _time_quickly(monkeypatch)
 
+
+def _time_quickly(monkeypatch):
     def quick(**settings):
         return LatencyConfig(**settings | {"rounds": 2, "repeats": 1, "warmup": 1, "max_rounds": 2})
 
@@ -26,10 +32,10 @@ def quick_timing(monkeypatch):
         monkeypatch.setattr(f"torchseg.pipeline.{module}.LatencyConfig", quick)
 
 
-@pytest.fixture
-def pictures(tmp_path):
-    """A user's folder of thirty small pictures with masks."""
-    root = tmp_path / "mine"
+@pytest.fixture(scope="session")
+def drawn_pictures(tmp_path_factory):
+    """Thirty small pictures with masks, not to be changed."""
+    root = tmp_path_factory.mktemp("drawn")
     for folder in ("images", "masks"):
         (root / folder).mkdir(parents=True)
     for number in range(30):
@@ -41,19 +47,60 @@ def pictures(tmp_path):
 
 
 @pytest.fixture
+def pictures(drawn_pictures, tmp_path):
+    """A user's folder of thirty small pictures with masks."""
+    return shutil.copytree(drawn_pictures, tmp_path / "mine")
+
+
+@pytest.fixture
 def flags(pictures):
     """The smallest run there is."""
+    return _smallest(pictures)
+
+
+@pytest.fixture(scope="session")
+def finished_run(drawn_pictures, tmp_path_factory):
+    """The folder `runs` that the smallest run left, not to be changed."""
+    home = tmp_path_factory.mktemp("finished")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(home)
+        _time_quickly(patch)
+        assert distill.main(_smallest(drawn_pictures)) == 0
+    return home / "runs"
+
+
+@pytest.fixture
+def finished(finished_run, flags):
+    """The flags of a run that is done, in `runs/folder`."""
+    shutil.copytree(finished_run, "runs")
+    return flags
+
+
+def _smallest(pictures):
     return [
         *("--data", "folder", "--root", str(pictures), "--image_size", "32", "--batch_size", "8", "--workers", "0"),
         *("--teacher", "small_unet", "--epochs", "1", "--teacher_epochs", "1", "--formats", "onnx"),
         *("--precisions", "fp32", "--threads", "1", "--sparsity", "0", "--clusters", "null"),
+        *("--teacher_arguments", "base_width=8,depth=1", "--student_arguments", "base_width=8,depth=1"),
     ]
 
 
 @pytest.fixture
 def compressing(flags):
     """The smallest run that prunes and clusters."""
-    return [*flags, "--sparsity", "0.6", "--clusters", "6", "--prune_epochs", "9", "--cluster_epochs", "1"]
+    return [
+        *flags,
+        "--student_arguments",
+        "depth=4",
+        "--sparsity",
+        "0.6",
+        "--clusters",
+        "6",
+        "--prune_epochs",
+        "9",
+        "--cluster_epochs",
+        "1",
+    ]
 
 
 @pytest.fixture(scope="module")

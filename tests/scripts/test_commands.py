@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from scripts import compress, distill, export, predict, report, score, train, verify
+from scripts import compress, export, predict, report, score, train, verify
 from torchseg.__main__ import COMMANDS, main
 from torchseg.checkpoint import load_checkpoint, read_card
 
@@ -21,19 +21,43 @@ ONNX = RUN / "artifacts/student.fp32.onnx"
 
 
 @pytest.mark.slow
-def test_the_commands_work_on_what_the_main_job_left(flags, pictures, capsys):
-    assert distill.main(flags) == 0
+def test_verify_notices_one_changed_byte(finished, capsys):
     assert verify.main([str(ONNX)]) == 0
     assert "its certificate holds" in capsys.readouterr().out
+    ONNX.write_bytes(ONNX.read_bytes()[:-1] + b"x")
+    assert verify.main([str(ONNX)]) == 1
+    assert "has changed since it was certified" in capsys.readouterr().out
 
+
+@pytest.mark.slow
+def test_the_report_is_made_again(finished):
+    (RUN / "report.html").unlink()
+    assert report.main([str(RUN)]) == 0
+    assert (RUN / "report.html").is_file()
+
+
+@pytest.mark.slow
+def test_one_file_is_held_against_another_and_explained(finished, capsys):
+    assert score.main([str(ONNX), "--against", str(RUN / "student"), "--threads", "1", "--out", "compared"]) == 0
+    assert "student.fp32.onnx (onnxruntime, 1 thread) against student" in capsys.readouterr().out
+    assert Path("compared/report.html").is_file()
+
+    assert score.main(["--explain", str(ONNX), "--threads", "1"]) == 0
+    assert "costliest of" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_a_checkpoint_is_exported_to_another_folder(finished):
+    assert export.main([str(RUN / "student"), "--formats", "onnx", "--precisions", "fp32", "--out", "exported"]) == 0
+    assert Path("exported/student.fp32.onnx").is_file()
+
+
+@pytest.mark.slow
+def test_further_files_of_a_run_are_verified_predicted_with_and_scored(finished, pictures):
     assert predict.main([str(ONNX), str(pictures / "images"), "--out", "painted"]) == 0
     mask = np.asarray(Image.open("painted/p0.png"))
     assert mask.shape == (32, 32)
     assert mask.max() < 5
-
-    (RUN / "report.html").unlink()
-    assert report.main([str(RUN)]) == 0
-    assert (RUN / "report.html").is_file()
 
     further = ["--formats", "onnx", "--precisions", "fp32", "--bake", "--dynamic_shape"]
     assert export.main([str(RUN / "student"), *further]) == 0
@@ -50,20 +74,6 @@ def test_the_commands_work_on_what_the_main_job_left(flags, pictures, capsys):
     assert rows["student.fp32.baked.onnx"]["miou"] == rows["student.fp32.onnx"]["miou"]
     assert float(rows["student.fp32.baked.onnx"]["argmax_agreement"]) > 0.999
     assert rows["student.fp32.dynamic_shape.baked.onnx"]["certified"] == "true"
-
-    assert score.main([str(ONNX), "--against", str(RUN / "student"), "--threads", "1", "--out", "compared"]) == 0
-    assert "student.fp32.onnx (onnxruntime, 1 thread) against student" in capsys.readouterr().out
-    assert Path("compared/report.html").is_file()
-
-    assert score.main(["--explain", str(ONNX), "--threads", "1"]) == 0
-    assert "costliest of" in capsys.readouterr().out
-
-    assert export.main([str(RUN / "student"), "--formats", "onnx", "--precisions", "fp32", "--out", "exported"]) == 0
-    assert Path("exported/student.fp32.onnx").is_file()
-
-    ONNX.write_bytes(ONNX.read_bytes()[:-1] + b"x")
-    assert verify.main([str(ONNX)]) == 1
-    assert "has changed since it was certified" in capsys.readouterr().out
 
 
 @pytest.mark.slow

@@ -25,12 +25,6 @@ def _scores(run: Path = RUN) -> list[dict[str, str]]:
         return [{key: value for key, value in row.items() if key not in TIMING} for row in csv.DictReader(file)]
 
 
-@pytest.fixture
-def finished(flags):
-    assert main(flags) == 0
-    return flags
-
-
 @pytest.mark.slow
 def test_the_whole_chain_leaves_a_complete_run_folder(finished, capsys):
     for name in (
@@ -169,7 +163,7 @@ def test_wrong_input_ends_in_two_and_one_message(flags, pictures, capsys):
     assert "did you mean 'lovasz'" in _refused([*flags, "--loss", "lovazs"], capsys)
     assert "give median_frequency, or 5 positive numbers" in _refused([*flags, "--class_weights", "1,2"], capsys)
     assert "give NAME=VALUE pairs" in _refused([*flags, "--teacher_arguments", "4"], capsys)
-    assert "use 32x32 or 48x48" in _refused([*flags, "--image_size", "40"], capsys)
+    assert "use 32x32 or 48x48" in _refused([*flags, "--student_arguments", "depth=4", "--image_size", "40"], capsys)
     assert "is no checkpoint" in _refused([*flags, "--teacher_checkpoint", "nowhere"], capsys)
     assert "there is no folder nowhere" in _refused([*flags, "--transfer_set", "nowhere"], capsys)
     assert not Path("runs").exists()

@@ -27,6 +27,8 @@ class DistillConfig(CompressionFlags, ExportFlags, LearningConfig):
             They make up half of every batch.
         temperature: Softening of both opinions in the distillation loss.
         alpha: Share of the teacher's opinion in the loss; the labels have the rest.
+        views: Random views of each picture that the teacher is asked about; they come again after so many epochs.
+            0: a new view every time. Default: 2 on scenes, 0 otherwise.
         twin: Also train the student without its teacher, so that the gain is a number.
     """
 
@@ -40,6 +42,7 @@ class DistillConfig(CompressionFlags, ExportFlags, LearningConfig):
     transfer_set: Path | None = None
     temperature: float = 1.0
     alpha: float = 0.5
+    views: int | None = None
     twin: bool = False
 
     def __post_init__(self) -> None:
@@ -54,3 +57,5 @@ class DistillConfig(CompressionFlags, ExportFlags, LearningConfig):
             raise ValueError(f"temperature is {self.temperature}; give a positive number, e.g. 1 or 4")
         if not 0 <= self.alpha <= 1:
             raise ValueError(f"alpha is {self.alpha}; give a share in [0, 1], e.g. 0.8")
+        if self.views is not None and self.views < 0:
+            raise ValueError(f"views is {self.views}; give 0 for a new view every time, or a number of epochs, e.g. 2")

@@ -22,11 +22,13 @@ class Batch(NamedTuple):
         pictures: uint8 `(B, C, H, W)`.
         masks: uint8 `(B, H, W)`, the ignored value where nothing is known.
         labelled: bool `(B,)`, false for pictures that came without a mask.
+        seeds: int64 `(B,)` of the views; a batch with the same seeds is the same batch.
     """
 
     pictures: Tensor
     masks: Tensor
     labelled: Tensor
+    seeds: Tensor
 
 
 class Draw(NamedTuple):
@@ -46,12 +48,14 @@ class BatchPlan:
         transfer: number of pictures without masks; if there are any, they are half of every batch.
         batch_size: pictures a step, over all processes.
         seed: of order and views.
+        views: epochs after which order and views begin again; 0 for never.
     """
 
     labelled: int
     transfer: int
     batch_size: int
     seed: int
+    views: int = 0
 
     @property
     def steps_per_epoch(self) -> int:
@@ -60,6 +64,7 @@ class BatchPlan:
 
     def step(self, step: int) -> list[Draw]:
         """The pictures of one step."""
+        step %= self.views * self.steps_per_epoch or step + 1
         from_transfer = self.batch_size // 2 if self.transfer else 0
         indices = self._pass(step, self.labelled, self.batch_size - from_transfer, stream=0)
         indices += self._pass(step, self.transfer, from_transfer, stream=1) if from_transfer else []
@@ -90,13 +95,13 @@ class _EpochSampler(Sampler[list[Draw]]):
             yield self.plan.step(step)[self.rank :: self.processes]
 
 
-class _Views(Dataset[tuple[Tensor, Tensor, bool]]):
+class _Views(Dataset[tuple[Tensor, Tensor, bool, int]]):
     def __init__(self, labelled: Samples, transfer: Samples, view: RandomView) -> None:
         self.labelled, self.transfer, self.view = labelled, transfer, view
 
-    def __getitem__(self, draw: Draw) -> tuple[Tensor, Tensor, bool]:
+    def __getitem__(self, draw: Draw) -> tuple[Tensor, Tensor, bool, int]:
         sample = (self.transfer if draw.transfer else self.labelled)[draw.picture]
-        return *self.view(sample, seed=draw.seed), not draw.transfer
+        return *self.view(sample, seed=draw.seed), not draw.transfer, draw.seed
 
 
 class Batches:
@@ -144,6 +149,6 @@ def _one_thread(worker: int) -> None:
     torch.set_num_threads(1)  # the threads of the training process need the cores
 
 
-def _collate(views: list[tuple[Tensor, Tensor, bool]]) -> Batch:
-    pictures, masks, labelled = zip(*views, strict=True)
-    return Batch(torch.stack(pictures), torch.stack(masks), torch.tensor(labelled))
+def _collate(views: list[tuple[Tensor, Tensor, bool, int]]) -> Batch:
+    pictures, masks, labelled, seeds = zip(*views, strict=True)
+    return Batch(torch.stack(pictures), torch.stack(masks), torch.tensor(labelled), torch.tensor(seeds))

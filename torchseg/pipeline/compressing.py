@@ -50,11 +50,13 @@ class Recovery:
         step: makes it.
         transfer: whether pictures without masks take part.
         inputs: what it depends on.
+        views: as in `BatchPlan`.
     """
 
     step: Callable[[], Step]
     transfer: bool
     inputs: Mapping[str, Any]
+    views: int = 0
 
 
 def recovery(trainer: Trainer, teacher: Path | None, how: DistillationConfig) -> Recovery:
@@ -62,7 +64,7 @@ def recovery(trainer: Trainer, teacher: Path | None, how: DistillationConfig) ->
     if teacher is None:
         return Recovery(step=trainer.label_step, transfer=False, inputs={"teacher": ""})
     inputs = {"teacher": sha256_of(teacher / "model.safetensors"), **asdict(how)}
-    return Recovery(step=lambda: trainer.distill_step(teacher, how), transfer=True, inputs=inputs)
+    return Recovery(step=lambda: trainer.distill_step(teacher, how), transfer=True, inputs=inputs, views=how.views)
 
 
 @dataclass(frozen=True)
@@ -138,6 +140,7 @@ class Compressor:
             inputs=inputs,
             finish=finish,
             first_view=1 + ORDER.index(stage),
+            views=self.recovery.views,
         )
         return self.trainer.stage(course)
 

@@ -25,6 +25,7 @@ from torchseg.pipeline.summary import print_summary
 from torchseg.pipeline.training import (
     STUDENT_STEPS,
     TEACHER_STEPS,
+    VIEWS,
     Student,
     Trainer,
     check_loss,
@@ -116,7 +117,8 @@ class Chain:
             )
         teacher = self.folder.path / "teacher"
         epochs = trainer.epochs(config.epochs, steps=STUDENT_STEPS[config.data == GENERATED])
-        how = DistillationConfig(temperature=config.temperature, alpha=config.alpha)
+        views = VIEWS[config.data == GENERATED] if config.views is None else config.views
+        how = DistillationConfig(temperature=config.temperature, alpha=config.alpha, views=views)
         arguments = parse_arguments(config.student_arguments)
         student = Student(stage="student", model=config.student, arguments=arguments, epochs=epochs)
         yield trainer.with_teacher(student, teacher, how)

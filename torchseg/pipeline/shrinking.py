@@ -52,6 +52,7 @@ def shrunk_stage(trainer: Trainer, config: CompressConfig, lesson: Recovery, che
         transfer=lesson.transfer,
         inputs={"from": sha256_of(checkpoint / WEIGHTS), "settings": asdict(how), "recovery": lesson.inputs},
         first_view=3,
+        views=lesson.views,
     )
     return trainer.stage(course)
 

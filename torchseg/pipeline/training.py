@@ -30,6 +30,7 @@ from torchseg.train import (
     Progress,
     Step,
     Task,
+    Teacher,
     discard_progress,
     distill_step,
     fit,
@@ -40,6 +41,7 @@ from torchseg.train import (
 # within minutes; the length on photos is the one behind the README and was not swept (docs/distillation.md).
 TEACHER_STEPS = {True: 200, False: 420}
 STUDENT_STEPS = {True: 320, False: 720}
+VIEWS = {True: 2, False: 0}  # of a distillation, likewise
 CURVE_COLUMNS = ("epoch", "step", "learning_rate", "train_loss", "val_loss", "val_miou", "seconds")
 
 
@@ -75,6 +77,7 @@ class Course:
         inputs: what the result depends on beside pictures, pace and order.
         finish: what is done to the trained network before it is saved, and to its card.
         first_view: added to the seed of order and views, so that a later training of one network sees others.
+        views: as in `BatchPlan`; if they are limited, every training sees the same.
     """
 
     stage: str
@@ -85,6 +88,7 @@ class Course:
     inputs: Mapping[str, Any]
     finish: Callable[[nn.Module, Card], Card] = lambda _, card: card
     first_view: int = 0
+    views: int = 0
 
 
 @dataclass(frozen=True)
@@ -104,7 +108,7 @@ class Trainer:
         """Learns from the teacher's checkpoint, and from the masks."""
         parents = {"teacher": sha256_of(teacher / "model.safetensors")}
         course = self._from_scratch(student, lambda: self.distill_step(teacher, how), transfer=True, parents=parents)
-        return self.stage(replace(course, inputs={**course.inputs, **asdict(how)}))
+        return self.stage(replace(course, inputs={**course.inputs, **asdict(how)}, views=how.views))
 
     def label_step(self) -> Step:
         """What a network learns from masks."""
@@ -112,9 +116,11 @@ class Trainer:
 
     def distill_step(self, teacher: Path, how: DistillationConfig) -> Step:
         """What a network learns from a teacher's checkpoint."""
-        network, _ = load_checkpoint(teacher)
-        network.to(self.fabric.device)
-        return distill_step(network, how, ignore_index=self.pictures.spec.ignore_index, loss=self.loss)
+        key = sha256_of(teacher / "model.safetensors")
+        if key not in self._teachers:
+            network, _ = load_checkpoint(teacher)
+            self._teachers[key] = Teacher(network.to(self.fabric.device), remembers=how.views > 0)
+        return distill_step(self._teachers[key], how, ignore_index=self.pictures.spec.ignore_index, loss=self.loss)
 
     def epochs(self, wanted: int, *, steps: int) -> int:
         """The epochs asked for, or as many as make about `steps` steps."""
@@ -127,7 +133,9 @@ class Trainer:
 
     def stage(self, course: Course) -> Stage:
         """The stage that runs a training and leaves `STAGE/` with weights, card and curves."""
-        plan = replace(self._plan(transfer=course.transfer), seed=self.config.seed + course.first_view)
+        plan = replace(self._plan(transfer=course.transfer), views=course.views)
+        if not course.views:
+            plan = replace(plan, seed=plan.seed + course.first_view)
         inputs = {"stage": course.stage} | asdict(course.pace) | asdict(plan) | dict(course.inputs)
         inputs |= {"data": self.pictures.fingerprint, "spec": self.pictures.spec.to_dict()}
         inputs |= {"precision": str(self.fabric._precision.precision)}
@@ -202,6 +210,11 @@ class Trainer:
             seen = json.loads((self.folder.path / REPORT).read_text())["train"]["class_frequencies"]
         weights = class_weights(self.config.class_weights, self.pictures.spec.classes, frequencies=seen)
         return partial(segmentation_loss, terms=parse_terms(self.config.loss), class_weights=weights)
+
+    @cached_property
+    def _teachers(self) -> dict[str, Teacher]:
+        """By the hash of their weights; what one remembers serves every training of the run."""
+        return {}
 
     @cached_property
     def _view(self) -> RandomView:

@@ -6,6 +6,7 @@ from torchseg.train.loop import FitConfig, Task, fit, normalise
 from torchseg.train.precision import training_precision
 from torchseg.train.progress import Progress, discard_progress
 from torchseg.train.steps import DistillationConfig, Loss, Step, distill_step, label_step
+from torchseg.train.teacher import Teacher
 
 __all__ = [
     "DistillationConfig",
@@ -16,6 +17,7 @@ __all__ = [
     "Progress",
     "Step",
     "Task",
+    "Teacher",
     "discard_progress",
     "distill_step",
     "evaluate",

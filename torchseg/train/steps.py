@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from torchseg.data import Batch
 from torchseg.losses import distillation_loss, segmentation_loss
+from torchseg.train.teacher import Teacher
 
 Step = Callable[[nn.Module, Tensor, Batch], Tensor]
 """Takes the network, normalised images `(B, C, H, W)` and their batch; gives a scalar loss."""
@@ -24,16 +25,21 @@ class DistillationConfig:
     Attributes:
         temperature: softening of both opinions, > 0.
         alpha: share of the teacher's opinion in the loss; the labels have the rest.
+        views: random views of each picture, which come again after so many epochs, so that the teacher need not be
+            asked again; 0 for a new view every time.
     """
 
     temperature: float = 1.0
     alpha: float = 0.5
+    views: int = 0
 
     def __post_init__(self) -> None:
         if self.temperature <= 0:
             raise ValueError(f"temperature is {self.temperature}; give a positive number, e.g. 1 or 4")
         if not 0 <= self.alpha <= 1:
             raise ValueError(f"alpha is {self.alpha}; give a share in [0, 1], e.g. 0.8")
+        if self.views < 0:
+            raise ValueError(f"views is {self.views}; give 0 for a new view every time, or a number of epochs, e.g. 2")
 
 
 def label_step(*, ignore_index: int, loss: Loss = segmentation_loss) -> Step:
@@ -46,20 +52,17 @@ def label_step(*, ignore_index: int, loss: Loss = segmentation_loss) -> Step:
 
 
 def distill_step(
-    teacher: nn.Module, config: DistillationConfig, *, ignore_index: int, loss: Loss = segmentation_loss
+    teacher: Teacher, config: DistillationConfig, *, ignore_index: int, loss: Loss = segmentation_loss
 ) -> Step:
     """Learns from the teacher's opinion and from the masks, where there are any.
 
     On labelled pictures the ignored pixels are left out of both. On pictures without a mask every pixel counts, and the
     teacher's classes stand in for the mask.
-    The teacher is put into eval mode and gets no gradient.
     """
-    teacher.eval().requires_grad_(False)
 
     def step(model: nn.Module, images: Tensor, batch: Batch) -> Tensor:
         logits = model(images)
-        with torch.no_grad():
-            opinion = teacher(images)
+        opinion = teacher(images, batch.seeds)
         valid = (batch.masks != ignore_index) | ~batch.labelled[:, None, None]
         soft = distillation_loss(logits, opinion, temperature=config.temperature, valid=valid)
         if config.alpha == 1:

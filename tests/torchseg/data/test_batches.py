@@ -41,6 +41,14 @@ def _batches(**options):
     return Batches(labelled, transfer, view=view, plan=_plan(transfer=7), **{"workers": 0} | options)
 
 
+def test_limited_views_come_again_after_their_epochs():
+    plan = _plan(transfer=6, views=3)
+    cycle = 3 * plan.steps_per_epoch
+    seen = [plan.step(step) for step in range(2 * cycle)]
+    assert seen[:cycle] == seen[cycle:]
+    assert len({draw.seed for step in seen for draw in step}) == cycle * plan.batch_size
+
+
 def test_transfer_pictures_are_marked_and_their_masks_ignored():
     for batch in _batches().epoch(0):
         assert batch.pictures.shape == (4, 3, 16, 16)

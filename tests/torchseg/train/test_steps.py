@@ -7,7 +7,7 @@ from torchseg.data import Batch
 from torchseg.losses import distillation_loss, segmentation_loss
 from torchseg.models import build_model
 from torchseg.spec import ImageSpec
-from torchseg.train import DistillationConfig, distill_step, label_step
+from torchseg.train import DistillationConfig, Teacher, distill_step, label_step
 
 SPEC = ImageSpec(height=8, width=8, classes=("a", "b", "c"))
 SMALL = {"base_width": 4, "depth": 1}
@@ -23,7 +23,8 @@ def networks():
 def batch():
     masks = torch.randint(0, 3, (4, 8, 8), generator=torch.Generator().manual_seed(0)).byte()
     masks[2:] = 255
-    return Batch(torch.zeros(4, 3, 8, 8, dtype=torch.uint8), masks, torch.tensor([True, True, False, False]))
+    labelled = torch.tensor([True, True, False, False])
+    return Batch(torch.zeros(4, 3, 8, 8, dtype=torch.uint8), masks, labelled, torch.arange(4))
 
 
 def _images():
@@ -33,7 +34,7 @@ def _images():
 def test_the_teacher_is_in_eval_mode_and_learns_nothing(networks, batch):
     teacher, student = networks
     before = {name: tensor.clone() for name, tensor in teacher.state_dict().items()}
-    distill_step(teacher, DistillationConfig(), ignore_index=255)(student, _images(), batch).backward()
+    distill_step(Teacher(teacher), DistillationConfig(), ignore_index=255)(student, _images(), batch).backward()
     assert not teacher.training
     assert all(parameter.grad is None for parameter in teacher.parameters())
     assert all(torch.equal(before[name], tensor) for name, tensor in teacher.state_dict().items())
@@ -43,8 +44,8 @@ def test_alpha_mixes_both_opinions(networks, batch):
     teacher, student = networks
     student.eval()
     images = _images()
-    step = distill_step(teacher, DistillationConfig(alpha=0.25, temperature=2.0), ignore_index=255)
-    labelled = Batch(batch.pictures[:2], batch.masks[:2], batch.labelled[:2])
+    step = distill_step(Teacher(teacher), DistillationConfig(alpha=0.25, temperature=2.0), ignore_index=255)
+    labelled = Batch(*(tensor[:2] for tensor in batch))
     soft = distillation_loss(student(images[:2]), teacher(images[:2]), temperature=2.0)  # no pixel here is ignored
     hard = segmentation_loss(student(images[:2]), labelled.masks, ignore_index=255)
     assert step(student, images[:2], labelled).item() == pytest.approx((0.25 * soft + 0.75 * hard).item(), rel=1e-5)
@@ -53,16 +54,16 @@ def test_alpha_mixes_both_opinions(networks, batch):
 def test_on_pictures_without_masks_every_pixel_asks_the_teacher(networks, batch):
     teacher, student = networks
     student.eval()
-    step = distill_step(teacher, DistillationConfig(alpha=1.0), ignore_index=255)
-    only_transfer = Batch(batch.pictures[2:], batch.masks[2:], batch.labelled[2:])
+    step = distill_step(Teacher(teacher), DistillationConfig(alpha=1.0), ignore_index=255)
+    only_transfer = Batch(*(tensor[2:] for tensor in batch))
     assert step(student, _images()[2:], only_transfer) > 1e-4
 
 
 def test_ignored_pixels_of_labelled_pictures_ask_nobody(networks, batch):
     teacher, student = networks
     student.eval()
-    step = distill_step(teacher, DistillationConfig(), ignore_index=255)
-    all_ignored = Batch(batch.pictures[2:], batch.masks[2:], torch.tensor([True, True]))
+    step = distill_step(Teacher(teacher), DistillationConfig(), ignore_index=255)
+    all_ignored = Batch(*(tensor[2:] for tensor in batch))._replace(labelled=torch.tensor([True, True]))
     assert step(student, _images()[2:], all_ignored).item() == pytest.approx(0, abs=1e-6)
 
 
@@ -83,7 +84,7 @@ def test_where_there_is_no_mask_the_teachers_classes_stand_in_for_it(networks, b
     teacher, student = networks
     student.eval()
     images = _images()
-    step = distill_step(teacher, DistillationConfig(alpha=0.0), ignore_index=255)
+    step = distill_step(Teacher(teacher), DistillationConfig(alpha=0.0), ignore_index=255)
     masks = batch.masks.clone()
     masks[2:] = teacher(images[2:]).argmax(dim=1).byte()
     expected = segmentation_loss(student(images), masks, ignore_index=255)
