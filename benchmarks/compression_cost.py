@@ -21,12 +21,12 @@ from lightning_fabric import Fabric
 from torchseg.checkpoint import load_checkpoint
 from torchseg.compress import model_ledger, total
 from torchseg.config import DistillConfig
-from torchseg.data import HeldSamples
+from torchseg.data import GENERATED, HeldSamples
 from torchseg.pipeline.compressing import Compressor, recovery
 from torchseg.pipeline.pictures import Pictures, open_pictures
 from torchseg.pipeline.recorded import recorded_config
 from torchseg.pipeline.run_folder import RunFolder
-from torchseg.pipeline.training import Trainer
+from torchseg.pipeline.training import VIEWS, Trainer
 from torchseg.train import DistillationConfig, evaluate, training_precision
 
 Row = tuple[float, float]  # mean IoU in %, on the validation and the test part
@@ -78,7 +78,8 @@ def _one_run(run: Path, arguments: argparse.Namespace) -> list[tuple[str, Row]]:
         )
         folder = RunFolder(run / "compression" / text.replace(":", "-"))
         trainer = Trainer(config, pictures, folder, Fabric(precision=training_precision(), devices=1))
-        how = DistillationConfig(temperature=config.temperature, alpha=config.alpha)
+        views = VIEWS[config.data == GENERATED]
+        how = DistillationConfig(temperature=config.temperature, alpha=config.alpha, views=views)
         for stage in Compressor(trainer, config, recovery(trainer, run / "teacher", how)).stages(run / "student"):
             folder.do(stage)
             found.append((_label(stage.name, config), _score(folder.path / stage.name, test, pictures)))

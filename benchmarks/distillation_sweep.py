@@ -24,7 +24,7 @@ from torchseg.config import DistillConfig
 from torchseg.data import HeldSamples
 from torchseg.pipeline.pictures import Pictures, open_pictures
 from torchseg.pipeline.run_folder import RunFolder, Stage
-from torchseg.pipeline.training import STUDENT_STEPS, TEACHER_STEPS, VIEWS, Student, Trainer
+from torchseg.pipeline.training import BATCH_SIZES, STUDENT_STEPS, TEACHER_STEPS, VIEWS, Student, Trainer
 from torchseg.train import DistillationConfig, evaluate, training_precision
 
 
@@ -91,6 +91,7 @@ def _arguments() -> argparse.Namespace:
         help="temperature:alpha:transfer (0 or 1):steps[:views], separated by commas",
     )
     parser.add_argument("--teacher_steps", type=int, default=TEACHER_STEPS[True])
+    parser.add_argument("--batch_size", type=int, default=BATCH_SIZES[True])
     parser.add_argument("--out", type=Path, default=Path("runs/distillation_sweep"))
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--table", type=Path)
@@ -106,7 +107,7 @@ def _one_seed(
     seed: int, settings: list[Setting], arguments: argparse.Namespace
 ) -> Iterator[tuple[Setting | None, tuple[float, float]]]:
     """Mean IoU in % on the validation and the test part, for the teacher, every setting and its twin."""
-    config = DistillConfig(seed=seed, out=arguments.out / str(seed))
+    config = DistillConfig(seed=seed, batch_size=arguments.batch_size, out=arguments.out / str(seed))
     pictures = open_pictures(config)
     test = HeldSamples(pictures.test)
     folder = RunFolder(config.run)
@@ -140,8 +141,9 @@ def _table(rows: Rows, arguments: argparse.Namespace) -> list[str]:
     seeds = sorted({seed for row in rows.values() for seed in row})
     lines = [
         f"Mean IoU in % on scenes at 64x64, mean of seeds {', '.join(map(str, seeds))}; in brackets the seeds one by",
-        f"one. Steps of 8 pictures; the teacher has {arguments.teacher_steps}. The gain is over the same student,",
-        "trained for as long on labels alone. The first is the base; the others each change one thing.",
+        f"one. Steps of {arguments.batch_size} pictures, {arguments.teacher_steps} for the teacher. The gain is over a",
+        "student trained from the same weights for as long on labels alone. The first is the base; the others each",
+        "change one thing.",
         "",
         "| trained with | validation | gain on validation | test | gain on test |",
         "|---|---:|---:|---:|---:|",
