@@ -45,7 +45,7 @@ def main() -> int:
             for process in processes:
                 process.load()
             image = np.random.default_rng(0).standard_normal((1, 3, spec.height, spec.width)).astype(np.float32)
-            found = dict(zip(names, measure_latency(processes, image, config), strict=True))
+            found = dict(zip(names, measure_latency(processes, [image] * len(processes), config), strict=True))
         finally:
             for process in processes:
                 process.close()

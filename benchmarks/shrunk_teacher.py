@@ -106,7 +106,7 @@ def _speeds(teacher: nn.Module, shrunk: nn.Module, spec: ImageSpec, rounds: int)
             try:
                 for process in processes:
                     process.load()
-                results = measure_latency(processes, image, config)
+                results = measure_latency(processes, [image] * len(processes), config)
             finally:
                 for process in processes:
                     process.close()
