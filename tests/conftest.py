@@ -1,16 +1,20 @@
-"""What all tests share: no property test has a time limit per example, because the first tensor call is slow."""
+"""What all tests share. No property test has a time limit per example, because the first tensor call is slow."""
 
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # two test processes on two cores must not spin while they wait
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import settings
+from PIL import Image
 
 import torchseg  # noqa: F401 - mends torchvision before anything imports it
+from torchseg.data.idd_classes import COLOURS
 
 settings.register_profile("tensors", deadline=None, max_examples=25)
 settings.load_profile("tensors")
@@ -21,3 +25,61 @@ torch.set_num_threads(1)
 def _in_its_own_folder(tmp_path, monkeypatch):
     """Commands write below the current folder unless told otherwise."""
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def save(tmp_path):
+    """Writes an array as a picture below the test's folder, and gives its path."""
+
+    def write(name: str, values, *, size=(6, 8)) -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True, parents=True)
+        array = np.asarray(values, np.uint8)
+        Image.fromarray(np.broadcast_to(array, (*size, *array.shape)) if array.ndim < 2 else array).save(path)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def pets(tmp_path):
+    """A made-up copy of Oxford-IIIT Pet in its official layout."""
+    root = tmp_path / "oxford-iiit-pet"
+    (root / "images").mkdir(parents=True)
+    (root / "annotations" / "trimaps").mkdir(parents=True)
+    names = [f"Abyssinian_{number}" for number in range(30)]
+    for name in names:
+        Image.new("RGB", (8, 6), (9, 9, 9)).save(root / "images" / f"{name}.jpg")
+        trimap = np.random.default_rng(0).integers(1, 4, (6, 8), dtype=np.uint8)
+        Image.fromarray(trimap).save(root / "annotations" / "trimaps" / f"{name}.png")
+    for part, chosen in (("trainval", names[:24]), ("test", names[24:])):
+        (root / "annotations" / f"{part}.txt").write_text(
+            "# a comment\n" + "".join(f"{name} 1 1 1\n" for name in chosen)
+        )
+    return root
+
+
+@pytest.fixture
+def aerial_tiles(save, tmp_path):
+    """A made-up copy of the aerial photos: eight tiles of one picture, half water, half black."""
+    mask = np.zeros((6, 8, 3), np.uint8)
+    mask[:3] = (0xE2, 0xA9, 0x29)
+    for tile in range(1, 9):
+        save(f"aerial/Tile {tile}/images/part_1.jpg", (9, 9, 9))
+        save(f"aerial/Tile {tile}/masks/part_1.png", mask)
+    return tmp_path
+
+
+@pytest.fixture
+def coloured_idd(save, tmp_path):
+    """A made-up copy of the repackaged Indian Driving Dataset: all 27 colours in every mask."""
+    mask = np.array([[(rgb >> 16, rgb >> 8 & 255, rgb & 255) for rgb in COLOURS.values()]] * 2, np.uint8)
+
+    def write(*splits: str):
+        for split in splits:
+            for number in range(8):
+                save(f"{split}/images/{split}{number}_leftImg8bit.jpg", (9, 9, 9), size=(2, 27))
+                save(f"{split}/rgb_labels/{split}{number}_gtFine_polygons.png", mask)
+        return tmp_path
+
+    return write

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from torchseg.config.compression_flags import CompressionFlags
 from torchseg.config.export import ExportFlags
@@ -15,7 +16,8 @@ class DistillConfig(CompressionFlags, ExportFlags, LearningConfig):
     """Trains a teacher, distils a small student, prunes and clusters it, and exports, certifies and scores them.
 
     Attributes:
-        teacher: Network of the teacher, or smp:ARCHITECTURE:ENCODER for any of segmentation_models_pytorch.
+        teacher: Network of the teacher, or smp:ARCHITECTURE:ENCODER for any of segmentation_models_pytorch; null: the
+            student, and what it is compressed to, learn from the masks alone.
         teacher_arguments: What its builder takes, e.g. base_width=64,dropout=0.1.
         teacher_checkpoint: Folder of a trained teacher; none is trained then.
         student: Network of the student; the same choice.
@@ -29,10 +31,12 @@ class DistillConfig(CompressionFlags, ExportFlags, LearningConfig):
         alpha: Share of the teacher's opinion in the loss; the labels have the rest.
         views: Random views of each picture that the teacher is asked about; they come again after so many epochs.
             0: a new view every time. Default: 2 on scenes, 0 otherwise.
+        soft_loss: How the two opinions are compared: mean divergence of the pixels' classes. The other two repeat
+            published mistakes (docs/recipes.md): summed over a picture, or softmax along the width.
         twin: Also train the student without its teacher, so that the gain is a number.
     """
 
-    teacher: str = "attention_unet"
+    teacher: str | None = "attention_unet"
     teacher_arguments: str = ""
     teacher_checkpoint: Path | None = None
     student: str = "small_unet"
@@ -43,6 +47,7 @@ class DistillConfig(CompressionFlags, ExportFlags, LearningConfig):
     temperature: float = 1.0
     alpha: float = 0.5
     views: int | None = None
+    soft_loss: Literal["mean", "picture_sum", "over_width"] = "mean"
     twin: bool = False
 
     def __post_init__(self) -> None:
@@ -59,3 +64,6 @@ class DistillConfig(CompressionFlags, ExportFlags, LearningConfig):
             raise ValueError(f"alpha is {self.alpha}; give a share in [0, 1], e.g. 0.8")
         if self.views is not None and self.views < 0:
             raise ValueError(f"views is {self.views}; give 0 for a new view every time, or a number of epochs, e.g. 2")
+        for flag in ("teacher_checkpoint", "transfer_set", "twin"):
+            if self.teacher is None and getattr(self, flag):
+                raise ValueError(f"teacher is null, but {flag} is given, which needs one: drop it or name a teacher")

@@ -60,7 +60,7 @@ def _check(config: DistillConfig, pictures: Pictures) -> None:
     check_network(config.student, pictures.spec, arguments=parse_arguments(config.student_arguments))
     if config.teacher_checkpoint:
         given_teacher(config.teacher_checkpoint, pictures.spec)
-    else:
+    elif config.teacher:
         check_network(config.teacher, pictures.spec, arguments=parse_arguments(config.teacher_arguments))
 
 
@@ -107,21 +107,23 @@ class Chain:
         yield check_stage(self.pictures, writes=self.fabric.is_global_zero)
         pictures = self.pictures = cached_pictures(self.pictures, self.folder.path)
         trainer = self.trainer = replace(self.trainer, pictures=pictures)
+        teacher = self.folder.path / "teacher" if config.teacher else None
         if config.teacher_checkpoint:
             yield given_teacher(config.teacher_checkpoint, pictures.spec)
-        else:
+        elif config.teacher:
             epochs = trainer.epochs(config.teacher_epochs, steps=TEACHER_STEPS[config.data == GENERATED])
             arguments = parse_arguments(config.teacher_arguments)
             yield trainer.with_labels(
                 Student(stage="teacher", model=config.teacher, arguments=arguments, epochs=epochs)
             )
-        teacher = self.folder.path / "teacher"
         epochs = trainer.epochs(config.epochs, steps=STUDENT_STEPS[config.data == GENERATED])
         views = VIEWS[config.data == GENERATED] if config.views is None else config.views
-        how = DistillationConfig(temperature=config.temperature, alpha=config.alpha, views=views)
+        how = DistillationConfig(
+            temperature=config.temperature, alpha=config.alpha, views=views, soft_loss=config.soft_loss
+        )
         arguments = parse_arguments(config.student_arguments)
         student = Student(stage="student", model=config.student, arguments=arguments, epochs=epochs)
-        yield trainer.with_teacher(student, teacher, how)
+        yield trainer.with_teacher(student, teacher, how) if teacher else trainer.with_labels(student)
         if config.twin:
             yield trainer.with_labels(replace(student, stage="twin"))
         compressor = Compressor(trainer, config, recovery(trainer, teacher, how))
@@ -130,11 +132,12 @@ class Chain:
     def _files(self) -> Iterator[Stage]:
         """Every precision of the last network; of those before it what it is to be held against."""
         exporter, files = Exporter(self.pictures, self.folder), self.config.files
+        networks = [*(["teacher"] if self.config.teacher else []), "student"]
         yield from exporter.stages(self.last, files, packed=bool(self.config.stages))
-        for network, precisions in _DENSE.items():
+        for network in reversed(networks):
             if network != self.last:
-                yield from exporter.stages(network, [file for file in files if file[1] in precisions])
-        stages = ["teacher", "student", *(["twin"] if self.config.twin else []), *self.config.stages]
+                yield from exporter.stages(network, [file for file in files if file[1] in _DENSE[network]])
+        stages = [*networks, *(["twin"] if self.config.twin else []), *self.config.stages]
         yield score_stage(self.pictures, self.folder, stages)
         yield ledger_stage(self.folder, stages)
         yield report_stage(self.folder, stages)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from torchseg.data import Batch
-from torchseg.losses import distillation_loss, segmentation_loss
+from torchseg.losses import SOFT_LOSSES, segmentation_loss
 from torchseg.train.teacher import Teacher
 
 Step = Callable[[nn.Module, Tensor, Batch], Tensor]
@@ -27,11 +27,13 @@ class DistillationConfig:
         alpha: share of the teacher's opinion in the loss; the labels have the rest.
         views: random views of each picture, which come again after so many epochs, so that the teacher need not be
             asked again; 0 for a new view every time.
+        soft_loss: how the two opinions are compared, a key of `SOFT_LOSSES`.
     """
 
     temperature: float = 1.0
     alpha: float = 0.5
     views: int = 0
+    soft_loss: str = "mean"
 
     def __post_init__(self) -> None:
         if self.temperature <= 0:
@@ -40,6 +42,8 @@ class DistillationConfig:
             raise ValueError(f"alpha is {self.alpha}; give a share in [0, 1], e.g. 0.8")
         if self.views < 0:
             raise ValueError(f"views is {self.views}; give 0 for a new view every time, or a number of epochs, e.g. 2")
+        if self.soft_loss not in SOFT_LOSSES:
+            raise ValueError(f"soft_loss is '{self.soft_loss}'; choose from {', '.join(SOFT_LOSSES)}")
 
 
 def label_step(*, ignore_index: int, loss: Loss = segmentation_loss) -> Step:
@@ -64,7 +68,7 @@ def distill_step(
         logits = model(images)
         opinion = teacher(images, batch.seeds)
         valid = (batch.masks != ignore_index) | ~batch.labelled[:, None, None]
-        soft = distillation_loss(logits, opinion, temperature=config.temperature, valid=valid)
+        soft = SOFT_LOSSES[config.soft_loss](logits, opinion, temperature=config.temperature, valid=valid)
         if config.alpha == 1:
             return soft
         # The Dice term, which carries the rare classes, then sees the whole batch and not the labelled half of it.

@@ -30,17 +30,3 @@ def write_pair(tmp_path):
         Image.fromarray(mask).save(root / "masks" / f"{name}.png")
 
     return write
-
-
-@pytest.fixture
-def save(tmp_path):
-    """Writes an array as a picture below the test's folder, and gives its path."""
-
-    def write(name: str, values, *, size=(6, 8)) -> Path:
-        path = tmp_path / name
-        path.parent.mkdir(exist_ok=True, parents=True)
-        array = np.asarray(values, np.uint8)
-        Image.fromarray(np.broadcast_to(array, (*size, *array.shape)) if array.ndim < 2 else array).save(path)
-        return path
-
-    return write

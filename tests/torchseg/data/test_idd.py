@@ -83,37 +83,22 @@ def test_a_single_drive_cannot_be_split(save, tmp_path):
         idd(tmp_path)
 
 
-@pytest.fixture
-def coloured(save, tmp_path):
-    """The repackaging: all 27 colours in every mask."""
-    mask = np.array([[(rgb >> 16, rgb >> 8 & 255, rgb & 255) for rgb in COLOURS.values()]] * 2, np.uint8)
-
-    def write(*splits: str):
-        for split in splits:
-            for number in range(8):
-                save(f"{split}/images/{split}{number}_leftImg8bit.jpg", (9, 9, 9), size=(2, 27))
-                save(f"{split}/rgb_labels/{split}{number}_gtFine_polygons.png", mask)
-        return tmp_path
-
-    return write
-
-
-def test_coloured_masks_have_27_classes_in_the_order_of_the_list(coloured):
-    data = idd(coloured("train", "val", "test"))
+def test_coloured_masks_have_27_classes_in_the_order_of_the_list(coloured_idd):
+    data = idd(coloured_idd("train", "val", "test"))
     assert data.classes == tuple(COLOURS)
     assert data.test[0].mask[0].tolist() == list(range(27))
     assert [sample.name[:3] for sample in (data.train[0], data.validation[0], data.test[0])] == ["tra", "val", "tes"]
 
 
-def test_without_masks_to_test_with_the_official_validation_is_the_test(coloured):
-    data = idd(coloured("train", "val"))
+def test_without_masks_to_test_with_the_official_validation_is_the_test(coloured_idd):
+    data = idd(coloured_idd("train", "val"))
     assert {sample.name[:3] for sample in data.test} == {"val"}
     assert len(data.train) + len(data.validation) == 8
     assert len(data.validation) > 0
 
 
-def test_a_colour_that_no_class_has_is_named(coloured, save):
-    root = coloured("train", "val")
+def test_a_colour_that_no_class_has_is_named(coloured_idd, save):
+    root = coloured_idd("train", "val")
     save("val/rgb_labels/val3_gtFine_polygons.png", np.full((2, 27, 3), 7))
     with pytest.raises(ValueError, match=r"val3_gtFine_polygons.png: it holds the colour 070707, which the list of"):
         idd(root).test[3]

@@ -7,24 +7,6 @@ from PIL import Image
 from torchseg.data.oxford_pet import oxford_pet, oxford_pet_binary
 
 
-@pytest.fixture
-def pets(tmp_path):
-    """A made-up copy of the official layout."""
-    root = tmp_path / "oxford-iiit-pet"
-    (root / "images").mkdir(parents=True)
-    (root / "annotations" / "trimaps").mkdir(parents=True)
-    names = [f"Abyssinian_{number}" for number in range(30)]
-    for name in names:
-        Image.new("RGB", (8, 6), (9, 9, 9)).save(root / "images" / f"{name}.jpg")
-        trimap = np.random.default_rng(0).integers(1, 4, (6, 8), dtype=np.uint8)
-        Image.fromarray(trimap).save(root / "annotations" / "trimaps" / f"{name}.png")
-    for part, chosen in (("trainval", names[:24]), ("test", names[24:])):
-        (root / "annotations" / f"{part}.txt").write_text(
-            "# a comment\n" + "".join(f"{name} 1 1 1\n" for name in chosen)
-        )
-    return root
-
-
 def test_the_folder_and_the_folder_that_holds_it_are_the_same(pets):
     assert [sample.name for sample in oxford_pet(pets).test] == [sample.name for sample in oxford_pet(pets.parent).test]
 

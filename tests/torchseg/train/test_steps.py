@@ -74,7 +74,22 @@ def test_labels_alone_are_the_segmentation_loss(networks, batch):
     assert label_step(ignore_index=255)(student, _images(), batch).item() == pytest.approx(expected.item())
 
 
-@pytest.mark.parametrize(("changes", "message"), [({"temperature": 0}, "positive"), ({"alpha": -0.1}, "share in")])
+def test_another_soft_loss_takes_the_place_of_the_mean(networks, batch):
+    teacher, student = networks
+    student.eval()
+    mean, total = (
+        distill_step(Teacher(teacher), DistillationConfig(alpha=1.0, soft_loss=name), ignore_index=255)(
+            student, _images(), batch
+        ).item()
+        for name in ("mean", "picture_sum")
+    )
+    assert total == pytest.approx(8 * 8 * mean, rel=1e-5)  # no pixel here is ignored
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [({"temperature": 0}, "positive"), ({"alpha": -0.1}, "share in"), ({"soft_loss": "sum"}, "choose from mean")],
+)
 def test_settings_out_of_range_are_refused(changes, message):
     with pytest.raises(ValueError, match=message):
         DistillationConfig(**changes)

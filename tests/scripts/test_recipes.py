@@ -1,0 +1,142 @@
+"""Every recipe in miniature, and then its correction in the same folder, which trains what the mistake touched.
+
+Files are scored in this process: that they have one of their own is tested in tests/torchseg/harness.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from scripts import distill
+from torchseg.harness.process import RuntimeProcess
+from torchseg.harness.runtime import runtime_name
+from torchseg.harness.worker import Worker
+
+_RECIPES = Path(__file__).parents[2] / "recipes"
+_MISTAKES = {"prune-cluster": "prune_end", "kd-levelprune": "soft_loss", "driving": "soft_loss"}
+_MINIATURE = [
+    *("--image_size", "32", "--batch_size", "2", "--workers", "0", "--threads", "1", "--formats", "onnx"),
+    *("--precisions", "fp32", "--epochs", "1", "--teacher_epochs", "1", "--cluster_epochs", "1", "--out", "run"),
+]
+_NARROW = ["--student_arguments", "base_width=4"]
+_RUN = Path("run")
+
+
+class _ProcessHere(RuntimeProcess):
+    """Does in this process what the worker does in its own."""
+
+    def __init__(self, path, *, name=None, threads=1):
+        self.path, self.name, self._worker = path, name or runtime_name(path), Worker(name or runtime_name(path), 1)
+
+    def load(self):
+        self._worker.start()
+        return self._worker.load(str(self.path))
+
+    def _call(self, method, *arguments):
+        return getattr(self._worker, method)(*arguments)
+
+    def close(self):
+        pass
+
+
+@pytest.fixture(autouse=True)
+def in_miniature(monkeypatch):
+    """One process, and one file a recipe instead of several networks and precisions."""
+    for module in ("measured", "probes"):
+        monkeypatch.setattr(f"torchseg.harness.{module}.RuntimeProcess", _ProcessHere)
+    monkeypatch.setattr("torchseg.pipeline.distill._DENSE", {"student": (), "teacher": ()})
+
+
+@pytest.fixture
+def run(capsys):
+    """Runs a recipe and gives the stages that it did."""
+
+    def main(name: str, *flags: str) -> list[str]:
+        assert distill.main(["--config", str(_RECIPES / f"{name}.yaml"), *_MINIATURE, *flags]) == 0
+        done = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("Done in"))
+        return done.partition(": ")[2].split(", ")
+
+    return main
+
+
+@pytest.fixture
+def train_only(monkeypatch):
+    """Leaves out files and scores, which a correction makes as its recipe does."""
+
+    def apply():
+        monkeypatch.setattr("torchseg.pipeline.distill.Chain._files", lambda _: ())
+
+    return apply
+
+
+def _rows(name):
+    with (_RUN / name).open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _check_stages(*stages):
+    """Masks, loss curves and precision-recall curves of each stage."""
+    checkpoints = {f"{stage}/model.safetensors" for stage in stages}
+    assert {row["artifact"] for row in _rows("scores.csv") if row["format"] == "torch"} == checkpoints
+    assert checkpoints <= {row["artifact"] for row in _rows("precision_recall.csv")}
+    samples = json.loads((_RUN / "figures/gallery.json").read_text())["samples"]
+    assert checkpoints <= samples[0]["labels"].keys()
+    for stage in stages:
+        assert _rows(f"{stage}/curves.csv")[0]["train_loss"]
+    assert (_RUN / "report.html").is_file()
+    return {row["artifact"]: row for row in _rows("scores.csv")}
+
+
+@pytest.mark.slow
+def test_prune_cluster(run, pets, train_only):
+    flags = ["--root", str(pets), *_NARROW, "--prune_epochs", "2"]
+    run("prune-cluster", *flags, "--prune_end", "10")
+    scores = _check_stages("student", "pruned", "clustered")
+    assert not (_RUN / "teacher").exists()
+    assert float(scores["pruned/model.safetensors"]["sparsity"]) == pytest.approx(0.6, abs=0.01)
+    assert int(scores["clustered/model.safetensors"]["max_unique_weights"]) <= 6
+    train_only()
+    assert run("prune-cluster-corrected", *flags, "--prune_end", "1.5 epochs") == ["pruned", "clustered"]
+
+
+@pytest.mark.slow
+def test_kd_levelprune(run, aerial_tiles, train_only):
+    narrow = ("--student_arguments", "base_width=4,dropout=0.47", "--teacher_arguments", "base_width=8,dropout=0.47")
+    flags = ["--root", str(aerial_tiles), *narrow, "--prune_epochs", "1"]
+    run("kd-levelprune", *flags)
+    scores = _check_stages("teacher", "student", "pruned")
+    assert float(scores["pruned/model.safetensors"]["sparsity"]) == pytest.approx(0.8, abs=0.01)
+    train_only()
+    assert run("kd-levelprune-corrected", *flags) == ["student", "pruned"]
+    assert run("kd-levelprune", *flags, "--teacher", "null") == ["student", "pruned"]  # what ran in its stead
+
+
+@pytest.mark.slow
+def test_pipeline(run, pets):
+    run("pipeline", "--root", str(pets), *_NARROW, "--prune_epochs", "2")
+    scores = _check_stages("student", "pruned")
+    file = scores["artifacts/pruned.fp32.onnx"]
+    assert int(file["gzip_bytes"]) < int(file["size_bytes"])
+
+
+@pytest.mark.slow
+def test_driving(run, coloured_idd, train_only):
+    flags = ["--root", str(coloured_idd("train", "val", "test")), *_NARROW, "--teacher_arguments", "base_width=4"]
+    run("driving", *flags)
+    _check_stages("teacher", "student")
+    assert len({row["class"] for row in _rows("per_class.csv")}) == 27
+    train_only()
+    assert run("driving-corrected", *flags) == ["student"]
+
+
+@pytest.mark.parametrize(("name", "mistake"), _MISTAKES.items())
+def test_a_correction_differs_in_the_mistake_alone(name, mistake):
+    published, corrected = (
+        yaml.safe_load((_RECIPES / f"{name}{ending}.yaml").read_text()) for ending in ("", "-corrected")
+    )
+    assert {key for key in published | corrected if published.get(key) != corrected.get(key)} == {mistake, "out"}
