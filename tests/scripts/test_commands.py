@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from PIL import Image
 from scripts import compress, export, predict, report, score, train, verify
 from torchseg.__main__ import COMMANDS, main
 from torchseg.checkpoint import load_checkpoint, read_card
+from torchseg.models.pretrained import LITE_SCALING
 
 _SCRIPTS = Path(__file__).parents[2] / "scripts"
 RUN = Path("runs/folder")
@@ -99,6 +101,20 @@ def test_one_network_trains_with_labels(pictures, capsys):
     assert packed.stat().st_size < (small / "artifacts/clustered.fp32.onnx").stat().st_size / 4
     assert verify.main([str(packed)]) == 0
     assert (small / "ledger.csv").is_file()
+
+
+@pytest.mark.slow
+def test_a_pretrained_network_brings_the_scaling_of_its_pictures_along(pictures, monkeypatch):
+    monkeypatch.setattr("torchseg.pipeline.train.pretrained_scaling", lambda *_: LITE_SCALING)
+    flags = ["--data", "folder", "--root", str(pictures), "--image_size", "32", "--epochs", "1", "--workers", "0"]
+    assert train.main(flags) == 0
+    assert export.main([str(RUN / "trained"), "--formats", "onnx", "--precisions", "fp32"]) == 0
+    file = RUN / "artifacts/trained.fp32.onnx"
+    assert json.loads(file.with_name(f"{file.name}.json").read_text())["preprocessing"]["mean"] == [127 / 255] * 3
+    assert verify.main([str(file)]) == 0
+    short = ["--sparsity", "0", "--cluster_epochs", "1", "--workers", "0"]
+    assert compress.main([str(RUN / "trained"), *short]) == 0
+    assert read_card(RUN / "compressed/clustered").spec.std == (128 / 255,) * 3
 
 
 def test_what_cannot_be_compressed_is_refused(capsys):

@@ -9,9 +9,12 @@ import numpy as np
 import pytest
 
 from scripts.distill import main
+from torchseg.checkpoint import Card, save_checkpoint
 from torchseg.harness.score import score_artifacts
 from torchseg.harness.stored_weight import StoredWeight
+from torchseg.models import build_model
 from torchseg.pipeline import training
+from torchseg.spec import ImageSpec
 
 TIMING = {
     *("latency_ms_median", "latency_ms_min", "latency_ms_p90", "load_ms", "peak_rss_mb", "rounds"),
@@ -181,6 +184,14 @@ def test_a_teacher_with_other_classes_is_refused(finished, pictures, capsys):
     (pictures / "classes.txt").write_text("a\nb\nc\nd\ne\n")
     message = _refused([*finished, "--teacher_checkpoint", str(RUN / "teacher"), "--out", "other"], capsys)
     assert "knows the classes ground, striped, checked, wire, ring, but the data has a, b, c, d, e" in message
+
+
+def test_a_teacher_and_a_pretrained_student_need_pictures_in_one_scaling(flags, capsys):
+    spec = ImageSpec(height=32, width=32, classes=("a", "b"))
+    save_checkpoint(build_model("small_unet", {}, spec), Card(builder="small_unet", spec=spec, stage="teacher"), RUN)
+    lite = ["--student", "smp:Unet:tu-tf_efficientnet_lite0", "--student_arguments", "encoder_weights=imagenet"]
+    message = _refused([*flags, *lite, "--teacher_checkpoint", str(RUN)], capsys)
+    assert "scales pictures in another way than the pretrained student smp:Unet" in message
 
 
 def test_an_unknown_flag_ends_in_two(capsys):

@@ -16,7 +16,7 @@ _Points = Sequence[tuple[float, float]]
 
 def precision_recall_plots(run: RunRecord) -> str:
     """Curves of the checkpoints, which all other files follow, or of the first files; empty where none were kept."""
-    shown = _shown(run)
+    shown = curve_files(run)
     classes = list(dict.fromkeys(row["class"] for row in run.precision_recall if row["artifact"] in shown))
     if not shown or not classes:
         return ""
@@ -31,7 +31,7 @@ def precision_recall_plots(run: RunRecord) -> str:
     return f'<div class="plots">{figures}</div><p class="legend">{keys}</p>'
 
 
-def _shown(run: RunRecord) -> list[str]:
+def curve_files(run: RunRecord) -> list[str]:
     """Names of the files whose curves are drawn."""
     drawn = {row["artifact"] for row in run.precision_recall}
     known = [row for row in run.scores if row["artifact"] in drawn]
@@ -53,7 +53,7 @@ def _figure(
     y = Axis(label="Precision", low=0.0, high=1.0, unit=0.01, suffix=" %")
     marks, words = [], []
     for artifact in shown:
-        points = _points(run.precision_recall, artifact, name)
+        points = curve_points(run.precision_recall, artifact, name)
         if not points:
             continue
         average = percent(averages.get((artifact, name)), digits=1)
@@ -68,7 +68,8 @@ def _figure(
     return f"<figure>{plot}<figcaption>{escape(caption)}</figcaption></figure>"
 
 
-def _points(rows: Sequence[Row], artifact: str, name: str) -> _Points:
+def curve_points(rows: Sequence[Row], artifact: str, name: str) -> _Points:
+    """Recall and precision of one class in one file, recall rising."""
     runtime = next((row["runtime"] for row in rows if row["artifact"] == artifact), "")
     found = [
         (number(row, "recall"), number(row, "precision"))

@@ -4,10 +4,12 @@ from torchseg.models.arguments import known_arguments, parse_arguments
 from torchseg.models.build import MODELS, build_model, count_parameters, rebuild_model
 from torchseg.models.fold_branches import fold_branches
 from torchseg.models.multiply_adds import multiply_adds
+from torchseg.models.pretrained import Scaling, pretrained_scaling
 from torchseg.models.unet import UNet, check_size
 
 __all__ = [
     "MODELS",
+    "Scaling",
     "UNet",
     "build_model",
     "check_size",
@@ -16,5 +18,6 @@ __all__ = [
     "known_arguments",
     "multiply_adds",
     "parse_arguments",
+    "pretrained_scaling",
     "rebuild_model",
 ]

@@ -7,11 +7,11 @@ from typing import Any, cast, get_type_hints
 
 from torch import Tensor, nn
 
+from torchseg.models.pretrained import FETCHED, IMAGENET, PACKAGED, load_in_order
 from torchseg.models.unet import check_size
 from torchseg.spec import nearest
 
 PREFIX = "smp:"
-FETCHED = "encoder_weights"  # the argument that makes a builder fetch weights
 _GIVEN = {"encoder_name", "in_channels", "classes", "activation", "aux_params", "kwargs", "return"}
 
 
@@ -49,12 +49,18 @@ def smp_builder(name: str) -> tuple[Callable[..., nn.Module], Mapping[str, Any]]
 
     def build(in_channels: int, num_classes: int, **arguments: Any) -> SmpNetwork:
         options = {FETCHED: None} | arguments
-        if encoder.startswith("tu-") and options[FETCHED]:
+        packaged = encoder in PACKAGED and options[FETCHED] == IMAGENET
+        if packaged:
+            options[FETCHED] = None
+        elif encoder.startswith("tu-") and options[FETCHED]:
             options[FETCHED] = True  # timm has one set of weights a name, and takes no word for it
         try:
-            return SmpNetwork(kind(encoder_name=encoder, in_channels=in_channels, classes=num_classes, **options))
+            network = kind(encoder_name=encoder, in_channels=in_channels, classes=num_classes, **options)
+            if packaged:
+                load_in_order(network.encoder, PACKAGED[encoder]())
+            return SmpNetwork(network)
         except (KeyError, TypeError, ValueError, RuntimeError, OSError) as error:
-            raise ValueError(f"model '{name}' cannot be built with {options}: {error}") from error
+            raise ValueError(f"model '{name}' cannot be built with {arguments}: {error}") from error
 
     hints = {argument: hint for argument, hint in get_type_hints(kind.__init__).items() if argument not in _GIVEN}
     return build, hints

@@ -34,8 +34,8 @@ def compress(config: CompressConfig) -> int:
     started = time.monotonic()
     read_card(config.checkpoint)  # refuses what is no checkpoint before anything is asked of its run
     config = _completed(config)
-    pictures = open_pictures(config, transfer_set=config.transfer_set)
     spec = read_card(config.checkpoint).spec
+    pictures = open_pictures(config, transfer_set=config.transfer_set).scaled((spec.mean, spec.std))
     if pictures.spec != spec:
         raise ValueError(
             f"{config.checkpoint} was made for {spec.describe()}, but the data gives {pictures.spec.describe()}; "

@@ -9,11 +9,11 @@ from dataclasses import replace
 
 from lightning_fabric import Fabric
 
-from torchseg.checkpoint import Card
+from torchseg.checkpoint import Card, read_card
 from torchseg.command import CHECK_FAILED, DONE
 from torchseg.config import DistillConfig
 from torchseg.data import GENERATED
-from torchseg.models import build_model, parse_arguments
+from torchseg.models import Scaling, build_model, parse_arguments, pretrained_scaling
 from torchseg.pipeline.compressing import Compressor, check_compression, recovery
 from torchseg.pipeline.exporting import CertificateError, Exporter
 from torchseg.pipeline.ledger import LedgerError, ledger_stage
@@ -41,7 +41,7 @@ _LOG = logging.getLogger(__name__)
 def distill(config: DistillConfig) -> int:
     """Runs every stage that is not done yet; 0 when all went well, 1 when a certificate or a score failed."""
     started = time.monotonic()
-    pictures = open_pictures(config, transfer_set=config.transfer_set)
+    pictures = open_pictures(config, transfer_set=config.transfer_set).scaled(_scaling(config))
     _check(config, pictures)
     with open_session(config) as (folder, fabric):
         chain = Chain(config, pictures, folder, fabric)
@@ -62,6 +62,26 @@ def _check(config: DistillConfig, pictures: Pictures) -> None:
         given_teacher(config.teacher_checkpoint, pictures.spec)
     elif config.teacher:
         check_network(config.teacher, pictures.spec, arguments=parse_arguments(config.teacher_arguments))
+
+
+def _scaling(config: DistillConfig) -> Scaling | None:
+    """What the pictures are for both networks: as the pretrained one or the given teacher learned them, if either did.
+
+    Raises:
+        ValueError: if they learned them in different ways.
+    """
+    student = pretrained_scaling(config.student, parse_arguments(config.student_arguments))
+    if config.teacher_checkpoint:
+        spec = read_card(config.teacher_checkpoint).spec
+        teacher: Scaling | None = (spec.mean, spec.std)
+    else:
+        teacher = pretrained_scaling(config.teacher or "", parse_arguments(config.teacher_arguments))
+    if teacher and student and teacher != student:
+        raise ValueError(
+            f"teacher {config.teacher_checkpoint} scales pictures in another way than the pretrained student "
+            f"{config.student}; give a student without encoder_weights, or train the teacher again"
+        )
+    return teacher or student
 
 
 class Chain:

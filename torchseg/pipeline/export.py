@@ -24,7 +24,7 @@ def export(config: ExportConfig) -> int:
     """Exports the checkpoint to every format and precision asked for; 1 if a certificate fails."""
     card = read_card(config.checkpoint)
     data = config if config.root else recorded_config(run_of(config.checkpoint))
-    pictures = open_pictures(data)
+    pictures = open_pictures(data).scaled((card.spec.mean, card.spec.std))
     if pictures.spec != card.spec:
         raise ValueError(
             f"{config.checkpoint} was made for {card.spec.describe()}, but the data gives {pictures.spec.describe()}; "

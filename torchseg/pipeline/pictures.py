@@ -26,6 +26,7 @@ from torchseg.data import (
     open_data,
     read_in_order,
 )
+from torchseg.models import Scaling
 from torchseg.pipeline.run_folder import Stage
 from torchseg.spec import ImageSpec
 
@@ -54,6 +55,13 @@ class Pictures:
     validation: Samples
     test: Samples
     fingerprint: str
+
+    def scaled(self, scaling: Scaling | None) -> Pictures:
+        """The same pictures as a network takes them that learned with this mean and deviation; None: as they are."""
+        if scaling is None:
+            return self
+        mean, std = scaling
+        return replace(self, spec=replace(self.spec, mean=mean, std=std))
 
 
 def open_pictures(config: DataConfig, *, transfer_set: Path | None = None) -> Pictures:

@@ -8,7 +8,7 @@ from torchseg.checkpoint import read_card
 from torchseg.command import DONE
 from torchseg.config import TrainConfig
 from torchseg.data import GENERATED
-from torchseg.models import parse_arguments
+from torchseg.models import parse_arguments, pretrained_scaling
 from torchseg.pipeline.pictures import cached_pictures, check_stage, open_pictures
 from torchseg.pipeline.session import open_session
 from torchseg.pipeline.training import STUDENT_STEPS, Student, Trainer, check_loss, check_network
@@ -17,8 +17,8 @@ from torchseg.pipeline.training import STUDENT_STEPS, Student, Trainer, check_lo
 def train(config: TrainConfig) -> int:
     """Trains the network unless that is done already; leaves its checkpoint in `OUT/trained`."""
     started = time.monotonic()
-    pictures = open_pictures(config)
     arguments = parse_arguments(config.model_arguments)
+    pictures = open_pictures(config).scaled(pretrained_scaling(config.model, arguments))
     check_network(config.model, pictures.spec, arguments=arguments)
     check_loss(config, pictures.spec)
     with open_session(config) as (folder, fabric):

@@ -8,7 +8,7 @@ from typing import Any
 from tf_bridge.certificate import read_certificate
 from tf_bridge.parity import MAX_DROP
 from tf_bridge.precision import Precision
-from torchseg.checkpoint import sha256_of
+from torchseg.checkpoint import read_card, sha256_of
 from torchseg.command import CHECK_FAILED, DONE
 from torchseg.config import VerifyConfig
 from torchseg.harness.trial import try_model_file
@@ -44,7 +44,9 @@ def _problems(path: Path, pictures: Pictures) -> list[str]:
     if imported:
         fresh = certify_again(path, source, imported.spec, pictures)
     else:
-        try_model_file(path, pictures.spec)
+        spec = read_card(run / stage).spec
+        pictures = pictures.scaled((spec.mean, spec.std))
+        try_model_file(path, spec)
         export = NetworkExport(run / stage, pictures, _budget(recorded))
         fresh = export.certify(path, precision=Precision(recorded["precision"]))
     problems = list(fresh["verdict"]["failures"])

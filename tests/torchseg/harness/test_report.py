@@ -122,7 +122,7 @@ def test_the_page_asks_no_host_and_no_other_file(run):
 
 def test_figures_are_written_as_pictures_too(run):
     write_report(run)
-    for name in ("curves", "tradeoffs"):
+    for name in ("curves", "tradeoffs", "precision_recall"):
         with Image.open(run / f"figures/{name}.png") as image:
             assert image.size[0] > 500
 

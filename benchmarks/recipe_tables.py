@@ -1,0 +1,153 @@
+"""The tables and figures of docs/recipes.md, out of finished runs; `recipes.py` writes them there."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from torchseg.checkpoint import read_card
+from torchseg.data import Sample
+from torchseg.harness.comparison import comparison
+from torchseg.harness.run_record import chain_rank
+from torchseg.metrics import confusion_matrix, overlap
+
+# Figures of each story: those of the run, and a sheet with the masks of its networks.
+FIGURES = {
+    "prune-cluster": ("curves", "precision_recall", "masks"),
+    "kd-levelprune": ("curves", "masks"),
+    "pipeline": ("tradeoffs",),
+    "driving": ("curves", "masks"),
+}
+_OPTIMIZER_COPIES = 2  # AdamW remembers two moments of every parameter
+_BYTES = 4
+Row = dict[str, str]
+
+
+def stage_table(runs: Sequence[Path]) -> str:
+    """Scores of every checkpoint over the whole test part; what a run took over from an earlier one is not repeated."""
+    lines = [
+        "| run | network | mean IoU | mean Dice | pixels right | average precision | zeros | values | gzip |",
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    seen: set[str] = set()
+    for run in runs:
+        rows = [row for row in _rows(run / "scores.csv") if row["format"] == "torch" and row["sha256"] not in seen]
+        seen |= {row["sha256"] for row in rows}
+        for row in sorted(rows, key=lambda row: chain_rank(row["stage"])):
+            shares = (row[name] for name in ("miou", "mean_dice", "pixel_accuracy", "mean_average_precision"))
+            values = row["max_unique_weights"] if int(row["max_unique_weights"]) <= 256 else ""
+            cells = [run.name, row["stage"], *map(_percent, shares), _percent(row["sparsity"]), values]
+            lines.append(f"| {' | '.join([*cells, _kilobytes(float(row['gzip_bytes']))])} |")
+    conditions = _rows(runs[0] / "scores.csv")[0]
+    return "\n".join([*lines, "", f"{conditions['images']} test pictures of {conditions['image_size']}."])
+
+
+def size_table(run: Path) -> str:
+    """How much smaller the files are: counted as published, and counted right."""
+    rows = {row["artifact"]: row for row in _rows(run / "scores.csv")}
+    dense = rows["student/model.safetensors"]
+    raw, packed = float(dense["size_bytes"]), float(dense["gzip_bytes"])
+    trained = raw + _OPTIMIZER_COPIES * _BYTES * read_card(run / "student").metrics["parameters"]
+    lines = [
+        "| file | bytes | gzip | as published | bytes to bytes | gzip to gzip | mean IoU | time, minimum |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+        f"| student with its optimizer's state | {_kilobytes(trained)} | | 1.0 | | | | |",
+        f"| student | {_kilobytes(raw)} | {_kilobytes(packed)} | | 1.0 | 1.0 | {_percent(dense['miou'])} "
+        f"| {float(dense['latency_ms_min']):.2f} ms |",
+    ]
+    for name, row in rows.items():
+        if row["format"] == "torch" or row["stage"] != "pruned":
+            continue
+        size, gzip = float(row["size_bytes"]), float(row["gzip_bytes"])
+        ratios = " | ".join(f"{ratio:.1f}" for ratio in (trained / gzip, raw / size, packed / gzip))
+        lines.append(
+            f"| {Path(name).name} | {_kilobytes(size)} | {_kilobytes(gzip)} | {ratios} | {_percent(row['miou'])} "
+            f"| {float(row['latency_ms_min']):.2f} ms |"
+        )
+    return "\n".join(lines)
+
+
+def truth_table(run: Path, stage: str) -> str:
+    """Every class over the whole test part, and over the one picture that the network reads best."""
+    checkpoint = f"{stage}/model.safetensors"
+    best = _gallery(run)["samples"][0]
+    classes = _gallery(run)["classes"]
+    single = overlap(
+        confusion_matrix(
+            _labels(run / best["labels"][checkpoint]), _labels(run / best["truth"]), num_classes=len(classes)
+        )
+    )
+    lines = [
+        "| class | Dice | IoU | precision | recall | Dice of one picture | IoU | precision | recall |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for row in _rows(run / "per_class.csv"):
+        if row["artifact"] == checkpoint:
+            at = int(row["class_index"])
+            alone = (values[at] for values in (single.dice, single.iou, single.precision, single.recall))
+            cells = [*(_percent(row[name]) for name in ("dice", "iou", "precision", "recall"))]
+            cells += ["" if np.isnan(share) else _percent(share) for share in alone]
+            lines.append(f"| {' | '.join([row['class'], *cells])} |")
+    mean = next(row for row in _rows(run / "scores.csv") if row["artifact"] == checkpoint)
+    whole = [_percent(mean[name]) for name in ("mean_dice", "miou", "mean_precision", "mean_recall")]
+    one = [_percent(share) for share in (single.mean_dice, single.miou, single.mean_precision, single.mean_recall)]
+    return "\n".join([*lines, f"| mean | {' | '.join([*whole, *one])} |"])
+
+
+def copy_figures(name: str, run: Path, folder: Path) -> str:
+    """Puts the figures of a story into the folder; gives the Markdown that shows them."""
+    folder.mkdir(exist_ok=True)
+    shown = []
+    for figure in FIGURES[name]:
+        target = folder / f"{name}-{figure}.png"
+        if figure == "masks":
+            _masks(run).quantize(128).save(target, optimize=True)
+        else:
+            shutil.copyfile(run / "figures" / f"{figure}.png", target)
+        shown.append(f"![{figure.replace('_', ' ')} of {run.name}]({folder.name}/{target.name})")
+    return "\n\n".join(shown)
+
+
+def _masks(run: Path) -> Image.Image:
+    """What every checkpoint makes of the picture in the middle of the gallery, beside the truth."""
+    gallery = _gallery(run)
+    sample = next(each for each in gallery["samples"] if each["rank"] == "median")
+    picture, truth = np.asarray(Image.open(run / sample["picture"])), _labels(run / sample["truth"])
+    stages = sorted((each for each in sample["labels"] if each.endswith("safetensors")), key=_rank)
+    answers = {name.split("/")[0]: _labels(run / sample["labels"][name]) for name in stages}
+    spec = read_card(run / "student").spec
+    return comparison(Sample(name=sample["name"], picture=picture, mask=truth), answers, spec)
+
+
+def _rank(artifact: str) -> tuple[int, str]:
+    return chain_rank(artifact.split("/")[0])
+
+
+def _gallery(run: Path) -> dict[str, Any]:
+    values: dict[str, Any] = json.loads((run / "figures/gallery.json").read_text())
+    return values
+
+
+def _labels(path: Path) -> NDArray[np.uint8]:
+    return np.asarray(Image.open(path))
+
+
+def _rows(path: Path) -> list[Row]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _percent(share: str | float) -> str:
+    return f"{100 * float(share):.2f} %" if share != "" else ""
+
+
+def _kilobytes(size: float) -> str:
+    return f"{size / 1000:,.0f} kB"
