@@ -84,7 +84,7 @@ STORIES = {
     ),
     "driving": Story(
         folder="camvid",
-        size="--data camvid --image_size 64,96 --teacher_epochs 5 --epochs 8 --formats onnx --precisions fp32",
+        size="--data camvid --image_size 64,96 --teacher_epochs 8 --epochs 10 --formats onnx --precisions fp32",
         runs=(
             Run(name="driving", recipe="driving"),
             Run(name="driving-corrected", recipe="driving-corrected", start="driving"),
