@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -28,6 +27,7 @@ FIGURES = {
 }
 _OPTIMIZER_COPIES = 2  # AdamW remembers two moments of every parameter
 _BYTES = 4
+_WIDEST = 1280  # pixels
 Row = dict[str, str]
 
 
@@ -108,10 +108,9 @@ def copy_figures(name: str, run: Path, folder: Path) -> str:
     shown = []
     for figure in FIGURES[name]:
         target = folder / f"{name}-{figure}.png"
-        if figure == "masks":
-            _masks(run).quantize(128).save(target, optimize=True)
-        else:
-            shutil.copyfile(run / "figures" / f"{figure}.png", target)
+        picture = _masks(run) if figure == "masks" else Image.open(run / "figures" / f"{figure}.png").convert("RGB")
+        picture.thumbnail((_WIDEST, _WIDEST))
+        picture.quantize(64).save(target, optimize=True)  # half a dozen figures live in the repository
         shown.append(f"![{figure.replace('_', ' ')} of {run.name}]({folder.name}/{target.name})")
     return "\n\n".join(shown)
 

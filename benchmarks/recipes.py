@@ -130,14 +130,16 @@ def _run(run: Run, story: Story, arguments: argparse.Namespace) -> None:
 def _shown(run: Run, story: Story, arguments: argparse.Namespace) -> str:
     """The command as a reader would type it."""
     further = " ".join(f"{story.size} {run.flags} {arguments.flags}".split())
-    return f"python scripts/distill.py --config recipes/{run.recipe}.yaml --root {story.folder} {further}"
+    return f"python scripts/distill.py --config recipes/{run.recipe}.yaml --root {story.folder} \\\n    {further}"
 
 
 def _write(name: str, story: Story, arguments: argparse.Namespace) -> None:
     runs = [arguments.out / run.name for run in story.runs]
     notes = [json.loads((run / _MINUTES).read_text()) for run in runs]
-    lines = [f"{note['command']}   # {note['minutes']:.1f} minutes" for note in notes]
-    parts = ["\n".join(f"    {line}" for line in lines), stage_table(runs)]
+    lines = [
+        f"# {run.name}: {note['minutes']:.1f} minutes\n{note['command']}" for run, note in zip(runs, notes, strict=True)
+    ]
+    parts = ["\n".join(["```bash", *lines, "```"]), stage_table(runs)]
     if name == "pipeline":
         parts.append(size_table(runs[0]))
     if name == "driving":
