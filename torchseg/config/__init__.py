@@ -1,6 +1,6 @@
 """What each command can be told, as frozen dataclasses that check themselves. Nothing heavy is imported here."""
 
-from torchseg.config.choices import ENDS, FORMATS, PRECISIONS, RUNTIME_NAMES, SCALINGS, SCHEDULES
+from torchseg.config.choices import ENDS, FORMATS, PRECISIONS, RUNTIME_NAMES, SCALINGS, SCHEDULES, SEARCH_ENGINES
 from torchseg.config.compress import CompressConfig
 from torchseg.config.compression_flags import CompressionFlags
 from torchseg.config.data_config import CommonConfig, DataConfig, PrepareConfig
@@ -9,6 +9,7 @@ from torchseg.config.export import ExportConfig, ExportFlags, VariantFlags, Veri
 from torchseg.config.import_tf import ImportConfig
 from torchseg.config.learning import LearningConfig, TrainConfig
 from torchseg.config.score import PredictConfig, ReportConfig, ScoreConfig
+from torchseg.config.search import SearchConfig
 
 __all__ = [
     "ENDS",
@@ -17,6 +18,7 @@ __all__ = [
     "RUNTIME_NAMES",
     "SCALINGS",
     "SCHEDULES",
+    "SEARCH_ENGINES",
     "CommonConfig",
     "CompressConfig",
     "CompressionFlags",
@@ -30,6 +32,7 @@ __all__ = [
     "PrepareConfig",
     "ReportConfig",
     "ScoreConfig",
+    "SearchConfig",
     "TrainConfig",
     "VariantFlags",
     "VerifyConfig",

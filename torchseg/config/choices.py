@@ -16,6 +16,7 @@ SCALINGS = {
     "0-255": ((0.0, 0.0, 0.0), (1 / 255, 1 / 255, 1 / 255)),
 }
 RUNTIME_NAMES = ("torch", "onnxruntime", "litert", "openvino")
+SEARCH_ENGINES = ("nni", "optuna")
 
 
 def numbers(flag: str, text: str) -> tuple[float, ...]:

@@ -1,7 +1,7 @@
 """Segmentation networks: `(B, C, H, W)` images in, `(B, K, H, W)` logits out."""
 
 from torchseg.models.arguments import known_arguments, parse_arguments
-from torchseg.models.build import MODELS, build_model, count_parameters, rebuild_model
+from torchseg.models.build import MODELS, arguments_of, build_model, count_parameters, rebuild_model
 from torchseg.models.fold_branches import fold_branches
 from torchseg.models.multiply_adds import multiply_adds
 from torchseg.models.pretrained import Scaling, pretrained_scaling
@@ -11,6 +11,7 @@ __all__ = [
     "MODELS",
     "Scaling",
     "UNet",
+    "arguments_of",
     "build_model",
     "check_size",
     "count_parameters",

@@ -47,6 +47,11 @@ def build_model(name: str, arguments: Mapping[str, Any], spec: ImageSpec, *, see
         return builder(spec.channels, spec.num_classes, **arguments)
 
 
+def arguments_of(name: str) -> Mapping[str, Any]:
+    """Name and type of everything that the builder `name` takes; raises ValueError if there is no such builder."""
+    return _find(name)[1]
+
+
 def rebuild_model(name: str, arguments: Mapping[str, Any], spec: ImageSpec) -> nn.Module:
     """Builds a network whose weights are about to be loaded: the same as `build_model`, but nothing is fetched."""
     return build_model(name, {key: value for key, value in arguments.items() if key != FETCHED}, spec)

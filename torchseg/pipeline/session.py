@@ -30,12 +30,7 @@ def open_session(config: LearningConfig) -> Iterator[tuple[RunFolder, Fabric]]:
     what it finds, one process.
     """
     torch.set_num_threads(config.cores)
-    launched = "LT_CLI_USED" in os.environ
-    # The launcher's own choice of precision must win; Fabric refuses two that differ.
-    precision = None if os.environ.get("LT_PRECISION") else training_precision()
-    fabric = Fabric(precision=precision) if launched else Fabric(precision=precision, devices=1)
-    if not launched:
-        fabric.launch()
+    fabric = launch()
     folder = RunFolder(config.run)
     fabric.barrier()
     if fabric.is_global_zero:
@@ -50,6 +45,17 @@ def open_session(config: LearningConfig) -> Iterator[tuple[RunFolder, Fabric]]:
         if log:
             logging.getLogger().removeHandler(log)
             log.close()
+
+
+def launch() -> Fabric:
+    """Device, precision and processes as the launcher says, or one process on what there is."""
+    launched = "LT_CLI_USED" in os.environ
+    # The launcher's own choice of precision must win; Fabric refuses two that differ.
+    precision = None if os.environ.get("LT_PRECISION") else training_precision()
+    fabric = Fabric(precision=precision) if launched else Fabric(precision=precision, devices=1)
+    if not launched:
+        fabric.launch()
+    return fabric
 
 
 def write_record(config: DataConfig, folder: Path) -> None:

@@ -28,6 +28,7 @@ from torchseg.train import (
     Loss,
     NoHook,
     Progress,
+    Row,
     Step,
     Task,
     Teacher,
@@ -94,12 +95,16 @@ class Course:
 
 @dataclass(frozen=True)
 class Trainer:
-    """Makes the training stages of one run; they share pictures, pace and processes."""
+    """Makes the training stages of one run; they share pictures, pace and processes.
+
+    `told` hears each row of their curves that has a validation.
+    """
 
     config: LearningConfig
     pictures: Pictures
     folder: RunFolder
     fabric: Fabric
+    told: Callable[[Row], object] = lambda row: None
 
     def with_labels(self, student: Student) -> Stage:
         """Learns from the masks alone."""
@@ -150,6 +155,7 @@ class Trainer:
                 validation=self.pictures.validation,
                 spec=self.pictures.spec,
                 hook=start.hook,
+                told=self.told,
             )
             progress = fit(start.network, task, course.step(), course.pace, fabric=self.fabric, folder=work)
             if self.fabric.is_global_zero:

@@ -4,7 +4,7 @@ from torchseg.train.evaluate import evaluate
 from torchseg.train.hook import Hook, NoHook
 from torchseg.train.loop import FitConfig, Task, fit, normalise
 from torchseg.train.precision import training_precision
-from torchseg.train.progress import Progress, discard_progress
+from torchseg.train.progress import Progress, Row, discard_progress
 from torchseg.train.steps import DistillationConfig, Loss, Step, distill_step, label_step
 from torchseg.train.teacher import Teacher
 
@@ -15,6 +15,7 @@ __all__ = [
     "Loss",
     "NoHook",
     "Progress",
+    "Row",
     "Step",
     "Task",
     "Teacher",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
@@ -55,13 +55,17 @@ class FitConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """What a network is trained and validated on, what watches over it, and the name that the progress bar shows."""
+    """What a network is trained and validated on, what watches over it, and the name that the progress bar shows.
+
+    `told` hears the row of every epoch that asked the validation part, once it has.
+    """
 
     name: str
     batches: Batches
     validation: Samples
     spec: ImageSpec
     hook: Hook = field(default_factory=NoHook)
+    told: Callable[[Row], object] = lambda row: None
 
 
 def fit(model: nn.Module, task: Task, step: Step, config: FitConfig, *, fabric: Fabric, folder: Path) -> Progress:
@@ -96,6 +100,8 @@ def fit(model: nn.Module, task: Task, step: Step, config: FitConfig, *, fabric: 
             progress.epoch = epoch + 1
             _validate(model, task, config, progress, row)
             progress.curve.append(row)
+            if "val_miou" in row:
+                task.told(row)
             if fabric.is_global_zero and time.monotonic() - saved > _SAVE_EVERY_S:
                 save_progress(folder, progress, model, optimizer, hook=task.hook)
                 saved = time.monotonic()

@@ -1,0 +1,24 @@
+"""Searches hyper-parameters of the student."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from torchseg.command import run_command
+from torchseg.config import SearchConfig
+
+
+def _job(config: SearchConfig) -> int:
+    from torchseg.pipeline.search import search
+
+    return search(config)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command; gives its exit code."""
+    return run_command(SearchConfig, _job, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,209 @@
+"""Searches hyper-parameters of the student: one teacher, many trials, one table."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import signal
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from lightning_fabric import Fabric
+
+from torchseg.checkpoint import sha256_of
+from torchseg.command import CHECK_FAILED, DONE
+from torchseg.config import CompressionFlags, ExportFlags, SearchConfig
+from torchseg.data import GENERATED
+from torchseg.models import parse_arguments
+from torchseg.pipeline.pictures import Pictures, cached_pictures, check_stage, open_pictures
+from torchseg.pipeline.run_folder import RunFolder, is_run
+from torchseg.pipeline.search_budget import SearchBudget
+from torchseg.pipeline.search_candidate import check_space
+from torchseg.pipeline.search_engine import Engine, SearchTask
+from torchseg.pipeline.search_figure import save_search_figure
+from torchseg.pipeline.search_nni import NniEngine
+from torchseg.pipeline.search_optuna import OptunaEngine
+from torchseg.pipeline.search_record import TrialRecord
+from torchseg.pipeline.search_table import BEST, TABLE, best_trial, write_best, write_table
+from torchseg.pipeline.search_trial import TrialRunner
+from torchseg.pipeline.session import open_session
+from torchseg.pipeline.training import (
+    STUDENT_STEPS,
+    TEACHER_STEPS,
+    Student,
+    Trainer,
+    check_loss,
+    check_network,
+    given_teacher,
+)
+
+ENGINES: Mapping[str, Engine] = {"nni": NniEngine(), "optuna": OptunaEngine()}
+
+_PREMISE = "search.json"
+# Flags that change no trial: a search may go on with others.
+_FREE = {"trials", "threads", "workers", "out", "fresh", "download", "twin"}
+_FREE |= {field.name for part in (CompressionFlags, ExportFlags) for field in dataclasses.fields(part)}
+
+
+def search(config: SearchConfig) -> int:
+    """Runs every trial that has not ended; 0 with a best configuration, 1 if no trial ended within the budget."""
+    if "LT_CLI_USED" in os.environ:
+        raise ValueError("a search trains in one process a trial; start it without the launcher of Fabric")
+    ENGINES[config.engine].check()
+    pictures = open_pictures(config, transfer_set=config.transfer_set)
+    _check(config, pictures)
+    premise = _premise(config, pictures)
+    _check_premise(config, premise)
+    with _ended_by_signal(), open_session(config) as (folder, fabric):
+        (folder.path / _PREMISE).write_text(json.dumps(premise, indent=2) + "\n")
+        return Search(config, pictures, folder, fabric).run()
+
+
+class Search:
+    """One search in its run folder."""
+
+    def __init__(self, config: SearchConfig, pictures: Pictures, folder: RunFolder, fabric: Fabric) -> None:
+        self.config, self.folder, self.fabric = config, folder, fabric
+        folder.do(check_stage(pictures))
+        self.trainer = Trainer(config, cached_pictures(pictures, folder.path), folder, fabric)
+
+    def run(self) -> int:
+        """Teacher, the configuration as given, the engine's trials, the result."""
+        self._teach()
+        runner = TrialRunner(self.config, self.trainer.pictures, self.folder, self.fabric)
+        print(f"Budget of the {self.config.budget_precision} ONNX file: {runner.budget.text}")
+        task = SearchTask(
+            config=self.config,
+            records=runner.records,
+            run=runner.run,
+            told=lambda record: self._tell(record, runner),
+        )
+        given = runner.records.read(0)
+        if given is None or not given.ended:
+            task.told(runner.run(0, {}))
+        if task.open:
+            ENGINES[self.config.engine].run(task)
+        return self._conclude(runner)
+
+    def _teach(self) -> None:
+        config = self.config
+        if config.teacher_checkpoint:
+            self.folder.do(given_teacher(config.teacher_checkpoint, self.trainer.pictures.spec))
+            return
+        epochs = self.trainer.epochs(config.teacher_epochs, steps=TEACHER_STEPS[config.data == GENERATED])
+        arguments = parse_arguments(config.teacher_arguments)
+        teacher = Student(stage="teacher", model=config.teacher, arguments=arguments, epochs=epochs)
+        self.folder.do(self.trainer.with_labels(teacher))
+
+    def _tell(self, record: TrialRecord, runner: TrialRunner) -> None:
+        """One line for a trial that has ended, and the table as it stands."""
+        print(_line(record, self.config), flush=True)
+        write_table(self.folder.path / TABLE, runner.records.ended(), self.config, runner.budget)
+
+    def _conclude(self, runner: TrialRunner) -> int:
+        """Leaves table, picture and best configuration, and says how the search went."""
+        path, records = self.folder.path, [each for each in runner.records.ended() if self._asked(each)]
+        write_table(path / TABLE, records, self.config, runner.budget)
+        save_search_figure(path / "figures" / "search.png", records, self.config.ranges, runner.budget)
+        best = best_trial(records)
+        print(f"\n  table    {path / TABLE}\n  figure   {path / 'figures' / 'search.png'}")
+        if best is None:
+            (path / BEST).unlink(missing_ok=True)
+            print(f"\nFAILED: {_why_none(records, runner.budget)}")
+            return CHECK_FAILED
+        epochs = self.trainer.epochs(self.config.epochs, steps=STUDENT_STEPS[self.config.data == GENERATED])
+        write_best(path / BEST, best, self.config, epochs=epochs)
+        print(f"  best     {path / BEST}: {_verdict(best, records[0])}")
+        print(f"  next     python scripts/distill.py --config {path / BEST}")
+        return DONE
+
+    def _asked(self, record: TrialRecord) -> bool:
+        """A call with fewer --trials than one before it shows as many as it was asked for."""
+        return record.number <= self.config.trials
+
+
+def _check(config: SearchConfig, pictures: Pictures) -> None:
+    """Refuses what cannot work before a folder is made for it."""
+    check_loss(config, pictures.spec)
+    check_network(config.student, pictures.spec, arguments=parse_arguments(config.student_arguments))
+    check_space(config, pictures.spec)
+    if config.teacher_checkpoint:
+        given_teacher(config.teacher_checkpoint, pictures.spec)
+    else:
+        check_network(config.teacher, pictures.spec, arguments=parse_arguments(config.teacher_arguments))
+
+
+def _premise(config: SearchConfig, pictures: Pictures) -> dict[str, object]:
+    """All that the trials of a search have in common; they can be compared only under the same."""
+    values = {name: value for name, value in dataclasses.asdict(config).items() if name not in _FREE}
+    premise = {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
+    if config.teacher_checkpoint:
+        premise["teacher_weights"] = sha256_of(config.teacher_checkpoint / "model.safetensors")
+    return premise | {"pictures": pictures.fingerprint}
+
+
+def _check_premise(config: SearchConfig, premise: Mapping[str, object]) -> None:
+    """Raises ValueError if the folder holds a search whose trials cannot stand beside the ones to come."""
+    path = config.run / _PREMISE
+    if config.fresh or not is_run(config.run):
+        return
+    way_out = "give another --out, or --fresh to start over"
+    if not path.is_file():
+        raise ValueError(f"--out {config.run} holds a run of another command; {way_out}")
+    recorded = json.loads(path.read_text())
+    for name in {**recorded, **premise}:
+        if recorded.get(name) != premise.get(name):
+            raise ValueError(
+                f"{config.run} holds a search with {name} {recorded.get(name)}, and {premise.get(name)} came; "
+                f"its trials cannot be compared with new ones: {way_out}"
+            )
+
+
+@contextmanager
+def _ended_by_signal() -> Iterator[None]:
+    """Lets a polite kill end the search as Ctrl-C does, with all that it started."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _line(record: TrialRecord, config: SearchConfig) -> str:
+    size = "" if record.size_bytes is None else f", {record.size_bytes / 1e3:.1f} kB"
+    time = "" if record.latency_ms is None else f", {record.latency_ms:.2f} ms"
+    what = {
+        "done": f"{100 * (record.val_miou or 0):.2f} % mean IoU{size}{time}",
+        "over budget": f"over budget{size}{time}",
+    }.get(record.status, f"failed: {record.note}")
+    chosen = ", ".join(f"{name}={value}" for name, value in record.parameters.items())
+    return f"trial {record.number} of {config.trials}: {what}  ({chosen or 'as given'})"
+
+
+def _verdict(best: TrialRecord, given: TrialRecord) -> str:
+    miou = f"trial {best.number}, {100 * (best.val_miou or 0):.2f} % mean IoU on the validation part"
+    if best.number == 0:
+        return f"{miou}: no trial beat the configuration as given"
+    if given.val_miou is None:
+        return f"{miou}; the configuration as given is {given.status}"
+    return f"{miou}, {100 * ((best.val_miou or 0) - given.val_miou):+.2f} points against the configuration as given"
+
+
+def _why_none(records: list[TrialRecord], budget: SearchBudget) -> str:
+    over = [record for record in records if record.status == "over budget"]
+    if over:
+        least = min(over, key=lambda record: record.overrun)
+        size = f"{(least.size_bytes or 0) / 1e3:.1f} kB"
+        cost = size if least.latency_ms is None else f"{size} and {least.latency_ms:.2f} ms"
+        return (
+            f"no trial is within the budget of {budget.text}; the nearest, trial {least.number}, takes {cost}: raise "
+            "the budget, or let the space reach smaller networks"
+        )
+    return f"every trial failed; trial {records[0].number} with {records[0].note}"

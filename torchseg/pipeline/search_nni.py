@@ -1,0 +1,165 @@
+"""The engine NNI: an experiment on this machine chooses, and runs each trial in a process of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import json
+import os
+import shlex
+import socket
+import subprocess
+import sys
+import uuid
+from dataclasses import replace
+from pathlib import Path
+
+from torchseg.config import SearchConfig
+from torchseg.config.search_space import Range, Space
+from torchseg.pipeline.search_engine import SearchTask, random_trials
+from torchseg.pipeline.search_nni_preload import PRELOAD
+from torchseg.pipeline.search_processes import TOKEN, end_marked
+from torchseg.pipeline.search_record import TrialRecord
+from torchseg.pipeline.session import CONFIG
+
+FOLDER = "nni"
+FIRST = "TORCHSEG_SEARCH_FIRST"  # number of the first trial of this experiment
+_LOG, _PRELOAD = "host.log", "preload.js"
+_POLL_S, _PATIENCE_S = 0.5, 15.0
+
+
+class NniEngine:
+    """Starts NNI in a process that ends when this one does, and watches the records that its trials write."""
+
+    def check(self) -> None:
+        """Raises ImportError without NNI."""
+        if importlib.util.find_spec("nni") is None:
+            raise ImportError("--engine nni needs nni: pip install 'torchseg-compress[search]'")
+
+    def run(self, task: SearchTask) -> None:
+        """Runs the trials that are left.
+
+        Raises:
+            OSError: if NNI could not be started, or gave up.
+        """
+        first, port, token = task.open[0], _free_port(), uuid.uuid4().hex
+        folder = (task.config.run / FOLDER).resolve()
+        folder.mkdir(exist_ok=True)
+        (folder / _PRELOAD).write_text(PRELOAD)
+        print(f"NNI's page will be at http://127.0.0.1:{port} until the search ends, for this machine only", flush=True)
+        with (folder / _LOG).open("w") as log:
+            host = subprocess.Popen(
+                [sys.executable, "-m", "torchseg.pipeline.search_nni_host"],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=_environment(folder) | {TOKEN: token, FIRST: str(first)},
+                start_new_session=True,  # Ctrl-C reaches this process alone, which then ends the others in order
+                text=True,
+            )
+        try:
+            with contextlib.suppress(BrokenPipeError):  # its log says why
+                print(json.dumps(_job(task, first, port, folder)), file=host.stdin, flush=True)
+            self._watch(task, host)
+        finally:
+            _end(host, token)
+        if host.returncode:
+            raise OSError(f"NNI has stopped: {_last_words(folder / _LOG)}; --engine optuna needs no server")
+        _bury(task, folder)
+
+    def _watch(self, task: SearchTask, host: subprocess.Popen[str]) -> None:
+        """Passes on each trial that ends, until the host does."""
+        seen = {record.number for record in task.records.ended()}
+        while True:
+            over = host.poll() is not None
+            for record in task.records.ended():
+                if record.number not in seen:
+                    seen.add(record.number)
+                    task.told(record)
+            if over:
+                return
+            try:
+                host.wait(_POLL_S)
+            except subprocess.TimeoutExpired:
+                continue
+
+
+def nni_space(space: Space) -> dict[str, dict[str, object]]:
+    """The space in NNI's own words."""
+    return {
+        name: {"_type": "loguniform" if values.log else "uniform", "_value": [values.low, values.high]}
+        if isinstance(values, Range)
+        else {"_type": "choice", "_value": list(values.values)}
+        for name, values in space.items()
+    }
+
+
+def _job(task: SearchTask, first: int, port: int, folder: Path) -> dict[str, object]:
+    """What the host is told, in one line of JSON."""
+    config = task.config
+    return {
+        "port": port,
+        "folder": str(folder),
+        "trials": config.trials - first + 1,
+        "space": nni_space(config.ranges),
+        "command": _trial_command(config),
+        "tuner": {
+            "run": str(config.run.resolve()),
+            "seed": config.seed,
+            "first": first,
+            "random_trials": random_trials(config.trials),
+        },
+    }
+
+
+def _trial_command(config: SearchConfig) -> str:
+    """What NNI's shell runs for each trial: in the user's own home, where weights may be cached."""
+    command = [sys.executable, "-m", "torchseg.pipeline.search_nni_trial", "--config", str(config.run / CONFIG)]
+    home = os.environ.get("HOME")
+    return shlex.join([*(["env", f"HOME={home}"] if home else []), *command])
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    """NNI keeps a list of experiments in the home folder and copies settings to another; both go below the run."""
+    home = folder / "home"
+    home.mkdir(exist_ok=True)
+    quoted = str(folder / _PRELOAD).replace("\\", "\\\\").replace('"', '\\"')
+    options = f'{os.environ.get("NODE_OPTIONS", "")} --require "{quoted}"'.strip()
+    paths = os.pathsep.join(path or os.getcwd() for path in sys.path)
+    changes = {"HOME": home, "NNI_CONFIG_DIR": folder / "config", "NODE_OPTIONS": options, "PYTHONPATH": paths}
+    return {**os.environ, **{name: str(value) for name, value in changes.items()}}
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _end(host: subprocess.Popen[str], token: str) -> None:
+    """Hangs up, waits for the experiment to wind down, and ends what is left of it."""
+    if host.stdin is not None:
+        with contextlib.suppress(BrokenPipeError):  # it died before it had read its job
+            host.stdin.close()
+    try:
+        host.wait(_PATIENCE_S)
+    except subprocess.TimeoutExpired:
+        host.kill()
+        host.wait()
+    finally:
+        end_marked(TOKEN, token)
+
+
+def _bury(task: SearchTask, folder: Path) -> None:
+    """Records the trials whose process has ended without a word as failed: killed, or out of memory."""
+    for number in task.open:
+        begun = task.records.read(number) or TrialRecord(number=number)
+        note = f"its process ended without a result; what it said is below {folder}"
+        record = replace(begun, status="failed", note=note)
+        task.records.write(record)
+        task.told(record)
+
+
+def _last_words(path: Path) -> str:
+    lines = [line.strip() for line in path.read_text(errors="replace").splitlines() if line.strip()]
+    return lines[-1][:300] if lines else "it has said nothing"

@@ -1,0 +1,43 @@
+"""One trial in a process that NNI starts: `python -m torchseg.pipeline.search_nni_trial --config RUN/config.yaml`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from torchseg.command import DONE, run_command
+from torchseg.config import SearchConfig
+from torchseg.pipeline.search_nni import FIRST
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the trial that NNI asks for."""
+    return run_command(SearchConfig, _job, argv)
+
+
+def _job(config: SearchConfig) -> int:
+    import nni  # type: ignore[import-untyped]
+    import torch
+
+    from torchseg.pipeline.pictures import cached_pictures, open_pictures
+    from torchseg.pipeline.run_folder import RunFolder
+    from torchseg.pipeline.search_trial import TrialRunner
+    from torchseg.pipeline.session import launch
+
+    torch.set_num_threads(config.cores)
+    folder = RunFolder(config.run)
+    pictures = cached_pictures(open_pictures(config, transfer_set=config.transfer_set), folder.path)
+    chosen = nni.get_next_parameter()
+    parameters = {name: values.tidy(chosen[name]) for name, values in config.ranges.items()}
+    number = int(os.environ[FIRST]) + int(nni.get_sequence_id())
+    runner = TrialRunner(config, pictures, folder, launch())
+    record = runner.run(number, parameters, report=lambda epoch, miou: nni.report_intermediate_result(miou))
+    if record.score is None:
+        return 1  # NNI counts it as failed; the record says why
+    nni.report_final_result(record.score)
+    return DONE
+
+
+if __name__ == "__main__":
+    sys.exit(main())

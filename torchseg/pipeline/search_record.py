@@ -1,0 +1,92 @@
+"""What became of each trial of a search, on disk. Light: the process of NNI's tuner reads it too."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from torchseg.config.search_space import Value
+
+TRIALS = "trials"
+_FILE = "trial.json"
+
+Status = Literal["running", "done", "over budget", "failed"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialRecord:
+    """One trial.
+
+    Attributes:
+        number: 0 is the configuration as given.
+        status: over budget trials are not trained.
+        parameters: what the engine chose.
+        val_miou: best mean IoU on the validation part, a share; of trained trials.
+        validations: pairs of epoch and mean IoU.
+        size_bytes: of the file that the budget is about.
+        multiply_adds: of one picture.
+        latency_ms: the quickest prediction of that file, where the budget asks for it.
+        overrun: the largest share by which a budget is exceeded; 0 within it.
+        seconds: that the trial took.
+        note: why it failed.
+    """
+
+    number: int
+    status: Status = "running"
+    parameters: Mapping[str, Value] = field(default_factory=dict)
+    val_miou: float | None = None
+    validations: tuple[tuple[int, float], ...] = ()
+    size_bytes: int | None = None
+    multiply_adds: int | None = None
+    latency_ms: float | None = None
+    overrun: float = 0.0
+    seconds: float = 0.0
+    note: str = ""
+
+    @property
+    def ended(self) -> bool:
+        """Whether it need not be tried again."""
+        return self.status != "running"
+
+    @property
+    def score(self) -> float | None:
+        """What an engine maximises: mean IoU, or below 0 the further a trial is over budget; None says nothing."""
+        return -self.overrun if self.status == "over budget" else self.val_miou
+
+
+class TrialRecords:
+    """The records of one search, a file each, in `RUN/trials/NUMBER/`."""
+
+    def __init__(self, run: Path) -> None:
+        self.run = run
+
+    def write(self, record: TrialRecord) -> None:
+        """Writes the record in the place of an older one; the file is never half-written."""
+        path = self.run / stage_of(record.number) / _FILE
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(".partial")
+        partial.write_text(json.dumps(asdict(record), indent=2) + "\n")
+        partial.replace(path)
+
+    def read(self, number: int) -> TrialRecord | None:
+        """The record of a trial; None if it has not begun."""
+        path = self.run / stage_of(number) / _FILE
+        if not path.is_file():
+            return None
+        values = json.loads(path.read_text())
+        values["validations"] = tuple((epoch, miou) for epoch, miou in values["validations"])
+        return TrialRecord(**values)
+
+    def ended(self) -> list[TrialRecord]:
+        """Trials that have ended, in the order of their numbers."""
+        numbers = sorted(int(path.parent.name) for path in (self.run / TRIALS).glob(f"*/{_FILE}"))
+        records = [self.read(number) for number in numbers]
+        return [record for record in records if record is not None and record.ended]
+
+
+def stage_of(number: int) -> str:
+    """Name of a trial's stage, which is its folder in the run."""
+    return f"{TRIALS}/{number:03}"
