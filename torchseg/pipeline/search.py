@@ -127,6 +127,8 @@ class Search:
 
 def _check(config: SearchConfig, pictures: Pictures) -> None:
     """Refuses what cannot work before a folder is made for it."""
+    if not config.teacher:
+        raise ValueError("teacher is null, but trials learn from one: name a network")
     check_loss(config, pictures.spec)
     check_network(config.student, pictures.spec, arguments=parse_arguments(config.student_arguments))
     check_space(config, pictures.spec)

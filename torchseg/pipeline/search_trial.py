@@ -21,7 +21,7 @@ from torchseg.pipeline.run_folder import RunFolder
 from torchseg.pipeline.search_budget import CostMeter
 from torchseg.pipeline.search_candidate import candidate
 from torchseg.pipeline.search_record import TrialRecord, TrialRecords, stage_of
-from torchseg.pipeline.training import STUDENT_STEPS, Student, Trainer
+from torchseg.pipeline.training import STUDENT_STEPS, VIEWS, Student, Trainer
 from torchseg.train import DistillationConfig, Row
 
 _LOG = logging.getLogger(__name__)
@@ -41,7 +41,8 @@ class TrialRunner:
     """
 
     def __init__(self, config: SearchConfig, pictures: Pictures, folder: RunFolder, fabric: Fabric) -> None:
-        self.config, self.pictures, self.folder, self.fabric = config, pictures, folder, fabric
+        self.config, self.folder = config, folder
+        self.trainer = Trainer(config, pictures, folder, fabric)  # one for all: what its teacher remembers stays known
         self.records = TrialRecords(folder.path)
         self.meter = CostMeter(config, pictures, folder)
         self.budget = self.meter.budget()
@@ -81,15 +82,21 @@ class TrialRunner:
         return dataclasses.replace(record, status="done", val_miou=miou, validations=_validations(folder))
 
     def _train(self, chosen: SearchConfig, stage: str, told: Callable[[Row], object]) -> None:
-        trainer = Trainer(chosen, self.pictures, self.folder, self.fabric, told=told)
+        trainer = dataclasses.replace(self.trainer, config=chosen, told=told)
         student = Student(
             stage=stage,
             model=chosen.student,
             arguments=parse_arguments(chosen.student_arguments),
             epochs=trainer.epochs(chosen.epochs, steps=STUDENT_STEPS[chosen.data == GENERATED]),
         )
-        how = DistillationConfig(temperature=chosen.temperature, alpha=chosen.alpha)
-        self.folder.do(trainer.with_teacher(student, self.folder.path / "teacher", how))
+        self.folder.do(trainer.with_teacher(student, self.folder.path / "teacher", _how(chosen)))
+
+
+def _how(config: SearchConfig) -> DistillationConfig:
+    """As distill.py distils with these flags, so that the best trial is what it makes of the best configuration."""
+    values = {field.name: getattr(config, field.name) for field in dataclasses.fields(DistillationConfig)}
+    views = VIEWS[config.data == GENERATED] if config.views is None else config.views
+    return DistillationConfig(**values | {"views": views})
 
 
 def _validations(folder: Path) -> tuple[tuple[int, float], ...]:

@@ -97,7 +97,13 @@ class Course:
 class Trainer:
     """Makes the training stages of one run; they share pictures, pace and processes.
 
-    `told` hears each row of their curves that has a validation.
+    Attributes:
+        config: of the run.
+        pictures: that all of them learn from.
+        folder: of the run.
+        fabric: device, precision and processes.
+        told: hears each row of their curves that has a validation.
+        teachers: by the hash of their weights; what one remembers serves every training of the run.
     """
 
     config: LearningConfig
@@ -105,6 +111,7 @@ class Trainer:
     folder: RunFolder
     fabric: Fabric
     told: Callable[[Row], object] = lambda row: None
+    teachers: dict[str, Teacher] = field(default_factory=dict)
 
     def with_labels(self, student: Student) -> Stage:
         """Learns from the masks alone."""
@@ -123,10 +130,10 @@ class Trainer:
     def distill_step(self, teacher: Path, how: DistillationConfig) -> Step:
         """What a network learns from a teacher's checkpoint."""
         key = sha256_of(teacher / "model.safetensors")
-        if key not in self._teachers:
+        if key not in self.teachers:
             network, _ = load_checkpoint(teacher)
-            self._teachers[key] = Teacher(network.to(self.fabric.device), remembers=how.views > 0)
-        return distill_step(self._teachers[key], how, ignore_index=self.pictures.spec.ignore_index, loss=self.loss)
+            self.teachers[key] = Teacher(network.to(self.fabric.device), remembers=how.views > 0)
+        return distill_step(self.teachers[key], how, ignore_index=self.pictures.spec.ignore_index, loss=self.loss)
 
     def epochs(self, wanted: int, *, steps: int) -> int:
         """The epochs asked for, or as many as make about `steps` steps."""
@@ -217,11 +224,6 @@ class Trainer:
             seen = json.loads((self.folder.path / REPORT).read_text())["train"]["class_frequencies"]
         weights = class_weights(self.config.class_weights, self.pictures.spec.classes, frequencies=seen)
         return partial(segmentation_loss, terms=parse_terms(self.config.loss), class_weights=weights)
-
-    @cached_property
-    def _teachers(self) -> dict[str, Teacher]:
-        """By the hash of their weights; what one remembers serves every training of the run."""
-        return {}
 
     @cached_property
     def _view(self) -> RandomView:
