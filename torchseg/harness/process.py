@@ -108,6 +108,13 @@ class RuntimeProcess:
         """Milliseconds of `repeats` predictions, measured inside the process; raises RuntimeProcessError."""
         return cast(list[float], self._call("time", image, repeats, warmup))
 
+    def time_traced(self, image: Array, *, repeats: int) -> list[tuple[float, float]]:
+        """Milliseconds and MiB of `repeats` predictions as Python's tracemalloc sees them, itself timed along.
+
+        Only to reproduce what others measured: it slows Python down and sees nothing of what runtimes allocate.
+        """
+        return cast(list[tuple[float, float]], self._call("time_traced", image, repeats))
+
     def describe(self) -> RuntimeInfo:
         """Conditions of what the process computes; raises RuntimeProcessError."""
         values = cast(dict[str, Any], self._call("describe"))

@@ -50,6 +50,7 @@ def score_artifacts(
     *,
     config: LatencyConfig,
     progress: _MakeProgress = Progress,
+    while_open: Callable[[Sequence[Measured]], None] = lambda _: None,
 ) -> list[ScoreFailure]:
     """Times every file, counts its pixels on every sample, and writes the tables and the gallery into `out`.
 
@@ -63,6 +64,7 @@ def score_artifacts(
         out: the run folder; tables in it are replaced when the new ones are complete.
         config: how to time.
         progress: opens a progress display of so many steps under a label.
+        while_open: measures more of the files whose `reason` is empty; called after timing, while nothing else runs.
 
     Returns:
         The files that could not be scored, in the order of `artifacts`; empty when all went well.
@@ -80,6 +82,7 @@ def score_artifacts(
         for measured in files:
             start_measured(measured)
         _measure_time(files, samples[0], config)
+        while_open(files)
         with ThreadPoolExecutor(max_workers=1) as pool:  # beside the pictures, because nothing is timed any more
             packing = pool.map(_pack, files)
             _measure_accuracy(files, samples, out, progress)

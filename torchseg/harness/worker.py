@@ -77,6 +77,20 @@ class Worker:
             taken.append((time.perf_counter() - begin) * 1e3)
         return taken
 
+    def time_traced(self, image: Array, repeats: int) -> list[tuple[float, float]]:
+        """Milliseconds and MiB of Python objects of each prediction, with the tracing of the latter in the former."""
+        import tracemalloc
+
+        taken = []
+        for _ in range(repeats):
+            begin = time.perf_counter()
+            tracemalloc.start()
+            self._opened.predict(image)
+            elapsed = (time.perf_counter() - begin) * 1e3
+            taken.append((elapsed, tracemalloc.get_traced_memory()[1] / 2**20))
+            tracemalloc.stop()
+        return taken
+
     def describe(self) -> dict[str, Any]:
         """`RuntimeInfo` as plain values."""
         return asdict(self._opened.describe())

@@ -100,6 +100,10 @@ class RunFolder:
                 shutil.rmtree(self.path / name)
             (work / name).replace(self.path / name)
         shutil.rmtree(work)
+        self.note(stage)
+
+    def note(self, stage: Stage) -> None:
+        """Marks a stage as done whose outputs are in their final places already."""
         stamp = {
             "key": _key(stage),
             "inputs": dict(stage.inputs),
