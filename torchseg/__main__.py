@@ -19,6 +19,7 @@ COMMANDS = {
     "score": "the table across runtimes, of a run or of any files",
     "predict": "masks for pictures or folders",
     "report": "build the report of a run again",
+    "grid": "every combination of a recipe's factors, as one table",
     "search": "hyper-parameters of the student, for accuracy within a budget",
 }
 

@@ -6,6 +6,7 @@ from torchseg.config.compression_flags import CompressionFlags
 from torchseg.config.data_config import CommonConfig, DataConfig, PrepareConfig
 from torchseg.config.distill import DistillConfig
 from torchseg.config.export import ExportConfig, ExportFlags, VariantFlags, VerifyConfig
+from torchseg.config.grid import GridConfig, MeasureConfig
 from torchseg.config.import_tf import ImportConfig
 from torchseg.config.learning import LearningConfig, TrainConfig
 from torchseg.config.score import PredictConfig, ReportConfig, ScoreConfig
@@ -26,8 +27,10 @@ __all__ = [
     "DistillConfig",
     "ExportConfig",
     "ExportFlags",
+    "GridConfig",
     "ImportConfig",
     "LearningConfig",
+    "MeasureConfig",
     "PredictConfig",
     "PrepareConfig",
     "ReportConfig",

@@ -93,6 +93,7 @@ class Search:
         if config.teacher_checkpoint:
             self.folder.do(given_teacher(config.teacher_checkpoint, self.trainer.pictures.spec))
             return
+        assert config.teacher is not None  # the configuration has made sure
         epochs = self.trainer.epochs(config.teacher_epochs, steps=TEACHER_STEPS[config.data == GENERATED])
         arguments = parse_arguments(config.teacher_arguments)
         teacher = Student(stage="teacher", model=config.teacher, arguments=arguments, epochs=epochs)

@@ -1,0 +1,24 @@
+"""Trains, exports and measures every combination of a recipe's factors, as one table."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from torchseg.command import run_command
+from torchseg.config import GridConfig
+
+
+def _job(config: GridConfig) -> int:
+    from torchseg.pipeline.grid import grid
+
+    return grid(config)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command; gives its exit code."""
+    return run_command(GridConfig, _job, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

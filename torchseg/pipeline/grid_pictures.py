@@ -1,0 +1,116 @@
+"""Time, IoU and Dice of every file on single pictures, while its process is open and nothing else runs."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from torchseg.config import MeasureConfig
+from torchseg.data import Sample, Samples
+from torchseg.harness.drawing import indexed
+from torchseg.harness.measured import Measured
+from torchseg.harness.prepare import prepare
+from torchseg.harness.process import RuntimeProcess, RuntimeProcessError
+from torchseg.harness.table import Table
+from torchseg.metrics import confusion_matrix, overlap
+
+PICTURES, VIEWS = "pictures.csv", "view"
+COLUMNS = ("file", "image", "time_ms", "memory_mb", "iou", "dice")
+_REPEATS = 3
+
+
+class PictureTimes:
+    """Writes `pictures.csv`, a row for each file and picture, and the classes that each finds in the picture to view.
+
+    Times are the median of three predictions, the opening of the file not among them.
+    """
+
+    def __init__(self, run: Path, samples: Samples, measure: MeasureConfig) -> None:
+        self.run, self.samples, self.measure = run, samples, measure
+
+    def __call__(self, files: Sequence[Measured]) -> None:
+        """Measures every file that has not failed; one that fails now gets a reason."""
+        picked = range(min(self.measure.pictures, len(self.samples)))
+        self._save_view(files)
+        with Table(self.run / PICTURES, COLUMNS) as table:
+            for at in picked:
+                sample = self.samples[at]
+                for measured in files if at % 2 else reversed(files):  # the machine's noise falls on all alike
+                    if not measured.reason and measured.process:
+                        self._measure(measured, measured.process, sample, table)
+
+    def _measure(self, measured: Measured, process: RuntimeProcess, sample: Sample, table: Table) -> None:
+        image = prepare(sample.picture[None], measured.spec)  # (1, C, H, W)
+        try:
+            taken = self._time(process, image)
+            labels = process.labels(image)[0]  # (H, W)
+        except RuntimeProcessError as failure:
+            measured.reason = str(failure)
+            return
+        iou, dice = self._overlap(labels, sample, measured)
+        table.write(
+            {
+                "file": file_of(measured),
+                "image": sample.name,
+                **taken,
+                "iou": iou,
+                "dice": dice,
+            }
+        )
+
+    def _time(self, process: RuntimeProcess, image: NDArray[np.float32]) -> dict[str, float]:
+        """Milliseconds of a prediction; with tracemalloc also the MiB that it saw."""
+        if not self.measure.with_tracemalloc:
+            return {"time_ms": round(statistics.median(process.time(image, repeats=_REPEATS)), 3)}
+        times, memory = zip(*process.time_traced(image, repeats=_REPEATS), strict=True)
+        return {"time_ms": round(statistics.median(times), 3), "memory_mb": round(statistics.median(memory), 4)}
+
+    def _overlap(self, labels: NDArray[np.uint8], sample: Sample, measured: Measured) -> tuple[float, float]:
+        """Means over the chosen classes that occur in the picture; NaN where none does."""
+        scores = overlap(confusion_matrix(labels, sample.mask, num_classes=measured.spec.num_classes))
+        chosen = self.measure.class_indices(measured.spec.classes)
+        return mean_of(scores.iou[chosen]), mean_of(scores.dice[chosen])
+
+    def _save_view(self, files: Sequence[Measured]) -> None:
+        sample = picked_sample(self.samples, self.measure.view)
+        folder = self.run / VIEWS
+        folder.mkdir(exist_ok=True)
+        for measured in files:
+            if measured.reason or not measured.process:
+                continue
+            try:
+                labels = measured.process.labels(prepare(sample.picture[None], measured.spec))[0]
+            except RuntimeProcessError as failure:
+                measured.reason = str(failure)
+                continue
+            path = folder / f"{file_of(measured)}.png"
+            partial = path.with_suffix(".partial.png")
+            indexed(labels).save(partial)
+            partial.replace(path)
+
+
+def file_of(measured: Measured) -> str:
+    """`torch` or `int8.tflite`, as a recipe names files."""
+    artifact = measured.artifact
+    return "torch" if artifact.format == "torch" else f"{artifact.precision}.{artifact.format}"
+
+
+def picked_sample(samples: Samples, name: str) -> Sample:
+    """The sample of that name, or the first; raises ValueError if there is none."""
+    if not name:
+        return samples[0]
+    for index in range(len(samples)):
+        sample = samples[index]
+        if sample.name == name:
+            return sample
+    raise ValueError(f"measure.view is '{name}'; there is no such test picture, the first is {samples[0].name}")
+
+
+def mean_of(values: NDArray[np.float64]) -> float:
+    """Mean of those that are numbers, to six digits; NaN if none is."""
+    known = values[~np.isnan(values)]
+    return round(float(known.mean()), 6) if known.size else float("nan")
