@@ -15,7 +15,6 @@ from scripts.search import main
 from torchseg.config import SEARCH_ENGINES
 from torchseg.pipeline import training
 from torchseg.pipeline.search import ENGINES
-from torchseg.pipeline.search_nni import FIRST
 from torchseg.pipeline.search_processes import marked_processes
 
 RUN = Path("runs/folder-search")
@@ -165,11 +164,12 @@ def test_nni_searches_in_processes_that_all_end_whatever_becomes_of_a_trial(flag
     monkeypatch.setenv("HOME", str(Path("home").resolve()))
     Path("home").mkdir()
     killed, listening, over = [], set(), threading.Event()
+    mark = "NNI_CONFIG_DIR", str(RUN.resolve() / "nni/config")
 
     def watch():
         """Kills the first trial, as the system does when memory runs out, and looks at who listens."""
         while not over.wait(0.3):
-            for process in marked_processes(FIRST, "1"):
+            for process in marked_processes(*mark):
                 with contextlib.suppress(psutil.Error):
                     if "torchseg.pipeline.search_nni_trial" in process.cmdline() and not killed:
                         killed.append(process.pid)
@@ -194,5 +194,5 @@ def test_nni_searches_in_processes_that_all_end_whatever_becomes_of_a_trial(flag
     assert f"http://127.0.0.1:{address.port} until the search ends" in capsys.readouterr().out
     with socket.socket() as probe:
         assert probe.connect_ex(tuple(address))
-    assert marked_processes(FIRST, "1") == []
+    assert marked_processes(*mark) == []
     assert not [path for path in Path("home").rglob("*") if "nni" in path.name]
