@@ -9,6 +9,8 @@ from pathlib import Path
 
 import psutil
 import pytest
+import yaml
+from PIL import Image
 
 from scripts import distill
 from scripts.search import main
@@ -42,6 +44,17 @@ def no_export(monkeypatch):
         path.write_bytes(b"0" * sum(each.numel() for each in model.parameters()))
 
     monkeypatch.setattr("torchseg.pipeline.search_budget.export_onnx", export)
+
+
+@pytest.fixture
+def tiles(tmp_path):
+    """Aerial photos of six tiles."""
+    for number in range(1, 7):
+        for folder, colour in (("images", (90, 90, 90)), ("masks", (0xE2, 0xA9, 0x29))):
+            path = tmp_path / "aerial" / f"Tile {number}" / folder / "part_1.png"
+            path.parent.mkdir(parents=True)
+            Image.new("RGB", (64, 64), colour).save(path)
+    return tmp_path / "aerial"
 
 
 def _table() -> list[dict[str, str]]:
@@ -122,6 +135,19 @@ def test_a_budget_that_nobody_meets_ends_in_one(flags, no_export, capsys):
     out = capsys.readouterr().out
     assert "FAILED: no trial is within the budget of 0.1 kB; the nearest, trial 0, takes" in out
     assert not (RUN / "best.yaml").exists()
+
+
+@pytest.mark.slow
+def test_the_recipe_of_a_search_in_miniature(tiles, no_export):
+    recipe = Path(__file__).parents[2] / "recipes/kd-levelprune-search.yaml"
+    small = ["--root", str(tiles), "--image_size", "32", "--patch_size", "32", "--batch_size", "2", "--workers", "0"]
+    short = ["--engine", "optuna", "--trials", "1", "--epochs", "1", "--teacher_epochs", "1", "--threads", "1"]
+    narrow = ["--space", yaml.safe_load(recipe.read_text())["space"].replace("8|12|16", "1|2")]
+    narrow += ["--teacher_arguments", "base_width=2", "--student_arguments", "base_width=2,dropout=0.47"]
+    assert main(["--config", str(recipe), *small, *short, *narrow, "--out", str(RUN)]) == 0
+    assert [row["status"] for row in _table()] == ["done", "done"]
+    best = yaml.safe_load((RUN / "best.yaml").read_text())
+    assert (best["sparsity"], best["prune_mode"], best["clusters"]) == (0.8, "one_shot", None)
 
 
 def _refused(flags, capsys):

@@ -9,15 +9,17 @@ from dataclasses import replace
 
 from lightning_fabric import Fabric
 
-from torchseg.checkpoint import Card, read_card
+from torchseg.checkpoint import Card
 from torchseg.command import CHECK_FAILED, DONE
 from torchseg.config import DistillConfig
 from torchseg.data import GENERATED
-from torchseg.models import Scaling, build_model, parse_arguments, pretrained_scaling
+from torchseg.models import build_model, parse_arguments
 from torchseg.pipeline.compressing import Compressor, check_compression, recovery
+from torchseg.pipeline.distill_pictures import distill_pictures
 from torchseg.pipeline.exporting import CertificateError, Exporter
 from torchseg.pipeline.ledger import LedgerError, ledger_stage
-from torchseg.pipeline.pictures import Pictures, cached_pictures, check_stage, open_pictures
+from torchseg.pipeline.lesson import lesson
+from torchseg.pipeline.pictures import Pictures, cached_pictures, check_stage
 from torchseg.pipeline.run_folder import RunFolder, Stage
 from torchseg.pipeline.scoring import ScoreError, report_stage, score_stage
 from torchseg.pipeline.session import open_session
@@ -25,14 +27,12 @@ from torchseg.pipeline.summary import print_summary
 from torchseg.pipeline.training import (
     STUDENT_STEPS,
     TEACHER_STEPS,
-    VIEWS,
     Student,
     Trainer,
     check_loss,
     check_network,
     given_teacher,
 )
-from torchseg.train import DistillationConfig
 
 _DENSE = {"student": ("fp32", "int8"), "teacher": ("fp32",)}  # files that compressed ones are held against
 _LOG = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ _LOG = logging.getLogger(__name__)
 def distill(config: DistillConfig) -> int:
     """Runs every stage that is not done yet; 0 when all went well, 1 when a certificate or a score failed."""
     started = time.monotonic()
-    pictures = open_pictures(config, transfer_set=config.transfer_set).scaled(_scaling(config))
+    pictures = distill_pictures(config)
     _check(config, pictures)
     with open_session(config) as (folder, fabric):
         chain = Chain(config, pictures, folder, fabric)
@@ -62,26 +62,6 @@ def _check(config: DistillConfig, pictures: Pictures) -> None:
         given_teacher(config.teacher_checkpoint, pictures.spec)
     elif config.teacher:
         check_network(config.teacher, pictures.spec, arguments=parse_arguments(config.teacher_arguments))
-
-
-def _scaling(config: DistillConfig) -> Scaling | None:
-    """What the pictures are for both networks: as the pretrained one or the given teacher learned them, if either did.
-
-    Raises:
-        ValueError: if they learned them in different ways.
-    """
-    student = pretrained_scaling(config.student, parse_arguments(config.student_arguments))
-    if config.teacher_checkpoint:
-        spec = read_card(config.teacher_checkpoint).spec
-        teacher: Scaling | None = (spec.mean, spec.std)
-    else:
-        teacher = pretrained_scaling(config.teacher or "", parse_arguments(config.teacher_arguments))
-    if teacher and student and teacher != student:
-        raise ValueError(
-            f"teacher {config.teacher_checkpoint} scales pictures in another way than the pretrained student "
-            f"{config.student}; give a student without encoder_weights, or train the teacher again"
-        )
-    return teacher or student
 
 
 class Chain:
@@ -137,10 +117,7 @@ class Chain:
                 Student(stage="teacher", model=config.teacher, arguments=arguments, epochs=epochs)
             )
         epochs = trainer.epochs(config.epochs, steps=STUDENT_STEPS[config.data == GENERATED])
-        views = VIEWS[config.data == GENERATED] if config.views is None else config.views
-        how = DistillationConfig(
-            temperature=config.temperature, alpha=config.alpha, views=views, soft_loss=config.soft_loss
-        )
+        how = lesson(config)
         arguments = parse_arguments(config.student_arguments)
         student = Student(stage="student", model=config.student, arguments=arguments, epochs=epochs)
         yield trainer.with_teacher(student, teacher, how) if teacher else trainer.with_labels(student)

@@ -18,7 +18,8 @@ from torchseg.command import CHECK_FAILED, DONE
 from torchseg.config import CompressionFlags, ExportFlags, SearchConfig
 from torchseg.data import GENERATED
 from torchseg.models import parse_arguments
-from torchseg.pipeline.pictures import Pictures, cached_pictures, check_stage, open_pictures
+from torchseg.pipeline.distill_pictures import distill_pictures
+from torchseg.pipeline.pictures import Pictures, cached_pictures, check_stage
 from torchseg.pipeline.run_folder import RunFolder, is_run
 from torchseg.pipeline.search_budget import SearchBudget
 from torchseg.pipeline.search_candidate import check_space
@@ -53,7 +54,7 @@ def search(config: SearchConfig) -> int:
     if "LT_CLI_USED" in os.environ:
         raise ValueError("a search trains in one process a trial; start it without the launcher of Fabric")
     ENGINES[config.engine].check()
-    pictures = open_pictures(config, transfer_set=config.transfer_set)
+    pictures = distill_pictures(config)
     _check(config, pictures)
     premise = _premise(config, pictures)
     _check_premise(config, premise)

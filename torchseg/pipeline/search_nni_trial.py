@@ -20,14 +20,15 @@ def _job(config: SearchConfig) -> int:
     import nni  # type: ignore[import-untyped]
     import torch
 
-    from torchseg.pipeline.pictures import cached_pictures, open_pictures
+    from torchseg.pipeline.distill_pictures import distill_pictures
+    from torchseg.pipeline.pictures import cached_pictures
     from torchseg.pipeline.run_folder import RunFolder
     from torchseg.pipeline.search_trial import TrialRunner
     from torchseg.pipeline.session import launch
 
     torch.set_num_threads(config.cores)
     folder = RunFolder(config.run)
-    pictures = cached_pictures(open_pictures(config, transfer_set=config.transfer_set), folder.path)
+    pictures = cached_pictures(distill_pictures(config), folder.path)
     chosen = nni.get_next_parameter()
     parameters = {name: values.tidy(chosen[name]) for name, values in config.ranges.items()}
     number = int(os.environ[FIRST]) + int(nni.get_sequence_id())

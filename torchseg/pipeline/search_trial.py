@@ -16,13 +16,14 @@ from torchseg.config import SearchConfig
 from torchseg.config.search_space import Value
 from torchseg.data import GENERATED
 from torchseg.models import parse_arguments
+from torchseg.pipeline.lesson import lesson
 from torchseg.pipeline.pictures import Pictures
 from torchseg.pipeline.run_folder import RunFolder
 from torchseg.pipeline.search_budget import CostMeter
 from torchseg.pipeline.search_candidate import candidate
 from torchseg.pipeline.search_record import TrialRecord, TrialRecords, stage_of
-from torchseg.pipeline.training import STUDENT_STEPS, VIEWS, Student, Trainer
-from torchseg.train import DistillationConfig, Row
+from torchseg.pipeline.training import STUDENT_STEPS, Student, Trainer
+from torchseg.train import Row
 
 _LOG = logging.getLogger(__name__)
 
@@ -89,14 +90,7 @@ class TrialRunner:
             arguments=parse_arguments(chosen.student_arguments),
             epochs=trainer.epochs(chosen.epochs, steps=STUDENT_STEPS[chosen.data == GENERATED]),
         )
-        self.folder.do(trainer.with_teacher(student, self.folder.path / "teacher", _how(chosen)))
-
-
-def _how(config: SearchConfig) -> DistillationConfig:
-    """As distill.py distils with these flags, so that the best trial is what it makes of the best configuration."""
-    values = {field.name: getattr(config, field.name) for field in dataclasses.fields(DistillationConfig)}
-    views = VIEWS[config.data == GENERATED] if config.views is None else config.views
-    return DistillationConfig(**values | {"views": views})
+        self.folder.do(trainer.with_teacher(student, self.folder.path / "teacher", lesson(chosen)))
 
 
 def _validations(folder: Path) -> tuple[tuple[int, float], ...]:
