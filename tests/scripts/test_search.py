@@ -10,7 +10,6 @@ from pathlib import Path
 import psutil
 import pytest
 import yaml
-from PIL import Image
 
 from scripts import distill
 from scripts.search import main
@@ -46,17 +45,6 @@ def no_export(monkeypatch):
     monkeypatch.setattr("torchseg.pipeline.search_budget.export_onnx", export)
 
 
-@pytest.fixture
-def tiles(tmp_path):
-    """Aerial photos of six tiles."""
-    for number in range(1, 7):
-        for folder, colour in (("images", (90, 90, 90)), ("masks", (0xE2, 0xA9, 0x29))):
-            path = tmp_path / "aerial" / f"Tile {number}" / folder / "part_1.png"
-            path.parent.mkdir(parents=True)
-            Image.new("RGB", (64, 64), colour).save(path)
-    return tmp_path / "aerial"
-
-
 def _table() -> list[dict[str, str]]:
     with (RUN / "search.csv").open(newline="") as file:
         return [{name: value for name, value in row.items() if name != "seconds"} for row in csv.DictReader(file)]
@@ -69,7 +57,7 @@ def test_every_engine_has_a_name():
 @pytest.mark.slow
 def test_a_search_ends_with_a_table_a_picture_and_a_configuration_for_the_main_job(flags, monkeypatch, capsys):
     search = [*flags, "--space", "alpha=0.1..0.9, base_width=4|12", "--seed", "1", "--max_ms", "1000"]
-    assert main([*search, "--max_kb", "60"]) == 0
+    assert main([*search, "--max_kb", "60", "--budget_precision", "int8"]) == 0
     out = capsys.readouterr().out
     rows = _table()
     assert [row["trial"] for row in rows] == ["0", "1", "2", "3"]
@@ -138,9 +126,9 @@ def test_a_budget_that_nobody_meets_ends_in_one(flags, no_export, capsys):
 
 
 @pytest.mark.slow
-def test_the_recipe_of_a_search_in_miniature(tiles, no_export):
+def test_the_recipe_of_a_search_in_miniature(aerial_tiles, no_export):
     recipe = Path(__file__).parents[2] / "recipes/kd-levelprune-search.yaml"
-    small = ["--root", str(tiles), "--image_size", "32", "--patch_size", "32", "--batch_size", "2", "--workers", "0"]
+    small = ["--root", str(aerial_tiles), "--image_size", "32", "--batch_size", "2", "--workers", "0"]
     short = ["--engine", "optuna", "--trials", "1", "--epochs", "1", "--teacher_epochs", "1", "--threads", "1"]
     narrow = ["--space", yaml.safe_load(recipe.read_text())["space"].replace("8|12|16", "1|2")]
     narrow += ["--teacher_arguments", "base_width=2", "--student_arguments", "base_width=2,dropout=0.47"]

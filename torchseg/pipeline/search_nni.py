@@ -23,7 +23,7 @@ from torchseg.pipeline.search_record import TrialRecord
 from torchseg.pipeline.session import CONFIG
 
 FOLDER = "nni"
-FIRST = "TORCHSEG_SEARCH_FIRST"  # number of the first trial of this experiment
+NUMBERS = "TORCHSEG_SEARCH_NUMBERS"  # of the trials of this experiment, in its order
 _LOG, _PRELOAD = "host.log", "preload.js"
 _POLL_S, _PATIENCE_S = 0.5, 15.0
 
@@ -42,7 +42,7 @@ class NniEngine:
         Raises:
             OSError: if NNI could not be started, or gave up.
         """
-        first, port, token = task.open[0], _free_port(), uuid.uuid4().hex
+        numbers, port, token = task.open, _free_port(), uuid.uuid4().hex
         folder = (task.config.run / FOLDER).resolve()
         folder.mkdir(exist_ok=True)
         (folder / _PRELOAD).write_text(PRELOAD)
@@ -53,13 +53,13 @@ class NniEngine:
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env=_environment(folder) | {TOKEN: token, FIRST: str(first)},
+                env=_environment(folder) | {TOKEN: token, NUMBERS: json.dumps(numbers)},
                 start_new_session=True,  # Ctrl-C reaches this process alone, which then ends the others in order
                 text=True,
             )
         try:
             with contextlib.suppress(BrokenPipeError):  # its log says why
-                print(json.dumps(_job(task, first, port, folder)), file=host.stdin, flush=True)
+                print(json.dumps(_job(task, numbers, port, folder)), file=host.stdin, flush=True)
             self._watch(task, host)
         finally:
             _end(host, token)
@@ -94,19 +94,19 @@ def nni_space(space: Space) -> dict[str, dict[str, object]]:
     }
 
 
-def _job(task: SearchTask, first: int, port: int, folder: Path) -> dict[str, object]:
+def _job(task: SearchTask, numbers: list[int], port: int, folder: Path) -> dict[str, object]:
     """What the host is told, in one line of JSON."""
     config = task.config
     return {
         "port": port,
         "folder": str(folder),
-        "trials": config.trials - first + 1,
+        "trials": len(numbers),
         "space": nni_space(config.ranges),
         "command": _trial_command(config),
         "tuner": {
             "run": str(config.run.resolve()),
             "seed": config.seed,
-            "first": first,
+            "numbers": numbers,
             "random_trials": random_trials(config.trials),
         },
     }

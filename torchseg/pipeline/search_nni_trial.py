@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Sequence
 
 from torchseg.command import DONE, run_command
 from torchseg.config import SearchConfig
-from torchseg.pipeline.search_nni import FIRST
+from torchseg.pipeline.search_nni import NUMBERS
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -31,7 +32,7 @@ def _job(config: SearchConfig) -> int:
     pictures = cached_pictures(distill_pictures(config), folder.path)
     chosen = nni.get_next_parameter()
     parameters = {name: values.tidy(chosen[name]) for name, values in config.ranges.items()}
-    number = int(os.environ[FIRST]) + int(nni.get_sequence_id())
+    number = json.loads(os.environ[NUMBERS])[nni.get_sequence_id()]
     runner = TrialRunner(config, pictures, folder, launch())
     record = runner.run(number, parameters, report=lambda epoch, miou: nni.report_intermediate_result(miou))
     if record.score is None:

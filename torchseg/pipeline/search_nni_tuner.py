@@ -1,4 +1,7 @@
-"""NNI's TPE tuner with a memory that outlives its experiment: the records of the run."""
+"""NNI's TPE tuner with a memory that outlives its experiment: the records of the run.
+
+Only the process that NNI starts for its tuner imports this file.
+"""
 
 from __future__ import annotations
 
@@ -18,13 +21,13 @@ class RecallingTpe(TpeTuner):  # type: ignore[misc]
     Args:
         run: folder of the search.
         seed: of the choices; each trial has one of its own, so that an interruption changes none.
-        first: number of the trial that this experiment begins with.
+        numbers: of the trials of this experiment, in its order.
         random_trials: drawn at random before the estimators are asked.
     """
 
-    def __init__(self, run: str, seed: int, first: int, random_trials: int) -> None:
+    def __init__(self, run: str, seed: int, numbers: list[int], random_trials: int) -> None:
         super().__init__("maximize", seed, {"n_startup_jobs": random_trials})
-        self.records, self.seed, self.first = TrialRecords(Path(run)), seed, first
+        self.records, self.seed, self.numbers = TrialRecords(Path(run)), seed, numbers
 
     def update_search_space(self, space: dict[str, Any]) -> None:
         """Takes the space, and what is known of it."""
@@ -34,7 +37,7 @@ class RecallingTpe(TpeTuner):  # type: ignore[misc]
 
     def generate_parameters(self, parameter_id: int, **options: Any) -> dict[str, Any]:
         """What the next trial takes; ids count from 0 in every experiment."""
-        number = self.first + parameter_id
+        number = self.numbers[parameter_id]
         begun = self.records.read(number)
         if begun is not None and begun.parameters and not begun.ended:
             self._params[parameter_id] = format_parameters(dict(begun.parameters), self.space)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from torchseg.config.search_space import Range, Space, Value
 from torchseg.pipeline.search_engine import SearchTask, random_trials
 from torchseg.pipeline.search_record import TrialRecord
@@ -39,7 +41,8 @@ class OptunaEngine:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         config = task.config
         sampler = optuna.samplers.TPESampler(
-            seed=config.seed * 100_003 + number, n_startup_trials=random_trials(config.trials)
+            seed=int(np.random.SeedSequence([config.seed, number]).generate_state(1)[0]),
+            n_startup_trials=random_trials(config.trials),
         )
         study = optuna.create_study(direction="maximize", sampler=sampler)
         distributions = _distributions(config.ranges)

@@ -97,8 +97,8 @@ class Course:
 class Trainer:
     """Makes the training stages of one run; they share pictures, pace and processes.
 
-    `told` hears each row of their curves that has a validation. `teachers` go by the hash of their weights, so that what
-    one remembers serves every training of the run.
+    `told` hears each row of their curves that has a validation. `teachers` go by the hash of their weights: what one
+    remembers serves every training of the run.
     """
 
     config: LearningConfig
