@@ -110,6 +110,17 @@ def test_only_what_changed_is_computed_again(finished, capsys):
 
 
 @pytest.mark.slow
+def test_with_a_core_to_spare_files_of_the_teacher_are_made_in_another_process(finished, monkeypatch, capsys):
+    teacher = RUN / "artifacts/teacher.fp32.onnx"
+    teacher.unlink()
+    with monkeypatch.context() as here:  # not in the other process, which starts afresh
+        here.delattr("torchseg.pipeline.network_export.NetworkExport.export")
+        assert main([*finished, "--threads", "2"]) == 0
+    assert teacher.is_file()
+    assert "artifacts/teacher.fp32.onnx" in capsys.readouterr().out
+
+
+@pytest.mark.slow
 def test_a_run_killed_in_the_middle_of_the_student_ends_with_the_same_scores(finished, monkeypatch):
     expected = _scores()
     shutil.rmtree(RUN)

@@ -57,18 +57,20 @@ class CachedSamples:
     """
 
     def __init__(self, path: Path, samples: Samples) -> None:
-        self.path, self.samples = path, samples
+        self.path, self._length = path, len(samples)
         self.rows = json.loads(path.with_name(path.name + _INDEX).read_text())
+        self._uncached = samples if len(self.rows) < len(samples) else None
 
     def __len__(self) -> int:
-        return len(self.samples)
+        return self._length
 
     def __getitem__(self, index: int) -> Sample:
         """A sample whose arrays are views of the file, not to be written to."""
         if index < 0 or index >= len(self):
             raise IndexError(f"sample {index} of {len(self)}")
         if index >= len(self.rows):
-            return self.samples[index]
+            assert self._uncached is not None
+            return self._uncached[index]
         row = self.rows[index]
         (height, width), start = row["shape"], row["offset"]
         middle = start + height * width * 3

@@ -16,6 +16,7 @@ from torchseg.data import GENERATED
 from torchseg.models import build_model, parse_arguments
 from torchseg.pipeline.compressing import Compressor, check_compression, recovery
 from torchseg.pipeline.distill_pictures import distill_pictures
+from torchseg.pipeline.export_beside import export_beside
 from torchseg.pipeline.exporting import CertificateError, Exporter
 from torchseg.pipeline.ledger import LedgerError, ledger_stage
 from torchseg.pipeline.lesson import lesson
@@ -70,7 +71,7 @@ class Chain:
     def __init__(self, config: DistillConfig, pictures: Pictures, folder: RunFolder, fabric: Fabric) -> None:
         self.config, self.pictures, self.folder, self.fabric = config, pictures, folder, fabric
         self.problems: list[str] = []
-
+        self.done_beside: set[str] = set()
         self.trainer = Trainer(config, pictures, folder, fabric)
 
     @property
@@ -93,7 +94,7 @@ class Chain:
             return
         for stage in self._files():
             try:
-                if self.folder.do(stage):
+                if self.folder.do(stage) or stage.name in self.done_beside:
                     yield stage.name
             except (CertificateError, ScoreError, LedgerError) as error:
                 _LOG.error("%s", error)
@@ -130,10 +131,16 @@ class Chain:
         """Every precision of the last network; of those before it what it is to be held against."""
         exporter, files = Exporter(self.pictures, self.folder), self.config.files
         networks = [*(["teacher"] if self.config.teacher else []), "student"]
-        yield from exporter.stages(self.last, files, packed=bool(self.config.stages))
-        for network in reversed(networks):
-            if network != self.last:
-                yield from exporter.stages(network, [file for file in files if file[1] in _DENSE[network]])
+        dense = {
+            network: [file for file in files if file[1] in _DENSE[network]]
+            for network in reversed(networks)
+            if network != self.last
+        }
+        with export_beside(exporter, dense, cores=self.config.cores) as finished:
+            yield from exporter.stages(self.last, files, packed=bool(self.config.stages))
+            self.done_beside = finished()
+        for network, chosen in dense.items():
+            yield from exporter.stages(network, chosen)
         stages = [*networks, *(["twin"] if self.config.twin else []), *self.config.stages]
         yield score_stage(self.pictures, self.folder, stages)
         yield ledger_stage(self.folder, stages)

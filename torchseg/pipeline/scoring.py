@@ -38,7 +38,7 @@ def score_stage(pictures: Pictures, folder: RunFolder, stages: list[str]) -> Sta
 
     def run(work: Path) -> None:
         # The harness names files relative to the run folder, so it writes there; each table appears when complete.
-        timing = LatencyConfig(budget_s=10.0)  # scripts/score.py takes longer and gives tighter intervals
+        timing = LatencyConfig(budget_s=5.0)  # scripts/score.py takes longer and gives tighter intervals
         failures = score_artifacts(artifacts, pictures.test, pictures.spec, folder.path, config=timing)
         if failures:
             raise ScoreError("; ".join(str(failure) for failure in failures))
