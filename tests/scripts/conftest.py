@@ -81,7 +81,7 @@ def _smallest(pictures):
         *("--data", "folder", "--root", str(pictures), "--image_size", "32", "--batch_size", "8", "--workers", "0"),
         *("--teacher", "small_unet", "--epochs", "1", "--teacher_epochs", "1", "--formats", "onnx"),
         *("--precisions", "fp32", "--threads", "1", "--sparsity", "0", "--clusters", "null"),
-        *("--teacher_arguments", "base_width=8,depth=1", "--student_arguments", "base_width=8,depth=1"),
+        *("--teacher_arguments", "base_width=16,depth=1", "--student_arguments", "base_width=16,depth=1"),
     ]
 
 
