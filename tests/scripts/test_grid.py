@@ -86,7 +86,7 @@ def flags(pets):
         "factors.epochs=[4, 8]",
         "measure.pictures=2",
     ]
-    changes += ["factors.filters={model_arguments.base_width: [4]}", "model_arguments.depth=1"]
+    changes += ["factors.filters={model_arguments.base_width: [16]}", "model_arguments.depth=1"]
     return [str(RECIPES / "unet12.yaml"), "--root", str(pets), "--threads", "1", "--set", *changes]
 
 
@@ -227,7 +227,7 @@ def test_the_corrected_recipe_trains_nothing_again(finished, flags, tmp_path, ca
     shutil.copytree(finished, out)
     one = [*flags[1:], "factors.epochs=[4]", "factors.batch_norm={with: {model_arguments.batch_norm: true}}"]
     assert grid.main([str(RECIPES / "unet12-corrected.yaml"), "--out", str(out), *one]) == verdict(out)
-    log = (out / "logs/epochs=4_filters=4_batch_norm=with.log").read_text()
+    log = (out / "logs/epochs=4_filters=16_batch_norm=with.log").read_text()
     assert "train" not in {line.split()[2] for line in log.splitlines() if line.startswith("$ ")}
     assert "--precisions=fp32 " in log  # fp16 and int8 are there already
     assert "quantization no -> fp32" in capsys.readouterr().out
@@ -241,8 +241,8 @@ def test_the_corrected_recipe_trains_nothing_again(finished, flags, tmp_path, ca
 def test_a_cell_that_fails_is_named_and_the_others_go_on(finished, flags, monkeypatch, tmp_path, capsys):
     out = tmp_path / "failing"
     shutil.copytree(finished, out)
-    (out / "trainings/epochs=4_filters=4_batch_norm=with/artifacts/trained.int8.tflite").unlink()
-    (out / "trainings/epochs=8_filters=4_batch_norm=with/trained/model.safetensors").unlink()
+    (out / "trainings/epochs=4_filters=16_batch_norm=with/artifacts/trained.int8.tflite").unlink()
+    (out / "trainings/epochs=8_filters=16_batch_norm=with/trained/model.safetensors").unlink()
 
     def crash(self, commands, log):
         return read_outcomes("".join(f"$ torchseg {each[0]}\nout of luck\n" for each in commands[:1]), -11)
@@ -258,7 +258,7 @@ def test_a_cell_that_fails_is_named_and_the_others_go_on(finished, flags, monkey
     assert rows["8", "with", "no"]["iou"] == ""
     assert rows["4", "with", "fp16"]["iou"] != ""
     out_text = capsys.readouterr().out
-    assert "FAILED: epochs=8 filters=4 batch_norm=with quantization=no: failed: training: its process died" in out_text
+    assert "FAILED: epochs=8 filters=16 batch_norm=with quantization=no: failed: training: its process died" in out_text
     assert "The same command tries again what failed." in out_text
 
 
@@ -269,7 +269,7 @@ def test_trainings_run_in_processes_of_their_own(pets, monkeypatch, tmp_path, ca
     monkeypatch.setattr(grid_scoring, "LatencyConfig", lambda **_: LatencyConfig(rounds=1, repeats=1, max_rounds=1))
     changes = ["image_size=16", "batch_size=4", "factors.epochs=[1]", "measure.pictures=1"]
     changes += [
-        "factors.filters={model_arguments.base_width: [2]}",
+        "factors.filters={model_arguments.base_width: [16]}",
         "factors.batch_norm={model_arguments.batch_norm: [true]}",
     ]
     changes += ["factors.quantization={file: [torch]}", "model_arguments.depth=1"]
@@ -280,7 +280,7 @@ def test_trainings_run_in_processes_of_their_own(pets, monkeypatch, tmp_path, ca
     (row,) = read(out / AVERAGE)
     assert (row["status"], row["file"]) == ("ok", "torch")
     assert float(row["memory_mb"]) > 1
-    assert "trained and exported 1 of 1: epochs=1_filters=2_batch_norm=true" in capsys.readouterr().out
+    assert "trained and exported 1 of 1: epochs=1_filters=16_batch_norm=true" in capsys.readouterr().out
     assert "--threads=1" in next((out / "logs").iterdir()).read_text()
     assert next((out / "trainings").glob("*/report.html")).is_file()
 
