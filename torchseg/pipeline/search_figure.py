@@ -94,4 +94,5 @@ def _scatter(axes: Axes, records: Sequence[TrialRecord], places: Sequence[Any]) 
     shown = [(x, record) for x, record in zip(places, records, strict=True) if record.val_miou is not None]
     best = max((record.val_miou or 0.0 for _, record in shown), default=0.0)
     colours = [_BEST if record.val_miou == best else _TRIAL for _, record in shown]
-    axes.scatter([x for x, _ in shown], [100 * (record.val_miou or 0.0) for _, record in shown], c=colours, zorder=3)
+    heights = [100 * (record.val_miou or 0.0) for _, record in shown]
+    axes.scatter([x for x, _ in shown], heights, c=colours, zorder=3, clip_on=False)  # whole dots at the edges, too
