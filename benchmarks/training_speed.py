@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 from PIL import Image
+from torch import Tensor, nn
 
 from torchseg.data import Batch, Batches, BatchPlan, HeldSamples, RandomView
 from torchseg.data.file_samples import FileSamples
@@ -29,6 +30,8 @@ from torchseg.losses import segmentation_loss
 from torchseg.models import build_model
 from torchseg.spec import ImageSpec
 from torchseg.train import label_step, normalise, training_precision
+from torchseg.train.halves import Halves, twin
+from torchseg.train.side_by_side import side_by_side
 
 SIZE, BATCH, STEPS = 128, 16, 3
 SPEC = ImageSpec(height=SIZE, width=SIZE, classes=CLASSES)
@@ -92,9 +95,10 @@ def _plain(samples: FileSamples) -> Callable[[], None]:
 
 
 def _ours(samples: FileSamples) -> Callable[[], None]:
-    fabric = Fabric(precision=training_precision(), devices=1)
-    model = build_model("attention_unet", {}, SPEC).train().to(memory_format=torch.channels_last)
-    model, optimizer = fabric.setup(model, torch.optim.AdamW(model.parameters(), fused=True))
+    fabric = Fabric(accelerator="cpu", precision=training_precision(), devices=1)
+    network = build_model("attention_unet", {}, SPEC).train().to(memory_format=torch.channels_last)
+    model, optimizer = fabric.setup(network, torch.optim.AdamW(network.parameters(), fused=True))
+    other = fabric.setup_module(twin(network))
     held = HeldSamples(samples)
     for index in range(len(held)):
         _ = held[index]
@@ -102,12 +106,18 @@ def _ours(samples: FileSamples) -> Callable[[], None]:
     batches = Batches(held, (), view=RandomView(height=SIZE, width=SIZE), plan=plan, workers=1)
     step = label_step(ignore_index=255)
 
+    def learn(part: nn.Module, batch: Batch, share: float) -> Tensor:
+        loss = step(part, normalise(batch.pictures, SPEC), batch)
+        fabric.backward(share * loss)
+        return loss
+
     def loop() -> None:
-        for batch in batches.epoch(0):
-            loss = step(model, normalise(batch.pictures, SPEC), Batch(*batch))
-            optimizer.zero_grad()
-            fabric.backward(loss)
-            optimizer.step()
+        with side_by_side(2) as pool:
+            halves = Halves([model, other], pool.map)
+            for batch in batches.epoch(0):
+                optimizer.zero_grad()
+                halves.learn(learn, batch)
+                optimizer.step()
 
     return loop
 

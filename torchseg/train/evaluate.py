@@ -10,6 +10,7 @@ from torchseg.data import Samples
 from torchseg.losses import segmentation_loss
 from torchseg.metrics import confusion_matrix, overlap
 from torchseg.spec import ImageSpec
+from torchseg.train.side_by_side import side_by_side
 
 
 def evaluate(model: nn.Module, samples: Samples, spec: ImageSpec, *, batch_size: int = 16) -> tuple[float, float]:
@@ -22,18 +23,20 @@ def evaluate(model: nn.Module, samples: Samples, spec: ImageSpec, *, batch_size:
         batch_size: pictures at once.
     """
     device = next(model.parameters()).device
-    was_training = model.training
-    model.eval()
-    counts = np.zeros((spec.num_classes, spec.num_classes), np.int64)
-    losses = []
-    for first in range(0, len(samples), batch_size):
+
+    def judge(first: int) -> tuple[np.ndarray[tuple[int, int], np.dtype[np.int64]], float]:
         part = [samples[index] for index in range(first, min(first + batch_size, len(samples)))]
         images = torch.from_numpy(spec.prepare(np.stack([sample.picture for sample in part]))).to(device)
         mask = np.stack([sample.mask for sample in part])  # (B, H, W)
         with torch.inference_mode():
             logits = model(images.contiguous(memory_format=torch.channels_last))
             loss = segmentation_loss(logits, torch.from_numpy(mask).to(device), ignore_index=spec.ignore_index)
-        losses.append(float(loss))
-        counts += confusion_matrix(logits.argmax(1).cpu().numpy(), mask, num_classes=spec.num_classes)
+        counts = confusion_matrix(logits.argmax(1).cpu().numpy(), mask, num_classes=spec.num_classes)
+        return counts, float(loss)
+
+    was_training = model.training
+    model.eval()
+    with side_by_side(torch.get_num_threads() if device.type == "cpu" else 1) as pool:
+        counts, losses = zip(*pool.map(judge, range(0, len(samples), batch_size)), strict=True)
     model.train(was_training)
-    return overlap(counts).miou, float(np.mean(losses))
+    return overlap(sum(counts)).miou, float(np.mean(losses))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from threading import Lock
+
 import torch
 from torch import Tensor, nn
 
@@ -23,6 +25,7 @@ class Teacher:
         self.network = network.eval().requires_grad_(False)
         self.remembers, self.room_bytes = remembers, room_bytes
         self._known: dict[tuple[int, ...], Tensor] = {}
+        self._lock = Lock()  # halves of a batch ask at the same time
 
     @torch.no_grad()
     def __call__(self, images: Tensor, seeds: Tensor) -> Tensor:
@@ -33,7 +36,8 @@ class Teacher:
         if key in self._known:
             return self._known[key].float()
         opinion = self.network(images).half()
-        if opinion.nbytes <= self.room_bytes:
-            self.room_bytes -= opinion.nbytes
-            self._known[key] = opinion
+        with self._lock:
+            if opinion.nbytes <= self.room_bytes:
+                self.room_bytes -= opinion.nbytes
+                self._known[key] = opinion
         return opinion.float()  # type: ignore[no-any-return]  # rounded the first time too: a resumed run is the same

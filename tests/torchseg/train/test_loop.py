@@ -77,7 +77,7 @@ def test_an_interrupted_training_ends_with_the_same_weights(prepare, fabric, tmp
     def dying_step(model, images, batch):
         nonlocal calls
         calls += 1
-        if calls > 2 * 2 + 1:  # in the middle of the third epoch of two steps
+        if calls > 2 * 4 + 1:  # in the middle of the third epoch of two steps on two halves
             raise KeyboardInterrupt
         return STEP(model, images, batch)
 

@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from torchseg.compress import Int8Simulation
+from torchseg.data import Batch
+from torchseg.models import build_model
+from torchseg.spec import ImageSpec
+from torchseg.train.halves import Halves, may_be_halved, twin
+from torchseg.train.side_by_side import side_by_side
+
+SPEC = ImageSpec(height=8, width=8, classes=("sky", "sea"))
+SHAPE = (3, 8, 8)
+
+
+def _network(**arguments):
+    return build_model("unet", {"base_width": 4, "depth": 1} | arguments, SPEC, seed=1).train()
+
+
+def _batch(size=4):
+    pictures = torch.randn(size, *SHAPE, generator=torch.Generator().manual_seed(2))
+    masks = (pictures.sum(1) > 0).to(torch.uint8)
+    return Batch(pictures, masks, torch.ones(size, dtype=torch.bool), torch.arange(size))
+
+
+def _learn(network, batch, share):
+    loss = nn.functional.cross_entropy(network(batch.pictures), batch.masks.long())
+    (share * loss).backward()
+    return loss
+
+
+def _gradients(network):
+    return [parameter.grad.clone() for parameter in network.parameters()]
+
+
+@pytest.mark.parametrize("size", [4, 5])
+def test_without_batch_norm_the_halves_give_the_gradient_of_the_whole(size):
+    network = _network(batch_norm=False)
+    loss = Halves([network, twin(network)]).learn(_learn, _batch(size))
+    halved = _gradients(network)
+    network.zero_grad()
+    whole = _learn(network, _batch(size), 1.0)
+    assert torch.allclose(loss, whole)
+    for mine, theirs in zip(halved, _gradients(network), strict=True):
+        assert torch.allclose(mine, theirs, atol=1e-6)
+
+
+def test_batch_norm_sees_every_second_picture_and_the_statistics_meet_in_their_mean():
+    network, batch = _network(), _batch()
+    halves = Halves([network, twin(network)])
+    halves.learn(_learn, batch)
+    halves.meet()
+    means = []
+    for first in range(2):
+        alone = _network()
+        alone(batch.pictures[first::2])
+        means.append(dict(alone.named_buffers())["stem.1.running_mean"])
+    for each in halves.networks:
+        assert torch.allclose(dict(each.named_buffers())["stem.1.running_mean"], sum(means) / 2)
+    assert not torch.allclose(means[0], means[1])
+
+
+def test_beside_each_other_is_bit_for_bit_one_after_the_other():
+    results = []
+    for together in (False, True):
+        network = _network()
+        with side_by_side(2) as pool:
+            halves = Halves([network, twin(network)], pool.map if together else map)
+            for _ in range(8):
+                halves.learn(_learn, _batch())
+        halves.meet()
+        results.append([*_gradients(network), *network.buffers()])
+    assert all(torch.equal(one, two) for one, two in zip(*results, strict=True))
+
+
+def test_what_changes_a_weight_changes_the_twins_too():
+    network = _network()
+    other = twin(network)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.zero_()
+    assert not other(_batch().pictures).any()
+
+
+def test_a_network_without_chance_and_memory_may_be_halved_from_four_pictures_on():
+    assert may_be_halved(_network(), 4, SHAPE)
+    assert not may_be_halved(_network(), 3, SHAPE)
+
+
+def test_dropout_draws_numbers_in_an_order_and_is_not_halved():
+    before = torch.get_rng_state()
+    assert not may_be_halved(_network(dropout=0.5), 4, SHAPE)
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_a_network_that_remembers_more_than_batch_statistics_is_not_halved():
+    class Counting(nn.Conv2d):
+        def __init__(self):
+            super().__init__(3, 2, 1)
+            self.register_buffer("calls", torch.zeros(()))
+
+        def forward(self, images):
+            self.calls += 1
+            return super().forward(images)
+
+    assert not may_be_halved(Counting(), 4, SHAPE)
+
+
+def test_the_question_leaves_the_network_as_it_was():
+    network = _network()
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    may_be_halved(network, 4, SHAPE)
+    assert all(torch.equal(before[name], tensor) for name, tensor in network.state_dict().items())
+
+
+def test_simulated_int8_follows_the_ranges_of_whole_batches():
+    network = _network().eval()
+    Int8Simulation(network).observe(_batch(8).pictures)
+    assert not may_be_halved(network.train(), 4, SHAPE)

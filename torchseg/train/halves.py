@@ -1,0 +1,85 @@
+"""The gradient of a batch from its two halves, which are computed beside each other."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
+
+from torchseg.data import Batch
+
+HALVES = 2
+_SMALLEST = 2  # pictures that batch norm may find alone in a half
+Learn = Callable[[nn.Module, Batch, float], Tensor]
+"""Takes a network, a batch and its share in the loss; leaves gradients in the parameters and gives the loss."""
+
+
+class Halves:
+    """One network on two halves of each batch, as two processes of a data-parallel training would have it.
+
+    Every parameter is shared, so that gradients add up; batch norm sees a half and keeps statistics of its own. The
+    result does not depend on how many cores there are: with one, the halves follow each other.
+
+    Args:
+        networks: the network and, if batches are to be halved, its `twin`, as the caller wrapped them.
+        run: calls a function on each of several arguments, like `map`; beside each other, if it can.
+    """
+
+    def __init__(self, networks: Sequence[nn.Module], run: Callable[..., Iterable[Tensor]] = map) -> None:
+        self.networks, self.run = networks, run
+
+    def learn(self, learn: Learn, batch: Batch) -> Tensor:
+        """Leaves the gradient of the batch in the parameters; gives its loss, which belongs to no graph."""
+        count, size = len(self.networks), len(batch.pictures)
+        parts = [Batch(*(tensor[first::count] for tensor in batch)) for first in range(count)]
+        shares = [len(part.pictures) / size for part in parts]
+        losses = list(self.run(learn, self.networks, parts, shares))
+        return torch.stack([share * loss.detach() for share, loss in zip(shares, losses, strict=True)]).sum()
+
+    @torch.no_grad()
+    def meet(self) -> None:
+        """Gives every network the mean of their statistics."""
+        for statistics in zip(*map(_statistics, self.networks), strict=True):
+            if statistics[0].is_floating_point():
+                mean = torch.stack(statistics).mean(dim=0)
+                for own in statistics:
+                    own.copy_(mean)
+
+
+def may_be_halved(model: nn.Module, batch_size: int, shape: tuple[int, int, int]) -> bool:
+    """Whether two halves of a batch can be learned from beside each other, with the same result every time.
+
+    Both need pictures enough for batch norm, and a pass in training mode must not draw random numbers or change
+    anything but the statistics of batch norm.
+
+    Args:
+        model: on the CPU; is left as it is.
+        batch_size: of a whole batch.
+        shape: `(C, H, W)` of a picture.
+    """
+    if batch_size < HALVES * _SMALLEST:
+        return False
+    trial = copy.deepcopy(model).train()
+    known = {id(tensor) for tensor in _statistics(trial)}
+    others = [(tensor, tensor.clone()) for tensor in trial.buffers() if id(tensor) not in known]
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        before = torch.get_rng_state()
+        trial(torch.zeros(_SMALLEST, *shape))
+        drew = not torch.equal(before, torch.get_rng_state())
+    return not drew and all(torch.equal(tensor, old) for tensor, old in others)
+
+
+def twin(model: nn.Module) -> nn.Module:
+    """A network that shares everything with the model but the statistics of batch norm."""
+    shared: list[object] = [*model.parameters()]
+    shared += [part for part in model.modules() if not any(isinstance(below, _NormBase) for below in part.modules())]
+    return copy.deepcopy(model, {id(each): each for each in shared})
+
+
+def _statistics(model: nn.Module) -> Iterator[Tensor]:
+    for part in model.modules():
+        if isinstance(part, _NormBase):
+            yield from part.buffers(recurse=False)
