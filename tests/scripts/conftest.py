@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import contextlib
+import io
 import shutil
 
 import numpy as np
@@ -15,6 +17,10 @@ from torchseg.data.scenes import draw_scene
 from torchseg.harness.latency import LatencyConfig
 from torchseg.spec import ImageSpec
 
+COMPRESSION = [
+    *("--student_arguments", "depth=4", "--sparsity", "0.6", "--clusters", "6"),
+    *("--prune_epochs", "9", "--cluster_epochs", "1", "--precisions", "fp32,int8"),
+]
 SPEC = ImageSpec(height=32, width=32, classes=("ground", "striped", "checked", "wire", "ring"))
 
 
@@ -88,19 +94,25 @@ def _smallest(pictures):
 @pytest.fixture
 def compressing(flags):
     """The smallest run that prunes and clusters."""
-    return [
-        *flags,
-        "--student_arguments",
-        "depth=4",
-        "--sparsity",
-        "0.6",
-        "--clusters",
-        "6",
-        "--prune_epochs",
-        "9",
-        "--cluster_epochs",
-        "1",
-    ]
+    return [*flags, *COMPRESSION]
+
+
+@pytest.fixture(scope="session")
+def compressed_run(drawn_pictures, tmp_path_factory):
+    """The folder `runs` that the smallest run with compression left, not to be changed, and what it printed."""
+    home = tmp_path_factory.mktemp("compressed")
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(io.StringIO()) as printed:
+        patch.chdir(home)
+        _time_quickly(patch)
+        assert distill.main([*_smallest(drawn_pictures), *COMPRESSION]) == 0
+    return home / "runs", printed.getvalue()
+
+
+@pytest.fixture
+def compressed(compressed_run, compressing):
+    """The flags of a run with compression that is done, in `runs/folder`."""
+    shutil.copytree(compressed_run[0], "runs")
+    return compressing
 
 
 @pytest.fixture(scope="module")

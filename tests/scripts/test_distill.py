@@ -53,9 +53,8 @@ def _ledger(run: Path = RUN) -> dict[str, dict[str, str]]:
 
 
 @pytest.mark.slow
-def test_zeros_and_shared_values_arrive_in_every_file(compressing, capsys):
-    assert main([*compressing, "--precisions", "fp32,int8"]) == 0
-    out = capsys.readouterr().out
+def test_zeros_and_shared_values_arrive_in_every_file(compressed, compressed_run, capsys):
+    _, out = compressed_run
     assert "zeros reach 61% at step" in out
     assert "stay dense: head, up.3.project" in out
     ledger = _ledger()
@@ -71,19 +70,20 @@ def test_zeros_and_shared_values_arrive_in_every_file(compressing, capsys):
     assert rows["artifacts/clustered.fp32.packed.onnx"]["certified"] == "true"
 
     capsys.readouterr()
-    assert main([*compressing, "--precisions", "fp32,int8"]) == 0
+    assert main(compressed) == 0
     assert "Nothing to do" in capsys.readouterr().out
 
 
 @pytest.mark.slow
-def test_a_file_that_lost_its_zeros_fails_the_run(compressing, monkeypatch, capsys):
+def test_a_file_that_lost_its_zeros_fails_the_run(compressed, monkeypatch, capsys):
     def dense(path):
         return [StoredWeight("weight", np.ones((2, 2), np.float32), "float32")]
 
     monkeypatch.setattr("torchseg.pipeline.ledger.weights_in", dense)
-    assert main([*compressing, "--clusters", "null"]) == 1
-    assert "pruned.fp32.onnx: total: 60.00% zeros became 0.00%" in capsys.readouterr().out
-    assert float(_ledger()["pruned.fp32.onnx"]["sparsity"]) == 0
+    (RUN / ".stages/ledger.json").unlink()
+    assert main(compressed) == 1
+    assert "clustered.fp32.onnx: total: 60.00% zeros became 0.00%" in capsys.readouterr().out
+    assert float(_ledger()["clustered.fp32.onnx"]["sparsity"]) == 0
 
 
 def test_wrong_compression_is_refused_before_the_training(flags, compressing, capsys):
@@ -213,15 +213,16 @@ def test_an_unknown_flag_ends_in_two(capsys):
 
 
 @pytest.mark.slow
-def test_a_file_that_cannot_be_scored_ends_in_one_until_it_can(flags, monkeypatch, capsys):
+def test_a_file_that_cannot_be_scored_ends_in_one_until_it_can(finished, monkeypatch, capsys):
     def fails(artifacts, *arguments, **options):
         score_artifacts(artifacts, *arguments, **options)
         return ["student.fp32.onnx: the process died"]
 
     with monkeypatch.context() as broken:
         broken.setattr("torchseg.pipeline.scoring.score_artifacts", fails)
-        assert main(flags) == 1
-        assert main(flags) == 1
+        (RUN / ".stages/score.json").unlink()
+        assert main(finished) == 1
+        assert main(finished) == 1
     assert "FAILED: student.fp32.onnx: the process died" in capsys.readouterr().out
     assert (RUN / "report.html").is_file()
-    assert main(flags) == 0
+    assert main(finished) == 0
