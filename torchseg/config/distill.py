@@ -29,8 +29,8 @@ class DistillConfig(CompressionFlags, ExportFlags, LearningConfig):
             They make up half of every batch.
         temperature: Softening of both opinions in the distillation loss.
         alpha: Share of the teacher's opinion in the loss; the labels have the rest.
-        views: Random views of each picture that the teacher is asked about; they come again after so many epochs.
-            0: a new view every time. Default: 2 on scenes, 0 otherwise.
+        views: Random views of each picture that the teacher is asked about, at least so many; then they come again.
+            0: a new view every time. Default: 1 on scenes, 0 otherwise.
         soft_loss: How the two opinions are compared: mean divergence of the pixels' classes. The other two repeat
             published mistakes (docs/recipes.md): summed over a picture, or softmax along the width.
         twin: Also train the student without its teacher, so that the gain is a number.
@@ -63,7 +63,7 @@ class DistillConfig(CompressionFlags, ExportFlags, LearningConfig):
         if not 0 <= self.alpha <= 1:
             raise ValueError(f"alpha is {self.alpha}; give a share in [0, 1], e.g. 0.8")
         if self.views is not None and self.views < 0:
-            raise ValueError(f"views is {self.views}; give 0 for a new view every time, or a number of epochs, e.g. 2")
+            raise ValueError(f"views is {self.views}; give 0 for a new view every time, or a number of views, e.g. 2")
         for flag in ("teacher_checkpoint", "transfer_set", "twin"):
             if self.teacher is None and getattr(self, flag):
                 raise ValueError(f"teacher is null, but {flag} is given, which needs one: drop it or name a teacher")

@@ -48,7 +48,7 @@ class BatchPlan:
         transfer: number of pictures without masks; if there are any, they are half of every batch.
         batch_size: pictures a step, over all processes.
         seed: of order and views.
-        views: epochs after which order and views begin again; 0 for never.
+        views: of each picture before order and views begin again, at least; 0 for a new view every time.
     """
 
     labelled: int
@@ -64,14 +64,24 @@ class BatchPlan:
 
     def step(self, step: int) -> list[Draw]:
         """The pictures of one step."""
-        step %= self.views * self.steps_per_epoch or step + 1
-        from_transfer = self.batch_size // 2 if self.transfer else 0
-        indices = self._pass(step, self.labelled, self.batch_size - from_transfer, stream=0)
-        indices += self._pass(step, self.transfer, from_transfer, stream=1) if from_transfer else []
-        seeds = np.random.default_rng([self.seed, 2, step]).integers(0, 2**31, len(indices)).tolist()
-        first_transfer = self.batch_size - from_transfer
+        step %= self.views * self._steps_for_all or step + 1
+        labelled = self.batch_size - self._from_transfer
+        indices = self._pass(step, self.labelled, labelled, stream=0)
+        indices += self._pass(step, self.transfer, self._from_transfer, stream=1) if self._from_transfer else []
+        # Another mixture has other seeds: a teacher that knows a batch by them must not take one for the other.
+        seeds = np.random.default_rng([self.seed, 2, step, self.transfer]).integers(0, 2**31, len(indices)).tolist()
         drawn = enumerate(zip(indices, seeds, strict=True))
-        return [Draw(slot >= first_transfer, index, seed) for slot, (index, seed) in drawn]
+        return [Draw(slot >= labelled, index, seed) for slot, (index, seed) in drawn]
+
+    @property
+    def _from_transfer(self) -> int:
+        return self.batch_size // 2 if self.transfer else 0
+
+    @property
+    def _steps_for_all(self) -> int:
+        """Steps until every picture was seen, labelled or not."""
+        steps = -(-self.labelled // (self.batch_size - self._from_transfer))
+        return max(steps, -(-self.transfer // self._from_transfer)) if self._from_transfer else steps
 
     def _pass(self, step: int, count: int, share: int, *, stream: int) -> list[int]:
         positions = range(step * share, (step + 1) * share)

@@ -38,6 +38,7 @@ class FitConfig:
         schedule: of the learning rate, a key of `SCHEDULES`.
         warmup: share of the steps that the learning rate climbs.
         validations: how often at most the validation part is asked.
+        gradient_norm: longest gradient that is taken as it is; a longer one is shortened (arXiv:1211.5063).
     """
 
     epochs: int
@@ -45,7 +46,8 @@ class FitConfig:
     weight_decay: float = 1e-2
     schedule: str = "cosine"
     warmup: float = 0.1
-    validations: int = 20
+    validations: int = 10
+    gradient_norm: float = 1.0
 
     def __post_init__(self) -> None:
         if self.epochs < 1:
@@ -156,6 +158,7 @@ def _train_epoch(
         batch = Batch(*(tensor.to(fabric.device) for tensor in batch))
         optimizer.zero_grad()
         losses.append(halves.learn(learn, batch))
+        fabric.clip_gradients(model, optimizer, max_norm=config.gradient_norm, error_if_nonfinite=False)
         optimizer.step()
         task.hook.after_step(number + 1, cast(nn.Module, model.module), optimizer)  # the network inside the wrapper
     halves.meet()

@@ -25,7 +25,7 @@ class DistillationConfig:
     Attributes:
         temperature: softening of both opinions, > 0.
         alpha: share of the teacher's opinion in the loss; the labels have the rest.
-        views: random views of each picture, which come again after so many epochs, so that the teacher need not be
+        views: random views of each picture, at least so many, which then come again, so that the teacher need not be
             asked again; 0 for a new view every time.
         soft_loss: how the two opinions are compared, a key of `SOFT_LOSSES`.
     """
@@ -41,7 +41,7 @@ class DistillationConfig:
         if not 0 <= self.alpha <= 1:
             raise ValueError(f"alpha is {self.alpha}; give a share in [0, 1], e.g. 0.8")
         if self.views < 0:
-            raise ValueError(f"views is {self.views}; give 0 for a new view every time, or a number of epochs, e.g. 2")
+            raise ValueError(f"views is {self.views}; give 0 for a new view every time, or a number of views, e.g. 2")
         if self.soft_loss not in SOFT_LOSSES:
             raise ValueError(f"soft_loss is '{self.soft_loss}'; choose from {', '.join(SOFT_LOSSES)}")
 

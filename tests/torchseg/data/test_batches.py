@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -41,12 +42,20 @@ def _batches(**options):
     return Batches(labelled, transfer, view=view, plan=_plan(transfer=7), **{"workers": 0} | options)
 
 
-def test_limited_views_come_again_after_their_epochs():
-    plan = _plan(transfer=6, views=3)
-    cycle = 3 * plan.steps_per_epoch
+@pytest.mark.parametrize(("transfer", "cycle"), [(0, 3 * 3), (6, 3 * 5), (14, 3 * 7)])
+def test_limited_views_come_again_when_every_picture_had_its_share(transfer, cycle):
+    plan = _plan(transfer=transfer, views=3)
     seen = [plan.step(step) for step in range(2 * cycle)]
     assert seen[:cycle] == seen[cycle:]
     assert len({draw.seed for step in seen for draw in step}) == cycle * plan.batch_size
+    shown = Counter((draw.transfer, draw.picture) for step in seen[:cycle] for draw in step)
+    assert len(shown) == 10 + transfer
+    assert min(shown.values()) >= 3
+
+
+def test_a_batch_of_another_mixture_has_other_seeds():
+    seeds = [{draw.seed for draw in _plan(transfer=transfer).step(0)} for transfer in (0, 6)]
+    assert not seeds[0] & seeds[1]
 
 
 def test_transfer_pictures_are_marked_and_their_masks_ignored():

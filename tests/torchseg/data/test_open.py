@@ -28,7 +28,8 @@ def test_data_without_a_download_says_so(tmp_path):
 
 
 def test_scenes_need_no_root():
-    assert len(open_data("scenes", None, size=(16, 16)).train) > 100
+    data = open_data("scenes", None, size=(16, 16))
+    assert 0 < 10 * len(data.train) < len(data.transfer)  # masks are scarce, pictures are not
 
 
 def test_generated_pictures_are_not_cut():

@@ -12,7 +12,7 @@ from torchseg.data import Batches, BatchPlan, RandomView
 from torchseg.data.scenes import CLASSES, Scenes
 from torchseg.models import build_model
 from torchseg.spec import ImageSpec
-from torchseg.train import FitConfig, Task, evaluate, fit, label_step, normalise
+from torchseg.train import FitConfig, NoHook, Task, evaluate, fit, label_step, normalise
 
 SPEC = ImageSpec(height=16, width=16, classes=CLASSES)
 STEP = label_step(ignore_index=255)
@@ -98,6 +98,22 @@ def test_weights_count_as_the_best_only_when_the_hook_has_settled(fabric, tmp_pa
     assert progress.best_miou == progress.curve[-1]["val_miou"]  # the last zeros came with the last step
     weight = network.stem[0].weight
     assert int((weight == 0).sum()) == int(0.6 * weight.numel())
+
+
+def test_a_gradient_that_is_too_long_is_shortened(fabric, tmp_path):
+    lengths = []
+
+    class Watch(NoHook):
+        def after_step(self, step, model, optimizer=None):
+            gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
+            lengths.append(float(sum(gradient.square().sum() for gradient in gradients)) ** 0.5)
+
+    def steep(model, images, batch):
+        return 1000 * STEP(model, images, batch)
+
+    task = replace(_task(), hook=Watch())
+    fit(_network(), task, steep, FitConfig(epochs=1, gradient_norm=0.5), fabric=fabric, folder=tmp_path)
+    assert lengths[1:] == [pytest.approx(0.5, abs=1e-4)] * 2
 
 
 def test_a_damaged_state_starts_over(fabric, tmp_path):
