@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +14,7 @@ from torchseg.checkpoint import read_card
 from torchseg.cores import available_cores
 from torchseg.data import Sample, Samples
 from torchseg.harness.artifact import Artifact
+from torchseg.harness.judgement import Judgement
 from torchseg.harness.measured import Measured, load_measured, start_measured
 from torchseg.harness.prepare import prepare_each
 from torchseg.harness.process import RuntimeProcess, RuntimeProcessError
@@ -21,6 +24,7 @@ from torchseg.metrics import Overlap
 Labels = NDArray[np.uint8]
 Pictures = NDArray[np.uint8]
 OnImage = Callable[[Measured, Sample, Overlap], None]
+Answer = TypeVar("Answer")
 _BATCH = 8  # pictures in memory at a time
 
 
@@ -39,21 +43,19 @@ def count_pixels(
         advance: called with the number of pictures that are done.
     """
     references = _open_references(files)
+    slowest_first = sorted(files, key=_median_ms, reverse=True)  # so that no core waits long for the last file
     try:
-        with ThreadPoolExecutor(max_workers=available_cores()) as pool:
-            for batch in _batches(samples):
+        with ThreadPoolExecutor(max_workers=available_cores()) as pool, ThreadPoolExecutor(max_workers=1) as reader:
+            for batch in _batches(samples, reader):
                 pictures = np.stack([sample.picture for sample in batch])
-                found = _judge(files, pictures, np.stack([sample.mask for sample in batch]), pool)
-                everything = zip(
-                    [*files, *references], [*found, *predict_labels(references, pictures, pool)], strict=True
-                )
-                known = {each.artifact.folder: labels for each, labels in everything}
-                for measured, labels in zip(files, found, strict=True):
-                    _count(measured, labels, batch, on_image)
-                    reference = measured.artifact.reference_folder
-                    answers = None if reference is None else known.get(reference)
-                    if labels is not None and answers is not None:
-                        measured.tally.add_reference(labels, answers)
+                masks = np.stack([sample.mask for sample in batch])
+                found = dict(zip(map(id, slowest_first), _judge(slowest_first, pictures, masks, pool), strict=True))
+                answers = dict(zip(map(_folder, references), predict_labels(references, pictures, pool), strict=True))
+                answers |= {_folder(each): judged.labels for each in files if (judged := found[id(each)])}
+                for measured in files:
+                    judgement = found[id(measured)]
+                    if judgement is not None:
+                        _count(measured, judgement, answers, batch, on_image)
                 advance(len(batch))
     finally:
         for each in references:
@@ -72,22 +74,20 @@ def predict_labels(files: Sequence[Measured], pictures: Pictures, pool: ThreadPo
 
 def _judge(
     files: Sequence[Measured], pictures: Pictures, masks: Labels, pool: ThreadPoolExecutor
-) -> list[Labels | None]:
-    """As `predict_labels`, and adds the masks' pixels to each tally by the probability that the file gave them."""
+) -> list[Judgement | None]:
+    """As `predict_labels`, with the pixels counted."""
     images = prepare_each(pictures, (each.spec for each in files))
 
-    def one(measured: Measured, process: RuntimeProcess) -> Labels:
-        labels, scores = process.judge(images[measured.spec], masks, num_classes=len(measured.tally.counts))
-        measured.tally.add_scores(scores)
-        return labels
+    def one(measured: Measured, process: RuntimeProcess) -> Judgement:
+        return process.judge(images[measured.spec], masks, num_classes=len(measured.tally.counts))
 
     return _ask(files, one, pool)
 
 
 def _ask(
-    files: Sequence[Measured], question: Callable[[Measured, RuntimeProcess], Labels], pool: ThreadPoolExecutor
-) -> list[Labels | None]:
-    def one(measured: Measured) -> Labels | None:
+    files: Sequence[Measured], question: Callable[[Measured, RuntimeProcess], Answer], pool: ThreadPoolExecutor
+) -> list[Answer | None]:
+    def one(measured: Measured) -> Answer | None:
         if measured.process is None or measured.reason:
             return None
         try:
@@ -99,15 +99,28 @@ def _ask(
     return list(pool.map(one, files))
 
 
-def _count(measured: Measured, labels: Labels | None, batch: list[Sample], on_image: OnImage) -> None:
-    for at, sample in enumerate(batch if labels is not None else []):
-        assert labels is not None
-        try:
-            scores = measured.tally.add_picture(labels[at], sample.mask)
-        except ValueError as error:
-            measured.reason = str(error)
-            return
+def _count(
+    measured: Measured,
+    judgement: Judgement,
+    answers: Mapping[Path, Labels | None],
+    batch: list[Sample],
+    on_image: OnImage,
+) -> None:
+    """Adds a batch to a file's tally; `answers` are the classes that every file gave, by its folder."""
+    for sample, scores in zip(batch, measured.tally.add(judgement), strict=True):
         on_image(measured, sample, scores)
+    reference = measured.artifact.reference_folder
+    expected = None if reference is None else answers.get(reference)
+    if expected is not None:
+        measured.tally.add_reference(judgement.labels, expected)
+
+
+def _folder(measured: Measured) -> Path:
+    return measured.artifact.folder
+
+
+def _median_ms(measured: Measured) -> float:
+    return measured.latency.median_ms if measured.latency else 0.0
 
 
 def _open_references(files: Sequence[Measured]) -> list[Measured]:
@@ -131,6 +144,14 @@ def _open_references(files: Sequence[Measured]) -> list[Measured]:
     return opened
 
 
-def _batches(samples: Samples) -> Iterator[list[Sample]]:
-    for start in range(0, len(samples), _BATCH):
-        yield [samples[at] for at in range(start, min(start + _BATCH, len(samples)))]
+def _batches(samples: Samples, reader: ThreadPoolExecutor) -> Iterator[list[Sample]]:
+    """Batches in order; the next one is read while this one is worked on."""
+
+    def read(start: int) -> list[Sample]:
+        return [samples[at] for at in range(start, min(start + _BATCH, len(samples)))]
+
+    coming = reader.submit(read, 0)
+    for start in range(_BATCH, len(samples) + _BATCH, _BATCH):
+        batch = coming.result()
+        coming = reader.submit(read, start)
+        yield batch

@@ -15,10 +15,10 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from torchseg.harness.judgement import Judgement
 from torchseg.harness.profile import LayerCost, Profile
 from torchseg.harness.runtime import RuntimeInfo, check_name, runtime_name
 from torchseg.harness.weights_in import WeightCount
-from torchseg.metrics import ScoreCounts
 
 Array = NDArray[np.float32]
 Labels = NDArray[np.uint8]
@@ -95,14 +95,13 @@ class RuntimeProcess:
         """
         return cast(Labels, self._call("labels", images, size or images.shape[2:]))
 
-    def judge(self, images: Array, masks: Labels, *, num_classes: int) -> tuple[Labels, ScoreCounts]:
-        """Classes of the size of `masks`, `(B, H, W)`, and the masks' pixels by the probability of each class.
+    def judge(self, images: Array, masks: Labels, *, num_classes: int) -> Judgement:
+        """The answers at the size of `masks`, `(B, H, W)`, counted in the process.
 
         Raises:
             RuntimeProcessError: if the file fails.
         """
-        labels, inside, outside = cast(Any, self._call("judge", images, masks, num_classes))
-        return labels, ScoreCounts(inside=inside, outside=outside)
+        return cast(Judgement, self._call("judge", images, masks, num_classes))
 
     def time(self, image: Array, *, repeats: int, warmup: int = 1) -> list[float]:
         """Milliseconds of `repeats` predictions, measured inside the process; raises RuntimeProcessError."""

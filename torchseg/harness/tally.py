@@ -5,16 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from torchseg.metrics import (
-    BoundaryCounts,
-    Counts,
-    Overlap,
-    ResampledCounts,
-    ScoreCounts,
-    boundary_counts,
-    confusion_matrix,
-    overlap,
-)
+from torchseg.harness.judgement import Judgement
+from torchseg.metrics import BoundaryCounts, Counts, Overlap, ResampledCounts, ScoreCounts, overlap
 
 Labels = NDArray[np.uint8]
 
@@ -43,22 +35,17 @@ class Tally:
         """Share of pixels whose class equals the reference's; None if nothing was compared."""
         return self._agreeing / self._compared if self._compared else None
 
-    def add_picture(self, labels: Labels, mask: Labels) -> Overlap:
-        """Counts one picture, `(H, W)`, and gives its own scores; raises ValueError for a class that is none."""
-        counts = confusion_matrix(labels, mask, num_classes=len(self.counts))
-        self.counts += counts
-        self.resampled.add(counts)
-        band = boundary_counts(labels, mask, num_classes=len(counts))
-        self.boundary = band if self.boundary is None else self.boundary + band
-        scores = overlap(counts)
-        self.image_miou.append(scores.miou)
-        return scores
-
-    def add_scores(self, scores: ScoreCounts) -> None:
-        """Adds the probabilities of a batch."""
-        self.scores = scores if self.scores is None else self.scores + scores
+    def add(self, judgement: Judgement) -> list[Overlap]:
+        """Adds the next pictures and gives the scores of each."""
+        self.counts += judgement.counts.sum(axis=0)
+        self.resampled.add(judgement.counts)
+        self.boundary = judgement.boundary if self.boundary is None else self.boundary + judgement.boundary
+        self.scores = judgement.scores if self.scores is None else self.scores + judgement.scores
+        each = [overlap(counts) for counts in judgement.counts]
+        self.image_miou += [scores.miou for scores in each]
+        return each
 
     def add_reference(self, labels: Labels, reference: Labels) -> None:
         """Compares a batch of answers with those of the model that the file was exported from."""
-        self._agreeing += int((labels == reference).sum())
+        self._agreeing += int(np.count_nonzero(labels == reference))
         self._compared += labels.size

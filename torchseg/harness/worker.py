@@ -12,18 +12,20 @@ from collections.abc import Callable
 from dataclasses import asdict
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from torchseg.harness.labels import labels_of, probabilities_of, resize_logits
+from torchseg.harness.labels import labels_of, resize_logits
 from torchseg.harness.peak_memory import peak_memory_mb
 from torchseg.harness.runtime import Runtime, check_readable, new_runtime
 
+if TYPE_CHECKING:
+    from torchseg.harness.judgement import Judgement
+
 Array = NDArray[np.float32]
 Size = tuple[int, int]
-Judged = tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64]]
 
 
 class Worker:
@@ -57,14 +59,12 @@ class Worker:
         height, width = size
         return labels_of(resize_logits(self._opened.predict(images), height=height, width=width))
 
-    def judge(self, images: Array, masks: NDArray[np.uint8], num_classes: int) -> Judged:
-        """Classes of the masks' size `(B, H, W)`, and the masks' pixels counted by the probability of each class."""
-        from torchseg.metrics import score_counts
+    def judge(self, images: Array, masks: NDArray[np.uint8], num_classes: int) -> Judgement:
+        """The answers at the masks' size `(B, H, W)` and what they are worth."""
+        from torchseg.harness.judgement import judge
 
         logits = resize_logits(self._opened.predict(images), height=masks.shape[1], width=masks.shape[2])
-        labels = labels_of(logits)  # refuses values that make no probabilities
-        counts = score_counts(probabilities_of(logits), masks, num_classes=num_classes)
-        return labels, counts.inside, counts.outside
+        return judge(logits, masks, num_classes=num_classes)
 
     def time(self, image: Array, repeats: int, warmup: int) -> list[float]:
         """Milliseconds of each of `repeats` predictions after `warmup` that are not recorded."""

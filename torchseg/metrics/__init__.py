@@ -1,7 +1,7 @@
 """Counts first, ratios once, at the end."""
 
 from torchseg.metrics.boundary import BoundaryCounts, boundary_counts
-from torchseg.metrics.confusion import Counts, confusion_matrix
+from torchseg.metrics.confusion import Counts, confusion_matrices, confusion_matrix
 from torchseg.metrics.overlap import Overlap, overlap
 from torchseg.metrics.precision_recall import PrecisionRecall, ScoreCounts, precision_recall, score_counts
 from torchseg.metrics.resampled import MiouDifference, ResampledCounts, miou_difference
@@ -15,6 +15,7 @@ __all__ = [
     "ResampledCounts",
     "ScoreCounts",
     "boundary_counts",
+    "confusion_matrices",
     "confusion_matrix",
     "miou_difference",
     "overlap",

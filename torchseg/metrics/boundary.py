@@ -37,39 +37,57 @@ class BoundaryCounts:
 
 
 def boundary_counts(labels: NDArray[np.integer], mask: NDArray[np.integer], *, num_classes: int) -> BoundaryCounts:
-    """Counts the pixels near the contours of every class in one picture.
+    """Counts the pixels near the contours of every class.
 
     Source: arXiv:2103.16562, equation 3; the band is 2 % of the diagonal wide, at least one pixel, and lies inside the
     class. The picture's edge is a contour too, as in the source. Ignored pixels are left out of both bands.
 
     Args:
-        labels: predicted classes, `(H, W)`.
-        mask: true classes, `(H, W)`; a value outside `[0, num_classes)` leaves its pixel out.
+        labels: predicted classes of a picture `(H, W)`, or of several `(B, H, W)`; 0 to 255.
+        mask: true classes, same shape; a value outside `[0, num_classes)` leaves its pixel out.
         num_classes: K.
 
     Raises:
         ValueError: if the shapes differ.
     """
-    if labels.shape != mask.shape or labels.ndim != 2:
-        raise ValueError(f"labels are {labels.shape} and the mask is {mask.shape}; both must be one (H, W)")
-    classes = np.arange(num_classes)[:, None, None]
-    width = max(1, round(_DILATION * float(np.hypot(*mask.shape))))
+    if labels.shape != mask.shape or labels.ndim not in (2, 3):
+        raise ValueError(f"labels are {labels.shape} and the mask is {mask.shape}; both must be (H, W) or (B, H, W)")
+    width = max(1, round(_DILATION * float(np.hypot(*mask.shape[-2:]))))
     known = (mask >= 0) & (mask < num_classes)
+    found = np.asarray(labels, np.uint8)
     # An ignored pixel takes the prediction's side in both, so that it makes no contour of its own.
-    truth = _band(np.where(known, mask, labels) == classes, width) & known
-    found = _band(labels == classes, width) & known
-    return BoundaryCounts(
-        both=(truth & found).sum(axis=(1, 2)),
-        either=(truth | found).sum(axis=(1, 2)),
-        truth=truth.sum(axis=(1, 2)),
-    )
+    in_truth = _band(np.where(known, mask, found).astype(np.uint8), width) & known
+    in_found = _band(found, width) & known
+
+    def count(values: NDArray[np.integer], where: NDArray[np.bool_]) -> NDArray[np.int64]:
+        return np.bincount(values[where], minlength=256)[:num_classes].astype(np.int64)
+
+    truth = count(mask, in_truth)
+    both = count(mask, in_truth & in_found & (mask == found))
+    return BoundaryCounts(both=both, either=truth + count(found, in_found) - both, truth=truth)
 
 
-def _band(inside: NDArray[np.bool_], width: int) -> NDArray[np.bool_]:
-    """Pixels of `(K, H, W)` regions that lie at most `width` steps, diagonals included, from their outside."""
-    core = np.pad(inside, ((0, 0), (width, width), (width, width)))
-    for axis in (1, 2):  # a square's erosion is that of its two sides, one after the other
-        length = core.shape[axis] - 2 * width
-        shifted = [core.take(range(start, start + length), axis=axis) for start in range(2 * width + 1)]
-        core = np.logical_and.reduce(shifted)
-    return np.asarray(inside & ~core, np.bool_)
+def _band(classes: NDArray[np.uint8], width: int) -> NDArray[np.bool_]:
+    """Pixels `(..., H, W)` at most `width` steps, diagonals included, from another class or the picture's edge.
+
+    Every pixel has one class, so one look at the smallest and the largest class around it does for all classes at once.
+    """
+    padding = [(0, 0)] * (classes.ndim - 2) + [(width, width)] * 2
+    # Beyond the edge both bounds are passed, so that no pixel near it is surrounded by its own class alone.
+    lowest = _filtered(np.pad(classes, padding, constant_values=0), np.minimum, width)
+    highest = _filtered(np.pad(classes, padding, constant_values=255), np.maximum, width)
+    return np.asarray(lowest != highest, np.bool_)
+
+
+def _filtered(padded: NDArray[np.uint8], smaller_or_larger: np.ufunc, width: int) -> NDArray[np.uint8]:
+    """The extreme value of the square window of `2 * width + 1` pixels a side around every pixel, padding taken off."""
+    window = 2 * width + 1
+    for axis in (-1, -2):  # a square's extreme is that of its two sides, one after the other
+        rows = padded.swapaxes(axis, -1)
+        reach = 1
+        while reach < window:  # extremes of twice as many neighbours at every step
+            step = min(reach, window - reach)
+            rows = smaller_or_larger(rows[..., :-step], rows[..., step:])
+            reach += step
+        padded = rows.swapaxes(axis, -1)
+    return padded

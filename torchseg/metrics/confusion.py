@@ -22,13 +22,19 @@ def confusion_matrix(labels: NDArray[np.integer], mask: NDArray[np.integer], *, 
     Raises:
         ValueError: if the shapes differ or a predicted class is out of range on a counted pixel.
     """
-    if labels.shape != mask.shape:
-        raise ValueError(f"labels are {labels.shape} and the mask is {mask.shape}; both must have one shape")
-    true = np.asarray(mask, np.int64).ravel()
-    counted = (true >= 0) & (true < num_classes)
-    true = true[counted]
-    predicted = np.asarray(labels, np.int64).ravel()[counted]
+    return np.asarray(confusion_matrices(labels[None], mask[None], num_classes=num_classes)[0])
+
+
+def confusion_matrices(labels: NDArray[np.integer], masks: NDArray[np.integer], *, num_classes: int) -> Counts:
+    """The matrix of every picture, `(B, K, K)`, from arrays `(B, ...)`; otherwise as `confusion_matrix`."""
+    if labels.shape != masks.shape:
+        raise ValueError(f"labels are {labels.shape[1:]} and the mask is {masks.shape[1:]}; both must have one shape")
+    counted = (masks >= 0) & (masks < num_classes)
+    predicted = labels[counted].astype(np.int64)
     if predicted.size and not 0 <= predicted.min() <= predicted.max() < num_classes:
         raise ValueError(f"a predicted class is outside [0, {num_classes}); the network has other classes")
-    counts = np.bincount(true * num_classes + predicted, minlength=num_classes**2)
-    return counts.astype(np.int64).reshape(num_classes, num_classes)
+    pictures = len(masks)
+    per_picture = counted.reshape(pictures, -1).sum(axis=1)
+    cells = np.repeat(np.arange(pictures), per_picture) * num_classes**2 + masks[counted].astype(np.int64) * num_classes
+    counts = np.bincount(cells + predicted, minlength=pictures * num_classes**2)
+    return counts.astype(np.int64).reshape(pictures, num_classes, num_classes)

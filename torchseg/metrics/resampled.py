@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -28,10 +29,10 @@ class ResampledCounts:
         self._pictures = 0
 
     def add(self, counts: Counts) -> None:
-        """Adds the confusion matrix `(K, K)` of the next picture."""
-        copies = np.random.default_rng(self._pictures).poisson(1.0, _DRAWS)
-        self._counts += copies[:, None, None] * counts
-        self._pictures += 1
+        """Adds the confusion matrices `(B, K, K)` of the next pictures."""
+        for number, matrix in enumerate(counts, self._pictures):
+            self._counts += _copies(number)[:, None, None] * matrix
+        self._pictures += len(counts)
 
     @property
     def miou(self) -> NDArray[np.float64]:
@@ -42,6 +43,12 @@ class ResampledCounts:
         iou = np.divide(hits, truth + found - hits, out=np.zeros_like(hits), where=occurs)
         with np.errstate(invalid="ignore"):
             return np.asarray(iou.sum(axis=1) / occurs.sum(axis=1))
+
+
+@lru_cache(maxsize=64)  # files see the pictures of a batch one file after the other
+def _copies(picture: int) -> NDArray[np.int64]:
+    """How often each drawn data set holds this picture, `(draws,)`."""
+    return np.random.default_rng(picture).poisson(1.0, _DRAWS)
 
 
 @dataclass(frozen=True, kw_only=True)

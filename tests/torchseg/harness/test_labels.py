@@ -8,6 +8,12 @@ from hypothesis import strategies as st
 from torchseg.harness.labels import labels_of, probabilities_of, resize_logits
 
 
+@pytest.mark.parametrize("classes", [2, 3, 12])
+def test_of_classes_that_are_level_the_first_counts(classes):
+    logits = np.random.default_rng(classes).integers(-2, 3, (2, classes, 20, 30)).astype(np.float32)
+    np.testing.assert_array_equal(labels_of(logits), logits.argmax(axis=1))
+
+
 def test_the_most_likely_class_wins():
     logits = np.array([[0.1, 0.3], [0.2, -5.0], [0.0, 0.9]], np.float32).reshape(1, 3, 1, 2)
     np.testing.assert_array_equal(labels_of(logits), [[[1, 2]]])

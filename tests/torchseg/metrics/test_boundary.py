@@ -45,6 +45,40 @@ def test_the_band_is_what_erosion_takes_away(seed):
         assert counts.truth[index] == (inside & ~core).sum()
 
 
+def counted_class_by_class(labels: np.ndarray, mask: np.ndarray, *, num_classes: int) -> list[list[int]]:
+    """What the source writes down, literally: the band of a class is what shrinking its region takes away."""
+    width = max(1, round(0.02 * float(np.hypot(*mask.shape))))
+    window = (2 * width + 1, 2 * width + 1)
+    known = mask < num_classes
+    both, either, truth = [], [], []
+    for index in range(num_classes):
+        bands = []
+        for inside in (np.where(known, mask, labels) == index, labels == index):
+            views = np.lib.stride_tricks.sliding_window_view(np.pad(inside, width), window)
+            bands.append(inside & ~views.all(axis=(2, 3)) & known)
+        both.append(int((bands[0] & bands[1]).sum()))
+        either.append(int((bands[0] | bands[1]).sum()))
+        truth.append(int(bands[0].sum()))
+    return [both, either, truth]
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(0, 2**31), st.integers(1, 6))
+def test_one_look_at_all_classes_counts_what_a_look_at_each_does(seed, classes):
+    random = np.random.default_rng(seed)
+    sides = random.integers(3, 40, 2)
+    size = random.integers(1, 200)  # wide pictures have wide bands
+    masks = np.kron(random.integers(0, classes, (2, *sides)), np.ones((1, 1, 1 + size // 20), int)).astype(np.uint8)
+    labels = np.where(random.random(masks.shape) < 0.1, random.integers(0, classes, masks.shape), masks)
+    masks[random.random(masks.shape) < 0.05] = 255
+    labels = np.where(masks == 255, random.choice([0, 77], masks.shape), labels).astype(np.uint8)
+    found = boundary_counts(labels, masks, num_classes=classes)
+    expected = np.sum(
+        [counted_class_by_class(*each, num_classes=classes) for each in zip(labels, masks, strict=True)], axis=0
+    )
+    np.testing.assert_array_equal([found.both, found.either, found.truth], expected)
+
+
 def test_a_shift_costs_more_near_the_boundary_than_over_the_area():
     moved = boundary_counts(square(1), square(0), num_classes=2)
     area = np.logical_and(square(1), square(0)).sum() / np.logical_or(square(1), square(0)).sum()

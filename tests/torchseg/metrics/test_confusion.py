@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from torchseg.metrics import confusion_matrix
+from torchseg.metrics import confusion_matrices, confusion_matrix
 
 
 def random_case(seed: int, *, classes: int, ignored: bool = True) -> tuple[np.ndarray, np.ndarray]:
@@ -37,6 +37,7 @@ def test_the_matrix_is_that_of_torchmetrics(seed):
 def test_matrices_of_parts_add_up_to_the_matrix_of_the_whole(seed, classes):
     labels, mask = random_case(seed, classes=classes)
     parts = [confusion_matrix(a, b, num_classes=classes) for a, b in zip(labels, mask, strict=True)]
+    np.testing.assert_array_equal(parts, confusion_matrices(labels, mask, num_classes=classes))
     np.testing.assert_array_equal(sum(parts), confusion_matrix(labels, mask, num_classes=classes))
 
 

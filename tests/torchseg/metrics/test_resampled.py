@@ -10,7 +10,7 @@ def resampled(right: list[int], *, pixels: int = 100) -> ResampledCounts:
     """Pictures of two classes with so many pixels of each right."""
     counts = ResampledCounts(2)
     for each in right:
-        counts.add(np.array([[each, pixels - each], [pixels - each, each]]))
+        counts.add(np.array([[[each, pixels - each], [pixels - each, each]]]))
     return counts
 
 
@@ -27,7 +27,7 @@ def test_the_spread_is_that_of_the_textbook_bootstrap():
 
 def test_mean_iou_of_a_drawn_set_is_that_of_its_matrix():
     counts = ResampledCounts(3)
-    counts.add(np.array([[5, 1, 0], [2, 7, 0], [0, 0, 0]]))
+    counts.add(np.array([[[5, 1, 0], [2, 7, 0], [0, 0, 0]]]))
     expected = overlap(np.array([[5, 1, 0], [2, 7, 0], [0, 0, 0]])).miou
     held = counts.miou[~np.isnan(counts.miou)]  # the sets that do not hold the only picture are empty
     assert 0 < len(held) < len(counts.miou)
