@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 from torchseg.cores import available_cores
@@ -39,6 +41,7 @@ from torchseg.spec import ImageSpec
 
 __all__ = ["Artifact", "ScoreFailure", "score_artifacts"]
 _log = logging.getLogger(__name__)
+PHASE = "%s: %.1f s"  # what the log says of a phase and its seconds
 _MakeProgress = Callable[[int, str], Progress]
 
 
@@ -79,16 +82,18 @@ def score_artifacts(
     out.mkdir(parents=True, exist_ok=True)
     files = _describe(artifacts, spec, out, config)
     try:
-        for measured in files:
-            start_measured(measured)
         _measure_time(files, samples[0], config)
         while_open(files)
-        with ThreadPoolExecutor(max_workers=1) as pool:  # beside the pictures, because nothing is timed any more
+        with (
+            _phase("accuracy"),
+            ThreadPoolExecutor(max_workers=1) as pool,
+        ):  # beside the pictures, because nothing is timed any more
             packing = pool.map(_pack, files)
             _measure_accuracy(files, samples, out, progress)
             list(packing)
         _compare(files)
-        save_gallery(files, samples, spec, out)
+        with _phase("gallery"):
+            save_gallery(files, samples, spec, out)
     finally:
         for measured in files:
             measured.close()
@@ -120,13 +125,23 @@ def _describe(artifacts: Sequence[Artifact], spec: ImageSpec, out: Path, config:
     return files
 
 
+@contextmanager
+def _phase(name: str) -> Iterator[None]:
+    begin = time.monotonic()
+    yield
+    _log.info(PHASE, name, time.monotonic() - begin)
+
+
 def _measure_time(files: Sequence[Measured], sample: Sample, config: LatencyConfig) -> None:
-    for measured in files:
-        load_measured(measured)
+    with _phase("opening"):
+        for measured in files:
+            start_measured(measured)
+        for measured in files:
+            load_measured(measured)
     loaded = [measured for measured in files if not measured.reason]
     processes = [measured.process for measured in loaded if measured.process is not None]
     images = [prepare(sample.picture[None], measured.spec) for measured in loaded]  # (1, C, H, W) each
-    with Probes(measured.threads for measured in loaded) as probes:
+    with _phase("time"), Probes(measured.threads for measured in loaded) as probes:
         outcomes = measure_latency([*processes, *probes.processes], [*images, *probes.images], config)
         probes.note(outcomes[len(loaded) :])
     for measured, outcome in zip(loaded, outcomes, strict=False):
@@ -134,6 +149,11 @@ def _measure_time(files: Sequence[Measured], sample: Sample, config: LatencyConf
             measured.latency = outcome
         else:
             measured.reason = str(outcome)
+    with _phase("memory and inspection"):
+        _inspect(loaded, probes)
+
+
+def _inspect(loaded: Sequence[Measured], probes: Probes) -> None:
     with ThreadPoolExecutor(max_workers=available_cores()) as pool:  # of the processes; nothing is timed any more
         list(pool.map(inspect_measured, loaded))
     for measured in loaded:

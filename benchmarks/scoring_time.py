@@ -1,0 +1,124 @@
+"""Minutes that scoring twelve files in three runtimes on 300 pictures of 128x128 takes, and where they go.
+
+    python benchmarks/scoring_time.py [--table FILE.md]
+
+Makes the files itself (the default student and teacher, weights of chance, batch norm that has seen pictures), scores
+them as `scripts/score.py` does with default settings, and exits 1 above four minutes. `--table` writes the result
+between the markers `<!-- table: scoring time -->` and `<!-- end -->` of a Markdown file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import torch
+from marked_table import write_marked_table
+
+from scripts.score import main as score
+from tf_bridge.conversion import Conversion
+from tf_bridge.precision import Precision
+from torchseg.checkpoint import Card, save_checkpoint
+from torchseg.config import DistillConfig
+from torchseg.cores import available_cores
+from torchseg.data import DataSet, write_folder
+from torchseg.data.scenes import CLASSES, Scenes
+from torchseg.harness.score import PHASE
+from torchseg.models import build_model, parse_arguments
+from torchseg.spec import ImageSpec
+
+ALLOWED_MINUTES = 4.0
+SIDE, PICTURES = 128, 300
+FILES = [*product(("onnx", "tflite"), ("fp32", "fp16")), ("onnx", "int8")]  # of each network, beside its checkpoint
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pictures", type=int, default=PICTURES)
+    parser.add_argument("--table", type=Path)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        files = list(_files(work))
+        write_folder(_scenes(arguments.pictures), work / "pictures", size=(SIDE, SIDE))
+        phases = _Phases()
+        logging.getLogger("torchseg.harness").addHandler(phases)
+        logging.getLogger("torchseg.harness").setLevel(logging.INFO)
+        begin = time.monotonic()
+        code = score([*map(str, files), "--data", "folder", "--root", f"{work}/pictures", "--out", f"{work}/out"])
+        minutes = (time.monotonic() - begin) / 60
+    text = _table(phases.seconds, minutes, len(files), arguments.pictures)
+    print(text)
+    if arguments.table:
+        write_marked_table(arguments.table, "scoring time", text)
+    return code or int(minutes > ALLOWED_MINUTES)
+
+
+class _Phases(logging.Handler):
+    """Collects the seconds that the harness logs for each of its phases."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.INFO)
+        self.seconds: dict[str, float] = {}
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.msg == PHASE:
+            phase, seconds = record.args or ("", 0.0)
+            self.seconds[str(phase)] = float(seconds)
+
+
+def _scenes(tested: int) -> DataSet:
+    lengths = {"train": 1, "validation": 1, "test": tested, "transfer": 1}
+    parts = {part: Scenes(part, height=SIDE, width=SIDE, length=length) for part, length in lengths.items()}
+    return DataSet(classes=CLASSES, **parts)
+
+
+def _files(work: Path) -> Iterator[Path]:
+    """Checkpoints and files of the two networks that `scripts/distill.py` makes by default."""
+    config, spec = DistillConfig(), ImageSpec(height=SIDE, width=SIDE, classes=CLASSES)
+    pictures = Scenes("train", height=SIDE, width=SIDE, length=16)
+    images = spec.prepare(np.stack([pictures[index].picture for index in range(16)]))
+    for stage in ("teacher", "student"):
+        builder, arguments = getattr(config, stage), parse_arguments(getattr(config, f"{stage}_arguments"))
+        network = build_model(builder, arguments, spec, seed=0).train()
+        with torch.no_grad():
+            network(torch.from_numpy(images))
+        save_checkpoint(
+            network.eval(), Card(builder=builder, arguments=arguments, spec=spec, stage=stage), work / stage
+        )
+        yield work / stage
+        conversion = Conversion(network, spec)
+        for kind, precision in FILES:
+            path = work / f"{stage}.{precision}.{kind}"
+            calibration = images if precision == "int8" else None
+            conversion.write(path, precision=Precision(precision), calibration=calibration)
+            yield path
+
+
+def _table(phases: dict[str, float], minutes: float, files: int, pictures: int) -> str:
+    rows = [
+        f"| {phase} | {seconds:.0f} | {100 * seconds / (60 * minutes):.0f} % |" for phase, seconds in phases.items()
+    ]
+    rest = 60 * minutes - sum(phases.values())
+    what = f"{files} files, {pictures} pictures of {SIDE}x{SIDE}, {available_cores()} cores"
+    return "\n".join(
+        [
+            f"{what}: **{minutes:.2f} minutes**",
+            "",
+            "| phase | seconds | share |",
+            "|---|---:|---:|",
+            *rows,
+            f"| start, report | {rest:.0f} | {100 * rest / (60 * minutes):.0f} % |",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
