@@ -1,32 +1,38 @@
-"""Exports networks at every precision in both formats and says which files pass their certificate, as a table.
+"""Exports networks at every precision in both formats and says which files pass their certificate.
 
-python benchmarks/export_matrix.py --data oxford-pet --root FOLDER --sizes 96 160,224 256
+    python benchmarks/export_matrix.py --data oxford-pet --root FOLDER --rows matrix.csv --table FILE.md
 
-Batch norm sees real pictures first, and with --steps the network learns a little: the classes of a random network are
-near ties at every pixel, which says nothing about a file. Dynamic and int8 files pass by the mean IoU that they lose
-against the masks; the agreement beside it is no condition of theirs.
+Weights are random, or with --steps those of a network that learned a little; either way batch norm has the statistics
+of real pictures. What is in --rows already is not done again, so a stopped run goes on. Exit 1 if a file fails.
+
+Dynamic and int8 files pass by the mean IoU that they lose against the masks; the agreement in --rows is no condition of
+theirs.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import astuple, dataclass
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from prepared_network import arrays, prepared_network
 from torch import nn
 
 from tf_bridge.conversion import Conversion
 from tf_bridge.parity import Parity, compare, verdict
 from tf_bridge.precision import Precision
 from torchseg.config import FORMATS, DataConfig
-from torchseg.data import resize
+from torchseg.harness.host import cpu_name
 from torchseg.harness.runtime import open_runtime
-from torchseg.models import MODELS, build_model, fold_branches
+from torchseg.models import MODELS
 from torchseg.pipeline.pictures import Pictures, open_pictures
 
 SMP: dict[str, dict[str, Any]] = {
@@ -35,82 +41,183 @@ SMP: dict[str, dict[str, Any]] = {
     "smp:Unet:timm-tf_efficientnet_lite0": {},
 }
 JUDGED_ON, CALIBRATED_WITH = 16, 32
+PACKAGES = ("torch", "segmentation-models-pytorch", "tensorflow", "onnx", "onnxruntime", "ai-edge-litert")
+# Of each precision, the number that its certificate looks at, and how a cell of the table gives it.
+SHOWN = {
+    Precision.FP32: ("error_share", "largest error, % of range", "{:.4f}"),
+    Precision.FP16: ("argmax_agreement", "agreement, %", "{:.3f}"),
+    Precision.DYNAMIC: ("miou_drop", "points lost", "{:+.2f}"),
+    Precision.INT8: ("miou_drop", "points lost", "{:+.2f}"),
+}
+
+
+class File(NamedTuple):
+    """Which file; what is equal need not be made again."""
+
+    data: str
+    steps: int
+    network: str
+    size: str
+    precision: Precision
+    format: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """What became of one file; shares, not percent."""
+
+    file: File
+    failures: str  # empty where the certificate passes
+    error_share: float = np.nan  # largest logit error over the range of the logits
+    argmax_agreement: float = np.nan
+    miou_drop: float = np.nan
+    size_bytes: int = 0
+
+
+Rows = dict[File, Row]
+
+
+class Judged:
+    """A network and what its files are judged with; it answers for the same images once, not for every file."""
+
+    def __init__(self, model: nn.Module, pictures: Pictures) -> None:
+        spec = pictures.spec
+        self.conversion, self.num_classes = Conversion(model, spec), spec.num_classes
+        self.calibration = arrays(pictures.train, spec, CALIBRATED_WITH)[0]
+        self.images, self.masks = arrays(pictures.validation, spec, JUDGED_ON)
+        self._answers: dict[bytes, np.ndarray] = {}
+
+    def reference(self, images: np.ndarray) -> np.ndarray:
+        """Logits as PyTorch computes them."""
+        key = images.tobytes()
+        if key not in self._answers:
+            with torch.no_grad():
+                self._answers[key] = self.conversion.model(torch.from_numpy(images)).numpy()
+        return self._answers[key]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", default="scenes")
-    parser.add_argument("--root", type=Path)
-    parser.add_argument("--sizes", nargs="+", default=["96"])
-    parser.add_argument("--models", nargs="+", default=[*MODELS, *SMP])
-    parser.add_argument("--precisions", nargs="+", default=[str(precision) for precision in Precision])
-    parser.add_argument("--steps", type=int, default=0)
-    arguments = parser.parse_args(argv)
-    print("| network | size | file | passes | agreement % | mIoU drop, points | largest error, % of range | bytes |")
-    print("|---|---|---|---|---|---|---|---|")
-    failed = False
+    arguments = _arguments(argv)
+    rows: Rows = {row.file: row for row in _read(arguments.rows)}
     for size in arguments.sizes:
         pictures = open_pictures(DataConfig(data=arguments.data, root=arguments.root, image_size=size))
         for name in arguments.models:
-            conversion = Conversion(_prepared(name, pictures, steps=arguments.steps), pictures.spec)
-            for precision in arguments.precisions:
-                for kind in FORMATS:
-                    failed |= _row(name, conversion, pictures, kind, Precision(precision))
-    return int(failed)
+            for row in _missing(rows, name, pictures, arguments):
+                rows[row.file] = row
+                _append(arguments.rows, row)
+                print(*row.file[2:], row.failures or "passes", flush=True)
+    asked = [row for row in rows.values() if row.file[:2] == (arguments.data, arguments.steps)]
+    if arguments.table:
+        arguments.table.write_text("\n".join([*_conditions(arguments), *_totals(asked), *_table(asked)]) + "\n")
+    return int(any(row.failures for row in asked))
 
 
-def _prepared(name: str, pictures: Pictures, *, steps: int) -> nn.Module:
-    """A network with statistics of real pictures, after some steps of training."""
-    network = build_model(name, SMP.get(name, {}), pictures.spec).train()
-    images, masks = _arrays(pictures, pictures.train, 8 * max(steps, 4))
-    optimizer = torch.optim.AdamW(network.parameters(), 2e-3)
-    for start in range(0, len(images), 8):
-        part = slice(start, start + 8)
-        with torch.set_grad_enabled(steps > 0):
-            logits = network(torch.from_numpy(images[part]))
-        if steps:
-            truth = torch.from_numpy(masks[part]).long()
-            loss = nn.functional.cross_entropy(logits, truth, ignore_index=pictures.spec.ignore_index)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-    fold_branches(network.eval())
-    return network
+def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", default="scenes")
+    parser.add_argument("--root", type=Path)
+    parser.add_argument("--sizes", nargs="+", default=["96", "160,224", "256"])
+    parser.add_argument("--models", nargs="+", default=[*MODELS, *SMP])
+    parser.add_argument("--steps", type=int, default=0, help="of training with 8 pictures each")
+    parser.add_argument("--rows", type=Path, required=True, help="CSV file of all results; grows")
+    parser.add_argument("--table", type=Path)
+    return parser.parse_args(argv)
 
 
-def _row(name: str, conversion: Conversion, pictures: Pictures, kind: str, precision: Precision) -> bool:
-    """Prints what became of one file; whether it failed."""
-    start = f"| {name} | {pictures.spec.height}x{pictures.spec.width} | {precision} {kind} |"
+def _missing(rows: Rows, name: str, pictures: Pictures, arguments: argparse.Namespace) -> Iterator[Row]:
+    """The files of one network that are not in `rows` yet, one by one."""
+    size = f"{pictures.spec.height}x{pictures.spec.width}"
+    files = [
+        File(arguments.data, arguments.steps, name, size, precision, kind)
+        for precision in Precision
+        for kind in FORMATS
+    ]
+    missing = [file for file in files if file not in rows]
+    if missing:
+        network = Judged(prepared_network(name, SMP.get(name, {}), pictures, steps=arguments.steps), pictures)
+        yield from (_row(file, network) for file in missing)
+
+
+def _row(file: File, network: Judged) -> Row:
+    """Writes one file and judges it."""
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"net.{kind}"
+        path = Path(folder) / f"net.{file.format}"
         try:
-            parity = _judge(conversion, pictures, path, precision)
+            parity = _judge(network, path, file.precision)
         except ValueError as error:
-            print(f"{start} no: {error} | | | | |", flush=True)
-            return True
-        failures = verdict(parity, precision)
-        error = (parity.max_abs_error or 0.0) / parity.logit_range
-        numbers = f"{100 * parity.argmax_agreement:.3f} | {100 * parity.miou_drop:.3f} | {100 * error:.4f}"
-        print(f"{start} {'; '.join(failures) or 'yes'} | {numbers} | {path.stat().st_size:,} |", flush=True)
-    return bool(failures)
+            return Row(file=file, failures=str(error))
+        return Row(
+            file=file,
+            failures="; ".join(verdict(parity, file.precision)),
+            error_share=(parity.max_abs_error or 0.0) / parity.logit_range,
+            argmax_agreement=parity.argmax_agreement,
+            miou_drop=parity.miou_drop,
+            size_bytes=path.stat().st_size,
+        )
 
 
-def _judge(conversion: Conversion, pictures: Pictures, path: Path, precision: Precision) -> Parity:
-    calibration = _arrays(pictures, pictures.train, CALIBRATED_WITH)[0] if precision is Precision.INT8 else None
-    conversion.write(path, precision=precision, calibration=calibration)
-
-    def reference(images: np.ndarray) -> np.ndarray:
-        with torch.no_grad():
-            return conversion.model(torch.from_numpy(images)).numpy()
-
-    images, masks = _arrays(pictures, pictures.validation, JUDGED_ON)
-    return compare(reference, open_runtime(path).predict, images, masks, num_classes=pictures.spec.num_classes)
+def _judge(network: Judged, path: Path, precision: Precision) -> Parity:
+    calibration = network.calibration if precision is Precision.INT8 else None
+    network.conversion.write(path, precision=precision, calibration=calibration)
+    predict = open_runtime(path).predict
+    return compare(network.reference, predict, network.images, network.masks, num_classes=network.num_classes)
 
 
-def _arrays(pictures: Pictures, part: Any, count: int) -> tuple[np.ndarray, np.ndarray]:
-    spec = pictures.spec
-    samples = [resize(part[index % len(part)], height=spec.height, width=spec.width) for index in range(count)]
-    return spec.prepare(np.stack([each.picture for each in samples])), np.stack([each.mask for each in samples])
+def _read(path: Path) -> Iterator[Row]:
+    if path.exists():
+        with path.open(newline="") as lines:
+            for data, steps, network, size, precision, kind, failures, *numbers, size_bytes in csv.reader(lines):
+                file = File(data, int(steps), network, size, Precision(precision), kind)
+                error, agreement, drop = map(float, numbers)
+                yield Row(file, failures, error, agreement, drop, int(size_bytes))
+
+
+def _append(path: Path, row: Row) -> None:
+    with path.open("a", newline="") as lines:
+        csv.writer(lines).writerow([*row.file, *astuple(row)[1:]])
+
+
+def _conditions(arguments: argparse.Namespace) -> list[str]:
+    """What the numbers depend on."""
+    weights = f"after {arguments.steps} steps of training" if arguments.steps else "random"
+    return [
+        f"Weights are {weights}, batch norm has the statistics of {CALIBRATED_WITH} pictures of {arguments.data},",
+        f"which calibrate int8 files, too; judged on {JUDGED_ON} other pictures. The thresholds are those of",
+        "`docs/bridge.md`.",
+        "",
+        ", ".join(f"{name} {version(name)}" for name in PACKAGES) + f"; {cpu_name()}.",
+        "",
+    ]
+
+
+def _totals(rows: Sequence[Row]) -> list[str]:
+    """How many files pass, and every one that does not."""
+    failed = [row for row in rows if row.failures]
+    lines = [f"{len(rows) - len(failed)} of {len(rows)} files pass.", ""]
+    for row in failed:
+        error = f"{100 * row.error_share:.3f} % of the range"
+        agreement = f"{100 * row.argmax_agreement:.3f} %"
+        name = f"{row.file.network} {row.file.size} {row.file.precision}.{row.file.format}"
+        lines.append(f"- {name}: {row.failures} (largest error {error}, agreement {agreement})")
+    return [*lines, ""] if failed else lines
+
+
+def _table(rows: Sequence[Row]) -> list[str]:
+    """One line per network and size, one cell per file."""
+    files = [(precision, kind) for precision in Precision for kind in FORMATS]
+    titles = [f"{precision} {kind}: {SHOWN[precision][1]}" for precision, kind in files]
+    lines = ["| network | size | " + " | ".join(titles) + " |", "|---|---|" + "---:|" * len(files)]
+    cells = {(row.file.network, row.file.size, row.file.precision, row.file.format): _cell(row) for row in rows}
+    for network, size in dict.fromkeys((row.file.network, row.file.size) for row in rows):
+        line = [cells.get((network, size, *file), "") for file in files]
+        lines.append(f"| {network} | {size} | " + " | ".join(line) + " |")
+    return lines
+
+
+def _cell(row: Row) -> str:
+    name, _, form = SHOWN[row.file.precision]
+    text = form.format(100 * getattr(row, name))
+    return f"**{text}**" if row.failures else text
 
 
 if __name__ == "__main__":
