@@ -97,6 +97,10 @@ def _onnx2tf(folder: Path, calibration: np.ndarray) -> dict[str, str | None]:
     import onnx2tf
 
     made = folder / "onnx2tf" / "made"
+    # Pictures that the tool checks layers with; it downloads them unless they lie here.
+    small = np.resize(calibration[:, ::2, ::2], (20, 128, 128, 3))
+    np.save(folder / "calibration_image_sample_data_20x128x128x3_float32.npy", small)
+    os.chdir(folder)
     # The tool scales what it is given; these images are scaled already.
     images = ["image", str(folder / "calibration.npy"), [[[[0.0] * 3]]], [[[[1.0] * 3]]]]
 
