@@ -215,7 +215,8 @@ def _conditions(arguments: argparse.Namespace) -> list[str]:
         'Empty: not done yet. "rounded" is no file but PyTorch with its convolution weights rounded to float16.',
         "",
         ", ".join(f"{name} {version(name)}" for name in PACKAGES) + f"; {cpu_name()}.",
-        f"Made by `python benchmarks/export_matrix.py --data {arguments.data} --root FOLDER --steps {steps}`.",
+        f"Made by `python benchmarks/export_matrix.py --data {arguments.data} --root FOLDER",
+        f"--steps {steps} --rows FILE`.",
         "",
     ]
 
