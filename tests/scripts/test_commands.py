@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from scripts import compress, export, predict, report, score, train, verify
+from scripts import compress, distill, export, predict, report, score, train, verify
 from torchseg.__main__ import COMMANDS, main
 from torchseg.checkpoint import load_checkpoint, read_card
 from torchseg.models.pretrained import LITE_SCALING
+from torchseg.pipeline.run_folder import RunFolder
 
 _SCRIPTS = Path(__file__).parents[2] / "scripts"
 RUN = Path("runs/folder")
@@ -155,3 +156,13 @@ def test_an_unknown_command_brings_the_near_names(capsys):
 def test_a_missing_file_ends_in_two(command, capsys):
     assert command.main(["nowhere", *(["x.png"] if command is predict else [])]) == 2
     assert capsys.readouterr().err.startswith("error: ")
+
+
+@pytest.mark.parametrize("command", [train, distill])
+def test_a_second_command_in_the_folder_of_a_running_one_is_refused(command, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    with RunFolder(Path("busy")).held():
+        assert command.main(["--image_size", "32", "--out", "busy", "--fresh"]) == 2
+    assert (
+        "another command is running in busy; wait until it has ended, or give another --out" in capsys.readouterr().err
+    )

@@ -21,6 +21,7 @@ from torchseg.pipeline import grid_scoring
 from torchseg.pipeline.grid_child import run_commands
 from torchseg.pipeline.grid_jobs import Jobs, read_outcomes
 from torchseg.pipeline.grid_tables import AVERAGE, COMPRESSED, EFFECTS, INDIVIDUAL, TIMING_COLUMNS, TRAINED
+from torchseg.pipeline.run_folder import RunFolder
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 
@@ -302,3 +303,9 @@ def test_a_grid_that_cannot_work_is_refused_before_anything_is_written(flags, re
     assert "there is no recipe gone.yaml" in refusal()
     assert grid.main([flags[0], "--jobs", "0"]) == 2
     assert "run at least 1 training at a time" in refusal()
+
+
+def test_a_second_grid_in_the_folder_of_a_running_one_is_refused(flags, refusal):
+    with RunFolder(Path("grid")).held():
+        assert grid.main([*flags[:1], "--out", "grid", *flags[1:]]) == 2
+    assert "another command is running in grid; wait until it has ended" in refusal()

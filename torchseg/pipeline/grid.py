@@ -45,19 +45,20 @@ def run_grid(config: GridConfig, launch: Launch) -> int:
     plan = expand(read_recipe(config.recipe, config.set), seed=config.seed, root=config.root)
     pictures = _checked_pictures(plan)
     folder = RunFolder(config.run)
-    if config.fresh:
-        folder.forget()
-    maker = Maker(
-        plan=plan,
-        folder=folder,
-        fingerprints={name: each.fingerprint for name, each in pictures.items()},
-        launch=launch,
-        threads=config.threads_each,
-    )
-    _write_record(config, plan, folder)
-    failures = make_trainings(maker, pictures, jobs=config.jobs)
-    failures |= _score(Scorer(maker=maker, pictures=pictures, measure=plan.measure), failures)
-    return _tell(plan, maker, pictures, failures, seconds=time.monotonic() - started)
+    with folder.held():
+        if config.fresh:
+            folder.forget()
+        maker = Maker(
+            plan=plan,
+            folder=folder,
+            fingerprints={name: each.fingerprint for name, each in pictures.items()},
+            launch=launch,
+            threads=config.threads_each,
+        )
+        _write_record(config, plan, folder)
+        failures = make_trainings(maker, pictures, jobs=config.jobs)
+        failures |= _score(Scorer(maker=maker, pictures=pictures, measure=plan.measure), failures)
+        return _tell(plan, maker, pictures, failures, seconds=time.monotonic() - started)
 
 
 def _checked_pictures(plan: GridPlan) -> dict[str, Pictures]:

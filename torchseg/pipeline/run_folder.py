@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import logging
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from torchseg.checkpoint import sha256_of
 
 _STAMPS = ".stages"
 _WORK = ".work"
+_LOCK = ".lock"
 _LOG = logging.getLogger(__name__)
 
 
@@ -54,10 +57,27 @@ class RunFolder:
             raise ValueError(f"--out {path} has files that no run of this project wrote; give a new folder")
         (path / _STAMPS).mkdir(parents=True, exist_ok=True)
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keeps every other process from running in this folder; the lock ends with the process that holds it.
+
+        Raises:
+            ValueError: if another one runs here.
+        """
+        with (self.path / _LOCK).open("a") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise ValueError(
+                    f"another command is running in {self.path}; wait until it has ended, or give another --out"
+                ) from error
+            yield
+
     def forget(self) -> None:
         """Removes everything that earlier runs left here."""
         for child in self.path.iterdir():
-            shutil.rmtree(child) if child.is_dir() else child.unlink()
+            if child.name != _LOCK:  # a new file of that name could be locked beside the old one
+                shutil.rmtree(child) if child.is_dir() else child.unlink()
         (self.path / _STAMPS).mkdir()
 
     def is_done(self, stage: Stage) -> bool:

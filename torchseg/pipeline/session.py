@@ -7,7 +7,7 @@ import json
 import logging
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import torch
@@ -28,23 +28,27 @@ def open_session(config: LearningConfig) -> Iterator[tuple[RunFolder, Fabric]]:
 
     Under the launcher of Lightning Fabric its environment decides about device and processes; otherwise Fabric takes
     what it finds, one process.
+
+    Raises:
+        ValueError: if another command is running in the folder.
     """
     torch.set_num_threads(config.cores)
     fabric = launch()
     folder = RunFolder(config.run)
     fabric.barrier()
-    if fabric.is_global_zero:
-        if config.fresh:
-            folder.forget()
-        write_record(config, folder.path)
-    fabric.barrier()
-    log = _open_log(folder.path / LOG) if fabric.is_global_zero else None
-    try:
-        yield folder, fabric
-    finally:
-        if log:
-            logging.getLogger().removeHandler(log)
-            log.close()
+    with folder.held() if fabric.is_global_zero else nullcontext():
+        if fabric.is_global_zero:
+            if config.fresh:
+                folder.forget()
+            write_record(config, folder.path)
+        fabric.barrier()
+        log = _open_log(folder.path / LOG) if fabric.is_global_zero else None
+        try:
+            yield folder, fabric
+        finally:
+            if log:
+                logging.getLogger().removeHandler(log)
+                log.close()
 
 
 def launch() -> Fabric:

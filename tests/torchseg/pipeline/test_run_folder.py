@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from torchseg.pipeline.run_folder import RunFolder, Stage
@@ -98,3 +101,30 @@ def test_forgetting_starts_over(tmp_path):
     folder.forget()
     assert not (tmp_path / "out.txt").exists()
     assert folder.do(_stage([]))
+
+
+def test_a_second_command_is_refused_while_one_runs(tmp_path):
+    folder = RunFolder(tmp_path)
+    with folder.held():
+        folder.forget()  # as --fresh does, in the middle
+        with pytest.raises(ValueError, match=r"another command is running in .*; wait until it has ended"):
+            RunFolder(tmp_path).held().__enter__()
+    with RunFolder(tmp_path).held():
+        pass
+
+
+def test_a_killed_command_leaves_the_folder_free(tmp_path):
+    RunFolder(tmp_path)
+    holding = (
+        "import fcntl, sys; lock = open(sys.argv[1], 'a'); fcntl.flock(lock, fcntl.LOCK_EX); print(flush=True); "
+        "sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", holding, str(tmp_path / ".lock")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        other.stdout.readline()
+        with pytest.raises(ValueError, match="another command is running"):
+            RunFolder(tmp_path).held().__enter__()
+        other.kill()
+        other.wait()
+        with RunFolder(tmp_path).held():
+            pass
