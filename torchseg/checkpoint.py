@@ -9,16 +9,18 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from torchseg.compress.fold import fold_batch_norm
 from torchseg.compress.resize import resize_layers
 from torchseg.models import rebuild_model
 from torchseg.spec import ImageSpec
 
-CARD_VERSION = 2
-_READABLE = (1, 2)  # version 1 had no `resized`
+CARD_VERSION = 3
+_READABLE = (1, 2, 3)  # version 1 had no `resized`, version 2 no `folded`
 WEIGHTS = "model.safetensors"
 CARD = "card.json"
 
@@ -34,6 +36,7 @@ class Card:
     parents: Mapping[str, str] = field(default_factory=dict)  # stage name -> SHA-256 of its weights
     metrics: Mapping[str, float] = field(default_factory=dict)
     resized: bool = False  # channels were removed: layers are as wide as their weights, not as their builder makes them
+    folded: bool = False  # batch norm was folded into convolutions, where the builder makes no network without it
     version: int = CARD_VERSION
 
 
@@ -64,6 +67,8 @@ def load_checkpoint(folder: Path) -> tuple[nn.Module, Card]:
     model = rebuild_model(card.builder, card.arguments, card.spec)
     try:
         weights = load_file(folder / WEIGHTS)
+        if card.folded:
+            fold_batch_norm(model.eval(), torch.zeros(1, card.spec.channels, card.spec.height, card.spec.width))
         if card.resized:
             resize_layers(model, weights)
         model.load_state_dict(weights)
@@ -89,7 +94,7 @@ def read_card(folder: Path) -> Card:
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path} is damaged ({error}); copy it again from the run that made it") from error
     if card.version not in _READABLE:
-        raise ValueError(f"{path} has card version {card.version}; this release reads versions 1 and 2")
+        raise ValueError(f"{path} has card version {card.version}; this release reads versions 1 to 3")
     return replace(card, version=CARD_VERSION)
 
 

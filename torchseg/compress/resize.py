@@ -39,6 +39,9 @@ def resize_layers(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
 
 def _state_widths(module: nn.Module) -> None:
     """Attributes that say how wide a layer is follow its weight."""
+    if isinstance(module, nn.Conv2d) and 1 < module.groups == module.in_channels:
+        multiplier = module.out_channels // module.in_channels
+        module.groups = module.weight.shape[0] // multiplier  # a depthwise layer has a group for every channel
     for kind, names in _WIDTHS.items():
         weight = getattr(module, "weight", None)
         if isinstance(module, kind) and isinstance(weight, Tensor):

@@ -138,13 +138,26 @@ def _victims(group: Any, importance: Any, graph: Any, config: ShrinkConfig) -> l
     grouped = any(getattr(module, "groups", 1) not in (1, getattr(module, "in_channels", 1)) for module in modules)
     if not read or grouped:  # what no layer reads is the network's output, or a gate for all channels alike
         return None
-    scores = importance(group)
-    wanted = (1 - config.share) * len(scores) / config.round_to
-    width = max(1, round(wanted)) * config.round_to
-    if width >= len(scores):
-        return None
-    victims: list[int] = scores.argsort()[: len(scores) - width].sort().values.tolist()
-    return victims
+    scores, victims = importance(group), []
+    for part in _parts(group, graph, count=len(scores)):
+        wanted = (1 - config.share) * len(part) / config.round_to
+        width = max(1, round(wanted)) * config.round_to
+        victims += part[scores[part].argsort()[: max(0, len(part) - width)]].tolist()
+    return sorted(victims) or None
+
+
+def _parts(group: Any, graph: Any, *, count: int) -> list[Tensor]:
+    """The channels of a group by the layers that write them, so that of a concatenation no layer loses all."""
+    writers: list[list[int]] = [[] for _ in range(count)]
+    for number, (dependency, _) in enumerate(group):
+        module, handler = dependency.target.module, dependency.handler
+        if graph.is_out_channel_pruning_fn(handler) and isinstance(module, tuple(OP_TYPES.values())):
+            for channel in group[number].root_idxs:
+                writers[channel].append(number)
+    parts: dict[tuple[int, ...], list[int]] = {}
+    for channel, written_by in enumerate(writers):
+        parts.setdefault(tuple(written_by), []).append(channel)
+    return [torch.tensor(part) for part in parts.values()]
 
 
 def _silence(layer: nn.Module, channels: list[int]) -> None:
@@ -179,9 +192,33 @@ class _CutGates(TorchFunctionMode):
 
 
 def _trace(model: nn.Module, images: Tensor) -> list[Tensor]:
+    """Logits and, as outputs of their own, what would not be seen from them: gates, and layers that nothing reads.
+
+    An encoder that is used to a third of its depth may well compute further.
+    """
+    results: list[Any] = []
+    hooks = [module.register_forward_hook(lambda *call: results.append(call[2])) for module in model.modules()]
     with _CutGates() as cut:
         logits = model(images)
-    return [logits, *cut.gates]  # gates are named as outputs, so that what they read is still seen
+    for hook in hooks:
+        hook.remove()
+    outputs, seen = [], set[Any]()
+    # The last of the layers that nothing reads shows those before it.
+    for tensor in [logits, *cut.gates, *(each for each in reversed(results) if isinstance(each, Tensor))]:
+        if tensor.grad_fn not in seen:
+            outputs.append(tensor)
+            _walk(tensor.grad_fn, seen)
+    return outputs
+
+
+def _walk(node: Any, seen: set[Any]) -> None:
+    """Adds a node of the autograd graph and all that it depends on."""
+    waiting = [node]
+    while waiting:
+        node = waiting.pop()
+        if node is not None and node not in seen:
+            seen.add(node)
+            waiting += [parent for parent, _ in node.next_functions]
 
 
 def _torch_pruning() -> Any:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import copy
 from dataclasses import replace
 
+import torch
 from torch import nn
 
 from torchseg.checkpoint import Card
 from torchseg.compress import fold_batch_norm
-from torchseg.models import build_model
+from torchseg.models import arguments_of
 
 
 def folded(network: nn.Module, card: Card) -> tuple[nn.Module, Card]:
@@ -20,13 +21,11 @@ def folded(network: nn.Module, card: Card) -> tuple[nn.Module, Card]:
         card: says how it is built.
 
     Raises:
-        ValueError: if a batch norm cannot be folded, or the builder makes no network without.
+        ValueError: if a batch norm cannot be folded.
     """
     plain = copy.deepcopy(network)
-    if not fold_batch_norm(plain):
+    if not fold_batch_norm(plain, torch.zeros(1, card.spec.channels, card.spec.height, card.spec.width)):
         return plain, card
-    card = replace(card, arguments={**card.arguments, "batch_norm": False})
-    expected = build_model(card.builder, card.arguments, card.spec)
-    if plain.state_dict().keys() != expected.state_dict().keys():
-        raise ValueError(f"'{card.builder}' is another network without batch norm; share values per channel instead")
-    return plain, card
+    if "batch_norm" in arguments_of(card.builder):
+        return plain, replace(card, arguments={**card.arguments, "batch_norm": False})
+    return plain, replace(card, folded=True)

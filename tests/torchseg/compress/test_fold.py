@@ -103,3 +103,42 @@ def test_a_batch_norm_without_statistics_is_refused():
     network = nn.Sequential(nn.Conv2d(1, 1, 1), nn.BatchNorm2d(1, track_running_stats=False)).eval()
     with pytest.raises(ValueError, match="batch norm '1' keeps no running statistics"):
         fold_batch_norm(network)
+
+
+class _Attributes(nn.Module):
+    """A convolution and its norm by name, as in a ResNet; `order` says what the norm reads."""
+
+    def __init__(self, order="convolution first"):
+        super().__init__()
+        self.order = order
+        self.stem = nn.Conv2d(3, 3, 1)
+        self.conv = nn.Conv2d(3, 3, 1)
+        self.norm = nn.BatchNorm2d(3)
+        self.norm.running_mean.add_(1)
+
+    def forward(self, images):
+        images = self.stem(images)
+        if self.order == "norm first":
+            return self.conv(torch.relu(self.norm(torch.relu(images))))
+        features = self.conv(images)
+        if self.order == "read twice":
+            return self.norm(features) + features
+        if self.order == "convolved twice":
+            return self.norm(self.conv(features))
+        return torch.relu(self.norm(features))
+
+
+def test_an_example_shows_what_belongs_together_where_names_do_not(images):
+    network = _Attributes().eval()
+    before = network(images)
+    with pytest.raises(ValueError, match="batch norm 'norm' has no convolution before it"):
+        fold_batch_norm(network)
+    assert fold_batch_norm(network, images) == 1
+    assert isinstance(network.norm, nn.Identity)
+    assert torch.allclose(network(images), before, atol=1e-6)
+
+
+@pytest.mark.parametrize("order", ["norm first", "read twice", "convolved twice"])
+def test_a_norm_that_cannot_be_folded_is_seen(order, images):
+    with pytest.raises(ValueError, match="batch norm 'norm' has no convolution before it"):
+        fold_batch_norm(_Attributes(order).eval(), images)

@@ -38,3 +38,9 @@ def test_names_that_the_network_lacks_are_left_to_loading():
     resize_layers(layer, {"other": torch.zeros(3)})
     with pytest.raises(RuntimeError, match="Missing key"):
         layer.load_state_dict({"other": torch.zeros(3)})
+
+
+def test_a_depthwise_layer_has_a_group_for_every_channel():
+    wide, narrow = nn.Conv2d(8, 16, 3, groups=8), nn.Conv2d(4, 8, 3, groups=4)
+    resize_layers(wide, narrow.state_dict())
+    assert str(wide) == str(narrow)

@@ -161,3 +161,21 @@ def test_a_missing_torch_pruning_is_named(spec, images, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch_pruning", None)
     with pytest.raises(ImportError, match="removing channels needs torch-pruning: pip install"):
         shrink_channels(_network("unet", spec), images, ShrinkConfig())
+
+
+class _Concatenation(nn.Module):
+    """Strong and weak features side by side, seen by one depthwise layer."""
+
+    def __init__(self):
+        super().__init__()
+        self.strong, self.weak = nn.Conv2d(3, 16, 1), nn.Conv2d(3, 16, 1)
+        self.weak.weight.data *= 1e-3
+        self.depthwise, self.head = nn.Conv2d(32, 32, 1, groups=32), nn.Conv2d(32, 3, 1)
+
+    def forward(self, images):
+        return self.head(self.depthwise(torch.cat([self.strong(images), self.weak(images)], dim=1)))
+
+
+def test_a_concatenation_loses_channels_from_each_of_its_parts(images):
+    widths = shrink_channels(_Concatenation(), images, ShrinkConfig()).widths
+    assert widths == {"strong": (16, 8), "weak": (16, 8), "depthwise": (32, 16)}
