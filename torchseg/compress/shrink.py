@@ -138,16 +138,22 @@ def _victims(group: Any, importance: Any, graph: Any, config: ShrinkConfig) -> l
     grouped = any(getattr(module, "groups", 1) not in (1, getattr(module, "in_channels", 1)) for module in modules)
     if not read or grouped:  # what no layer reads is the network's output, or a gate for all channels alike
         return None
-    scores, victims = importance(group), []
-    for part in _parts(group, graph, count=len(scores)):
-        wanted = (1 - config.share) * len(part) / config.round_to
-        width = max(1, round(wanted)) * config.round_to
-        victims += part[scores[part].argsort()[: max(0, len(part) - width)]].tolist()
+    scores = importance(group)
+    victims = _least(scores, torch.arange(len(scores)), config)
+    parts = _parts(group, graph, count=len(scores))
+    if any(set(part.tolist()) <= set(victims) for part in parts):  # of a concatenation no layer may lose all
+        victims = [channel for part in parts for channel in _least(scores, part, config)]
     return sorted(victims) or None
 
 
+def _least(scores: Tensor, channels: Tensor, config: ShrinkConfig) -> list[int]:
+    """The least important of these channels, so many that a multiple of `round_to` stays."""
+    width = max(1, round((1 - config.share) * len(channels) / config.round_to)) * config.round_to
+    return channels[scores[channels].argsort()[: max(0, len(channels) - width)]].tolist()
+
+
 def _parts(group: Any, graph: Any, *, count: int) -> list[Tensor]:
-    """The channels of a group by the layers that write them, so that of a concatenation no layer loses all."""
+    """The channels of a group by the layers that write them: those of a concatenation are several parts."""
     writers: list[list[int]] = [[] for _ in range(count)]
     for number, (dependency, _) in enumerate(group):
         module, handler = dependency.target.module, dependency.handler

@@ -28,11 +28,8 @@ from torchseg.pipeline.unbranched import unbranched
 pytestmark = pytest.mark.filterwarnings("ignore:.*encoders are deprecated:DeprecationWarning")
 SHALLOW = {"encoder_depth": 3, "decoder_channels": [16, 16, 16]}
 NETWORKS = {name: {"base_width": 16, "depth": 1} for name in sorted(MODELS)} | {
-    "smp:Unet:resnet18": SHALLOW,
     "smp:Unet:mobilenet_v2": SHALLOW,
-    "smp:Unet:tu-tf_efficientnet_lite0": SHALLOW,
     "smp:DeepLabV3Plus:resnet18": {"encoder_depth": 4, "decoder_channels": 32, "decoder_atrous_rates": [1, 2, 3]},
-    "smp:FPN:resnet18": {"encoder_depth": 3, "decoder_pyramid_channels": 16, "decoder_segmentation_channels": 16},
 }
 
 
