@@ -24,7 +24,7 @@ class DistillConfig(CompressionFlags, ExportFlags, LearningConfig):
         student_arguments: What its builder takes, e.g. base_width=16,depth=4,batch_norm=false.
         epochs: Epochs of the student, counted in labelled pictures. Default: as many as make 640 steps on scenes,
             720 otherwise.
-        teacher_epochs: Epochs of the teacher. Default: as many as make 400 steps on scenes, 420 otherwise.
+        teacher_epochs: Epochs of the teacher. Default: as many as make 320 steps on scenes, 420 otherwise.
         transfer_set: Folder with pictures without masks, on which the student listens to the teacher alone.
             They make up half of every batch.
         temperature: Softening of both opinions in the distillation loss.

@@ -35,8 +35,8 @@ from torchseg.pipeline.unbranched import unbranched
 from torchseg.train import DistillationConfig, FitConfig, Step
 
 ORDER = ("pruned", "clustered")
-# Optimizer steps where nobody gave epochs, one of them by whether the pictures are generated, and shares of the rate.
-PRUNE_STEPS = 240
+# Optimizer steps where nobody gave epochs, by whether the pictures are generated, and shares of the rate.
+PRUNE_STEPS = {True: 160, False: 240}
 CLUSTER_STEPS = {True: 80, False: 120}
 _PRUNE_RATE = 1.0
 _CLUSTER_RATE = 0.3
@@ -147,7 +147,7 @@ class Compressor:
 
 def prune_epochs(trainer: Trainer, flags: CompressionFlags) -> int:
     """Length of the pruning stage."""
-    return trainer.epochs(flags.prune_epochs, steps=PRUNE_STEPS)
+    return trainer.epochs(flags.prune_epochs, steps=PRUNE_STEPS[trainer.config.data == GENERATED])
 
 
 def cluster_epochs(trainer: Trainer, flags: CompressionFlags) -> int:

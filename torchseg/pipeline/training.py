@@ -41,7 +41,7 @@ from torchseg.train import (
 # Optimizer steps of a training whose epochs nobody gave, by whether the pictures are generated. Scenes must be over
 # within minutes; the length on photos is the one behind the README and was not swept (docs/distillation.md).
 BATCH_SIZES = {True: 4, False: 8}
-TEACHER_STEPS = {True: 400, False: 420}
+TEACHER_STEPS = {True: 320, False: 420}
 STUDENT_STEPS = {True: 640, False: 720}
 VIEWS = {True: 1, False: 0}  # of a distillation, likewise
 CURVE_COLUMNS = ("epoch", "step", "learning_rate", "train_loss", "val_loss", "val_miou", "seconds")
