@@ -58,7 +58,7 @@ class Setting:
             return f"labels alone, {self.steps} steps"
         pictures = "with" if self.transfer else "without"
         how = f"T = {self.temperature:g}, alpha = {self.alpha:g}"
-        views = f", {self.views} views of each picture" if self.views else ""
+        views = f", {self.views} view{'s' * (self.views > 1)} of each picture" if self.views else ""
         return f"{how}, {pictures} pictures without masks{views}, {self.steps} steps"
 
 
