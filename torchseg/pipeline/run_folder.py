@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import logging
@@ -12,6 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from torchseg.checkpoint import sha256_of
 
@@ -64,13 +65,13 @@ class RunFolder:
         Raises:
             ValueError: if another one runs here.
         """
-        with (self.path / _LOCK).open("a") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise ValueError(
-                    f"another command is running in {self.path}; wait until it has ended, or give another --out"
-                ) from error
+        try:
+            holding = FileLock(self.path / _LOCK).acquire(timeout=0)
+        except Timeout as error:
+            raise ValueError(
+                f"another command is running in {self.path}; wait until it has ended, or give another --out"
+            ) from error
+        with holding:
             yield
 
     def forget(self) -> None:

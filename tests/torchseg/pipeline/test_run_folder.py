@@ -116,7 +116,7 @@ def test_a_second_command_is_refused_while_one_runs(tmp_path):
 def test_a_killed_command_leaves_the_folder_free(tmp_path):
     RunFolder(tmp_path)
     holding = (
-        "import fcntl, sys; lock = open(sys.argv[1], 'a'); fcntl.flock(lock, fcntl.LOCK_EX); print(flush=True); "
+        "import filelock, sys; lock = filelock.FileLock(sys.argv[1]); lock.acquire(); print(flush=True); "
         "sys.stdin.read()"
     )
     command = [sys.executable, "-c", holding, str(tmp_path / ".lock")]
