@@ -25,7 +25,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from prepared_network import arrays, prepared_network
+from prepared_network import arrays, predictor, prepared_network
+from show_table import show_table
 from torch import nn
 
 from tf_bridge.conversion import Conversion
@@ -81,10 +82,7 @@ def main() -> int:
             if python := getattr(arguments, peer):
                 rows += _theirs(folder, peer, python)
         rows = _timed(rows, network, pictures, rounds=arguments.rounds)
-    table = "\n".join([*_conditions(arguments), "", *HEADER, *_lines(rows)])
-    print("\n" + table)
-    if arguments.table:
-        arguments.table.write_text(table + "\n")
+    show_table("\n".join([*_conditions(arguments), "", *HEADER, *_lines(rows)]), arguments.table)
     return 0
 
 
@@ -130,12 +128,7 @@ def _theirs(folder: Path, peer: str, python: Path) -> list[Row]:
 def _timed(rows: Sequence[Row], network: nn.Module, pictures: Pictures, *, rounds: int) -> list[Row]:
     """Judges every file, then times those that run, in turns."""
     images, masks = arrays(pictures.validation, pictures.spec, JUDGED_ON)
-
-    def reference(batch: np.ndarray) -> np.ndarray:
-        with torch.no_grad():
-            return network(torch.from_numpy(batch)).numpy()
-
-    judged, processes = [], []
+    reference, judged, processes = predictor(network), [], []
     for row in rows:
         if row.failure is None:
             process = RuntimeProcess(row.path)

@@ -25,6 +25,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from show_table import show_table
 from torch import nn
 
 from torchseg.compress import ClusterConfig, cluster_weights, strip_clustering
@@ -83,10 +84,7 @@ def main() -> int:
             for start in STARTS:
                 rows.append(_row(draw, weights, clusters, start, arguments))
                 print(_line(rows[-1]), flush=True)
-    table = "\n".join([*_conditions(weights, arguments), "", *HEADER, *map(_line, rows)])
-    print("\n" + table)
-    if arguments.table:
-        arguments.table.write_text(table + "\n")
+    show_table("\n".join([*_conditions(weights, arguments), "", *HEADER, *map(_line, rows)]), arguments.table)
     worse = [row for row in rows if row.peer and row.as_many.error > row.peer.error]
     return 1 if worse else 0
 

@@ -17,6 +17,7 @@ from pathlib import Path
 import torch
 import yaml
 from lightning_fabric import Fabric
+from show_table import show_table
 
 from torchseg.checkpoint import load_checkpoint
 from torchseg.compress import model_ledger, total
@@ -40,10 +41,7 @@ def main() -> int:
         for name, row in _one_run(run, arguments):
             rows.setdefault(name, []).append(row)
             print(f"{run}  {name:28} validation {row[0]:.2f}  test {row[1]:.2f}", flush=True)
-    table = "\n".join(_table(rows, arguments))
-    print("\n" + table)
-    if arguments.table:
-        arguments.table.write_text(table + "\n")
+    show_table("\n".join(_table(rows, arguments)), arguments.table)
     return 0
 
 

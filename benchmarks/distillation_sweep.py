@@ -18,6 +18,7 @@ from pathlib import Path
 
 import torch
 from lightning_fabric import Fabric
+from show_table import show_table
 
 from torchseg.checkpoint import load_checkpoint
 from torchseg.config import DistillConfig
@@ -75,10 +76,7 @@ def main() -> int:
             rows.setdefault(setting, {})[seed] = scores
             name = setting.name if setting else "teacher"
             print(f"seed {seed}  {name:64} validation {scores[0]:.2f}  test {scores[1]:.2f}", flush=True)
-    table = "\n".join(_table(rows, arguments))
-    print("\n" + table)
-    if arguments.table:
-        arguments.table.write_text(table + "\n")
+    show_table("\n".join(_table(rows, arguments)), arguments.table)
     return 0
 
 

@@ -27,8 +27,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
-from prepared_network import arrays, prepared_network
+from prepared_network import arrays, predictor, prepared_network
 from torch import nn
 
 from tf_bridge.conversion import Conversion
@@ -99,8 +98,7 @@ class Judged:
         """Logits as PyTorch computes them."""
         key = images.tobytes()
         if key not in self._answers:
-            with torch.no_grad():
-                self._answers[key] = self.conversion.model(torch.from_numpy(images)).numpy()
+            self._answers[key] = predictor(self.conversion.model)(images)
         return self._answers[key]
 
 
@@ -180,12 +178,7 @@ def _rounded(network: Judged) -> Predict:
     for layer in model.modules():
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
             layer.weight.data = layer.weight.data.half().float()
-
-    def predict(images: np.ndarray) -> np.ndarray:
-        with torch.no_grad():
-            return model(torch.from_numpy(images)).numpy()
-
-    return predict
+    return predictor(model)
 
 
 def _read(path: Path) -> Iterator[Row]:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from tf_bridge.parity import Predict
 from torchseg.data import Samples, resize
 from torchseg.models import build_model, fold_branches
 from torchseg.pipeline.pictures import Pictures
@@ -40,6 +41,16 @@ def arrays(part: Samples, spec: ImageSpec, count: int) -> tuple[np.ndarray, np.n
     """The first `count` images, prepared, and masks of a part; it begins anew where it has fewer."""
     samples = [resize(part[index % len(part)], height=spec.height, width=spec.width) for index in range(count)]
     return spec.prepare(np.stack([each.picture for each in samples])), np.stack([each.mask for each in samples])
+
+
+def predictor(network: nn.Module) -> Predict:
+    """What PyTorch itself answers, as the function of arrays that files are compared with."""
+
+    def predict(images: np.ndarray) -> np.ndarray:
+        with torch.no_grad():
+            return network(torch.from_numpy(images)).numpy()
+
+    return predict
 
 
 def _learn(network: nn.Module, pictures: Pictures, steps: int) -> None:
