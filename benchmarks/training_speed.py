@@ -106,17 +106,15 @@ def _ours(samples: FileSamples) -> Callable[[], None]:
     batches = Batches(held, (), view=RandomView(height=SIZE, width=SIZE), plan=plan, workers=1)
     step = label_step(ignore_index=255)
 
-    def learn(part: nn.Module, batch: Batch, share: float) -> Tensor:
-        loss = step(part, normalise(batch.pictures, SPEC), batch)
-        fabric.backward(share * loss)
-        return loss
+    def loss(part: nn.Module, batch: Batch) -> Tensor:
+        return step(part, normalise(batch.pictures, SPEC), batch)
 
     def loop() -> None:
         with side_by_side(2) as pool:
-            halves = Halves([model, other], pool.map)
+            halves = Halves([model, other], fabric.backward, pool.map)
             for batch in batches.epoch(0):
                 optimizer.zero_grad()
-                halves.learn(learn, batch)
+                halves.learn(loss, batch)
                 optimizer.step()
 
     return loop

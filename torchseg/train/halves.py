@@ -13,8 +13,8 @@ from torchseg.data import Batch
 
 HALVES = 2
 _SMALLEST = 2  # pictures that batch norm may find alone in a half
-Learn = Callable[[nn.Module, Batch, float], Tensor]
-"""Takes a network, a batch and its share in the loss; leaves gradients in the parameters and gives the loss."""
+Loss = Callable[[nn.Module, Batch], Tensor]
+"""Takes a network and a batch; gives a scalar that can be differentiated."""
 
 
 class Halves:
@@ -25,19 +25,29 @@ class Halves:
 
     Args:
         networks: the network and, if batches are to be halved, its `twin`, as the caller wrapped them.
+        backward: adds the gradient of a scalar to the parameters.
         run: calls a function on each of several arguments, like `map`; beside each other, if it can.
     """
 
-    def __init__(self, networks: Sequence[nn.Module], run: Callable[..., Iterable[Tensor]] = map) -> None:
-        self.networks, self.run = networks, run
+    def __init__(
+        self,
+        networks: Sequence[nn.Module],
+        backward: Callable[[Tensor], object],
+        run: Callable[..., Iterable[Tensor]] = map,
+    ) -> None:
+        self.networks, self.backward, self.run = networks, backward, run
 
-    def learn(self, learn: Learn, batch: Batch) -> Tensor:
-        """Leaves the gradient of the batch in the parameters; gives its loss, which belongs to no graph."""
+    def learn(self, loss: Loss, batch: Batch) -> Tensor:
+        """Adds the gradient of the batch to the parameters; gives its loss, which belongs to no graph."""
         count, size = len(self.networks), len(batch.pictures)
         parts = [Batch(*(tensor[first::count] for tensor in batch)) for first in range(count)]
-        shares = [len(part.pictures) / size for part in parts]
-        losses = list(self.run(learn, self.networks, parts, shares))
-        return torch.stack([share * loss.detach() for share, loss in zip(shares, losses, strict=True)]).sum()
+
+        def one(network: nn.Module, part: Batch) -> Tensor:
+            share = len(part.pictures) / size * loss(network, part)
+            self.backward(share)
+            return share.detach()
+
+        return torch.stack(list(self.run(one, self.networks, parts))).sum()
 
     @torch.no_grad()
     def meet(self) -> None:

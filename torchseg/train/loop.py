@@ -123,9 +123,9 @@ def _halves(model: nn.Module, wrapped: nn.Module, task: Task, fabric: Fabric) ->
     alone = fabric.world_size == 1 and fabric.device.type == "cpu"
     if alone and may_be_halved(model, task.batches.plan.batch_size, shape):
         with side_by_side(HALVES) as pool:
-            yield Halves([wrapped, fabric.setup_module(twin(model))], pool.map)
+            yield Halves([wrapped, fabric.setup_module(twin(model))], fabric.backward, pool.map)
     else:
-        yield Halves([wrapped])
+        yield Halves([wrapped], fabric.backward)
 
 
 def _train_epoch(
@@ -142,10 +142,8 @@ def _train_epoch(
     started = time.monotonic()
     model = halves.networks[0]
 
-    def learn(network: nn.Module, batch: Batch, share: float) -> Tensor:
-        loss = step(network, normalise(batch.pictures, task.spec), batch)
-        fabric.backward(share * loss)
-        return loss
+    def loss(network: nn.Module, batch: Batch) -> Tensor:
+        return step(network, normalise(batch.pictures, task.spec), batch)
 
     for network in halves.networks:
         network.train()
@@ -157,7 +155,7 @@ def _train_epoch(
             group["lr"] = rate
         batch = Batch(*(tensor.to(fabric.device) for tensor in batch))
         optimizer.zero_grad()
-        losses.append(halves.learn(learn, batch))
+        losses.append(halves.learn(loss, batch))
         fabric.clip_gradients(model, optimizer, max_norm=config.gradient_norm, error_if_nonfinite=False)
         optimizer.step()
         task.hook.after_step(number + 1, cast(nn.Module, model.module), optimizer)  # the network inside the wrapper

@@ -25,10 +25,8 @@ def _batch(size=4):
     return Batch(pictures, masks, torch.ones(size, dtype=torch.bool), torch.arange(size))
 
 
-def _learn(network, batch, share):
-    loss = nn.functional.cross_entropy(network(batch.pictures), batch.masks.long())
-    (share * loss).backward()
-    return loss
+def _loss(network, batch):
+    return nn.functional.cross_entropy(network(batch.pictures), batch.masks.long())
 
 
 def _gradients(network):
@@ -38,10 +36,11 @@ def _gradients(network):
 @pytest.mark.parametrize("size", [4, 5])
 def test_without_batch_norm_the_halves_give_the_gradient_of_the_whole(size):
     network = _network(batch_norm=False)
-    loss = Halves([network, twin(network)]).learn(_learn, _batch(size))
+    loss = Halves([network, twin(network)], torch.Tensor.backward).learn(_loss, _batch(size))
     halved = _gradients(network)
     network.zero_grad()
-    whole = _learn(network, _batch(size), 1.0)
+    whole = _loss(network, _batch(size))
+    whole.backward()
     assert torch.allclose(loss, whole)
     for mine, theirs in zip(halved, _gradients(network), strict=True):
         assert torch.allclose(mine, theirs, atol=1e-6)
@@ -49,8 +48,8 @@ def test_without_batch_norm_the_halves_give_the_gradient_of_the_whole(size):
 
 def test_batch_norm_sees_every_second_picture_and_the_statistics_meet_in_their_mean():
     network, batch = _network(), _batch()
-    halves = Halves([network, twin(network)])
-    halves.learn(_learn, batch)
+    halves = Halves([network, twin(network)], torch.Tensor.backward)
+    halves.learn(_loss, batch)
     halves.meet()
     means = []
     for first in range(2):
@@ -67,9 +66,9 @@ def test_beside_each_other_is_bit_for_bit_one_after_the_other():
     for together in (False, True):
         network = _network()
         with side_by_side(2) as pool:
-            halves = Halves([network, twin(network)], pool.map if together else map)
+            halves = Halves([network, twin(network)], torch.Tensor.backward, pool.map if together else map)
             for _ in range(8):
-                halves.learn(_learn, _batch())
+                halves.learn(_loss, _batch())
         halves.meet()
         results.append([*_gradients(network), *network.buffers()])
     assert all(torch.equal(one, two) for one, two in zip(*results, strict=True))
