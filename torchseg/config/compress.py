@@ -23,7 +23,7 @@ class CompressConfig(CompressionFlags, LearningConfig):
         temperature: Softening of both opinions in the distillation loss.
         alpha: Share of the teacher's opinion in the loss; the labels have the rest.
         shrink: Share of channels to remove from every layer, in [0, 1); 0 removes none.
-        shrink_epochs: Epochs of recovery from it. Default: as many as make 240 steps on scenes, 360 otherwise.
+        shrink_epochs: Epochs of recovery from it. Default: as many as make 240 steps on scenes, 720 otherwise.
         importance: Which channels stay: magnitude of their weights, batch_norm scale, or taylor, measured on pictures.
         pack: Also write OUT/artifacts/STAGE.{fp32,int8}.onnx and .packed.onnx, each with its certificate.
     """

@@ -14,8 +14,8 @@ class CompressionFlags:
         sparsity: Share of zeros among the weights, in [0, 1); 0 prunes nothing.
         clusters: Values that the weights of a layer share, 1 to 256, zero not counted; null shares none.
         prune_epochs: Epochs of gradual pruning and recovery. Default: as many as make 160 steps on
-            scenes, 240 otherwise.
-        cluster_epochs: Epochs that the shared values are trained. Default: as many as make 80 steps on scenes, 120
+            scenes, 480 otherwise.
+        cluster_epochs: Epochs that the shared values are trained. Default: as many as make 80 steps on scenes, 240
             otherwise.
         prune_begin: When the first zeros come: optimizer steps (20), epochs ('2 epochs') or a share of the pruning
             epochs (10%).

@@ -23,8 +23,8 @@ class DistillConfig(CompressionFlags, ExportFlags, LearningConfig):
         student: Network of the student; the same choice.
         student_arguments: What its builder takes, e.g. base_width=16,depth=4,batch_norm=false.
         epochs: Epochs of the student, counted in labelled pictures. Default: as many as make 640 steps on scenes,
-            720 otherwise.
-        teacher_epochs: Epochs of the teacher. Default: as many as make 320 steps on scenes, 420 otherwise.
+            1440 otherwise.
+        teacher_epochs: Epochs of the teacher. Default: as many as make 320 steps on scenes, 1680 otherwise.
         transfer_set: Folder with pictures without masks, on which the student listens to the teacher alone.
             They make up half of every batch.
         temperature: Softening of both opinions in the distillation loss.

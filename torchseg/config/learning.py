@@ -15,7 +15,7 @@ class LearningConfig(DataConfig):
     """Flags that say how networks learn.
 
     Attributes:
-        batch_size: Pictures a step, over all processes. Default: 4 on scenes, 8 otherwise.
+        batch_size: Pictures a step, over all processes.
         learning_rate: Peak learning rate of AdamW.
         schedule: Of the learning rate, behind a warm-up: cosine, or stable, which is level and falls in the last fifth.
         loss: What the masks teach with: terms joined by +, each with a weight if wanted, e.g. focal+0.5*dice. There are
@@ -27,7 +27,7 @@ class LearningConfig(DataConfig):
         fresh: Forget what an earlier run left in --out and start over.
     """
 
-    batch_size: int | None = None
+    batch_size: int = 4
     learning_rate: float = 2e-3
     schedule: str = "cosine"
     loss: str = "cross_entropy+dice"
@@ -38,7 +38,7 @@ class LearningConfig(DataConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.batch_size is not None and self.batch_size < 2:
+        if self.batch_size < 2:
             raise ValueError(f"batch_size is {self.batch_size}; batch norm needs at least 2 pictures a step")
         if self.learning_rate <= 0:
             raise ValueError(f"learning_rate is {self.learning_rate}; give a positive number, e.g. 0.002")
@@ -61,7 +61,7 @@ class TrainConfig(LearningConfig):
     Attributes:
         model: Network to train, or smp:ARCHITECTURE:ENCODER for any of segmentation_models_pytorch.
         model_arguments: What its builder takes, e.g. base_width=16,depth=4,batch_norm=false.
-        epochs: Passes over the labelled pictures. Default: as many as make 640 steps on scenes, 720 otherwise.
+        epochs: Passes over the labelled pictures. Default: as many as make 640 steps on scenes, 1440 otherwise.
     """
 
     model: str = "small_unet"

@@ -28,7 +28,7 @@ class SearchConfig(DistillConfig):
         max_ms: Milliseconds that the file may take for one picture on one thread of this machine.
         budget_precision: Precision of the file that the budget is about: fp32, fp16, dynamic or int8.
         epochs: Epochs of every trial, counted in labelled pictures. Default: as many as make 640 steps on scenes,
-            720 otherwise.
+            1440 otherwise.
         out: Folder of the search. Default: runs/DATA-search.
     """
 

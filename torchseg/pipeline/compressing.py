@@ -36,8 +36,8 @@ from torchseg.train import DistillationConfig, FitConfig, Step
 
 ORDER = ("pruned", "clustered")
 # Optimizer steps where nobody gave epochs, by whether the pictures are generated, and shares of the rate.
-PRUNE_STEPS = {True: 160, False: 240}
-CLUSTER_STEPS = {True: 80, False: 120}
+PRUNE_STEPS = {True: 160, False: 480}
+CLUSTER_STEPS = {True: 80, False: 240}
 _PRUNE_RATE = 1.0
 _CLUSTER_RATE = 0.3
 

@@ -23,7 +23,7 @@ from torchseg.pipeline.unbranched import unbranched
 from torchseg.train import FitConfig
 
 # Optimizer steps where nobody gave epochs, by whether the pictures are generated.
-SHRINK_STEPS = {True: 240, False: 360}
+SHRINK_STEPS = {True: 240, False: 720}
 
 
 def shrunk_stage(trainer: Trainer, config: CompressConfig, lesson: Recovery, checkpoint: Path) -> Stage:

@@ -15,7 +15,7 @@ from torch import nn
 
 from torchseg.checkpoint import Card, load_checkpoint, read_card, save_checkpoint, sha256_of
 from torchseg.config import LearningConfig
-from torchseg.data import GENERATED, Batches, BatchPlan, RandomView
+from torchseg.data import Batches, BatchPlan, RandomView
 from torchseg.losses import MEDIAN_FREQUENCY, class_weights, parse_terms, segmentation_loss
 from torchseg.models import build_model, check_size, count_parameters, multiply_adds
 from torchseg.pipeline.pictures import REPORT, Pictures
@@ -40,9 +40,8 @@ from torchseg.train import (
 
 # Optimizer steps of a training whose epochs nobody gave, by whether the pictures are generated. Scenes must be over
 # within minutes; the length on photos is the one behind the README and was not swept (docs/distillation.md).
-BATCH_SIZES = {True: 4, False: 8}
-TEACHER_STEPS = {True: 320, False: 420}
-STUDENT_STEPS = {True: 640, False: 720}
+TEACHER_STEPS = {True: 320, False: 1680}
+STUDENT_STEPS = {True: 640, False: 1440}
 VIEWS = {True: 1, False: 0}  # of a distillation, likewise
 CURVE_COLUMNS = ("epoch", "step", "learning_rate", "train_loss", "val_loss", "val_miou", "seconds")
 
@@ -196,7 +195,7 @@ class Trainer:
         return BatchPlan(
             labelled=len(self.pictures.train),
             transfer=len(self.pictures.transfer) if transfer else 0,
-            batch_size=self.config.batch_size or BATCH_SIZES[self.config.data == GENERATED],
+            batch_size=self.config.batch_size,
             seed=self.config.seed,
         )
 
