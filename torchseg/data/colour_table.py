@@ -41,10 +41,14 @@ class ColourTable:
         for channel in (1, 2):
             packed <<= 8
             packed |= stored[..., channel]
-        classes = self._table[packed]
+        packed = packed.ravel()
+        # Neighbours mostly share a colour: one look into the table for each run of them.
+        starts = np.concatenate(([0], np.flatnonzero(packed[1:] != packed[:-1]) + 1))
+        colours = packed[starts]
+        classes = self._table[colours]
         foreign = classes == self._foreign
         if foreign.any():
             raise ValueError(
-                f"it holds the colour {packed[foreign][0]:06X}, which {self.source} does not name; add or correct it"
+                f"it holds the colour {colours[foreign][0]:06X}, which {self.source} does not name; add or correct it"
             )
-        return np.asarray(classes, np.uint8)
+        return np.repeat(classes, np.diff(starts, append=packed.size)).reshape(stored.shape[:2])

@@ -39,8 +39,6 @@ class FileSamples:
         self.pairs = list(pairs)
         self.classes = tuple(classes)
         self.decode, self.read, self.name = decode, read, name
-        self._known = np.zeros(256, bool)
-        self._known[[*range(len(self.classes)), IGNORE_INDEX]] = True
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -64,10 +62,11 @@ class FileSamples:
     def _check_values(self, mask: NDArray[np.uint8]) -> None:
         if mask.ndim != 2:
             raise ValueError("it is a coloured picture; expected one value per pixel")
-        foreign = mask[~self._known[mask]]
-        if foreign.size:
+        count = len(self.classes)
+        if (mask + np.uint8(1)).max() > count:  # the ignored value wraps round to 0
+            foreign = mask[(mask >= count) & (mask != IGNORE_INDEX)].min()
             raise ValueError(
-                f"it holds the value {foreign.min()}, but the classes are 0 to {len(self.classes) - 1} "
+                f"it holds the value {foreign}, but the classes are 0 to {count - 1} "
                 f"({', '.join(self.classes)}) and {IGNORE_INDEX} is ignored; correct the mask or name more classes"
             )
 
