@@ -1,6 +1,6 @@
 """How often a file is called "same" as its own copy, and a quicker file "faster".
 
-    python benchmarks/same_means_same.py FILE QUICKER_FILE --tries 20
+    python benchmarks/same_means_same.py FILE QUICKER_FILE --tries 20 --table FILE.md
 
 Exits 1 if the copy is called anything else in more than one of twenty tries, or the quicker file is missed once.
 """
@@ -16,12 +16,16 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
+from show_table import show_table
 
+from torchseg.harness.host import cpu_name
 from torchseg.harness.latency import Latency, LatencyConfig, measure_latency
 from torchseg.harness.latency_ratio import latency_ratio
 from torchseg.harness.process import RuntimeProcess
 from torchseg.pipeline.file_spec import file_size
 from torchseg.pipeline.score_plan import single_artifact
+
+VERDICTS = ("faster", "same", "slower")
 
 
 def main() -> int:
@@ -29,6 +33,7 @@ def main() -> int:
     parser.add_argument("file", type=Path)
     parser.add_argument("quicker", type=Path)
     parser.add_argument("--tries", type=int, default=20)
+    parser.add_argument("--table", type=Path, help="Markdown file for the table.")
     arguments = parser.parse_args()
     copies, quicker = Counter[str](), Counter[str]()
     with tempfile.TemporaryDirectory() as folder:
@@ -37,7 +42,18 @@ def main() -> int:
             same, faster = _verdicts([arguments.file, copy, arguments.quicker])
             copies[same] += 1
             quicker[faster] += 1
-    print(f"its own copy: {dict(copies)}; {arguments.quicker.name}: {dict(quicker)}")
+    rows = {f"its own copy ({arguments.file.name})": copies, arguments.quicker.name: quicker}
+    show_table(
+        f"| held against {arguments.file.name} | "
+        + " | ".join(VERDICTS)
+        + " |\n|---|---:|---:|---:|\n"
+        + "".join(
+            f"| {name} | " + " | ".join(str(counts[verdict]) for verdict in VERDICTS) + " |\n"
+            for name, counts in rows.items()
+        )
+        + f"\n{arguments.tries} tries, {LatencyConfig().threads} thread; {cpu_name()}.",
+        arguments.table,
+    )
     return int(copies["same"] < 0.95 * arguments.tries or quicker["faster"] < arguments.tries)
 
 
@@ -48,7 +64,8 @@ def _verdicts(paths: list[Path]) -> list[str]:
         processes = [stack.enter_context(RuntimeProcess(path)) for path in paths]
         for process in processes:
             process.load()
-        first, *others = measure_latency(processes, [image.astype(np.float32)] * len(paths), LatencyConfig())
+        images = [image.astype(np.float32)] * len(paths)
+        first, *others = measure_latency(processes, images, LatencyConfig(), pairs=[(1, 0), (2, 0)])
     assert isinstance(first, Latency)
     return [latency_ratio(each.recorded_ms, first.recorded_ms).verdict for each in others if isinstance(each, Latency)]
 

@@ -1,19 +1,22 @@
 """Peak memory of scoring many generated pictures: it must not grow with their number.
 
-    python benchmarks/scoring_memory.py FILE... --pictures 100,10000
+    python benchmarks/scoring_memory.py FILE... --pictures 100,10000 --table FILE.md
 
-Each number of pictures is scored in a process of its own. Exits 1 if the largest needs 100 MiB more than the smallest.
+Each number of pictures is scored by a process of its own, which starts one for each file. Exits 1 if it, or the largest
+of those, needs 100 MiB more for the most pictures than for the fewest.
 """
 
 from __future__ import annotations
 
 import argparse
 import multiprocessing
+import resource
 import sys
 import tempfile
 from pathlib import Path
 
 import numpy as np
+from show_table import show_table
 
 from torchseg.data import Sample
 from torchseg.harness.latency import LatencyConfig
@@ -46,22 +49,30 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("files", nargs="+", type=Path, help="model files of five classes, e.g. of runs/scenes")
     parser.add_argument("--pictures", default="100,10000")
+    parser.add_argument("--table", type=Path, help="Markdown file for the table.")
     arguments = parser.parse_args()
-    peaks = []
-    for count in map(int, arguments.pictures.split(",")):
+    counts, peaks = [int(count) for count in arguments.pictures.split(",")], []
+    for count in counts:
         with multiprocessing.get_context("spawn").Pool(1) as pool:
             peaks.append(pool.apply(_peak, (arguments.files, count)))
-        print(f"{count:7} pictures: {peaks[-1]:.1f} MiB at the most", flush=True)
-    return int(max(peaks) - min(peaks) > ALLOWED_MIB)
+        print(f"{count:7} pictures: " + " and ".join(f"{peak:.1f} MiB" for peak in peaks[-1]), flush=True)
+    show_table(
+        "| pictures | peak of the command, MiB | of the largest process of a file, MiB |\n|---:|---:|---:|\n"
+        + "".join(f"| {count:,} | {peak[0]:.1f} | {peak[1]:.1f} |\n" for count, peak in zip(counts, peaks, strict=True))
+        + f"\n{len(arguments.files)} files: {', '.join(file.name for file in arguments.files)}.",
+        arguments.table,
+    )
+    return int(any(max(each) - min(each) > ALLOWED_MIB for each in zip(*peaks, strict=True)))
 
 
-def _peak(files: list[Path], count: int) -> float:
+def _peak(files: list[Path], count: int) -> tuple[float, float]:
+    """Of this process and of the largest that it started, in MiB."""
     artifacts = [single_artifact(path) for path in files]
     height, width = file_size(artifacts[0]) or (64, 64)
     spec = ImageSpec(height=height, width=width, classes=CLASSES)
     with tempfile.TemporaryDirectory() as out:
         score_artifacts(artifacts, _Noise(count, spec), spec, Path(out), config=LatencyConfig(rounds=2, max_rounds=2))
-    return peak_memory_mb()
+    return peak_memory_mb(), resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
 
 
 if __name__ == "__main__":

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from torchseg.harness.latency_ratio import latency_ratio
 from torchseg.harness.process import RuntimeProcess, RuntimeProcessError
 
 NOISY = 1.3  # median over minimum
@@ -18,14 +19,15 @@ NOISY = 1.3  # median over minimum
 class LatencyConfig:
     """How often each file is timed: `rounds` turns of `repeats` predictions each, one picture at a time.
 
-    On a machine that is busy with other things rounds go on, at most to `max_rounds` and for `budget_s` seconds.
+    Rounds go on, at most to `max_rounds` and for `budget_s` seconds, while other work disturbs the machine or the ratio
+    of two files is not sure enough.
     """
 
     rounds: int = 5  # turns that every file takes at least, in alternating order
     repeats: int = 3  # recorded predictions per turn, after one that is not recorded
     warmup: int = 3  # predictions right after loading, not recorded
     threads: int = 1  # that compute one prediction
-    max_rounds: int = 15  # turns while a file's times are noisy; no more than `rounds` if that is larger
+    max_rounds: int = 15  # turns while anything is open; no more than `rounds` if that is larger
     budget_s: float = 20.0  # no further round begins after so many seconds
 
     def __post_init__(self) -> None:
@@ -65,7 +67,11 @@ class Latency:
 
 
 def measure_latency(
-    processes: Sequence[RuntimeProcess], images: Sequence[NDArray[np.float32]], config: LatencyConfig
+    processes: Sequence[RuntimeProcess],
+    images: Sequence[NDArray[np.float32]],
+    config: LatencyConfig,
+    *,
+    pairs: Collection[tuple[int, int]] = (),
 ) -> list[Latency | RuntimeProcessError]:
     """Times loaded processes round-robin, in reverse order every other round.
 
@@ -73,6 +79,7 @@ def measure_latency(
         processes: one per file, loaded.
         images: one normalised real picture for each process, `(1, C, H, W)`, of the size that its file takes.
         config: rounds, repeats and warm-up.
+        pairs: places of two processes whose ratio is wanted.
 
     Returns:
         In the order of `processes`, the latency or the failure that ended its timing; the others go on.
@@ -91,9 +98,10 @@ def measure_latency(
     for at in range(len(processes)):
         turn(at, 0, config.warmup)
     for number in range(max(config.rounds, config.max_rounds)):
-        settled = not any(Latency(recorded_ms=np.array(each)).noisy for each in _complete(taken, failed))
-        if number >= config.rounds and (settled or time.monotonic() - begin > config.budget_s):
-            break
+        if number >= config.rounds:
+            known = {at: Latency(recorded_ms=np.array(each)) for at, each in enumerate(taken) if at not in failed}
+            if time.monotonic() - begin > config.budget_s or _settled(known, pairs):
+                break
         order = range(len(processes)) if number % 2 == 0 else reversed(range(len(processes)))
         for at in order:
             if at not in failed:
@@ -101,6 +109,10 @@ def measure_latency(
     return [failed.get(at) or Latency(recorded_ms=np.array(taken[at])) for at in range(len(processes))]
 
 
-def _complete(taken: list[list[list[float]]], failed: Mapping[int, RuntimeProcessError]) -> Iterator[list[list[float]]]:
-    """The timings so far of every file that has not failed."""
-    return (each for at, each in enumerate(taken) if each and at not in failed)
+def _settled(known: Mapping[int, Latency], pairs: Collection[tuple[int, int]]) -> bool:
+    """Whether nothing disturbs the files that have not failed, and their ratios are sure enough."""
+    return not any(each.noisy for each in known.values()) and all(
+        latency_ratio(known[ours].recorded_ms, known[theirs].recorded_ms).settled
+        for ours, theirs in pairs
+        if ours in known and theirs in known
+    )

@@ -27,6 +27,12 @@ class LatencyRatio:
             return "same"
         return "faster" if self.value < 1 else "slower"
 
+    @property
+    def settled(self) -> bool:
+        """Whether further rounds would hardly change what is said: the interval is narrow, or far from 1."""
+        narrow = self.high - self.low <= 2 * _MARGIN * self.value
+        return narrow or self.high < 1 - _MARGIN or self.low > 1 + _MARGIN
+
 
 def latency_ratio(ours_ms: NDArray[np.float64], theirs_ms: NDArray[np.float64], *, seed: int = 0) -> LatencyRatio:
     """Compares two files that were timed in the same rounds.

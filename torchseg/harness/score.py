@@ -142,7 +142,12 @@ def _measure_time(files: Sequence[Measured], sample: Sample, config: LatencyConf
     processes = [measured.process for measured in loaded if measured.process is not None]
     images = [prepare(sample.picture[None], measured.spec) for measured in loaded]  # (1, C, H, W) each
     with _phase("time"), Probes(measured.threads for measured in loaded) as probes:
-        outcomes = measure_latency([*processes, *probes.processes], [*images, *probes.images], config)
+        outcomes = measure_latency(
+            [*processes, *probes.processes],
+            [*images, *probes.images],
+            config,
+            pairs=_baselines(loaded),
+        )
         probes.note(outcomes[len(loaded) :])
     for measured, outcome in zip(loaded, outcomes, strict=False):
         if isinstance(outcome, Latency):
@@ -191,14 +196,20 @@ def _measure_accuracy(files: Sequence[Measured], samples: Samples, out: Path, pr
         measured.reason = measured.reason or first[id(measured.tally)].reason
 
 
+def _baselines(files: Sequence[Measured]) -> list[tuple[int, int]]:
+    """Places of every file and of what it is held against, where that is among them at as many threads."""
+    known = {(each.artifact.folder, each.threads): at for at, each in reversed(list(enumerate(files)))}
+    wanted = [(each.artifact.baseline_folder or each.artifact.folder, each.threads) for each in files]
+    return [(at, known[key]) for at, key in enumerate(wanted) if known.get(key, at) != at]
+
+
 def _compare(files: Sequence[Measured]) -> None:
-    """Holds every file against its baseline, where that was timed in the same rounds and at as many threads."""
-    known = {(each.artifact.folder, each.threads): each for each in reversed(files) if each.latency is not None}
-    for measured in files:
-        folder = measured.artifact.baseline_folder or measured.artifact.folder
-        baseline = known.get((folder, measured.threads))
-        if baseline is None or baseline is measured or not measured.latency or not baseline.latency:
-            continue
+    """Holds every file against its baseline, where both were timed."""
+    timed = [each for each in files if each.latency]
+    for ours_at, theirs_at in _baselines(timed):
+        measured, baseline = timed[ours_at], timed[theirs_at]
+        assert measured.latency
+        assert baseline.latency
         measured.baseline = baseline.key
         measured.ratio = latency_ratio(measured.latency.recorded_ms, baseline.latency.recorded_ms)
         if not measured.reason and not baseline.reason:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -12,22 +13,28 @@ IMAGE = np.zeros((1, 3, 4, 4), np.float32)
 
 
 class Clock:
-    """Stands in for a process: takes `cost` ms and notes the call in a shared diary; fails at turn `fails_at`."""
+    """Stands in for a process: takes `cost` ms and notes the call in a shared diary; fails at turn `fails_at`.
 
-    def __init__(self, name: str, cost: float, diary: list[Any], *, fails_at: int = -1, spread: float = 0.1) -> None:
+    Every other turn takes longer by the share `drift`.
+    """
+
+    def __init__(
+        self, name: str, cost: float, diary: list[Any], *, fails_at: int = -1, spread: float = 0.1, drift: float = 0
+    ) -> None:
         self.name, self.cost, self.diary, self.fails_at, self.turns = name, cost, diary, fails_at, 0
-        self.spread = spread
+        self.spread, self.drift = spread, drift
 
     def time(self, image: np.ndarray, *, repeats: int, warmup: int) -> list[float]:
         if self.turns == self.fails_at:
             raise RuntimeProcessError(f"{self.name} broke")
         self.turns += 1
         self.diary.append((self.name, repeats, warmup))
-        return [self.cost + at * self.spread for at in range(repeats)]
+        pace = 1 + self.drift * (self.turns % 2)
+        return [self.cost * pace + at * self.spread for at in range(repeats)]
 
 
-def measure(clocks: list[Clock], config: LatencyConfig) -> list[Any]:
-    return measure_latency(cast(list[RuntimeProcess], clocks), [IMAGE] * len(clocks), config)
+def measure(clocks: list[Clock], config: LatencyConfig, *, pairs: Sequence[tuple[int, int]] = ()) -> list[Any]:
+    return measure_latency(cast(list[RuntimeProcess], clocks), [IMAGE] * len(clocks), config, pairs=pairs)
 
 
 def test_rounds_alternate_their_order_after_a_warm_up():
@@ -50,6 +57,16 @@ def test_a_noisy_file_is_timed_longer_and_is_called_noisy():
     (latency,) = measure([Clock("a", 10, [], spread=5)], LatencyConfig(rounds=5, max_rounds=9))
     assert latency.noisy
     assert len(latency.recorded_ms) == 9
+
+
+def test_rounds_go_on_while_a_wanted_ratio_is_unsure():
+    """Neither clock is noisy, but the quicker one of a round changes."""
+    clocks = [Clock("a", 10, [], drift=0.12), Clock("b", 10, [])]
+    config = LatencyConfig(rounds=5, max_rounds=9)
+    assert [len(each.recorded_ms) for each in measure(clocks, config)] == [5, 5]
+    assert [len(each.recorded_ms) for each in measure(clocks, config, pairs=[(0, 1)])] == [9, 9]
+    clocks[1].cost = 30  # surely slower
+    assert [len(each.recorded_ms) for each in measure(clocks, config, pairs=[(0, 1)])] == [5, 5]
 
 
 def test_no_round_begins_when_the_time_is_spent():
