@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,6 +37,11 @@ class LatencyConfig:
             )
         if self.warmup < 0 or self.budget_s < 0:
             raise ValueError(f"warmup is {self.warmup} and budget_s {self.budget_s}; give 0 or more")
+
+    @property
+    def most_rounds(self) -> int:
+        """Turns that a file takes at most."""
+        return max(self.rounds, self.max_rounds)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +77,7 @@ def measure_latency(
     config: LatencyConfig,
     *,
     pairs: Collection[tuple[int, int]] = (),
+    after_round: Callable[[], None] = lambda: None,
 ) -> list[Latency | RuntimeProcessError]:
     """Times loaded processes round-robin, in reverse order every other round.
 
@@ -80,6 +86,7 @@ def measure_latency(
         images: one normalised real picture for each process, `(1, C, H, W)`, of the size that its file takes.
         config: rounds, repeats and warm-up.
         pairs: places of two processes whose ratio is wanted.
+        after_round: called when every file has had its turn, at most `most_rounds` times.
 
     Returns:
         In the order of `processes`, the latency or the failure that ended its timing; the others go on.
@@ -97,7 +104,7 @@ def measure_latency(
     begin = time.monotonic()
     for at in range(len(processes)):
         turn(at, 0, config.warmup)
-    for number in range(max(config.rounds, config.max_rounds)):
+    for number in range(config.most_rounds):
         if number >= config.rounds:
             known = {at: Latency(recorded_ms=np.array(each)) for at, each in enumerate(taken) if at not in failed}
             if time.monotonic() - begin > config.budget_s or _settled(known, pairs):
@@ -106,6 +113,7 @@ def measure_latency(
         for at in order:
             if at not in failed:
                 taken[at].append(turn(at, config.repeats, 1))
+        after_round()
     return [failed.get(at) or Latency(recorded_ms=np.array(taken[at])) for at in range(len(processes))]
 
 

@@ -82,7 +82,7 @@ def score_artifacts(
     out.mkdir(parents=True, exist_ok=True)
     files = _describe(artifacts, spec, out, config)
     try:
-        _measure_time(files, samples[0], config)
+        _measure_time(files, samples[0], config, progress)
         while_open(files)
         with (
             _phase("accuracy"),
@@ -132,21 +132,27 @@ def _phase(name: str) -> Iterator[None]:
     _log.info(PHASE, name, time.monotonic() - begin)
 
 
-def _measure_time(files: Sequence[Measured], sample: Sample, config: LatencyConfig) -> None:
-    with _phase("opening"):
+def _measure_time(files: Sequence[Measured], sample: Sample, config: LatencyConfig, progress: _MakeProgress) -> None:
+    with _phase("opening"), progress(len(files), "opening files") as display:
         for measured in files:
             start_measured(measured)
         for measured in files:
             load_measured(measured)
+            display.advance()
     loaded = [measured for measured in files if not measured.reason]
     processes = [measured.process for measured in loaded if measured.process is not None]
     images = [prepare(sample.picture[None], measured.spec) for measured in loaded]  # (1, C, H, W) each
-    with _phase("time"), Probes(measured.threads for measured in loaded) as probes:
+    with (
+        _phase("time"),
+        progress(config.most_rounds, "timing, rounds at most") as display,
+        Probes(measured.threads for measured in loaded) as probes,
+    ):
         outcomes = measure_latency(
             [*processes, *probes.processes],
             [*images, *probes.images],
             config,
             pairs=_baselines(loaded),
+            after_round=display.advance,
         )
         probes.note(outcomes[len(loaded) :])
     for measured, outcome in zip(loaded, outcomes, strict=False):
@@ -154,13 +160,14 @@ def _measure_time(files: Sequence[Measured], sample: Sample, config: LatencyConf
             measured.latency = outcome
         else:
             measured.reason = str(outcome)
-    with _phase("memory and inspection"):
-        _inspect(loaded, probes)
+    with _phase("memory and inspection"), progress(len(loaded), "inspecting files") as display:
+        _inspect(loaded, probes, display)
 
 
-def _inspect(loaded: Sequence[Measured], probes: Probes) -> None:
+def _inspect(loaded: Sequence[Measured], probes: Probes, display: Progress) -> None:
     with ThreadPoolExecutor(max_workers=available_cores()) as pool:  # of the processes; nothing is timed any more
-        list(pool.map(inspect_measured, loaded))
+        for _ in pool.map(inspect_measured, loaded):
+            display.advance()
     for measured in loaded:
         if measured.latency and measured.info and measured.multiply_adds:
             measured.peak_share = probes.share(
