@@ -65,6 +65,16 @@ def start_measured(measured: Measured) -> None:
         measured.reason = str(error)
 
 
+def wait_for_measured(measured: Measured) -> None:
+    """Waits until its process has imported the library: loading beside an import would be timed too long."""
+    if measured.process is None or measured.reason:
+        return
+    try:
+        measured.process.ready()
+    except RuntimeProcessError as failure:
+        measured.reason = str(failure)
+
+
 def load_measured(measured: Measured) -> None:
     """Loads the file in its process and notes how long that took."""
     if measured.process is None or measured.reason:

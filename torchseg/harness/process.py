@@ -33,7 +33,7 @@ class RuntimeProcessError(ValueError):
 class RuntimeProcess:
     """Opens one model file in a fresh Python process and measures there.
 
-    The library starts to import at once and in the background; `load` waits for it. Use it as a context
+    The library starts to import at once and in the background; `ready` and `load` wait for it. Use it as a context
     manager, or call `close`. After a failure the process is gone and every further call raises the same
     failure again.
     """
@@ -65,14 +65,22 @@ class RuntimeProcess:
         theirs.close()
         self._send("start")
 
+    def ready(self) -> None:
+        """Waits until the library is imported.
+
+        Raises:
+            RuntimeProcessError: if the runtime is not installed or the process died.
+        """
+        if not self._imported:
+            self._imported = self._receive("start") is None
+
     def load(self) -> float:
         """Opens the file and returns the milliseconds that took, the library's import not among them.
 
         Raises:
             RuntimeProcessError: if the file is damaged, the runtime is not installed, the process died or hangs.
         """
-        if not self._imported:
-            self._imported = self._receive("start") is None
+        self.ready()
         self._send("load", str(self.path))
         if not self._connection.poll(_LOAD_LIMIT_S):
             self._process.kill()

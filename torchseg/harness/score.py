@@ -18,7 +18,7 @@ from torchseg.harness.artifact import Artifact, ScoreFailure, artifact_names
 from torchseg.harness.gallery import save_gallery
 from torchseg.harness.latency import Latency, LatencyConfig, measure_latency
 from torchseg.harness.latency_ratio import latency_ratio
-from torchseg.harness.measured import Measured, inspect_measured, load_measured, start_measured
+from torchseg.harness.measured import Measured, inspect_measured, load_measured, start_measured, wait_for_measured
 from torchseg.harness.prepare import prepare
 from torchseg.harness.probes import Probes
 from torchseg.harness.progress import Progress
@@ -136,6 +136,8 @@ def _measure_time(files: Sequence[Measured], sample: Sample, config: LatencyConf
     with _phase("opening"), progress(len(files), "opening files") as display:
         for measured in files:
             start_measured(measured)
+        for measured in files:
+            wait_for_measured(measured)
         for measured in files:
             load_measured(measured)
             display.advance()
