@@ -58,7 +58,7 @@ STORIES = {
         size="--image_size 128 --student_arguments base_width=16 --epochs 12 --prune_epochs 10 --cluster_epochs 4 "
         "--formats onnx --precisions fp32,int8",
         runs=(
-            Run(name="prune-cluster", recipe="prune-cluster", flags="--prune_end 32"),
+            Run(name="prune-cluster", recipe="prune-cluster", flags="--prune_end 61"),
             Run(
                 name="prune-cluster-corrected",
                 recipe="prune-cluster-corrected",
