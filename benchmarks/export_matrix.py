@@ -6,8 +6,7 @@ Weights are those of a network that learned for some steps, or with --steps 0 ra
 statistics of real pictures. What is in --rows already is not done again, so a stopped run goes on. Exit 1 if a file
 fails.
 
-A deep random network is so ill-conditioned that classes turn at many pixels when its weights are rounded to float16. To
-tell that from a fault of a file, the same rounding is also done in PyTorch, and stands beside the fp16 files.
+Fp16 files are those of the commands: where rounding all weights turns too many pixels, the lightest stay in float32.
 
 Dynamic and int8 files pass by the mean IoU that they lose against the masks; the agreement in --rows is no condition of
 theirs.
@@ -16,7 +15,6 @@ theirs.
 from __future__ import annotations
 
 import argparse
-import copy
 import csv
 import sys
 import tempfile
@@ -31,7 +29,7 @@ from prepared_network import arrays, predictor, prepared_network
 from torch import nn
 
 from tf_bridge.conversion import Conversion
-from tf_bridge.parity import Parity, Predict, compare, verdict
+from tf_bridge.parity import Parity, compare, verdict
 from tf_bridge.precision import Precision
 from torchseg.config import FORMATS, DataConfig
 from torchseg.harness.host import cpu_name
@@ -46,9 +44,7 @@ SMP: dict[str, dict[str, Any]] = {
 }
 JUDGED_ON, CALIBRATED_WITH = 16, 32
 PACKAGES = ("torch", "segmentation-models-pytorch", "tensorflow", "onnx", "onnxruntime", "ai-edge-litert")
-ROUNDED = "rounded"  # not a file, see above
 FILES = [(precision, kind) for precision in Precision for kind in FORMATS]
-FILES.insert(FILES.index((Precision.DYNAMIC, FORMATS[0])), (Precision.FP16, ROUNDED))
 # Of each precision, the number that its certificate looks at, and how a cell of the table gives it.
 SHOWN = {
     Precision.FP32: ("error_share", "{:.4f}"),
@@ -79,6 +75,7 @@ class Row:
     argmax_agreement: float = np.nan
     miou_drop: float = np.nan
     size_bytes: int = 0
+    float_layers: int = 0  # of an fp16 file, whose weights stayed in float32
 
 
 Rows = dict[File, Row]
@@ -149,45 +146,45 @@ def _row(file: File, network: Judged) -> Row:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"net.{file.format}"
         try:
-            parity = _judge(network, path, file)
+            float_layers = _write(network, path, file)
+            parity = _judge(network, path)
         except ValueError as error:
             return Row(file=file, failures=str(error))
         return Row(
             file=file,
-            failures="" if file.format == ROUNDED else "; ".join(verdict(parity, file.precision)),
+            failures="; ".join(verdict(parity, file.precision)),
             error_share=(parity.max_abs_error or 0.0) / parity.logit_range,
             argmax_agreement=parity.argmax_agreement,
             miou_drop=parity.miou_drop,
-            size_bytes=path.stat().st_size if path.exists() else 0,
+            size_bytes=path.stat().st_size,
+            float_layers=float_layers,
         )
 
 
-def _judge(network: Judged, path: Path, file: File) -> Parity:
-    if file.format == ROUNDED:
-        predict = _rounded(network)
-    else:
-        calibration = network.calibration if file.precision is Precision.INT8 else None
-        network.conversion.write(path, precision=file.precision, calibration=calibration)
-        predict = open_runtime(path).predict
+def _write(network: Judged, path: Path, file: File) -> int:
+    """Gives how many layers of an fp16 file have float32 weights."""
+    if file.precision is Precision.FP16:
+        kept = network.conversion.write_half(path, lambda each: not verdict(_judge(network, each), file.precision))
+        return len(kept)
+    calibration = network.calibration if file.precision is Precision.INT8 else None
+    network.conversion.write(path, precision=file.precision, calibration=calibration)
+    return 0
+
+
+def _judge(network: Judged, path: Path) -> Parity:
+    predict = open_runtime(path).predict
     return compare(network.reference, predict, network.images, network.masks, num_classes=network.num_classes)
-
-
-def _rounded(network: Judged) -> Predict:
-    """PyTorch itself, computing in float32 with convolution weights that are rounded to float16."""
-    model = copy.deepcopy(network.conversion.model)
-    for layer in model.modules():
-        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
-            layer.weight.data = layer.weight.data.half().float()
-    return predictor(model)
 
 
 def _read(path: Path) -> Iterator[Row]:
     if path.exists():
         with path.open(newline="") as lines:
-            for data, steps, network, size, precision, kind, failures, *numbers, size_bytes in csv.reader(lines):
+            for data, steps, network, size, precision, kind, failures, *numbers, size_bytes, layers in csv.reader(
+                lines
+            ):
                 file = File(data, int(steps), network, size, Precision(precision), kind)
                 error, agreement, drop = map(float, numbers)
-                yield Row(file, failures, error, agreement, drop, int(size_bytes))
+                yield Row(file, failures, error, agreement, drop, int(size_bytes), int(layers))
 
 
 def _append(path: Path, row: Row) -> None:
@@ -205,7 +202,8 @@ def _conditions(arguments: argparse.Namespace) -> list[str]:
         f"too; judged on {JUDGED_ON} other pictures. The thresholds are those of `docs/bridge.md`. Each cell is the",
         "number that the certificate looks at: the largest logit error in % of the range of the logits (fp32), the",
         "share of pixels with the same class in % (fp16), points of mean IoU lost (dynamic, int8). Bold: fails.",
-        'Empty: not done yet. "rounded" is no file but PyTorch with its convolution weights rounded to float16.',
+        "Empty: not done yet. In brackets: layers of an fp16 file whose weights stay in float32, and the bytes of the",
+        "file over half of those of the fp32 file.",
         "",
         ", ".join(f"{name} {version(name)}" for name in PACKAGES) + f"; {cpu_name()}.",
         f"Made by `python benchmarks/export_matrix.py --data {arguments.data} --root FOLDER",
@@ -216,23 +214,24 @@ def _conditions(arguments: argparse.Namespace) -> list[str]:
 
 def _section(steps: int, rows: Sequence[Row]) -> list[str]:
     """One line per network and size, one cell per file."""
-    judged = [row for row in rows if row.file.format != ROUNDED]
-    passing = f"{sum(not row.failures for row in judged)} of {len(judged)} files pass."
+    passing = f"{sum(not row.failures for row in rows)} of {len(rows)} files pass."
     titles = [f"{precision} {kind}" for precision, kind in FILES]
     lines = [f"## {f'After {steps} steps of training' if steps else 'Random weights'}", "", passing, ""]
     lines += ["| network | size | " + " | ".join(titles) + " |", "|---|---|" + "---:|" * len(titles)]
-    cells = {row.file[2:]: _cell(row) for row in rows}
+    bytes_of = {row.file: row.size_bytes for row in rows}
+    cells = {row.file[2:]: _cell(row, bytes_of.get(row.file._replace(precision=Precision.FP32), 0)) for row in rows}
     for network, size in dict.fromkeys((row.file.network, row.file.size) for row in rows):
         line = [cells.get((network, size, *file), "") for file in FILES]
         lines.append(f"| {network} | {size} | " + " | ".join(line) + " |")
-    refused = [f"- {row.file.network} {row.file.size}: {row.failures}" for row in judged if row.size_bytes == 0]
+    refused = [f"- {row.file.network} {row.file.size}: {row.failures}" for row in rows if row.size_bytes == 0]
     return [*lines, "", *refused, ""] if refused else [*lines, ""]
 
 
-def _cell(row: Row) -> str:
+def _cell(row: Row, fp32_bytes: int) -> str:
     name, form = SHOWN[row.file.precision]
     text = form.format(100 * getattr(row, name))
-    return f"**{text}**" if row.failures else text
+    text = f"**{text}**" if row.failures else text
+    return f"{text} ({row.float_layers}, {2 * row.size_bytes / fp32_bytes:.2f})" if row.float_layers else text
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ def _trainings(run: Path) -> str:
             rows = list(csv.DictReader(file))
         minutes = sum(float(row["seconds"]) for row in rows) / 60
         parts.append(
-            f"{curve.parent.name} {rows[-1]['epoch']} epochs ({rows[-1]['step']} steps, {minutes:.0f} minutes)"
+            f"{curve.parent.name} {rows[-1]['epoch']} epochs ({rows[-1]['step']} steps, {minutes:.1f} minutes)"
         )
     return "Trained: " + ", ".join(parts) + "."
 

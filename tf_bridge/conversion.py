@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -11,12 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tf_bridge.calibration import check_calibration
-from tf_bridge.onnx_export import onnx_graph, write_onnx
+from tf_bridge.light_weights import SHARES
+from tf_bridge.onnx_export import onnx_graph, save_onnx, write_onnx
 from tf_bridge.onnx_mixed import MixedOnnx
+from tf_bridge.onnx_precision import halve_onnx
 from tf_bridge.precision import Precision
 from tf_bridge.program import export_program
 from tf_bridge.tflite_convert import TracedFunction, convert_tflite
 from tf_bridge.tflite_export import tflite_function, write_tflite
+from tf_bridge.tflite_halves import halve_tflite
 from tf_bridge.tflite_mixed import MixedTflite
 from torchseg.spec import ImageSpec
 
@@ -70,6 +73,32 @@ class Conversion:
             write_tflite(content, self.spec, path, precision=precision)
         else:
             raise ValueError(f"{path} names no format; give a file that ends in .onnx or .tflite")
+
+    def write_half(self, path: Path, holds: Callable[[Path], bool]) -> list[str]:
+        """Writes an fp16 file, with the lightest weights in float32 as far as it does not hold without them.
+
+        Args:
+            path: ends in `.onnx` or `.tflite`.
+            holds: whether a file is close enough to the network; asked of few files, all at `path`.
+
+        Returns:
+            The layers whose weights are in float32: none for a file that holds as it is, or does not hold with half of
+            all values in float32.
+        """
+        self.write(path, precision=Precision.FP16)
+        if holds(path):
+            return []
+        for share in SHARES:
+            if path.suffix == ".onnx":
+                graph, layers = halve_onnx(self.graph, float_share=share)
+                save_onnx(graph, self.spec, path, precision=Precision.FP16)
+            else:
+                content, layers = halve_tflite(convert_tflite(self.function), float_share=share)
+                write_tflite(content, self.spec, path, precision=Precision.FP16)
+            if holds(path):
+                return layers
+        self.write(path, precision=Precision.FP16)
+        return []
 
     def mixed(self, kind: str, calibration: NDArray[np.float32]) -> Mixed:
         """The network in int8, ready to be written with any choice of layers in float, as `.onnx` or `.tflite`."""

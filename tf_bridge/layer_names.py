@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from torch.fx import Graph, Node
 
 _SHORT = {"native_batch_norm_legit_no_training": "batch_norm"}
+_PRODUCTS = ("conv", "linear", "addmm", "mm")  # operators of layers with weights
 _WHOLE_NETWORK = "forward"  # no layer can have this name: it would hide the method
 
 
@@ -45,6 +46,16 @@ def layer_of(node: Node) -> str:
     """Path of the innermost layer that a node belongs to, e.g. `decode.2.0`."""
     stack = list(node.meta.get("nn_module_stack", {}).values())
     return (stack[-1][0] if stack else "") or _WHOLE_NETWORK
+
+
+def layer_of_tensor(name: str) -> str:
+    """Path of the layer that a TFLite tensor belongs to.
+
+    Tensors are called `LAYER/OPERATOR/...`, joined by `;` where operations were fused; the convolution's counts.
+    """
+    parts = [part.split("/") for part in name.split(";")]
+    products = [part[0] for part in parts if len(part) > 1 and part[1].startswith(_PRODUCTS)]
+    return products[0] if products else parts[0][0]
 
 
 def _operator(node: Node) -> str:

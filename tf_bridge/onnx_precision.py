@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from tf_bridge.light_weights import lightest
 from tf_bridge.precision import Precision
 from tf_bridge.quiet import quiet
 
@@ -44,16 +46,29 @@ def convert_onnx(model: ModelProto, precision: Precision, images: Images | None)
         return _STEPS[precision](_copy(model), images)
 
 
-def _fp16(model: ModelProto, images: Images | None) -> ModelProto:
+def halve_onnx(model: ModelProto, *, float_share: float) -> tuple[ModelProto, list[str]]:
     """Stores weights as float16 behind a cast, as TFLite does; the runtime undoes it once, while loading.
 
     Arithmetic in float16 is slower than float32 on most CPUs and overflows where weights do not.
+
+    Args:
+        model: float32; stays as it was.
+        float_share: of all values, that stay in float32: those of the lightest weights.
+
+    Returns:
+        The graph, and the layers whose weights stayed in float32.
+
+    Raises:
+        ValueError: for a weight beyond the range of float16.
     """
     from onnx import TensorProto, helper, numpy_helper
 
-    graph, casts = model.graph, []
-    for tensor in graph.initializer:
-        if tensor.data_type != TensorProto.FLOAT or not tensor.dims:
+    halved = _copy(model)
+    graph, casts = halved.graph, []
+    weights = [tensor for tensor in graph.initializer if tensor.data_type == TensorProto.FLOAT and tensor.dims]
+    kept = lightest({tensor.name: math.prod(tensor.dims) for tensor in weights}, float_share)
+    for tensor in weights:
+        if tensor.name in kept:
             continue
         name, half = tensor.name, numpy_helper.to_array(tensor).astype(np.float16)
         if not np.isfinite(half).all():
@@ -63,7 +78,12 @@ def _fp16(model: ModelProto, images: Images | None) -> ModelProto:
     nodes = [*casts, *graph.node]
     del graph.node[:]
     graph.node.extend(nodes)
-    return model
+    layers = [tensor.name.rpartition(".")[0] for tensor in weights if tensor.name in kept and len(tensor.dims) > 1]
+    return halved, list(dict.fromkeys(layers))
+
+
+def _fp16(model: ModelProto, images: Images | None) -> ModelProto:
+    return halve_onnx(model, float_share=0)[0]
 
 
 def _dynamic(model: ModelProto, images: Images | None) -> ModelProto:

@@ -44,6 +44,24 @@ class TfliteEdit:
         """Whether a tensor holds int8 codes."""
         return bool(self.tensor(place).type == self._schema.TensorType.INT8)
 
+    def constants(self) -> dict[int, NDArray[np.float32]]:
+        """Values of the float32 constants that operations take, by place."""
+        taken = dict.fromkeys(int(place) for each in self._graph.operators for place in each.inputs if place >= 0)
+        found = {}
+        for place in taken:
+            tensor = self.tensor(place)
+            data = self._model.buffers[tensor.buffer].data
+            if tensor.type == self._schema.TensorType.FLOAT32 and data is not None and len(data):
+                found[place] = np.frombuffer(bytes(data), np.float32).reshape(tensor.shape)
+        return found
+
+    def forget(self, place: int) -> None:
+        """Takes the values from a constant, which an operation is to compute from now on."""
+        tensor = self.tensor(place)
+        buffer, tensor.buffer = tensor.buffer, 0  # the empty one
+        if all(each.buffer != buffer for graph in self._model.subgraphs for each in graph.tensors):
+            self._model.buffers[buffer].data = None
+
     def add_tensor(
         self,
         name: str,
@@ -154,4 +172,4 @@ _OPTIONS = {
     "MUL": "MulOptions",
     "QUANTIZE": "QuantizeOptions",
 }
-_VERSIONS = {"ARG_MAX": 2, "DEPTHWISE_CONV_2D": 3, "DEQUANTIZE": 2}  # the first that know int8
+_VERSIONS = {"ARG_MAX": 2, "DEPTHWISE_CONV_2D": 3, "DEQUANTIZE": 3}  # know int8 and float16

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tf_bridge.layer_groups import Operation, layer_groups
+from tf_bridge.layer_names import layer_of_tensor
 from tf_bridge.precision import Precision
 from tf_bridge.quiet import quiet
 from tf_bridge.tflite_convert import TracedFunction, calibrated_tflite
@@ -20,7 +21,6 @@ from torchseg.spec import ImageSpec
 
 _TRANSPOSED = "TRANSPOSE_CONV"
 _WEIGHTED = {"CONV_2D", "DEPTHWISE_CONV_2D", _TRANSPOSED, "FULLY_CONNECTED"}  # the second input is the weights
-_PRODUCTS = ("conv", "linear", "addmm", "mm")  # what PyTorch calls the operators of such layers
 
 
 class MixedTflite:
@@ -81,15 +81,8 @@ def _operation(graph: Any, operation: Any, kind: str) -> Operation:
     weighted = kind in _WEIGHTED
     return Operation(
         name=outputs[0],  # the quantizer knows an operation by what it computes
-        layer=_layer(inputs[1] if weighted else outputs[0]),
+        layer=layer_of_tensor(inputs[1] if weighted else outputs[0]),
         inputs=inputs,
         outputs=outputs,
         weighted=weighted,
     )
-
-
-def _layer(tensor: str) -> str:
-    """Tensors are called `LAYER/OPERATOR/...`, joined by `;` where operations were fused; the convolution's counts."""
-    parts = [part.split("/") for part in tensor.split(";")]
-    products = [part[0] for part in parts if len(part) > 1 and part[1].startswith(_PRODUCTS)]
-    return products[0] if products else parts[0][0]

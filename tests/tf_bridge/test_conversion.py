@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -8,9 +9,11 @@ from torch import nn
 from tf_bridge import conversion as module
 from tf_bridge.conversion import Conversion
 from tf_bridge.interface import describe_file
+from tf_bridge.light_weights import SHARES
 from tf_bridge.onnx_export import export_onnx
 from tf_bridge.precision import Precision
 from tf_bridge.tflite_export import export_tflite
+from torchseg.harness.runtime import open_runtime
 from torchseg.spec import ImageSpec
 
 pytestmark = [pytest.mark.slow, pytest.mark.tflite]
@@ -57,6 +60,34 @@ def test_the_network_is_traced_once_for_all_files(
 def test_another_ending_is_refused(tmp_path: Path, conversion: Conversion) -> None:
     with pytest.raises(ValueError, match=r"net\.bin names no format; give a file that ends in \.onnx or \.tflite"):
         conversion.write(tmp_path / "net.bin")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_lightest_weights_stay_float32_as_far_as_an_fp16_file_needs_it(
+    kind: str, tmp_path: Path, conversion: Conversion, network: nn.Module, images, torch_predict, request
+) -> None:
+    predict = request.getfixturevalue("onnx_predict" if kind == ".onnx" else "tflite_predict")
+    expected = torch_predict(network)(images)
+    errors: list[float] = []
+
+    def holds_at(number: int) -> Callable[[Path], bool]:
+        def holds(path: Path) -> bool:
+            errors.append(np.abs(predict(path)(images) - expected).mean())
+            return len(errors) == number
+
+        return holds
+
+    path = tmp_path / f"net{kind}"
+    layers = conversion.write_half(path, holds_at(1 + len(SHARES)))
+    assert set(layers) < set(LAYERS)
+    assert errors[-1] < 0.8 * errors[0]
+    assert open_runtime(path).describe().arithmetic == "float32 from float16"
+    assert not open_runtime(path).describe().leftovers
+    errors.clear()
+    conversion.write(tmp_path / f"plain{kind}", precision=Precision.FP16)
+    for number in (1, 99):  # holds at once, never holds
+        assert conversion.write_half(path, holds_at(number)) == []
+        assert path.read_bytes() == (tmp_path / f"plain{kind}").read_bytes()
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -107,7 +107,10 @@ class LitertRuntime:
         return True
 
     def _arithmetic(self, operators: list[dict[str, Any]]) -> str:
-        """What most convolutions compute in; a processor without half-precision kernels expands float16 at load."""
+        """What most convolutions compute in; a processor without half-precision kernels expands float16 at load.
+
+        An fp16 file may have more light layers in float32 than heavy ones in float16.
+        """
         if self._interpreter is None:
             return "float32"
         numbers = {each["index"]: np.dtype(each["dtype"]).name for each in self._interpreter.get_tensor_details()}
@@ -117,10 +120,12 @@ class LitertRuntime:
             for each in operators
             if each["op_name"] in _CONVOLUTIONS
         )
+        if ("float32", "float16") in kinds:
+            return "float32 from float16"
         activations, weights = kinds.most_common(1)[0][0] if kinds else ("float32", "float32")
         if activations == weights:
             return activations
-        return f"{activations} from {weights}" if weights == "float16" else f"{weights} (dynamic)"
+        return f"{weights} (dynamic)"
 
 
 def _expands(operator: dict[str, Any]) -> bool:

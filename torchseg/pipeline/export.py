@@ -70,5 +70,6 @@ def _told(certificate: dict[str, Any], *, searched: bool) -> str:
         return f"{agreement}; {'; '.join(failures)}{advice if helpless else ''}"
     if layers := certificate["float_layers"]:
         ratio = certificate["float_latency_ratio"]
-        return f"{agreement}; certified with {', '.join(layers)} in float, which takes {ratio:.2f} times as long"
+        time = f", which takes {ratio:.2f} times as long" if ratio else ""
+        return f"{agreement}; certified with {', '.join(layers)} in {'float' if ratio else 'float32'}{time}"
     return f"{agreement}; certified"

@@ -60,6 +60,11 @@ class NetworkExport:
             self._conversion.write(path, precision=precision, calibration=images)
             if self.budget.mixed:
                 choice = self._hold_budget(path, images)
+        elif precision is Precision.FP16:
+            layers = self._conversion.write_half(
+                path, lambda file: not verdict(self._compare(open_runtime(file)), precision)
+            )
+            choice = FloatChoice(layers=tuple(layers))
         else:
             self._conversion.write(path, precision=precision)
         certificate = self.certify(path, precision=precision, choice=choice, calibration=calibration)
