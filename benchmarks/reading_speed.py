@@ -1,8 +1,9 @@
 """Seconds that a reader takes for 100 pictures, and pictures a second of training with and without the cache.
 
-Pictures are read as the commands read them for their check: on every core, opened and checked from a disk that has them
-in memory. Training is the default student at 128x128, batch 8, one worker as in the commands: `decoding` opens each
-picture every time, `cached` reads what the run folder keeps. Runs alternate; the table shows the best and the medians.
+Pictures are read as the commands read them for their check: opened, checked and made no larger than training can use,
+from a disk that has them in memory. Training is the default student at 128x128, batch 8, one worker as in the commands:
+`decoding` opens each picture every time, `cached` reads what the run folder keeps. Runs alternate; the table shows the
+best and the medians.
 
     python benchmarks/reading_speed.py oxford-pet=FOLDER camvid=FOLDER aerial=FOLDER --rounds 5 --table FILE.md
 """
@@ -24,7 +25,7 @@ from show_table import show_table
 from torch import Tensor, nn
 
 from torchseg.config import DataConfig
-from torchseg.data import Batch, Batches, BatchPlan, RandomView, Samples, open_data
+from torchseg.data import Batch, Batches, BatchPlan, BoundedSamples, RandomView, Samples, open_data
 from torchseg.data.read_in_order import read_in_order
 from torchseg.harness.host import cpu_name
 from torchseg.models import build_model
@@ -67,12 +68,12 @@ def main() -> int:
 def _measured(data: DataConfig, run: RunFolder, rounds: int, threads: int) -> str:
     assert data.root is not None
     decoding = open_data(data.data, data.root, size=(SIZE, SIZE)).train
-    hundred = _Repeated(decoding, READ)
+    pictures = open_pictures(data)
+    hundred = _Repeated(BoundedSamples(decoding, height=SIZE, width=SIZE), READ)
     reading = {
         processes: [_seconds(lambda p=processes: [0 for _ in read_in_order(hundred, processes=p)]) for _ in range(3)]
         for processes in (1, threads)
     }
-    pictures = open_pictures(data)
     built = _seconds(lambda: run.do(check_stage(pictures)))
     cached = cached_pictures(pictures, run.path).train
     loops = [_training(samples, pictures.spec, threads) for samples in (decoding, cached)]

@@ -3,8 +3,7 @@
     python benchmarks/scoring_time.py [--table FILE.md]
 
 Makes the files itself (the default student and teacher, weights of chance, batch norm that has seen pictures), scores
-them as `scripts/score.py` does with default settings, and exits 1 above four minutes. `--table` writes the result
-between the markers `<!-- table: scoring time -->` and `<!-- end -->` of a Markdown file.
+them as `scripts/score.py` does with default settings, and exits 1 above four minutes.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from marked_table import write_marked_table
+from show_table import show_table
 
 from scripts.score import main as score
 from tf_bridge.conversion import Conversion
@@ -49,15 +48,14 @@ def main() -> int:
         files = list(_files(work))
         write_folder(_scenes(arguments.pictures), work / "pictures", size=(SIDE, SIDE))
         phases = _Phases()
-        logging.getLogger("torchseg.harness").addHandler(phases)
-        logging.getLogger("torchseg.harness").setLevel(logging.INFO)
+        log = logging.getLogger("torchseg.harness")
+        log.addHandler(phases)
+        log.setLevel(logging.INFO)
+        log.propagate = False
         begin = time.monotonic()
         code = score([*map(str, files), "--data", "folder", "--root", f"{work}/pictures", "--out", f"{work}/out"])
         minutes = (time.monotonic() - begin) / 60
-    text = _table(phases.seconds, minutes, len(files), arguments.pictures)
-    print(text)
-    if arguments.table:
-        write_marked_table(arguments.table, "scoring time", text)
+    show_table(_table(phases.seconds, minutes, len(files), arguments.pictures), arguments.table)
     return code or int(minutes > ALLOWED_MINUTES)
 
 
