@@ -57,7 +57,7 @@ def main() -> int:
             peaks.append(pool.apply(_peak, (arguments.files, count)))
         print(f"{count:7} pictures: " + " and ".join(f"{peak:.1f} MiB" for peak in peaks[-1]), flush=True)
     show_table(
-        "| pictures | peak of the command, MiB | of the largest process of a file, MiB |\n|---:|---:|---:|\n"
+        "| pictures | peak of the command, MiB | of a process that it started, MiB at most |\n|---:|---:|---:|\n"
         + "".join(f"| {count:,} | {peak[0]:.1f} | {peak[1]:.1f} |\n" for count, peak in zip(counts, peaks, strict=True))
         + f"\n{len(arguments.files)} files: {', '.join(file.name for file in arguments.files)}.",
         arguments.table,
