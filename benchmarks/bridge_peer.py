@@ -82,7 +82,7 @@ def main() -> int:
             if python := getattr(arguments, peer):
                 rows += _theirs(folder, peer, python)
         rows = _timed(rows, network, pictures, rounds=arguments.rounds)
-    show_table("\n".join([*_conditions(arguments), "", *HEADER, *_lines(rows)]), arguments.table)
+        show_table("\n".join([*_conditions(arguments), "", *HEADER, *_lines(rows)]), arguments.table)
     return 0
 
 
