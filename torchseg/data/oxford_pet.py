@@ -16,7 +16,7 @@ from torchseg.spec import IGNORE_INDEX
 
 FOLDER = "oxford-iiit-pet"
 CLASSES = ("pet", "background", "border")  # trimap values 1, 2, 3
-BINARY_CLASSES = CLASSES[:2]
+BINARY_CLASSES = ("background", "pet")  # the object is class 1, as for files with one output channel
 _VALIDATION_SHARE = 0.15
 
 
@@ -91,6 +91,5 @@ def _from_trimap(stored: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _without_border(stored: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    mask = _from_trimap(stored)
-    mask[mask == CLASSES.index("border")] = IGNORE_INDEX
-    return mask
+    names = [BINARY_CLASSES.index(name) if name in BINARY_CLASSES else IGNORE_INDEX for name in CLASSES]
+    return np.array(names, np.uint8)[_from_trimap(stored)]

@@ -35,10 +35,10 @@ def test_a_missing_list_says_what_to_give(pets):
         oxford_pet(pets)
 
 
-def test_pet_against_background_leaves_the_border_out(pets):
+def test_pet_against_background_is_class_1_and_leaves_the_border_out(pets):
     three, two = oxford_pet(pets).test[0].mask, oxford_pet_binary(pets).test[0].mask
-    assert oxford_pet_binary(pets).classes == ("pet", "background")
-    assert np.array_equal(two, np.where(three == 2, 255, three))
+    assert oxford_pet_binary(pets).classes == ("background", "pet")
+    assert np.array_equal(two, np.array([1, 0, 255])[three])
 
 
 def test_real_photos_are_read(real_data):
