@@ -71,8 +71,8 @@ def pack_onnx(source: Path, target: Path) -> PackingSummary:
 
     Raises:
         ValueError: if `source` is missing, damaged, packed already, older than opset 13, or holds weights that are
-            not finite; or if a file is not called `.onnx`.
-        RuntimeError: if the installed ONNX Runtime does not fold the weights back.
+            not finite; if a file is not called `.onnx`; or if the installed ONNX Runtime does not fold the weights
+            back.
         ImportError: without ONNX Runtime.
     """
     model = _read(source, target)
@@ -177,7 +177,7 @@ def _check_weights(rebuild: PackedRebuild, weights: dict[str, NDArray[Any]]) -> 
     session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     for (name, weight), rebuilt in zip(weights.items(), session.run(list(weights), {}), strict=True):
         if without_negative_zeros(weight).tobytes() != np.ascontiguousarray(rebuilt).tobytes():
-            raise RuntimeError(
+            raise ValueError(
                 f"ONNX Runtime rebuilds {name} with other values; keep the unpacked file and report this"
             )
 
@@ -186,7 +186,7 @@ def _check_operators(source: Path, packed: Path) -> None:
     before, after = executed_operators(source), executed_operators(packed)
     if before != after:
         more, fewer = dict(after - before), dict(before - after)
-        raise RuntimeError(
+        raise ValueError(
             f"the packed file executes {more or 'nothing'} more and {fewer or 'nothing'} less than {source}; "
             "this version of ONNX Runtime does not fold weights at load: keep the unpacked file"
         )

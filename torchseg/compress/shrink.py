@@ -73,8 +73,8 @@ def shrink_channels(model: nn.Module, images: Tensor, config: ShrinkConfig, *, l
         loss: of a network on real batches; needed for taylor.
 
     Raises:
-        ValueError: if `loss` is missing, a layer is unknown, or no layer has channels to spare.
-        RuntimeError: if the narrow network differs from the one with silent channels by more than 1e-4 of the logits.
+        ValueError: if `loss` is missing, a layer is unknown, no layer has channels to spare, or the narrow network
+            differs from the one with silent channels by more than 1e-4 of the logits.
     """
     if config.importance == "taylor" and loss is None:
         raise ValueError("taylor importance needs a loss on real batches; pass loss, or choose magnitude")
@@ -86,7 +86,7 @@ def shrink_channels(model: nn.Module, images: Tensor, config: ShrinkConfig, *, l
         logits, expected = narrow(images), silent(images)
     difference = float((logits - expected).abs().max()) if logits.shape == expected.shape else float("inf")
     if not difference <= _TOLERANCE * max(1.0, float(expected.abs().max())):
-        raise RuntimeError(
+        raise ValueError(
             f"without its silent channels the network gives other logits (difference {difference:.2g}); "
             f"exclude the layers that torch-pruning misjudged, out of {', '.join(widths)}"
         )

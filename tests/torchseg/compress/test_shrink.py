@@ -124,7 +124,7 @@ def test_a_shrunk_network_can_be_trained(spec, images):
 
 def test_a_wrong_removal_is_found(spec, images, monkeypatch):
     monkeypatch.setattr(shrink, "_silence", lambda layer, channels: None)
-    with pytest.raises(RuntimeError, match="without its silent channels the network gives other logits"):
+    with pytest.raises(ValueError, match="without its silent channels the network gives other logits"):
         shrink_channels(_network("unet", spec), images, ShrinkConfig())
 
 
