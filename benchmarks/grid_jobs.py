@@ -31,7 +31,7 @@ ALLOWED = 1.05
 RECIPE = {
     "base": {"data": "scenes", "image_size": 64, "model": "xception_unet", "batch_size": 16},
     "factors": {
-        "epochs": [4, 8],
+        "epochs": [40, 80],
         "filters": {"model_arguments.base_width": [16, 32]},
         "precision": {"file": ["torch", "fp32.tflite", "fp16.tflite", "int8.tflite"]},
     },
