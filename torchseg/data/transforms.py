@@ -64,7 +64,7 @@ def as_tensors(sample: Sample) -> tuple[Tensor, Tensor]:
     """The picture as a tv_tensors.Image, uint8 `(C, H, W)`, and the mask as a tv_tensors.Mask, uint8 `(H, W)`."""
     from torchvision import tv_tensors
 
-    picture = torch.from_numpy(np.ascontiguousarray(sample.picture.transpose(2, 0, 1)))
+    picture = torch.from_numpy(np.array(sample.picture)).permute(2, 0, 1)  # channels last: quicker to resize
     return tv_tensors.Image(picture), tv_tensors.Mask(torch.from_numpy(np.array(sample.mask)))
 
 
