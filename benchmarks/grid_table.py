@@ -1,8 +1,8 @@
-"""Writes the main effects of a finished grid, and its two figures, into a Markdown file.
+"""Writes the main effects of a finished grid, as a table and a figure, into a Markdown file.
 
     python benchmarks/grid_table.py runs/unet12-small unet12 docs/grid.md
 
-The table goes between the markers of that name, the figures into the folder of the file's name beside it.
+The table goes between the markers of that name, the figure into the folder of the file's name beside it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from marked_table import write_marked_table
 from torchseg.harness.table import read_table
 
 HEAD = {"iou": "IoU, points", "time_ms": "time", "memory_mb": "memory", "size_bytes": "size"}
-FIGURES = ("main_effects", "view")
+FIGURE = "main_effects.png"
 
 
 def main() -> int:
@@ -32,9 +32,8 @@ def main() -> int:
     lines += ["", f"{len(trained)} trainings that took {minutes:.0f} minutes, two at a time."]
     folder = target.with_suffix("")
     folder.mkdir(exist_ok=True)
-    for figure in FIGURES:
-        shutil.copy(run / "figures" / f"{figure}.png", folder / f"{name}-{figure}.png")
-        lines += ["", f"![{figure} of {name}]({folder.name}/{name}-{figure}.png)"]
+    shutil.copy(run / "figures" / FIGURE, folder / f"{name}-{FIGURE}")
+    lines += ["", f"![main effects of {name}]({folder.name}/{name}-{FIGURE})"]
     write_marked_table(target, name, "\n".join(lines))
     return 0
 

@@ -116,10 +116,14 @@ def copy_figures(name: str, run: Path, folder: Path) -> str:
 
 
 def _masks(run: Path) -> Image.Image:
-    """What every checkpoint makes of the picture in the middle of the gallery, beside the truth."""
+    """What every checkpoint makes of the picture in the middle of the gallery, beside the truth.
+
+    The photo itself, which belongs to others, is grey.
+    """
     gallery = _gallery(run)
     sample = next(each for each in gallery["samples"] if each["rank"] == "median")
-    picture, truth = np.asarray(Image.open(run / sample["picture"])), _labels(run / sample["truth"])
+    truth = _labels(run / sample["truth"])
+    picture = np.full((*truth.shape, 3), 128, np.uint8)
     stages = sorted((each for each in sample["labels"] if each.endswith("safetensors")), key=_rank)
     answers = {name.split("/")[0]: _labels(run / sample["labels"][name]) for name in stages}
     spec = read_card(run / "student").spec
