@@ -33,9 +33,7 @@ class Evidence:
     images_sha256: str  # from `hash_images`
     runtimes: Mapping[str, Any]  # name, version and threads of what ran the file and of what ran the network
     calibration_names: Sequence[str] = field(default=())  # of training images, for int8
-    float_layers: Sequence[str] = field(
-        default=()
-    )  # left in float for the sake of accuracy, where others are in int8 or fp16
+    float_layers: Sequence[str] = field(default=())  # for the sake of accuracy, in an int8 or fp16 file
     float_latency_ratio: float | None = None  # time of the file over that of one with every layer in int8
 
 

@@ -177,9 +177,7 @@ def _check_weights(rebuild: PackedRebuild, weights: dict[str, NDArray[Any]]) -> 
     session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     for (name, weight), rebuilt in zip(weights.items(), session.run(list(weights), {}), strict=True):
         if without_negative_zeros(weight).tobytes() != np.ascontiguousarray(rebuilt).tobytes():
-            raise ValueError(
-                f"ONNX Runtime rebuilds {name} with other values; keep the unpacked file and report this"
-            )
+            raise ValueError(f"ONNX Runtime rebuilds {name} with other values; keep the unpacked file and report this")
 
 
 def _check_operators(source: Path, packed: Path) -> None:

@@ -25,6 +25,7 @@ class TfliteEdit:
         self._graph = self._model.subgraphs[0]
         self._front: list[Any] = []
         self._back: list[Any] = []
+        self._added: dict[str, int] = {}  # kinds of operations, by place in the file's table
 
     @property
     def input(self) -> int:
@@ -151,12 +152,15 @@ class TfliteEdit:
         return operation
 
     def _opcode(self, kind: str) -> int:
-        """Place of an operation's kind in the file's table, where it is added if need be."""
+        """Place of an operation's kind among those added to the file's table."""
+        if kind in self._added:
+            return self._added[kind]
         code = getattr(self._schema.BuiltinOperator, kind)
         entry = self._schema.OperatorCodeT()
         entry.builtinCode, entry.deprecatedBuiltinCode, entry.version = code, min(code, 127), _VERSIONS.get(kind, 1)
         self._model.operatorCodes.append(entry)
-        return len(self._model.operatorCodes) - 1
+        self._added[kind] = len(self._model.operatorCodes) - 1
+        return self._added[kind]
 
 
 def _text(text: str) -> NDArray[np.uint8]:

@@ -27,7 +27,7 @@ class LatencyConfig:
     repeats: int = 3  # recorded predictions per turn, after one that is not recorded
     warmup: int = 3  # predictions right after loading, not recorded
     threads: int = 1  # that compute one prediction
-    max_rounds: int = 15  # turns while anything is open; no more than `rounds` if that is larger
+    max_rounds: int = 15  # turns while a time or ratio is unsure; no more than `rounds` if that is larger
     budget_s: float = 20.0  # no further round begins after so many seconds
 
     def __post_init__(self) -> None:
