@@ -110,7 +110,7 @@ def copy_figures(name: str, run: Path, folder: Path) -> str:
         target = folder / f"{name}-{figure}.png"
         picture = _masks(run) if figure == "masks" else Image.open(run / "figures" / f"{figure}.png").convert("RGB")
         picture.thumbnail((_WIDEST, _WIDEST))
-        picture.quantize(64).save(target, optimize=True)  # half a dozen figures live in the repository
+        picture.quantize(256).save(target, optimize=True)  # half a dozen figures live in the repository
         shown.append(f"![{figure.replace('_', ' ')} of {run.name}]({folder.name}/{target.name})")
     return "\n\n".join(shown)
 
