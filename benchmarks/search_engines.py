@@ -30,9 +30,10 @@ def main() -> int:
     parser.add_argument("--trials", type=int, default=8)
     parser.add_argument("--epochs", type=int, default=40)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--teacher", type=Path, help="Checkpoint to distil from. Default: the first search trains it.")
     parser.add_argument("--table", type=Path, help="Markdown file for the table.")
     arguments = parser.parse_args()
-    rows, teacher = [], None
+    rows, teacher = [], arguments.teacher
     for engine in SEARCH_ENGINES:
         run = arguments.out / engine
         flags = ["--engine", engine, "--out", str(run), "--trials", str(arguments.trials)]
