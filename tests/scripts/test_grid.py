@@ -34,6 +34,9 @@ class LocalProcess(RuntimeProcess):
         self._worker = Worker(self.name, threads)
         self._worker.start()
 
+    def ready(self):
+        pass
+
     def load(self):
         return self._call("load", str(self.path))
 

@@ -33,6 +33,9 @@ class _ProcessHere(RuntimeProcess):
     def __init__(self, path, *, name=None, threads=1):
         self.path, self.name, self._worker = path, name or runtime_name(path), Worker(name or runtime_name(path), 1)
 
+    def ready(self):
+        pass
+
     def load(self):
         self._worker.start()
         return self._worker.load(str(self.path))

@@ -119,6 +119,6 @@ def test_what_was_damaged_is_made_again(name, ran, tmp_path):
 def test_a_changed_flag_trains_again_and_an_old_file_does_not_pass_for_a_new_one(tmp_path):
     make(tmp_path, Commands())
     commands = Commands("fp16")
-    failures, _ = make(tmp_path, commands, batch_size=4)
+    failures, _ = make(tmp_path, commands, batch_size=2)
     assert commands.ran[0] == ("train", "", "")
     assert failures == {"fp16.onnx": "export: no export"}
