@@ -26,7 +26,6 @@ from torchseg.compress import (
 from torchseg.compress.light_layers import carried_sparsity, light_layers
 from torchseg.compress.weight_layers import weight_layers
 from torchseg.config.compression_flags import CompressionFlags, names
-from torchseg.data import GENERATED
 from torchseg.pipeline.folded import folded
 from torchseg.pipeline.ledger import LedgerError
 from torchseg.pipeline.run_folder import Stage
@@ -147,12 +146,12 @@ class Compressor:
 
 def prune_epochs(trainer: Trainer, flags: CompressionFlags) -> int:
     """Length of the pruning stage."""
-    return trainer.epochs(flags.prune_epochs, steps=PRUNE_STEPS[trainer.config.data == GENERATED])
+    return trainer.epochs(flags.prune_epochs, steps=PRUNE_STEPS)
 
 
 def cluster_epochs(trainer: Trainer, flags: CompressionFlags) -> int:
     """Length of the stage that trains shared values."""
-    return trainer.epochs(flags.cluster_epochs, steps=CLUSTER_STEPS[trainer.config.data == GENERATED])
+    return trainer.epochs(flags.cluster_epochs, steps=CLUSTER_STEPS)
 
 
 def check_compression(network: nn.Module, card: Card, flags: CompressionFlags, trainer: Trainer) -> None:

@@ -12,7 +12,6 @@ from lightning_fabric import Fabric
 from torchseg.checkpoint import Card
 from torchseg.command import CHECK_FAILED, DONE
 from torchseg.config import DistillConfig
-from torchseg.data import GENERATED
 from torchseg.models import build_model, parse_arguments
 from torchseg.pipeline.compressing import Compressor, check_compression, recovery
 from torchseg.pipeline.distill_pictures import distill_pictures
@@ -112,12 +111,12 @@ class Chain:
         if config.teacher_checkpoint:
             yield given_teacher(config.teacher_checkpoint, pictures.spec)
         elif config.teacher:
-            epochs = trainer.epochs(config.teacher_epochs, steps=TEACHER_STEPS[config.data == GENERATED])
+            epochs = trainer.epochs(config.teacher_epochs, steps=TEACHER_STEPS)
             arguments = parse_arguments(config.teacher_arguments)
             yield trainer.with_labels(
                 Student(stage="teacher", model=config.teacher, arguments=arguments, epochs=epochs)
             )
-        epochs = trainer.epochs(config.epochs, steps=STUDENT_STEPS[config.data == GENERATED])
+        epochs = trainer.epochs(config.epochs, steps=STUDENT_STEPS)
         how = lesson(config)
         arguments = parse_arguments(config.student_arguments)
         student = Student(stage="student", model=config.student, arguments=arguments, epochs=epochs)

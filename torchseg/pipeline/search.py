@@ -16,7 +16,6 @@ from lightning_fabric import Fabric
 from torchseg.checkpoint import sha256_of
 from torchseg.command import CHECK_FAILED, DONE
 from torchseg.config import CompressionFlags, ExportFlags, SearchConfig
-from torchseg.data import GENERATED
 from torchseg.models import parse_arguments
 from torchseg.pipeline.distill_pictures import distill_pictures
 from torchseg.pipeline.pictures import Pictures, cached_pictures, check_stage
@@ -95,7 +94,7 @@ class Search:
             self.folder.do(given_teacher(config.teacher_checkpoint, self.trainer.pictures.spec))
             return
         assert config.teacher is not None  # the configuration has made sure
-        epochs = self.trainer.epochs(config.teacher_epochs, steps=TEACHER_STEPS[config.data == GENERATED])
+        epochs = self.trainer.epochs(config.teacher_epochs, steps=TEACHER_STEPS)
         arguments = parse_arguments(config.teacher_arguments)
         teacher = Student(stage="teacher", model=config.teacher, arguments=arguments, epochs=epochs)
         self.folder.do(self.trainer.with_labels(teacher))
@@ -116,7 +115,7 @@ class Search:
             (path / BEST).unlink(missing_ok=True)
             print(f"\nFAILED: {_why_none(records, runner.budget)}")
             return CHECK_FAILED
-        epochs = self.trainer.epochs(self.config.epochs, steps=STUDENT_STEPS[self.config.data == GENERATED])
+        epochs = self.trainer.epochs(self.config.epochs, steps=STUDENT_STEPS)
         write_best(path / BEST, best, self.config, epochs=epochs)
         print(f"  best     {path / BEST}: {_verdict(best, records[0])}")
         print(f"  next     python scripts/distill.py --config {path / BEST}")

@@ -14,7 +14,6 @@ from lightning_fabric import Fabric
 from torchseg.checkpoint import read_card
 from torchseg.config import SearchConfig
 from torchseg.config.search_space import Value
-from torchseg.data import GENERATED
 from torchseg.models import parse_arguments
 from torchseg.pipeline.lesson import lesson
 from torchseg.pipeline.pictures import Pictures
@@ -88,7 +87,7 @@ class TrialRunner:
             stage=stage,
             model=chosen.student,
             arguments=parse_arguments(chosen.student_arguments),
-            epochs=trainer.epochs(chosen.epochs, steps=STUDENT_STEPS[chosen.data == GENERATED]),
+            epochs=trainer.epochs(chosen.epochs, steps=STUDENT_STEPS),
         )
         self.folder.do(trainer.with_teacher(student, self.folder.path / "teacher", lesson(chosen)))
 

@@ -12,7 +12,6 @@ from torch import Tensor
 from torchseg.checkpoint import WEIGHTS, load_checkpoint, sha256_of
 from torchseg.compress import ShrinkConfig, shrink_channels
 from torchseg.config import CompressConfig
-from torchseg.data import GENERATED
 from torchseg.losses import segmentation_loss
 from torchseg.pipeline.compressing import Recovery
 from torchseg.pipeline.network_export import calibration_samples
@@ -29,7 +28,7 @@ SHRINK_STEPS = {True: 240, False: 720}
 def shrunk_stage(trainer: Trainer, config: CompressConfig, lesson: Recovery, checkpoint: Path) -> Stage:
     """Removes the least important channels; running it raises RuntimeError if only silent ones should have gone."""
     how = ShrinkConfig(share=config.shrink, importance=config.importance)
-    epochs = trainer.epochs(config.shrink_epochs, steps=SHRINK_STEPS[config.data == GENERATED])
+    epochs = trainer.epochs(config.shrink_epochs, steps=SHRINK_STEPS)
 
     def start(_: int) -> Start:
         network, card = unbranched(*load_checkpoint(checkpoint))

@@ -7,7 +7,6 @@ import time
 from torchseg.checkpoint import read_card
 from torchseg.command import DONE
 from torchseg.config import TrainConfig
-from torchseg.data import GENERATED
 from torchseg.models import parse_arguments, pretrained_scaling
 from torchseg.pipeline.pictures import cached_pictures, check_stage, open_pictures
 from torchseg.pipeline.session import open_session
@@ -25,7 +24,7 @@ def train(config: TrainConfig) -> int:
         check = check_stage(pictures, writes=fabric.is_global_zero)
         folder.do(check, writes=fabric.is_global_zero, wait=fabric.barrier)
         trainer = Trainer(config, cached_pictures(pictures, folder.path), folder, fabric)
-        epochs = trainer.epochs(config.epochs, steps=STUDENT_STEPS[config.data == GENERATED])
+        epochs = trainer.epochs(config.epochs, steps=STUDENT_STEPS)
         network = Student(stage="trained", model=config.model, arguments=arguments, epochs=epochs)
         ran = folder.do(trainer.with_labels(network), writes=fabric.is_global_zero, wait=fabric.barrier)
         if fabric.is_global_zero:

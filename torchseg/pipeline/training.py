@@ -15,7 +15,7 @@ from torch import nn
 
 from torchseg.checkpoint import Card, load_checkpoint, read_card, save_checkpoint, sha256_of
 from torchseg.config import LearningConfig
-from torchseg.data import Batches, BatchPlan, RandomView
+from torchseg.data import GENERATED, Batches, BatchPlan, RandomView
 from torchseg.losses import MEDIAN_FREQUENCY, class_weights, parse_terms, segmentation_loss
 from torchseg.models import build_model, check_size, count_parameters, multiply_adds
 from torchseg.pipeline.pictures import REPORT, Pictures
@@ -129,9 +129,9 @@ class Trainer:
             self.teachers[key] = Teacher(network.to(self.fabric.device), remembers=how.views > 0)
         return distill_step(self.teachers[key], how, ignore_index=self.pictures.spec.ignore_index, loss=self.loss)
 
-    def epochs(self, wanted: int, *, steps: int) -> int:
-        """The epochs asked for, or as many as make about `steps` steps."""
-        return wanted or max(1, round(steps / self.steps_per_epoch))
+    def epochs(self, wanted: int, *, steps: Mapping[bool, int]) -> int:
+        """The epochs asked for, or as many as make about `steps` steps, given by whether pictures are generated."""
+        return wanted or max(1, round(steps[self.config.data == GENERATED] / self.steps_per_epoch))
 
     @property
     def steps_per_epoch(self) -> int:
