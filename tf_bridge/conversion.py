@@ -88,12 +88,13 @@ class Conversion:
         self.write(path, precision=Precision.FP16)
         if holds(path):
             return []
+        whole = convert_tflite(self.function) if path.suffix == ".tflite" else b""
         for share in SHARES:
             if path.suffix == ".onnx":
                 graph, layers = halve_onnx(self.graph, float_share=share)
                 save_onnx(graph, self.spec, path, precision=Precision.FP16)
             else:
-                content, layers = halve_tflite(convert_tflite(self.function), float_share=share)
+                content, layers = halve_tflite(whole, float_share=share)
                 write_tflite(content, self.spec, path, precision=Precision.FP16)
             if holds(path):
                 return layers
