@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from torchseg.harness.artifact import Artifact
 from torchseg.harness.latency import Latency
@@ -18,6 +20,7 @@ from torchseg.harness.weights_in import WeightCount
 from torchseg.metrics import MiouDifference
 from torchseg.spec import ImageSpec
 
+Result = TypeVar("Result")
 _log = logging.getLogger(__name__)
 
 
@@ -67,22 +70,12 @@ def start_measured(measured: Measured) -> None:
 
 def wait_for_measured(measured: Measured) -> None:
     """Waits until its process has imported the library: loading beside an import would be timed too long."""
-    if measured.process is None or measured.reason:
-        return
-    try:
-        measured.process.ready()
-    except RuntimeProcessError as failure:
-        measured.reason = str(failure)
+    _noting_failure(measured, lambda process: process.ready())
 
 
 def load_measured(measured: Measured) -> None:
     """Loads the file in its process and notes how long that took."""
-    if measured.process is None or measured.reason:
-        return
-    try:
-        measured.load_ms = measured.process.load()
-    except RuntimeProcessError as failure:
-        measured.reason = str(failure)
+    measured.load_ms = _noting_failure(measured, lambda process: process.load())
 
 
 def inspect_measured(measured: Measured) -> None:
@@ -104,6 +97,16 @@ def inspect_measured(measured: Measured) -> None:
         measured.multiply_adds = measured.process.multiply_adds((1, spec.channels, spec.height, spec.width))
     except RuntimeProcessError as failure:
         _log.warning("%s: its weights cannot be read (%s)", measured.name, failure)
+
+
+def _noting_failure(measured: Measured, work: Callable[[RuntimeProcess], Result]) -> Result | None:
+    """What the file's process answers; None where there is none to ask, or it fails, which becomes the reason."""
+    if measured.process is not None and not measured.reason:
+        try:
+            return work(measured.process)
+        except RuntimeProcessError as failure:
+            measured.reason = str(failure)
+    return None
 
 
 def _sha256(parts: list[Path]) -> str:
