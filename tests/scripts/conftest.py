@@ -15,6 +15,9 @@ from tf_bridge.metadata import metadata
 from tf_bridge.precision import Precision
 from torchseg.data.scenes import draw_scene
 from torchseg.harness.latency import LatencyConfig
+from torchseg.harness.process import RuntimeProcess, RuntimeProcessError
+from torchseg.harness.runtime import runtime_name
+from torchseg.harness.worker import Worker
 from torchseg.spec import ImageSpec
 
 COMPRESSION = [
@@ -36,6 +39,41 @@ def _time_quickly(monkeypatch):
 
     for module in ("scoring", "score", "explanation"):
         monkeypatch.setattr(f"torchseg.pipeline.{module}.LatencyConfig", quick)
+
+
+@pytest.fixture(scope="session")
+def measure_here():
+    """Lets files be measured in the test's own process until the patch is undone."""
+
+    def apply(patch):
+        for module in ("measured", "probes"):
+            patch.setattr(f"torchseg.harness.{module}.RuntimeProcess", _ProcessHere)
+
+    return apply
+
+
+class _ProcessHere(RuntimeProcess):
+    """Does in this process what the worker does in its own: importing PyTorch for every file would take minutes."""
+
+    def __init__(self, path, *, name=None, threads=1):
+        self.path, self.name = path, name or runtime_name(path)
+        self._worker = Worker(self.name, threads)
+        self._worker.start()
+
+    def ready(self):
+        pass
+
+    def load(self):
+        return self._call("load", str(self.path))
+
+    def close(self):
+        pass
+
+    def _call(self, method, *arguments):
+        try:
+            return getattr(self._worker, method)(*arguments)
+        except Exception as error:
+            raise RuntimeProcessError(str(error)) from error
 
 
 @pytest.fixture(scope="session")

@@ -14,9 +14,6 @@ from PIL import Image
 from scripts import grid
 from torchseg.data.split import share_of
 from torchseg.harness.latency import LatencyConfig
-from torchseg.harness.process import RuntimeProcess, RuntimeProcessError
-from torchseg.harness.runtime import runtime_name
-from torchseg.harness.worker import Worker
 from torchseg.pipeline import grid_scoring
 from torchseg.pipeline.grid_child import run_commands
 from torchseg.pipeline.grid_jobs import Jobs, read_outcomes
@@ -26,32 +23,8 @@ from torchseg.pipeline.run_folder import RunFolder
 RECIPES = Path(__file__).parents[2] / "recipes"
 
 
-class LocalProcess(RuntimeProcess):
-    """Measures in the test's own process: importing PyTorch for every file would take minutes."""
-
-    def __init__(self, path, *, name=None, threads=1):
-        self.path, self.name = path, name or runtime_name(path)
-        self._worker = Worker(self.name, threads)
-        self._worker.start()
-
-    def ready(self):
-        pass
-
-    def load(self):
-        return self._call("load", str(self.path))
-
-    def close(self):
-        pass
-
-    def _call(self, method, *arguments):
-        try:
-            return getattr(self._worker, method)(*arguments)
-        except Exception as error:
-            raise RuntimeProcessError(str(error)) from error
-
-
 def run_here(self, commands, log):
-    """The commands of a training in the test's own process, for the same reason."""
+    """The commands of a training in the test's own process: importing PyTorch for each would take minutes."""
     log.parent.mkdir(exist_ok=True)
     with log.open("w") as file, contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):
         code = run_commands(commands)
@@ -94,16 +67,25 @@ def flags(pets):
     return [str(RECIPES / "unet12.yaml"), "--root", str(pets), "--threads", "1", "--set", *changes]
 
 
-def work_here(patch):
+@pytest.fixture(scope="session")
+def work_here(measure_here):
+    """Lets everything happen in the test's own process until the patch is undone."""
+
+    def apply(patch):
+        measure_here(patch)
+        _train_here(patch)
+
+    return apply
+
+
+def _train_here(patch):
     patch.setattr(Jobs, "run", run_here)
     patch.setattr(grid_scoring, "LatencyConfig", lambda **_: LatencyConfig(rounds=1, repeats=1, max_rounds=1))
     patch.setattr(grid_scoring, "write_report", lambda run: None)  # its plots take longer than all the rest
-    for module in ("measured", "probes"):
-        patch.setattr(f"torchseg.harness.{module}.RuntimeProcess", LocalProcess)
 
 
 @pytest.fixture(autouse=True)
-def here(monkeypatch):
+def here(monkeypatch, work_here):
     work_here(monkeypatch)
 
 
@@ -138,7 +120,7 @@ def interrupt(monkeypatch, owner, name, *, call):
 
 
 @pytest.fixture(scope="module")
-def finished(flags, tmp_path_factory):
+def finished(flags, tmp_path_factory, work_here):
     """The grid in one go; it is the slow part, so tests share it and change nothing in it."""
     pytest.importorskip("ai_edge_litert")
     out = tmp_path_factory.mktemp("finished") / "grid"

@@ -13,9 +13,6 @@ import pytest
 import yaml
 
 from scripts import distill
-from torchseg.harness.process import RuntimeProcess
-from torchseg.harness.runtime import runtime_name
-from torchseg.harness.worker import Worker
 
 _RECIPES = Path(__file__).parents[2] / "recipes"
 _MISTAKES = {"prune-cluster": "prune_end", "kd-levelprune": "soft_loss", "driving": "soft_loss"}
@@ -27,31 +24,10 @@ _NARROW = ["--student_arguments", "base_width=4"]
 _RUN = Path("run")
 
 
-class _ProcessHere(RuntimeProcess):
-    """Does in this process what the worker does in its own."""
-
-    def __init__(self, path, *, name=None, threads=1):
-        self.path, self.name, self._worker = path, name or runtime_name(path), Worker(name or runtime_name(path), 1)
-
-    def ready(self):
-        pass
-
-    def load(self):
-        self._worker.start()
-        return self._worker.load(str(self.path))
-
-    def _call(self, method, *arguments):
-        return getattr(self._worker, method)(*arguments)
-
-    def close(self):
-        pass
-
-
 @pytest.fixture(autouse=True)
-def in_miniature(monkeypatch):
+def in_miniature(monkeypatch, measure_here):
     """One process, and one file a recipe instead of several networks and precisions."""
-    for module in ("measured", "probes"):
-        monkeypatch.setattr(f"torchseg.harness.{module}.RuntimeProcess", _ProcessHere)
+    measure_here(monkeypatch)
     monkeypatch.setattr("torchseg.pipeline.distill._DENSE", {"student": (), "teacher": ()})
 
 
