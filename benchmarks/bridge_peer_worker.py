@@ -12,6 +12,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,7 @@ def _litert(folder: Path, calibration: np.ndarray) -> dict[str, str | None]:
     answer = {"fp32": _attempt(plain, convert)}
     for precision in ("fp16", "dynamic", "int8", "int8_minmax"):
         path = plain.with_stem(precision)
-        answer[precision] = answer["fp32"] or _attempt(path, lambda at=path: _quantize(plain, at, calibration))
+        answer[precision] = answer["fp32"] or _attempt(path, partial(_quantize, plain, path, calibration))
     return answer
 
 

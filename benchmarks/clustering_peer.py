@@ -131,7 +131,7 @@ def _row(draw: str, weights: Weights, clusters: int, start: Start, arguments: ar
 def _peer(weights: Weights, clusters: int, start: str, arguments: argparse.Namespace) -> Result:
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder) / "weights.npz", Path(folder) / "clustered.npz"
-        np.savez(source, **weights)
+        np.savez(source, **weights)  # type: ignore[arg-type]
         settings = [clusters, start, arguments.repeats, arguments.threads]
         command = [str(arguments.peer), str(WORKER), str(source), str(target), *map(str, settings)]
         answer = subprocess.run(command, capture_output=True, text=True)
@@ -148,7 +148,9 @@ def _ours(weights: Weights, clusters: int, start: Start, repeats: int) -> Result
         cluster_weights(model, ClusterConfig(clusters=clusters, start=start))
         strip_clustering(model)
         seconds.append(time.process_time() - started)
-    clustered = {name: layer.weight.detach().permute(2, 3, 1, 0).numpy() for name, layer in model.items()}
+    clustered = {
+        name: layer.get_parameter("weight").detach().permute(2, 3, 1, 0).numpy() for name, layer in model.items()
+    }
     return _judge(weights, clustered, seconds[1:], most=clusters + 1)
 
 
@@ -156,8 +158,9 @@ def _model(weights: Weights) -> nn.ModuleDict:
     layers = nn.ModuleDict()
     for name, weight in weights.items():
         height, width, channels, filters = weight.shape
-        layers[name] = nn.Conv2d(channels, filters, (height, width), bias=False)
-        layers[name].weight.data = torch.from_numpy(weight).permute(3, 2, 0, 1).contiguous()
+        layer = nn.Conv2d(channels, filters, (height, width), bias=False)
+        layer.weight.data = torch.from_numpy(weight).permute(3, 2, 0, 1).contiguous()
+        layers[name] = layer
     return layers
 
 

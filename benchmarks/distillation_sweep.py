@@ -25,7 +25,7 @@ from torchseg.config import DistillConfig
 from torchseg.data import HeldSamples
 from torchseg.pipeline.pictures import Pictures, open_pictures
 from torchseg.pipeline.run_folder import RunFolder, Stage
-from torchseg.pipeline.training import BATCH_SIZES, STUDENT_STEPS, TEACHER_STEPS, VIEWS, Student, Trainer
+from torchseg.pipeline.training import STUDENT_STEPS, TEACHER_STEPS, VIEWS, Student, Trainer
 from torchseg.train import DistillationConfig, evaluate, training_precision
 
 
@@ -89,7 +89,7 @@ def _arguments() -> argparse.Namespace:
         help="temperature:alpha:transfer (0 or 1):steps[:views], separated by commas",
     )
     parser.add_argument("--teacher_steps", type=int, default=TEACHER_STEPS[True])
-    parser.add_argument("--batch_size", type=int, default=BATCH_SIZES[True])
+    parser.add_argument("--batch_size", type=int, default=DistillConfig.batch_size)
     parser.add_argument("--out", type=Path, default=Path("runs/distillation_sweep"))
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--table", type=Path)
@@ -106,6 +106,7 @@ def _one_seed(
 ) -> Iterator[tuple[Setting | None, tuple[float, float]]]:
     """Mean IoU in % on the validation and the test part, for the teacher, every setting and its twin."""
     config = DistillConfig(seed=seed, batch_size=arguments.batch_size, out=arguments.out / str(seed))
+    assert config.teacher is not None
     pictures = open_pictures(config)
     test = HeldSamples(pictures.test)
     folder = RunFolder(config.run)
@@ -117,17 +118,21 @@ def _one_seed(
         network, card = load_checkpoint(folder.path / stage.name)
         return 100 * card.metrics["val_miou"], 100 * evaluate(network, test, pictures.spec)[0]
 
-    epochs = trainer.epochs(0, steps=arguments.teacher_steps)
+    epochs = _epochs(trainer, arguments.teacher_steps)
     teacher = Student(stage="teacher", model=config.teacher, epochs=epochs)
     yield None, score(trainer.with_labels(teacher))
     for setting in settings:
         twin = setting.twin
-        student = Student(stage=twin.stage, model=config.student, epochs=trainer.epochs(0, steps=setting.steps))
+        student = Student(stage=twin.stage, model=config.student, epochs=_epochs(trainer, setting.steps))
         yield twin, score(trainer.with_labels(student))
         chosen = trainer if setting.transfer else Trainer(config, _without_transfer(pictures), folder, fabric)
         how = DistillationConfig(temperature=setting.temperature, alpha=setting.alpha, views=setting.views)
         student = replace(student, stage=setting.stage)
         yield setting, score(chosen.with_teacher(student, folder.path / "teacher", how))
+
+
+def _epochs(trainer: Trainer, steps: int) -> int:
+    return max(1, round(steps / trainer.steps_per_epoch))
 
 
 def _without_transfer(pictures: Pictures) -> Pictures:

@@ -31,7 +31,7 @@ def prepared_network(name: str, arguments: Mapping[str, Any], pictures: Pictures
             layer.reset_running_stats()
             layer.momentum = None  # the plain mean over all batches
     with torch.no_grad():
-        for batch in torch.from_numpy(arrays(pictures.train, pictures.spec, 4 * _BATCH)[0]).split(_BATCH):
+        for batch in torch.from_numpy(arrays(pictures.train, pictures.spec, 4 * _BATCH)[0]).split(_BATCH):  # type: ignore[no-untyped-call]
             network(batch)
     fold_branches(network.eval())
     return network
@@ -48,7 +48,8 @@ def predictor(network: nn.Module) -> Predict:
 
     def predict(images: np.ndarray) -> np.ndarray:
         with torch.no_grad():
-            return network(torch.from_numpy(images)).numpy()
+            logits: np.ndarray = network(torch.from_numpy(images)).numpy()
+        return logits
 
     return predict
 
@@ -61,5 +62,5 @@ def _learn(network: nn.Module, pictures: Pictures, steps: int) -> None:
         truth = torch.from_numpy(masks[start : start + _BATCH]).long()
         loss = nn.functional.cross_entropy(logits, truth, ignore_index=pictures.spec.ignore_index)
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()

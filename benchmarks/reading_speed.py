@@ -16,25 +16,22 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
 import torch
-from lightning_fabric import Fabric
+from halved_training import halved_training
 from show_table import show_table
-from torch import Tensor, nn
 
 from torchseg.config import DataConfig
-from torchseg.data import Batch, Batches, BatchPlan, BoundedSamples, RandomView, Samples, open_data
+from torchseg.data import Batches, BatchPlan, BoundedSamples, RandomView, Sample, Samples, open_data
 from torchseg.data.read_in_order import read_in_order
 from torchseg.harness.host import cpu_name
-from torchseg.models import build_model
 from torchseg.pipeline.pictures import cached_pictures, check_stage, open_pictures
 from torchseg.pipeline.run_folder import RunFolder
 from torchseg.spec import ImageSpec
-from torchseg.train import label_step, normalise, training_precision
-from torchseg.train.halves import Halves, twin
-from torchseg.train.side_by_side import side_by_side
+from torchseg.train import training_precision
 
 SIZE, BATCH, STEPS, READ = 128, 8, 20, 100
 
@@ -71,8 +68,7 @@ def _measured(data: DataConfig, run: RunFolder, rounds: int, threads: int) -> st
     pictures = open_pictures(data)
     hundred = _Repeated(BoundedSamples(decoding, height=SIZE, width=SIZE), READ)
     reading = {
-        processes: [_seconds(lambda p=processes: [0 for _ in read_in_order(hundred, processes=p)]) for _ in range(3)]
-        for processes in (1, threads)
+        processes: [_seconds(partial(_read, hundred, processes)) for _ in range(3)] for processes in (1, threads)
     }
     built = _seconds(lambda: run.do(check_stage(pictures)))
     cached = cached_pictures(pictures, run.path).train
@@ -93,26 +89,19 @@ def _measured(data: DataConfig, run: RunFolder, rounds: int, threads: int) -> st
     return f"| {data.data} | " + " | ".join(cells) + " |"
 
 
+def _read(samples: Samples, processes: int) -> None:
+    for _ in read_in_order(samples, processes=processes):
+        pass
+
+
 def _training(samples: Samples, spec: ImageSpec, threads: int) -> Callable[[], None]:
-    fabric = Fabric(accelerator="cpu", precision=training_precision(), devices=1)
-    network = build_model("small_unet", {}, spec).train().to(memory_format=torch.channels_last)
-    model, optimizer = fabric.setup(network, torch.optim.AdamW(network.parameters(), fused=True))
-    other = fabric.setup_module(twin(network))
     plan = BatchPlan(labelled=(STEPS + 2) * BATCH, transfer=0, batch_size=BATCH, seed=0)
     view = RandomView(height=spec.height, width=spec.width)
     batches = Batches(_Repeated(samples, plan.labelled), (), view=view, plan=plan, workers=1)
-    step = label_step(ignore_index=spec.ignore_index)
-
-    def loss(part: nn.Module, batch: Batch) -> Tensor:
-        return step(part, normalise(batch.pictures, spec), batch)
+    learn = halved_training("small_unet", {}, spec, threads)
 
     def loop() -> None:
-        with side_by_side(threads) as pool:
-            halves = Halves([model, other], fabric.backward, pool.map)
-            for batch in islice(batches.epoch(0), STEPS):
-                optimizer.zero_grad()
-                halves.learn(loss, batch)
-                optimizer.step()
+        learn(islice(batches.epoch(0), STEPS))
 
     loop()  # warm-up
     return loop
@@ -127,7 +116,7 @@ class _Repeated:
     def __len__(self) -> int:
         return self.length
 
-    def __getitem__(self, index: int):  # noqa: ANN204
+    def __getitem__(self, index: int) -> Sample:
         return self.samples[index % len(self.samples)]
 
 

@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -68,14 +69,16 @@ class _Phases(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         if record.msg == PHASE:
-            phase, seconds = record.args or ("", 0.0)
-            self.seconds[str(phase)] = float(seconds)
+            phase, seconds = cast("tuple[str, float]", record.args)
+            self.seconds[phase] = seconds
 
 
 def _scenes(tested: int) -> DataSet:
-    lengths = {"train": 1, "validation": 1, "test": tested, "transfer": 1}
-    parts = {part: Scenes(part, height=SIDE, width=SIDE, length=length) for part, length in lengths.items()}
-    return DataSet(classes=CLASSES, **parts)
+    train, validation, test, transfer = (
+        Scenes(part, height=SIDE, width=SIDE, length=tested if part == "test" else 1)
+        for part in ("train", "validation", "test", "transfer")
+    )
+    return DataSet(classes=CLASSES, train=train, validation=validation, test=test, transfer=transfer)
 
 
 def _files(work: Path) -> Iterator[Path]:

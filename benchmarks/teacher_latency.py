@@ -46,12 +46,12 @@ def main() -> int:
         finally:
             for process in processes:
                 process.close()
+    times: dict[str, float] = {}
     for path, result in zip(paths, results, strict=True):
         if not isinstance(result, Latency):
             print(f"{path.name:15} failed: {result}")
             return 1
-    times = {path.name: result.min_ms for path, result in zip(paths, results, strict=True)}
-    for path, result in zip(paths, results, strict=True):
+        times[path.name] = result.min_ms
         print(
             f"{path.name:15} min {result.min_ms:7.1f} ms  median {result.median_ms:7.1f} ms{_ratio(path.name, times)}"
         )

@@ -19,19 +19,16 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
+from halved_training import halved_training
 from PIL import Image
-from torch import Tensor, nn
 
-from torchseg.data import Batch, Batches, BatchPlan, HeldSamples, RandomView
+from torchseg.data import Batches, BatchPlan, HeldSamples, RandomView
 from torchseg.data.file_samples import FileSamples
 from torchseg.data.scenes import CLASSES, draw_scene
 from torchseg.losses import segmentation_loss
 from torchseg.models import build_model
 from torchseg.spec import ImageSpec
-from torchseg.train import label_step, normalise, training_precision
-from torchseg.train.halves import Halves, twin
-from torchseg.train.side_by_side import side_by_side
+from torchseg.train import normalise, training_precision
 
 SIZE, BATCH, STEPS = 128, 16, 3
 SPEC = ImageSpec(height=SIZE, width=SIZE, classes=CLASSES)
@@ -45,7 +42,7 @@ def main() -> int:
     torch.set_num_threads(arguments.threads)
     with tempfile.TemporaryDirectory() as folder:
         samples = _photos(Path(folder))
-        loops = {"plain": _plain(samples), "ours": _ours(samples)}
+        loops = {"plain": _plain(samples), "ours": _ours(samples, arguments.threads)}
         rates: dict[str, list[float]] = {name: [] for name in loops}
         for loop in loops.values():
             loop()  # warm-up
@@ -88,36 +85,20 @@ def _plain(samples: FileSamples) -> Callable[[], None]:
             masks = torch.stack([mask for _, mask in views])
             loss = segmentation_loss(model(images), masks, ignore_index=255)
             optimizer.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
 
     return loop
 
 
-def _ours(samples: FileSamples) -> Callable[[], None]:
-    fabric = Fabric(accelerator="cpu", precision=training_precision(), devices=1)
-    network = build_model("attention_unet", {}, SPEC).train().to(memory_format=torch.channels_last)
-    model, optimizer = fabric.setup(network, torch.optim.AdamW(network.parameters(), fused=True))
-    other = fabric.setup_module(twin(network))
+def _ours(samples: FileSamples, threads: int) -> Callable[[], None]:
     held = HeldSamples(samples)
     for index in range(len(held)):
         _ = held[index]
     plan = BatchPlan(labelled=STEPS * BATCH, transfer=0, batch_size=BATCH, seed=0)
     batches = Batches(held, (), view=RandomView(height=SIZE, width=SIZE), plan=plan, workers=1)
-    step = label_step(ignore_index=255)
-
-    def loss(part: nn.Module, batch: Batch) -> Tensor:
-        return step(part, normalise(batch.pictures, SPEC), batch)
-
-    def loop() -> None:
-        with side_by_side(2) as pool:
-            halves = Halves([model, other], fabric.backward, pool.map)
-            for batch in batches.epoch(0):
-                optimizer.zero_grad()
-                halves.learn(loss, batch)
-                optimizer.step()
-
-    return loop
+    learn = halved_training("attention_unet", {}, SPEC, threads)
+    return lambda: learn(batches.epoch(0))
 
 
 if __name__ == "__main__":

@@ -96,7 +96,7 @@ def _kmeans_plus_plus(points: Numbers, clusters: int, rng: np.random.Generator) 
     return np.asarray(values)
 
 
-STARTS: Mapping[str, Callable[[Numbers, int, np.random.Generator], Numbers]] = {
+STARTS: Mapping[Start, Callable[[Numbers, int, np.random.Generator], Numbers]] = {
     "optimal": _optimal,
     "density": _density,
     "linear": _linear,
