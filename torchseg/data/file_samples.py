@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from torchseg.data.picture_file import picture_size, read_mask, read_picture
-from torchseg.data.sample import Sample
+from torchseg.data.picture_file import picture_size, read_mask, read_reduced
+from torchseg.data.sample import Fit, Sample
 from torchseg.spec import IGNORE_INDEX
 
 Decode = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
@@ -45,9 +45,13 @@ class FileSamples:
 
     def __getitem__(self, index: int) -> Sample:
         """Reads one pair; raises ValueError naming the file that is wrong."""
+        return self.reduced(index)
+
+    def reduced(self, index: int, fit: Fit | None = None) -> Sample:
+        """As `ReducibleSamples`; raises as indexing does."""
         picture_path, mask_path = self.pairs[index]
-        picture, stored = read_picture(picture_path), self.read(mask_path)
-        check_sizes(picture_path, picture.shape[:2], mask_path, stored.shape[:2])
+        (picture, size), stored = read_reduced(picture_path, fit), self.read(mask_path)
+        check_sizes(picture_path, size, mask_path, stored.shape[:2])
         try:
             mask = self.decode(stored) if self.decode else stored
             self._check_values(mask)

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from torchseg.data.sample import Fit
+
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 
 
@@ -19,9 +21,24 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
     Raises:
         ValueError: naming the file, if it is missing, cut short or no picture.
     """
-    with _open(path) as image:
+    return read_reduced(path)[0]
+
+
+def read_reduced(path: Path, fit: Fit | None = None) -> tuple[NDArray[np.uint8], tuple[int, int]]:
+    """The same picture, perhaps smaller, and the height and width that it has in full; raises likewise.
+
+    Args:
+        path: of the file.
+        fit: takes height and width, gives those that are enough. A JPEG is then decoded at 1/2, 1/4 or 1/8 of its
+            size if it stays as large as that, in half the time or less; other formats cannot be. Default: in full.
+    """
+    with _open(path, decode=False) as image:
+        full = _size(image)
+        if fit:
+            height, width = fit(*full)
+            image.draft(None, (height, width) if _is_turned(image) else (width, height))
         ImageOps.exif_transpose(image, in_place=True)
-        return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
+        return np.asarray(image if image.mode == "RGB" else image.convert("RGB")), full
 
 
 def read_mask(path: Path) -> NDArray[np.uint8]:
@@ -53,9 +70,7 @@ def read_colours(path: Path) -> NDArray[np.uint8]:
 def picture_size(path: Path) -> tuple[int, int]:
     """Height and width from the header alone, after EXIF orientation."""
     with _open(path, decode=False) as image:
-        width, height = image.size
-        turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
-        return (width, height) if turned else (height, width)
+        return _size(image)
 
 
 def find_pictures(folder: Path) -> list[Path]:
@@ -70,6 +85,16 @@ def find_pictures(folder: Path) -> list[Path]:
     if not pictures:
         raise ValueError(f"{folder} holds no pictures; expected files ending in {', '.join(SUFFIXES)}")
     return pictures
+
+
+def _size(image: Image.Image) -> tuple[int, int]:
+    width, height = image.size
+    return (width, height) if _is_turned(image) else (height, width)
+
+
+def _is_turned(image: Image.Image) -> bool:
+    """Whether the orientation in its EXIF data swaps height and width."""
+    return image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
 
 
 @contextmanager

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,4 +34,17 @@ class Samples(Protocol):
 
     def __getitem__(self, index: int, /) -> Sample:
         """Reads one; raises IndexError past the end, and ValueError naming the file if it cannot be read."""
+        ...
+
+
+Fit = Callable[[int, int], tuple[int, int]]
+"""Takes height and width of a picture, gives those at which it is wanted."""
+
+
+@runtime_checkable
+class ReducibleSamples(Samples, Protocol):
+    """Samples that are read more quickly where fewer pixels will do."""
+
+    def reduced(self, index: int, fit: Fit, /) -> Sample:
+        """Reads one whose picture may be smaller than its mask, but no smaller than `fit` of the mask's shape."""
         ...

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from torchseg.data.sample import Sample, Samples
+from torchseg.data.sample import ReducibleSamples, Sample, Samples
 
 
 class ResizedSamples:
@@ -40,12 +40,16 @@ class BoundedSamples:
 
     def __getitem__(self, index: int) -> Sample:
         """Reads one sample; one that is larger than it need be is resized."""
-        sample = self.samples[index]
-        height, width = sample.mask.shape
-        scale = max(2 * self.height / height, 2 * self.width / width)
-        if scale >= 1:
-            return sample
-        return resize(sample, height=round(height * scale), width=round(width * scale))
+        if isinstance(self.samples, ReducibleSamples):
+            sample = self.samples.reduced(index, self._fit)
+        else:
+            sample = self.samples[index]
+        height, width = self._fit(*sample.mask.shape)
+        return resize(sample, height=height, width=width)
+
+    def _fit(self, height: int, width: int) -> tuple[int, int]:
+        scale = min(1, max(2 * self.height / height, 2 * self.width / width))
+        return round(height * scale), round(width * scale)
 
 
 def resize(sample: Sample, *, height: int, width: int) -> Sample:

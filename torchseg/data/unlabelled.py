@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from torchseg.data.picture_file import find_pictures, read_picture
-from torchseg.data.sample import Sample
+from torchseg.data.picture_file import find_pictures, read_reduced
+from torchseg.data.sample import Fit, Sample
 from torchseg.spec import IGNORE_INDEX
 
 
@@ -22,6 +22,10 @@ class UnlabelledPictures:
 
     def __getitem__(self, index: int) -> Sample:
         """Reads one picture; raises ValueError naming the file if it cannot be read."""
-        picture = read_picture(self.files[index])
-        mask = np.full(picture.shape[:2], IGNORE_INDEX, np.uint8)
-        return Sample(name=self.files[index].stem, picture=picture, mask=mask)
+        return self.reduced(index)
+
+    def reduced(self, index: int, fit: Fit | None = None) -> Sample:
+        """As `ReducibleSamples`."""
+        path = self.files[index]
+        picture, size = read_reduced(path, fit)
+        return Sample(name=path.stem, picture=picture, mask=np.full(size, IGNORE_INDEX, np.uint8))

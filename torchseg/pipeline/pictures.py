@@ -96,7 +96,7 @@ def check_stage(pictures: Pictures, *, writes: bool = True) -> Stage:
         pictures: of the run.
         writes: whether this process does it; the others of the run wait.
     """
-    inputs = {"fingerprint": pictures.fingerprint, "spec": pictures.spec.to_dict(), "version": 3}
+    inputs = {"fingerprint": pictures.fingerprint, "spec": pictures.spec.to_dict(), "version": 4}
 
     def run(work: Path) -> None:
         if not writes:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from torchseg.data.picture_file import picture_size, read_mask, read_picture
+from torchseg.data.picture_file import picture_size, read_mask, read_picture, read_reduced
 from torchseg.data.unlabelled import UnlabelledPictures
 
 
@@ -14,6 +14,23 @@ def test_a_turned_camera_picture_stands_upright(tmp_path):
     Image.new("RGB", (20, 10)).save(tmp_path / "turned.jpg", exif=exif)
     assert read_picture(tmp_path / "turned.jpg").shape == (20, 10, 3)
     assert picture_size(tmp_path / "turned.jpg") == (20, 10)
+
+
+@pytest.mark.parametrize(("orientation", "full"), [(1, (40, 83)), (6, (83, 40))])
+def test_a_jpeg_is_decoded_no_larger_than_need_be(tmp_path, orientation, full):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.radial_gradient("L").resize((83, 40)).save(tmp_path / "a.jpg", exif=exif, quality=95)
+    half = tuple((side + 1) // 2 for side in full)
+    picture, size = read_reduced(tmp_path / "a.jpg", lambda height, width: (height // 3, width // 3))
+    assert (picture.shape, size) == ((*half, 3), full)
+    shrunk = Image.fromarray(read_picture(tmp_path / "a.jpg")).resize(half[::-1], Image.Resampling.BOX)
+    assert np.abs(picture - np.asarray(shrunk, float)).mean() < 1.5
+
+
+def test_a_jpeg_is_decoded_in_full_where_half_would_not_do(tmp_path):
+    Image.new("RGB", (80, 40)).save(tmp_path / "a.jpg")
+    assert read_reduced(tmp_path / "a.jpg", lambda height, width: (height // 2 + 1, width // 2))[0].shape == (40, 80, 3)
 
 
 def test_a_black_and_white_mask_has_the_values_zero_and_one(tmp_path):

@@ -4,8 +4,10 @@ import numpy as np
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from torchseg.data import BoundedSamples, RandomView, Sample, resize
+from torchseg.data.file_samples import FileSamples
 from torchseg.data.scenes import Scenes
 
 
@@ -47,6 +49,17 @@ def test_resizing_masks_takes_the_nearest_value():
 def test_a_sample_of_the_right_size_is_untouched():
     sample = Scenes("train", height=32, width=32)[0]
     assert resize(sample, height=32, width=32) is sample
+
+
+def test_large_jpegs_are_bounded_like_other_samples(tmp_path):
+    Image.radial_gradient("L").save(tmp_path / "a.jpg", quality=95)
+    Image.fromarray(np.repeat(np.arange(4, dtype=np.uint8), 64 * 256).reshape(256, 256)).save(tmp_path / "a.png")
+    files = FileSamples([(tmp_path / "a.jpg", tmp_path / "a.png")], classes=("a", "b", "c", "d"))
+    expected, bounded = (BoundedSamples(each, height=32, width=32)[0] for each in ([files[0]], files))
+    assert bounded.mask.tolist() == expected.mask.tolist()
+    assert bounded.picture.shape == expected.picture.shape == (64, 64, 3)
+    assert not np.array_equal(bounded.picture, expected.picture)  # read from the averages
+    assert np.abs(bounded.picture.astype(int) - expected.picture).max() < 8
 
 
 def test_samples_larger_than_views_need_are_halved_and_keep_their_shape():
