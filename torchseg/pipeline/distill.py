@@ -135,13 +135,13 @@ class Chain:
             for network in reversed(networks)
             if network != self.last
         }
-        costliest = dict([*dense.items()][-1:])  # takes about as long as all the others
-        with export_beside(exporter, costliest, cores=self.config.cores) as finished:
+        beside = dict([dense.popitem()]) if dense else {}  # the teacher's take about as long as all the others
+        with export_beside(exporter, beside, cores=self.config.cores) as finished:
             yield from exporter.stages(self.last, files, packed=bool(self.config.stages))
-            for network in dense.keys() - costliest.keys():
-                yield from exporter.stages(network, dense[network])
+            for network, chosen in dense.items():
+                yield from exporter.stages(network, chosen)
             self.done_beside = finished()
-        for network, chosen in costliest.items():
+        for network, chosen in beside.items():
             yield from exporter.stages(network, chosen)
         stages = [*networks, *(["twin"] if self.config.twin else []), *self.config.stages]
         yield score_stage(self.pictures, self.folder, stages)
