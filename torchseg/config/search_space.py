@@ -24,6 +24,10 @@ class Range:
         """The values to try first when asking whether any can work."""
         return self.low, self.high
 
+    def holds(self, value: Value) -> bool:
+        """Whether a trial could have it."""
+        return self.low <= float(value) <= self.high
+
     def tidy(self, value: Value) -> Value:
         """The number with few digits, still in the range."""
         rounded = float(f"{float(value):.{_DIGITS}g}")
@@ -40,6 +44,10 @@ class Choice:
     def ends(self) -> tuple[Value, ...]:
         """The values to try first when asking whether any can work: all of them."""
         return self.values
+
+    def holds(self, value: Value) -> bool:
+        """Whether a trial could have it."""
+        return value in self.values
 
     def tidy(self, value: Value) -> Value:
         """The value as it was given: engines hand numbers back in types of their own."""

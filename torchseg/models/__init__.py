@@ -1,7 +1,14 @@
 """Segmentation networks: `(B, C, H, W)` images in, `(B, K, H, W)` logits out."""
 
 from torchseg.models.arguments import known_arguments, parse_arguments
-from torchseg.models.build import MODELS, arguments_of, build_model, count_parameters, rebuild_model
+from torchseg.models.build import (
+    MODELS,
+    arguments_of,
+    build_model,
+    count_parameters,
+    defaults_of,
+    rebuild_model,
+)
 from torchseg.models.fold_branches import fold_branches
 from torchseg.models.multiply_adds import multiply_adds
 from torchseg.models.pretrained import Scaling, pretrained_scaling
@@ -15,6 +22,7 @@ __all__ = [
     "build_model",
     "check_size",
     "count_parameters",
+    "defaults_of",
     "fold_branches",
     "known_arguments",
     "multiply_adds",

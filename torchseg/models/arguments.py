@@ -38,6 +38,13 @@ def known_arguments(builder: Callable[..., Any]) -> dict[str, Any]:
     return {name: hints[name] for name in inspect.signature(network).parameters if name not in _SET_BY_BUILDER}
 
 
+def default_arguments(builder: Callable[..., Any]) -> dict[str, Any]:
+    """What a builder takes where nothing is said: its own defaults, and those of the class it returns for the rest."""
+    network = get_type_hints(builder)["return"]
+    own, left = (inspect.signature(each).parameters for each in (builder, network))
+    return {name: own.get(name, left[name]).default for name in known_arguments(builder)}
+
+
 def check_arguments(model: str, arguments: Mapping[str, Any], known: Mapping[str, Any]) -> None:
     """Refuses arguments that the builder does not take, or of another type.
 

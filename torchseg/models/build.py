@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from torchseg.models.arguments import check_arguments, known_arguments
+from torchseg.models.arguments import check_arguments, default_arguments, known_arguments
 from torchseg.models.multi_unet import multi_unet
 from torchseg.models.multiscale_unet import multiscale_student, multiscale_unet
 from torchseg.models.pretrained import FETCHED
@@ -50,6 +50,11 @@ def build_model(name: str, arguments: Mapping[str, Any], spec: ImageSpec, *, see
 def arguments_of(name: str) -> Mapping[str, Any]:
     """Name and type of everything that the builder `name` takes; raises ValueError if there is no such builder."""
     return _find(name)[1]
+
+
+def defaults_of(name: str) -> Mapping[str, Any]:
+    """What the builder `name` takes where nothing is said; nothing is known of segmentation_models_pytorch's."""
+    return {} if name.startswith(PREFIX) else default_arguments(MODELS[name])
 
 
 def rebuild_model(name: str, arguments: Mapping[str, Any], spec: ImageSpec) -> nn.Module:

@@ -4,10 +4,27 @@ from __future__ import annotations
 
 from typing import Any
 
+from torchseg.models.blocks import Upsampling
 from torchseg.models.unet import UNet
 
 
-def multi_unet(in_channels: int, num_classes: int, **arguments: Any) -> UNet:
+def multi_unet(
+    in_channels: int,
+    num_classes: int,
+    *,
+    base_width: int = 16,
+    depth: int = 4,
+    dropout: float = 0.1,
+    upsampling: Upsampling = "transposed",
+    **arguments: Any,
+) -> UNet:
     """A U-Net of widths 16 to 256 that drops a tenth of the channels behind every block while it learns."""
-    defaults: dict[str, Any] = {"base_width": 16, "depth": 4, "dropout": 0.1, "upsampling": "transposed"}
-    return UNet(in_channels=in_channels, num_classes=num_classes, **(defaults | arguments))
+    return UNet(
+        in_channels=in_channels,
+        num_classes=num_classes,
+        base_width=base_width,
+        depth=depth,
+        dropout=dropout,
+        upsampling=upsampling,
+        **arguments,
+    )

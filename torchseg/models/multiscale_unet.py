@@ -129,7 +129,10 @@ def multiscale_unet(in_channels: int, num_classes: int, **arguments: Any) -> Mul
     return MultiscaleUNet(in_channels=in_channels, num_classes=num_classes, **arguments)
 
 
-def multiscale_student(in_channels: int, num_classes: int, **arguments: Any) -> MultiscaleUNet:
+def multiscale_student(
+    in_channels: int, num_classes: int, *, base_width: int = 8, layers: Layers = "depthwise", **arguments: Any
+) -> MultiscaleUNet:
     """Half the widths and one depthwise block a level."""
-    defaults: dict[str, Any] = {"base_width": 8, "layers": "depthwise"}
-    return MultiscaleUNet(in_channels=in_channels, num_classes=num_classes, **(defaults | arguments))
+    return MultiscaleUNet(
+        in_channels=in_channels, num_classes=num_classes, base_width=base_width, layers=layers, **arguments
+    )

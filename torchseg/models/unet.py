@@ -91,6 +91,6 @@ def attention_unet(in_channels: int, num_classes: int, **arguments: Any) -> UNet
     return UNet(in_channels=in_channels, num_classes=num_classes, attention=True, **arguments)
 
 
-def small_unet(in_channels: int, num_classes: int, **arguments: Any) -> UNet:
+def small_unet(in_channels: int, num_classes: int, *, base_width: int = 8, depth: int = 4, **arguments: Any) -> UNet:
     """The default student: narrow and deep, so that it sees far at a fifteenth of the teacher's multiply-adds."""
-    return UNet(in_channels=in_channels, num_classes=num_classes, **({"base_width": 8, "depth": 4} | arguments))
+    return UNet(in_channels=in_channels, num_classes=num_classes, base_width=base_width, depth=depth, **arguments)

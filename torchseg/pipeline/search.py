@@ -21,7 +21,7 @@ from torchseg.pipeline.distill_pictures import distill_pictures
 from torchseg.pipeline.pictures import Pictures, cached_pictures, check_stage
 from torchseg.pipeline.run_folder import RunFolder, is_run
 from torchseg.pipeline.search_budget import SearchBudget
-from torchseg.pipeline.search_candidate import check_space
+from torchseg.pipeline.search_candidate import check_space, given_trial
 from torchseg.pipeline.search_engine import Engine, SearchTask
 from torchseg.pipeline.search_figure import save_search_figure
 from torchseg.pipeline.search_nni import NniEngine
@@ -78,6 +78,7 @@ class Search:
         task = SearchTask(
             config=self.config,
             records=runner.records,
+            given=given_trial(self.config),
             run=runner.run,
             told=lambda record: self._tell(record, runner),
         )

@@ -11,7 +11,7 @@ import numpy as np
 from torchseg.config import DistillConfig, SearchConfig
 from torchseg.config.search_space import Value
 from torchseg.losses import TERMS, parse_terms
-from torchseg.models import arguments_of, parse_arguments
+from torchseg.models import arguments_of, defaults_of, parse_arguments
 from torchseg.pipeline.training import check_loss, check_network
 from torchseg.spec import ImageSpec, nearest
 
@@ -62,10 +62,18 @@ def check_space(config: SearchConfig, spec: ImageSpec) -> None:
 
 
 def as_given(config: DistillConfig, names: Mapping[str, object]) -> dict[str, Value]:
-    """Values that the configuration itself gives to these parameters; those left to a builder's default are missing."""
+    """Values that these parameters have in the configuration; those that it knows nothing of are missing."""
     terms, arguments = parse_terms(config.loss), parse_arguments(config.student_arguments)
-    own: dict[str, Value] = {name: getattr(config, name) for name in FLAGS} | terms | arguments
+    own: dict[str, Value] = {name: getattr(config, name) for name in FLAGS} | terms
+    own |= {**defaults_of(config.student), **arguments}
     return {name: own[name] for name in names if name in own}
+
+
+def given_trial(config: SearchConfig) -> dict[str, Value]:
+    """The configuration itself as a trial of its space; empty if the space does not hold it."""
+    values = as_given(config, config.ranges)
+    held = all(name in values and space.holds(values[name]) for name, space in config.ranges.items())
+    return values if held else {}
 
 
 def _term(name: str, weight: float) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 from torchseg.config import SearchConfig
+from torchseg.config.search_space import Value
 from torchseg.pipeline.search_record import TrialRecord, TrialRecords
 
 
@@ -17,12 +18,14 @@ class SearchTask:
     Attributes:
         config: of the search.
         records: of its trials; all that is known of earlier ones, so that an engine needs no memory of its own.
+        given: parameters of trial 0, from which an engine learns, too; empty if the space does not hold them.
         run: runs the trial of this number with these parameters in this process and gives its record.
         told: to be called with the record of every trial that has ended.
     """
 
     config: SearchConfig
     records: TrialRecords
+    given: Mapping[str, Value]
     run: Callable[..., TrialRecord]
     told: Callable[[TrialRecord], object]
 

@@ -107,6 +107,7 @@ def _job(task: SearchTask, numbers: list[int], port: int, folder: Path) -> dict[
             "run": str(config.run.resolve()),
             "seed": config.seed,
             "numbers": numbers,
+            "given": dict(task.given),
             "random_trials": random_trials(config.trials),
         },
     }

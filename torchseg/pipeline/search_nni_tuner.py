@@ -22,18 +22,19 @@ class RecallingTpe(TpeTuner):  # type: ignore[misc]
         run: folder of the search.
         seed: of the choices; each trial has one of its own, so that an interruption changes none.
         numbers: of the trials of this experiment, in its order.
+        given: parameters of trial 0, if they are of the space.
         random_trials: drawn at random before the estimators are asked.
     """
 
-    def __init__(self, run: str, seed: int, numbers: list[int], random_trials: int) -> None:
+    def __init__(self, run: str, seed: int, numbers: list[int], given: dict[str, Any], random_trials: int) -> None:
         super().__init__("maximize", seed, {"n_startup_jobs": random_trials})
-        self.records, self.seed, self.numbers = TrialRecords(Path(run)), seed, numbers
+        self.records, self.seed, self.numbers, self.given = TrialRecords(Path(run)), seed, numbers, given
 
     def update_search_space(self, space: dict[str, Any]) -> None:
         """Takes the space, and what is known of it."""
         super().update_search_space(space)
-        ended = [record for record in self.records.ended() if record.number and record.score is not None]
-        self.import_data([{"parameter": dict(record.parameters), "value": record.score} for record in ended])
+        known = self.records.lessons(self.given)
+        self.import_data([{"parameter": parameters, "value": score} for parameters, score in known])
 
     def generate_parameters(self, parameter_id: int, **options: Any) -> dict[str, Any]:
         """What the next trial takes; ids count from 0 in every experiment."""

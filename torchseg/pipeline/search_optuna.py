@@ -8,10 +8,8 @@ import numpy as np
 
 from torchseg.config.search_space import Range, Space, Value
 from torchseg.pipeline.search_engine import SearchTask, random_trials
-from torchseg.pipeline.search_record import TrialRecord
 
 if TYPE_CHECKING:
-    import optuna
     from optuna.distributions import BaseDistribution
 
 
@@ -46,9 +44,8 @@ class OptunaEngine:
         )
         study = optuna.create_study(direction="maximize", sampler=sampler)
         distributions = _distributions(config.ranges)
-        for record in task.records.ended():
-            if record.number and record.score is not None:
-                study.add_trial(_told(record, distributions))
+        for parameters, score in task.records.lessons(task.given):
+            study.add_trial(optuna.trial.create_trial(params=parameters, distributions=distributions, value=score))
         chosen = study.ask(distributions).params
         return {name: config.ranges[name].tidy(value) for name, value in chosen.items()}
 
@@ -62,14 +59,3 @@ def _distributions(space: Space) -> dict[str, BaseDistribution]:
         else CategoricalDistribution(values.values)
         for name, values in space.items()
     }
-
-
-def _told(record: TrialRecord, distributions: dict[str, BaseDistribution]) -> optuna.trial.FrozenTrial:
-    import optuna
-
-    return optuna.trial.create_trial(
-        params=dict(record.parameters),
-        distributions=distributions,
-        value=record.score,
-        intermediate_values=dict(record.validations),
-    )

@@ -86,6 +86,11 @@ class TrialRecords:
         records = [self.read(number) for number in numbers]
         return [record for record in records if record is not None and record.ended]
 
+    def lessons(self, given: Mapping[str, Value]) -> list[tuple[dict[str, Value], float]]:
+        """Parameters and score of each trial that an engine can learn from; those of trial 0 are `given`."""
+        known = [(each.parameters if each.number else given, each.score) for each in self.ended()]
+        return [(dict(parameters), score) for parameters, score in known if parameters and score is not None]
+
 
 def stage_of(number: int) -> str:
     """Name of a trial's stage, which is its folder in the run."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from torchseg.models import MODELS, build_model, known_arguments, multiply_adds
+from torchseg.models import MODELS, build_model, defaults_of, known_arguments, multiply_adds
 from torchseg.spec import ImageSpec
 
 SPEC = ImageSpec(height=32, width=48, classes=("a", "b", "c"))
@@ -55,6 +55,13 @@ def test_arguments_out_of_range_are_refused(name):
 def test_the_default_student_is_ten_times_cheaper_than_the_default_teacher():
     teacher, student = (multiply_adds(build_model(name, {}, SPEC), SPEC) for name in ("attention_unet", "small_unet"))
     assert teacher >= 10 * student
+
+
+@pytest.mark.parametrize("name", sorted(MODELS))
+def test_the_defaults_that_are_told_are_those_that_are_taken(name):
+    told, taken = (build_model(name, arguments, SPEC) for arguments in (defaults_of(name), {}))
+    assert str(told) == str(taken)
+    assert defaults_of(name).keys() == known_arguments(MODELS[name]).keys()
 
 
 def test_the_seed_decides_the_weights_and_the_global_state_is_left_alone():

@@ -5,7 +5,7 @@ import pytest
 from torchseg.config import SearchConfig
 from torchseg.losses import parse_terms
 from torchseg.models import parse_arguments
-from torchseg.pipeline.search_candidate import as_given, candidate, check_space
+from torchseg.pipeline.search_candidate import as_given, candidate, check_space, given_trial
 from torchseg.spec import ImageSpec
 
 SPEC = ImageSpec(height=32, width=32, classes=("ground", "ring"))
@@ -21,9 +21,17 @@ def test_each_parameter_goes_to_its_flag():
     assert candidate(GIVEN, {}) == GIVEN
 
 
-def test_the_values_of_the_configuration_itself_are_known_where_it_names_them():
+def test_the_values_of_the_configuration_itself_are_known_down_to_those_of_the_builder():
     names = dict.fromkeys(("learning_rate", "dice", "focal", "depth", "base_width"))
-    assert as_given(GIVEN, names) == {"learning_rate": 2e-3, "dice": 0.5, "depth": 2}
+    assert as_given(GIVEN, names) == {"learning_rate": 2e-3, "dice": 0.5, "depth": 2, "base_width": 8}
+
+
+def test_the_configuration_is_a_trial_of_a_space_that_holds_it():
+    assert given_trial(SearchConfig()).keys() == SearchConfig().ranges.keys()
+    assert given_trial(SearchConfig(space="alpha=0.1..0.9, base_width=4|8")) == {"alpha": 0.5, "base_width": 8}
+    assert given_trial(SearchConfig(space="alpha=0.6..0.9, base_width=4|8")) == {}
+    assert given_trial(SearchConfig(space="alpha=0.1..0.9, base_width=4|6")) == {}
+    assert given_trial(SearchConfig(space="alpha=0.1..0.9, focal=0.5..2")) == {}  # the loss has no such term yet
 
 
 @pytest.mark.parametrize(
