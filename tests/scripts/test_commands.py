@@ -125,6 +125,10 @@ def test_what_cannot_be_compressed_is_refused(capsys):
     assert "give the share of channels" in capsys.readouterr().err
     assert compress.main(["nowhere", "--sparsity", "0", "--clusters", "null"]) == 2
     assert "nothing to do" in capsys.readouterr().err
+    assert compress.main(["nowhere", "--temperature", "0"]) == 2
+    assert "temperature is 0.0; give a positive number" in capsys.readouterr().err
+    assert compress.main(["nowhere", "--shrink", "0.5", "--shrink_epochs", "-1"]) == 2
+    assert "shrink_epochs is -1; give a number of epochs" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))

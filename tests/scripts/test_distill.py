@@ -86,7 +86,9 @@ def test_a_file_that_lost_its_zeros_fails_the_run(compressed, monkeypatch, capsy
     assert float(_ledger()["clustered.fp32.onnx"]["sparsity"]) == 0
 
 
-def test_wrong_compression_is_refused_before_the_training(flags, compressing, capsys):
+def test_wrong_compression_is_refused_before_an_earlier_run_is_touched(flags, compressing, capsys):
+    (RUN / ".stages").mkdir(parents=True)
+    (RUN / "config.yaml").write_text("of the earlier run")
     for changes, message in (
         (["--sparsity", "1"], "give a share in [0, 1)"),
         (["--clusters", "257"], "give 1 to 256 values"),
@@ -95,9 +97,11 @@ def test_wrong_compression_is_refused_before_the_training(flags, compressing, ca
         (["--prune_layers", "haed=0.5"], "did you mean 'head'"),
         (["--prune_layers", "head"], "give LAYER=NUMBER"),
         (["--cluster_exclude", "stam"], "did you mean 'stem.3'"),
+        (["--prune_exclude", "stem,down,up,decode,head"], "nothing to prune"),
+        (["--cluster_exclude", "stem,down,up,decode,head"], "nothing to cluster"),
     ):
-        assert message in _refused([*compressing, *changes], capsys)
-        assert not (RUN / "teacher").exists()
+        assert message in _refused([*compressing, *changes, "--fresh"], capsys)
+        assert (RUN / "config.yaml").read_text() == "of the earlier run"
 
 
 @pytest.mark.slow

@@ -1,6 +1,6 @@
 """Smaller weights for a trained network: zeros, shared values, fewer channels, and a ledger that proves them."""
 
-from torchseg.compress.cluster import Clustering, cluster_weights, strip_clustering
+from torchseg.compress.cluster import Clustering, cluster_weights, clustered_layers, strip_clustering
 from torchseg.compress.cluster_config import ClusterConfig
 from torchseg.compress.fake_quantize import fake_quantize
 from torchseg.compress.fold import fold_batch_norm
@@ -24,6 +24,7 @@ __all__ = [
     "Shrunk",
     "check_ledger",
     "cluster_weights",
+    "clustered_layers",
     "fake_quantize",
     "flush_subnormals",
     "fold_batch_norm",

@@ -38,6 +38,14 @@ class Clustering:
         """Takes what `state_dict` gave."""
 
 
+def clustered_layers(model: nn.Module, config: ClusterConfig) -> dict[str, nn.Module]:
+    """The layers whose weights are to share values; raises ValueError for an unknown one, or if none is left."""
+    layers = weight_layers(model, op_types=config.op_types, exclude=config.exclude, named=config.layers)
+    if not layers:
+        raise ValueError(f"nothing to cluster: no layer of type {', '.join(config.op_types)} is left; exclude fewer")
+    return layers
+
+
 def cluster_weights(model: nn.Module, config: ClusterConfig) -> Clustering:
     """Prepares a network in place: each weight becomes a table of trainable values and fixed codes.
 
@@ -54,11 +62,9 @@ def cluster_weights(model: nn.Module, config: ClusterConfig) -> Clustering:
     Raises:
         ValueError: for an unknown layer, a layer that is clustered already, or a weight that is not finite.
     """
-    layers = weight_layers(model, op_types=config.op_types, exclude=config.exclude, named=config.layers)
+    layers = clustered_layers(model, config)
     if already := sorted(set(layers) & set(_clustered(model))):
         raise ValueError(f"'{already[0]}' is clustered already; strip the clustering before you cluster again")
-    if not layers:
-        raise ValueError(f"nothing to cluster: no layer of type {', '.join(config.op_types)} is left; exclude fewer")
     for name, layer in layers.items():
         try:
             shared = SharedValues(layer, config, clusters=config.layers.get(name, config.clusters))

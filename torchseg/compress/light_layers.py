@@ -30,7 +30,8 @@ def light_layers(layers: Mapping[str, nn.Module], *, share: float) -> tuple[str,
 def carried_sparsity(layers: Mapping[str, nn.Module], light: tuple[str, ...], *, sparsity: float) -> float:
     """Share of zeros that the other layers need so that all weights together have `sparsity`; may exceed 1."""
     total = sum(_weights(layer) for layer in layers.values())
-    return sparsity * total / (total - sum(_weights(layers[name]) for name in light))
+    others = total - sum(_weights(layers[name]) for name in light)
+    return sparsity * total / others if others else sparsity
 
 
 def _weights(layer: nn.Module) -> int:

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Literal
 
 from torchseg.config.compression_flags import CompressionFlags
-from torchseg.config.learning import LearningConfig
+from torchseg.config.learning import LearningConfig, check_epochs
+from torchseg.config.lesson_flags import LessonFlags
 
 
 @dataclass(frozen=True, kw_only=True)
-class CompressConfig(CompressionFlags, LearningConfig):
+class CompressConfig(CompressionFlags, LessonFlags, LearningConfig):
     """Removes channels of a trained network, prunes and clusters it, each with recovery training.
 
     Attributes:
@@ -20,8 +21,6 @@ class CompressConfig(CompressionFlags, LearningConfig):
         teacher_checkpoint: Folder of a trained teacher to recover with. Default: teacher/ in the run of the
             checkpoint, where there is one that is not the checkpoint itself; else labels alone.
         transfer_set: Folder with pictures without masks, on which only the teacher's answer counts.
-        temperature: Softening of both opinions in the distillation loss.
-        alpha: Share of the teacher's opinion in the loss; the labels have the rest.
         shrink: Share of channels to remove from every layer, in [0, 1); 0 removes none.
         shrink_epochs: Epochs of recovery from it. Default: as many as make 240 steps on scenes, 720 otherwise.
         importance: Which channels stay: magnitude of their weights, batch_norm scale, or taylor, measured on pictures.
@@ -31,8 +30,6 @@ class CompressConfig(CompressionFlags, LearningConfig):
     checkpoint: Path = field(metadata={"positional": ""})
     teacher_checkpoint: Path | None = None
     transfer_set: Path | None = None
-    temperature: float = 1.0
-    alpha: float = 0.5
     shrink: float = 0.0
     shrink_epochs: int = 0
     importance: Literal["magnitude", "batch_norm", "taylor"] = "magnitude"
@@ -41,6 +38,8 @@ class CompressConfig(CompressionFlags, LearningConfig):
     def __post_init__(self) -> None:
         LearningConfig.__post_init__(self)
         CompressionFlags.__post_init__(self)
+        LessonFlags.__post_init__(self)
+        check_epochs(shrink_epochs=self.shrink_epochs)
         if not 0 <= self.shrink < 1:
             raise ValueError(f"shrink is {self.shrink}; give the share of channels to remove, in [0, 1), e.g. 0.5")
         if not (self.shrink or self.stages):

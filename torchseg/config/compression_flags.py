@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from torchseg.config.learning import check_epochs
+
+_MOST = 256  # shared values: a byte names one of them
+
 
 @dataclass(frozen=True, kw_only=True)
 class CompressionFlags:
@@ -54,23 +58,28 @@ class CompressionFlags:
             raise ValueError(f"sparsity is {self.sparsity}; give a share in [0, 1), e.g. 0.6 for 60 %")
         if not 0 <= self.prune_light <= 0.5:
             raise ValueError(f"prune_light is {self.prune_light}; give a share in [0, 0.5], e.g. 0.02")
-        if self.clusters is not None and not 1 <= self.clusters <= 256:
-            raise ValueError(f"clusters is {self.clusters}; give 1 to 256 values, or null to share none")
-        if self.prune_epochs < 0 or self.cluster_epochs < 0:
-            raise ValueError(
-                f"prune_epochs is {self.prune_epochs} and cluster_epochs {self.cluster_epochs}; neither may be negative"
-            )
+        if self.clusters is not None and not 1 <= self.clusters <= _MOST:
+            raise ValueError(f"clusters is {self.clusters}; give 1 to {_MOST} values, or null to share none")
+        check_epochs(prune_epochs=self.prune_epochs, cluster_epochs=self.cluster_epochs)
         _ = self.layer_sparsity, self.layer_clusters
 
     @property
     def layer_sparsity(self) -> dict[str, float]:
         """`prune_layers`, parsed."""
-        return _settings("prune_layers", self.prune_layers)
+        settings = _settings("prune_layers", self.prune_layers)
+        for name, value in settings.items():
+            if not 0 <= value < 1:
+                raise ValueError(f"prune_layers gives {name} {value:g}; give a share of zeros in [0, 1), e.g. 0.4")
+        return settings
 
     @property
     def layer_clusters(self) -> dict[str, int]:
         """`cluster_layers`, parsed."""
-        return {name: int(value) for name, value in _settings("cluster_layers", self.cluster_layers).items()}
+        settings = _settings("cluster_layers", self.cluster_layers)
+        for name, value in settings.items():
+            if not (value.is_integer() and 1 <= value <= _MOST):
+                raise ValueError(f"cluster_layers gives {name} {value:g}; give a whole number of values, 1 to {_MOST}")
+        return {name: int(value) for name, value in settings.items()}
 
     @property
     def stages(self) -> tuple[str, ...]:

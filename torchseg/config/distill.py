@@ -8,11 +8,12 @@ from typing import Literal
 
 from torchseg.config.compression_flags import CompressionFlags
 from torchseg.config.export import ExportFlags
-from torchseg.config.learning import LearningConfig
+from torchseg.config.learning import LearningConfig, check_epochs
+from torchseg.config.lesson_flags import LessonFlags
 
 
 @dataclass(frozen=True, kw_only=True)
-class DistillConfig(CompressionFlags, ExportFlags, LearningConfig):
+class DistillConfig(CompressionFlags, ExportFlags, LessonFlags, LearningConfig):
     """Trains a teacher, distils a small student, prunes and clusters it, and exports, certifies and scores them.
 
     Attributes:
@@ -27,8 +28,6 @@ class DistillConfig(CompressionFlags, ExportFlags, LearningConfig):
         teacher_epochs: Epochs of the teacher. Default: as many as make 320 steps on scenes, 1680 otherwise.
         transfer_set: Folder with pictures without masks, on which the student listens to the teacher alone.
             They make up half of every batch.
-        temperature: Softening of both opinions in the distillation loss.
-        alpha: Share of the teacher's opinion in the loss; the labels have the rest.
         views: Random views of each picture that the teacher is asked about, at least so many; then they come again.
             0: a new view every time. Default: 1 on scenes, 0 otherwise.
         soft_loss: How the two opinions are compared: mean divergence of the pixels' classes. The other two repeat
@@ -44,8 +43,6 @@ class DistillConfig(CompressionFlags, ExportFlags, LearningConfig):
     epochs: int = 0
     teacher_epochs: int = 0
     transfer_set: Path | None = None
-    temperature: float = 1.0
-    alpha: float = 0.5
     views: int | None = None
     soft_loss: Literal["mean", "picture_sum", "over_width"] = "mean"
     twin: bool = False
@@ -54,14 +51,8 @@ class DistillConfig(CompressionFlags, ExportFlags, LearningConfig):
         LearningConfig.__post_init__(self)
         ExportFlags.__post_init__(self)
         CompressionFlags.__post_init__(self)
-        if self.epochs < 0 or self.teacher_epochs < 0:
-            raise ValueError(
-                f"epochs is {self.epochs} and teacher_epochs {self.teacher_epochs}; neither may be negative"
-            )
-        if self.temperature <= 0:
-            raise ValueError(f"temperature is {self.temperature}; give a positive number, e.g. 1 or 4")
-        if not 0 <= self.alpha <= 1:
-            raise ValueError(f"alpha is {self.alpha}; give a share in [0, 1], e.g. 0.8")
+        LessonFlags.__post_init__(self)
+        check_epochs(epochs=self.epochs, teacher_epochs=self.teacher_epochs)
         if self.views is not None and self.views < 0:
             raise ValueError(f"views is {self.views}; give 0 for a new view every time, or a number of views, e.g. 2")
         for flag in ("teacher_checkpoint", "transfer_set", "twin"):

@@ -54,6 +54,13 @@ class LearningConfig(DataConfig):
         return self.out or Path("runs") / self.data
 
 
+def check_epochs(**epochs: int) -> None:
+    """Raises ValueError naming the flag whose number of epochs is negative; 0 stands for the default."""
+    for name, number in epochs.items():
+        if number < 0:
+            raise ValueError(f"{name} is {number}; give a number of epochs, or 0 for the default")
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig(LearningConfig):
     """Trains one network with labels.
@@ -67,3 +74,7 @@ class TrainConfig(LearningConfig):
     model: str = "small_unet"
     model_arguments: str = ""
     epochs: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_epochs(epochs=self.epochs)

@@ -47,8 +47,8 @@ class SearchConfig(DistillConfig):
         if self.engine not in SEARCH_ENGINES:
             hint = nearest(self.engine, SEARCH_ENGINES)
             raise ValueError(f"engine is '{self.engine}'{hint}; choose from {', '.join(SEARCH_ENGINES)}")
-        if self.teacher is None and self.teacher_checkpoint is None:
-            raise ValueError("teacher is null; a search is for a student that distils: name a network or a checkpoint")
+        if self.teacher is None:
+            raise ValueError("teacher is null, but trials learn from one: name a network")
         if self.trials < 1:
             raise ValueError(f"trials is {self.trials}; try at least 1 configuration")
         for name, most in (("max_kb", self.max_kb), ("max_ms", self.max_ms)):

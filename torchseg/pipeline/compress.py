@@ -22,7 +22,7 @@ from torchseg.pipeline.recorded import recorded_config, run_of
 from torchseg.pipeline.run_folder import RunFolder, Stage
 from torchseg.pipeline.session import open_session
 from torchseg.pipeline.shrinking import shrunk_stage
-from torchseg.pipeline.training import Trainer, copied, given_teacher
+from torchseg.pipeline.training import Lengths, Trainer, check_loss, copied, given_teacher
 from torchseg.train import DistillationConfig
 
 ORIGINAL = "original"
@@ -41,11 +41,12 @@ def compress(config: CompressConfig) -> int:
             f"{config.checkpoint} was made for {spec.describe()}, but the data gives {pictures.spec.describe()}; "
             "give its own --data and --image_size"
         )
+    check_loss(config, spec)
     if config.teacher_checkpoint:
         given_teacher(config.teacher_checkpoint, pictures.spec)
+    check_compression(*load_checkpoint(config.checkpoint), config, Lengths(config, pictures))
     with open_session(config) as (folder, fabric):
         job = _Job(config, pictures, folder, fabric)
-        job.check()
         problems = job.run()
         if fabric.is_global_zero:
             _print_summary(folder.path, problems, seconds=time.monotonic() - started)
@@ -70,11 +71,6 @@ class _Job:
     def __init__(self, config: CompressConfig, pictures: Pictures, folder: RunFolder, fabric: Fabric) -> None:
         self.config, self.pictures, self.folder, self.fabric = config, pictures, folder, fabric
         self.trainer = Trainer(config, pictures, folder, fabric)
-
-    def check(self) -> None:
-        """Refuses a plan that cannot work; raises ValueError."""
-        network, card = load_checkpoint(self.config.checkpoint)
-        check_compression(network, card, self.config, self.trainer)
 
     def run(self) -> list[str]:
         """Does what is left to do; gives what went wrong."""

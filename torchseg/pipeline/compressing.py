@@ -19,6 +19,7 @@ from torchseg.compress import (
     ScheduleConfig,
     check_ledger,
     cluster_weights,
+    clustered_layers,
     flush_subnormals,
     model_ledger,
     strip_clustering,
@@ -29,7 +30,7 @@ from torchseg.config.compression_flags import CompressionFlags, names
 from torchseg.pipeline.folded import folded
 from torchseg.pipeline.ledger import LedgerError
 from torchseg.pipeline.run_folder import Stage
-from torchseg.pipeline.training import Course, Start, Trainer
+from torchseg.pipeline.training import Course, Lengths, Start, Trainer
 from torchseg.pipeline.unbranched import unbranched
 from torchseg.train import DistillationConfig, FitConfig, Step
 
@@ -144,24 +145,24 @@ class Compressor:
         return self.trainer.stage(course)
 
 
-def prune_epochs(trainer: Trainer, flags: CompressionFlags) -> int:
+def prune_epochs(lengths: Lengths, flags: CompressionFlags) -> int:
     """Length of the pruning stage."""
-    return trainer.epochs(flags.prune_epochs, steps=PRUNE_STEPS)
+    return lengths.epochs(flags.prune_epochs, steps=PRUNE_STEPS)
 
 
-def cluster_epochs(trainer: Trainer, flags: CompressionFlags) -> int:
+def cluster_epochs(lengths: Lengths, flags: CompressionFlags) -> int:
     """Length of the stage that trains shared values."""
-    return trainer.epochs(flags.cluster_epochs, steps=CLUSTER_STEPS)
+    return lengths.epochs(flags.cluster_epochs, steps=CLUSTER_STEPS)
 
 
-def check_compression(network: nn.Module, card: Card, flags: CompressionFlags, trainer: Trainer) -> None:
+def check_compression(network: nn.Module, card: Card, flags: CompressionFlags, lengths: Lengths) -> None:
     """Refuses, before anything long starts, a plan that this network or these epochs cannot take.
 
     Args:
         network: in eval mode.
         card: of the network.
         flags: the plan.
-        trainer: of the run.
+        lengths: of the run.
 
     Raises:
         ValueError: for an unknown layer, or a schedule that cannot meet its target.
@@ -169,11 +170,11 @@ def check_compression(network: nn.Module, card: Card, flags: CompressionFlags, t
     """
     network, card = unbranched(copy.deepcopy(network), card)
     if flags.sparsity:
-        epochs = prune_epochs(trainer, flags)
-        Pruning(network, _prune_config(flags, network), epochs=epochs, steps_per_epoch=trainer.steps_per_epoch)
+        epochs = prune_epochs(lengths, flags)
+        Pruning(network, _prune_config(flags, network), epochs=epochs, steps_per_epoch=lengths.steps_per_epoch)
     if flags.clusters:
         config = _cluster_config(flags)
-        weight_layers(network, op_types=config.op_types, exclude=config.exclude, named=config.layers)
+        clustered_layers(network, config)
         if config.per == "tensor":
             folded(network, card)
 

@@ -18,21 +18,13 @@ from torchseg.pipeline.distill_pictures import distill_pictures
 from torchseg.pipeline.export_beside import export_beside
 from torchseg.pipeline.exporting import CertificateError, Exporter
 from torchseg.pipeline.ledger import LedgerError, ledger_stage
-from torchseg.pipeline.lesson import lesson
+from torchseg.pipeline.lesson import check_lesson, lesson, teacher_stage
 from torchseg.pipeline.pictures import Pictures, cached_pictures, check_stage
 from torchseg.pipeline.run_folder import RunFolder, Stage
 from torchseg.pipeline.scoring import ScoreError, report_stage, score_stage
 from torchseg.pipeline.session import open_session
 from torchseg.pipeline.summary import print_summary
-from torchseg.pipeline.training import (
-    STUDENT_STEPS,
-    TEACHER_STEPS,
-    Student,
-    Trainer,
-    check_loss,
-    check_network,
-    given_teacher,
-)
+from torchseg.pipeline.training import STUDENT_STEPS, Lengths, Student, Trainer
 
 _DENSE = {"student": ("fp32", "int8"), "teacher": ("fp32",)}  # files that compressed ones are held against
 _LOG = logging.getLogger(__name__)
@@ -45,7 +37,6 @@ def distill(config: DistillConfig) -> int:
     _check(config, pictures)
     with open_session(config) as (folder, fabric):
         chain = Chain(config, pictures, folder, fabric)
-        chain.check()
         ran = list(chain.run())
         fabric.barrier()
         if fabric.is_global_zero:
@@ -56,12 +47,11 @@ def distill(config: DistillConfig) -> int:
 
 def _check(config: DistillConfig, pictures: Pictures) -> None:
     """Refuses what cannot work before a folder is made for it."""
-    check_loss(config, pictures.spec)
-    check_network(config.student, pictures.spec, arguments=parse_arguments(config.student_arguments))
-    if config.teacher_checkpoint:
-        given_teacher(config.teacher_checkpoint, pictures.spec)
-    elif config.teacher:
-        check_network(config.teacher, pictures.spec, arguments=parse_arguments(config.teacher_arguments))
+    check_lesson(config, pictures.spec)
+    arguments = parse_arguments(config.student_arguments)
+    card = Card(builder=config.student, arguments=arguments, spec=pictures.spec, stage="student")
+    network = build_model(card.builder, arguments, card.spec).eval()
+    check_compression(network, card, config, Lengths(config, pictures))
 
 
 class Chain:
@@ -77,12 +67,6 @@ class Chain:
     def last(self) -> str:
         """The stage whose network is the result."""
         return ("student", *self.config.stages)[-1]
-
-    def check(self) -> None:
-        """Refuses a plan of compression that cannot work; raises ValueError."""
-        arguments = parse_arguments(self.config.student_arguments)
-        card = Card(builder=self.config.student, arguments=arguments, spec=self.pictures.spec, stage="student")
-        check_compression(build_model(card.builder, arguments, card.spec).eval(), card, self.config, self.trainer)
 
     def run(self) -> Iterator[str]:
         """Does what is left to do and gives the names of the stages that ran."""
@@ -108,14 +92,8 @@ class Chain:
         pictures = self.pictures = cached_pictures(self.pictures, self.folder.path)
         trainer = self.trainer = replace(self.trainer, pictures=pictures)
         teacher = self.folder.path / "teacher" if config.teacher else None
-        if config.teacher_checkpoint:
-            yield given_teacher(config.teacher_checkpoint, pictures.spec)
-        elif config.teacher:
-            epochs = trainer.epochs(config.teacher_epochs, steps=TEACHER_STEPS)
-            arguments = parse_arguments(config.teacher_arguments)
-            yield trainer.with_labels(
-                Student(stage="teacher", model=config.teacher, arguments=arguments, epochs=epochs)
-            )
+        if stage := teacher_stage(config, trainer):
+            yield stage
         epochs = trainer.epochs(config.epochs, steps=STUDENT_STEPS)
         how = lesson(config)
         arguments = parse_arguments(config.student_arguments)

@@ -16,8 +16,8 @@ from lightning_fabric import Fabric
 from torchseg.checkpoint import sha256_of
 from torchseg.command import CHECK_FAILED, DONE
 from torchseg.config import CompressionFlags, ExportFlags, SearchConfig
-from torchseg.models import parse_arguments
 from torchseg.pipeline.distill_pictures import distill_pictures
+from torchseg.pipeline.lesson import check_lesson, teacher_stage
 from torchseg.pipeline.pictures import Pictures, cached_pictures, check_stage
 from torchseg.pipeline.run_folder import RunFolder, is_run
 from torchseg.pipeline.search_budget import SearchBudget
@@ -30,15 +30,7 @@ from torchseg.pipeline.search_record import TrialRecord
 from torchseg.pipeline.search_table import BEST, TABLE, best_trial, write_best, write_table
 from torchseg.pipeline.search_trial import TrialRunner
 from torchseg.pipeline.session import open_session
-from torchseg.pipeline.training import (
-    STUDENT_STEPS,
-    TEACHER_STEPS,
-    Student,
-    Trainer,
-    check_loss,
-    check_network,
-    given_teacher,
-)
+from torchseg.pipeline.training import STUDENT_STEPS, Trainer
 
 ENGINES: Mapping[str, Engine] = {"nni": NniEngine(), "optuna": OptunaEngine()}
 
@@ -54,7 +46,8 @@ def search(config: SearchConfig) -> int:
         raise ValueError("a search trains in one process a trial; start it without the launcher of Fabric")
     ENGINES[config.engine].check()
     pictures = distill_pictures(config)
-    _check(config, pictures)
+    check_lesson(config, pictures.spec)
+    check_space(config, pictures.spec)
     premise = _premise(config, pictures)
     _check_premise(config, premise)
     with _ended_by_signal(), open_session(config) as (folder, fabric):
@@ -72,7 +65,8 @@ class Search:
 
     def run(self) -> int:
         """Teacher, the configuration as given, the engine's trials, the result."""
-        self._teach()
+        if teacher := teacher_stage(self.config, self.trainer):
+            self.folder.do(teacher)
         runner = TrialRunner(self.config, self.trainer.pictures, self.folder, self.fabric)
         print(f"Budget of the {self.config.budget_precision} ONNX file: {runner.budget.text}")
         task = SearchTask(
@@ -88,17 +82,6 @@ class Search:
         if task.open:
             ENGINES[self.config.engine].run(task)
         return self._conclude(runner)
-
-    def _teach(self) -> None:
-        config = self.config
-        if config.teacher_checkpoint:
-            self.folder.do(given_teacher(config.teacher_checkpoint, self.trainer.pictures.spec))
-            return
-        assert config.teacher is not None  # the configuration has made sure
-        epochs = self.trainer.epochs(config.teacher_epochs, steps=TEACHER_STEPS)
-        arguments = parse_arguments(config.teacher_arguments)
-        teacher = Student(stage="teacher", model=config.teacher, arguments=arguments, epochs=epochs)
-        self.folder.do(self.trainer.with_labels(teacher))
 
     def _tell(self, record: TrialRecord, runner: TrialRunner) -> None:
         """One line for a trial that has ended, and the table as it stands."""
@@ -125,19 +108,6 @@ class Search:
     def _asked(self, record: TrialRecord) -> bool:
         """A call with fewer --trials than one before it shows as many as it was asked for."""
         return record.number <= self.config.trials
-
-
-def _check(config: SearchConfig, pictures: Pictures) -> None:
-    """Refuses what cannot work before a folder is made for it."""
-    if not config.teacher:
-        raise ValueError("teacher is null, but trials learn from one: name a network")
-    check_loss(config, pictures.spec)
-    check_network(config.student, pictures.spec, arguments=parse_arguments(config.student_arguments))
-    check_space(config, pictures.spec)
-    if config.teacher_checkpoint:
-        given_teacher(config.teacher_checkpoint, pictures.spec)
-    else:
-        check_network(config.teacher, pictures.spec, arguments=parse_arguments(config.teacher_arguments))
 
 
 def _premise(config: SearchConfig, pictures: Pictures) -> dict[str, object]:

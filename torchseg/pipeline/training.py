@@ -93,15 +93,38 @@ class Course:
 
 
 @dataclass(frozen=True)
-class Trainer:
+class Lengths:
+    """How long the trainings of one run are, which is known before there is a folder for it."""
+
+    config: LearningConfig
+    pictures: Pictures
+
+    def epochs(self, wanted: int, *, steps: Mapping[bool, int]) -> int:
+        """The epochs asked for, or as many as make about `steps` steps, given by whether pictures are generated."""
+        return wanted or max(1, round(steps[self.config.data == GENERATED] / self.steps_per_epoch))
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimizer steps of a pass over the labelled pictures."""
+        return self._plan(transfer=False).steps_per_epoch
+
+    def _plan(self, *, transfer: bool) -> BatchPlan:
+        return BatchPlan(
+            labelled=len(self.pictures.train),
+            transfer=len(self.pictures.transfer) if transfer else 0,
+            batch_size=self.config.batch_size,
+            seed=self.config.seed,
+        )
+
+
+@dataclass(frozen=True)
+class Trainer(Lengths):
     """Makes the training stages of one run; they share pictures, pace and processes.
 
     `told` hears each row of their curves that has a validation. `teachers` go by the hash of their weights: what one
     remembers serves every training of the run.
     """
 
-    config: LearningConfig
-    pictures: Pictures
     folder: RunFolder
     fabric: Fabric
     told: Callable[[Row], object] = lambda row: None
@@ -128,15 +151,6 @@ class Trainer:
             network, _ = load_checkpoint(teacher)
             self.teachers[key] = Teacher(network.to(self.fabric.device), remembers=how.views > 0)
         return distill_step(self.teachers[key], how, ignore_index=self.pictures.spec.ignore_index, loss=self.loss)
-
-    def epochs(self, wanted: int, *, steps: Mapping[bool, int]) -> int:
-        """The epochs asked for, or as many as make about `steps` steps, given by whether pictures are generated."""
-        return wanted or max(1, round(steps[self.config.data == GENERATED] / self.steps_per_epoch))
-
-    @property
-    def steps_per_epoch(self) -> int:
-        """Optimizer steps of a pass over the labelled pictures."""
-        return self._plan(transfer=False).steps_per_epoch
 
     def stage(self, course: Course) -> Stage:
         """The stage that runs a training and leaves `STAGE/` with weights, card and curves."""
@@ -189,14 +203,6 @@ class Trainer:
             step=step,
             transfer=transfer,
             inputs=asdict(student) | {"parents": parents or {}},
-        )
-
-    def _plan(self, *, transfer: bool) -> BatchPlan:
-        return BatchPlan(
-            labelled=len(self.pictures.train),
-            transfer=len(self.pictures.transfer) if transfer else 0,
-            batch_size=self.config.batch_size,
-            seed=self.config.seed,
         )
 
     def _batches(self, plan: BatchPlan) -> Batches:

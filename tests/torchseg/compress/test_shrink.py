@@ -171,6 +171,8 @@ class _Concatenation(nn.Module):
         self.strong, self.weak = nn.Conv2d(3, 16, 1), nn.Conv2d(3, 16, 1)
         self.weak.weight.data *= 1e-3
         self.depthwise, self.head = nn.Conv2d(32, 32, 1, groups=32), nn.Conv2d(32, 3, 1)
+        for layer in (self.depthwise, self.head):  # every weak channel is less important than every strong one
+            nn.init.constant_(layer.weight, 0.1)
 
     def forward(self, images):
         return self.head(self.depthwise(torch.cat([self.strong(images), self.weak(images)], dim=1)))
