@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from scripts import export
 from scripts.distill import main
-from torchseg.checkpoint import Card, save_checkpoint
+from torchseg.checkpoint import Card, read_card, save_checkpoint
 from torchseg.harness.score import score_artifacts
 from torchseg.harness.stored_weight import StoredWeight
 from torchseg.models import build_model
@@ -155,6 +156,17 @@ def test_a_failing_certificate_is_kept_aside_and_ends_in_one(flags, monkeypatch,
 
 
 @pytest.mark.slow
+def test_files_of_an_earlier_training_do_not_pass_for_files_of_the_new_one(finished, monkeypatch, capsys):
+    assert export.main([str(RUN / "student"), "--formats", "onnx", "--precisions", "fp16"]) == 0
+    monkeypatch.setattr("tf_bridge.certificate.verdict", lambda *_, **__: ["argmax agreement is 0.5"])
+    assert main([*finished, "--learning_rate", "0.001"]) == 1
+    left = {path.name for path in (RUN / "artifacts").glob("student*.onnx")}
+    assert left == {"student.fp16.onnx", "student.fp32.failed.onnx"}
+    assert {row["format"] for row in _scores() if row["stage"] == "student"} == {"torch"}
+    capsys.readouterr()
+
+
+@pytest.mark.slow
 @pytest.mark.tflite
 def test_a_given_teacher_a_twin_and_a_transfer_set_take_part(finished, pictures):
     more = ["--teacher_checkpoint", str(RUN / "teacher"), "--twin", "--transfer_set", str(pictures / "images")]
@@ -163,6 +175,9 @@ def test_a_given_teacher_a_twin_and_a_transfer_set_take_part(finished, pictures)
     assert ("twin", "torch") in rows
     assert float(rows["student", "tflite"]["argmax_agreement"]) > 0.999
     assert (RUN / "teacher/model.safetensors").read_bytes() == Path("other/teacher/model.safetensors").read_bytes()
+    larger = [*finished, *more, "--formats", "onnx", "--out", "other", "--image_size", "64"]
+    assert main(larger) == 0
+    assert read_card(Path("other/teacher")).spec.height == 64
 
 
 def _refused(flags, capsys):

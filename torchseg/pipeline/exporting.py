@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from tf_bridge.certificate import certificate_path
 from tf_bridge.precision import Precision
 from torchseg.pipeline.network_export import NetworkExport
 from torchseg.pipeline.pictures import Pictures
@@ -53,24 +54,24 @@ class Exporter:
         digest = self.folder.digest(export.checkpoint.name)
         inputs = {"weights": digest, "data": self.pictures.fingerprint, "version": 2}
 
-        def run(work: Path) -> None:
-            path = work / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            certificate = export.export(path, precision=precision)
-            if not certificate["verdict"]["passed"]:
-                raise _kept_aside(path, self.folder.path / ARTIFACTS, certificate)
-
-        return Stage(name=name, inputs=inputs, outputs=[name, f"{name}.json"], run=run)
+        return self._writing(name, inputs, lambda path: export.export(path, precision=precision))
 
     def _packed_stage(self, export: NetworkExport, source: str, name: str) -> Stage:
         inputs = {"source": self.folder.digest(source), "version": 1}
 
+        return self._writing(name, inputs, lambda path: export.pack(self.folder.path / source, path))
+
+    def _writing(self, name: str, inputs: Mapping[str, Any], write: Callable[[Path], dict[str, Any]]) -> Stage:
+        """The stage that writes a file, of whose earlier version nothing stays even if the new one fails."""
+
         def run(work: Path) -> None:
-            path = work / name
+            path, final = work / name, self.folder.path / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            certificate = export.pack(self.folder.path / source, path)
+            for old in (certificate_path(final), final):
+                old.unlink(missing_ok=True)
+            certificate = write(path)
             if not certificate["verdict"]["passed"]:
-                raise _kept_aside(path, self.folder.path / ARTIFACTS, certificate)
+                raise _kept_aside(path, final.parent, certificate)
 
         return Stage(name=name, inputs=inputs, outputs=[name, f"{name}.json"], run=run)
 

@@ -13,7 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tf_bridge.baking import is_baked, picture_spec
-from tf_bridge.certificate import Evidence, hash_images, make_certificate, read_certificate, write_certificate
+from tf_bridge.certificate import (
+    Evidence,
+    certificate_path,
+    hash_images,
+    make_certificate,
+    read_certificate,
+    write_certificate,
+)
 from tf_bridge.conversion import Conversion
 from tf_bridge.first_difference import FirstDifference
 from tf_bridge.onnx_export import OnnxShape, export_onnx
@@ -53,6 +60,7 @@ class NetworkExport:
 
     def export(self, path: Path, *, precision: Precision) -> dict[str, Any]:
         """Writes the file (`.onnx` or `.tflite`) and its certificate, and returns the certificate."""
+        certificate_path(path).unlink(missing_ok=True)  # an earlier file's, which must not stand beside this one
         choice, calibration = FloatChoice(), []
         if precision is Precision.INT8:
             calibration = self._calibration

@@ -78,7 +78,7 @@ class RunFolder:
         """Removes everything that earlier runs left here."""
         for child in self.path.iterdir():
             if child.name != _LOCK:  # a new file of that name could be locked beside the old one
-                shutil.rmtree(child) if child.is_dir() else child.unlink()
+                _remove(child)
         (self.path / _STAMPS).mkdir()
 
     def is_done(self, stage: Stage) -> bool:
@@ -115,10 +115,12 @@ class RunFolder:
         return True
 
     def _finish(self, stage: Stage, work: Path) -> None:
+        for name in self._outputs(stage.name) - set(stage.outputs):  # a given teacher has no curves, a trained one had
+            _remove(self.path / name)
         for name in stage.outputs:
             (self.path / name).parent.mkdir(parents=True, exist_ok=True)
             if (self.path / name).is_dir():
-                shutil.rmtree(self.path / name)
+                _remove(self.path / name)
             (work / name).replace(self.path / name)
         shutil.rmtree(work)
         self.note(stage)
@@ -150,6 +152,13 @@ class RunFolder:
         outputs = json.loads(self._stamp(name).read_text())["outputs"]
         return hashlib.sha256(json.dumps(outputs, sort_keys=True).encode()).hexdigest()
 
+    def _outputs(self, name: str) -> set[str]:
+        """What the stage left when it last ended."""
+        try:
+            return set(json.loads(self._stamp(name).read_text())["outputs"])
+        except (OSError, json.JSONDecodeError):
+            return set()
+
     def _work_path(self, stage: Stage) -> Path:
         return self.path / _WORK / stage.name.replace("/", "-")
 
@@ -160,6 +169,13 @@ class RunFolder:
 def is_run(path: Path) -> bool:
     """Whether stages have run in this folder."""
     return (path / _STAMPS).is_dir()
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _key(stage: Stage) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from tf_bridge.baking import picture_spec
-from torchseg.checkpoint import read_card, sha256_of
+from tf_bridge.certificate import certificate_path, read_certificate
+from torchseg.checkpoint import WEIGHTS, read_card, sha256_of
 from torchseg.harness.artifact import Artifact
 from torchseg.harness.latency import LatencyConfig
 from torchseg.harness.score import score_artifacts
@@ -17,6 +18,8 @@ from torchseg.pipeline.pictures import Pictures
 from torchseg.pipeline.run_folder import RunFolder, Stage
 
 TABLES = ("scores.csv", "per_class.csv", "per_image.csv", "precision_recall.csv")
+Source = tuple[str, int, int]
+"""Hash of the weights, height and width of the pictures that a file was made from."""
 _LOG = logging.getLogger(__name__)
 
 
@@ -63,24 +66,32 @@ def report_stage(folder: RunFolder, stages: list[str]) -> Stage:
 
 
 def find_artifacts(run: Path, stages: list[str]) -> list[Artifact]:
-    """The checkpoints of `stages`, then every certified or failed file in `artifacts/` with its checkpoint."""
+    """The checkpoints of `stages`, then the files `artifacts/STAGE.PRECISION.*` that were made from them.
+
+    Files that failed their certificate are left out, and those whose certificate names other weights or another size:
+    an earlier training in the same folder left them.
+    """
     found = [Artifact(path=run / name, stage=name, format="torch", precision="fp32") for name in stages]
-    for path in sorted((run / "artifacts").glob("*.*")):
-        if path.suffix not in (".onnx", ".tflite") or ".failed." in path.name:
+    sources = {name: _source(run / name) for name in stages}
+    for path in sorted((run / "artifacts").glob("*.*.*")):
+        stage, precision, *rest = path.name.split(".")
+        if path.suffix not in (".onnx", ".tflite") or stage not in stages or "failed" in rest:
             continue
-        stage, precision = path.stem.split(".")[:2]
-        if stage in stages:
-            found.append(
-                Artifact(
-                    path=path,
-                    stage=stage,
-                    format=path.suffix[1:],
-                    precision=precision,
-                    reference=run / stage,
-                    certified=_is_certified(path),
-                    spec=picture_spec(read_card(run / stage).spec) if ".baked." in path.name else None,
-                )
+        certificate = _certificate_of(path)
+        if certificate and _source_in(certificate) != sources[stage]:
+            _LOG.warning("%s was made from an earlier %s and is left out; export it again or delete it", path, stage)
+            continue
+        found.append(
+            Artifact(
+                path=path,
+                stage=stage,
+                format=path.suffix[1:],
+                precision=precision,
+                reference=run / stage,
+                certified=_is_certified(path, certificate),
+                spec=picture_spec(read_card(run / stage).spec) if "baked" in rest else None,
             )
+        )
     return found
 
 
@@ -96,7 +107,7 @@ def imported_artifacts(run: Path) -> list[Artifact]:
             found.append(Artifact(path=original, format="tflite", precision=precision, **common))
         path = run / "artifacts" / f"{each.stage}.{each.precision}.onnx"
         if path.is_file():
-            common |= {"reference": reference, "certified": _is_certified(path)}
+            common |= {"reference": reference, "certified": _is_certified(path, _certificate_of(path))}
             found.append(Artifact(path=path, format="onnx", precision=each.precision, **common))
     return found
 
@@ -111,6 +122,22 @@ def checkpoints_in(run: Path) -> list[str]:
     return sorted(card.parent.name for card in run.glob("*/card.json"))
 
 
-def _is_certified(path: Path) -> bool | None:
-    certificate = path.with_name(path.name + ".json")
-    return bool(json.loads(certificate.read_text())["verdict"]["passed"]) if certificate.is_file() else None
+def _source(checkpoint: Path) -> Source:
+    spec = read_card(checkpoint).spec
+    return sha256_of(checkpoint / WEIGHTS), spec.height, spec.width
+
+
+def _source_in(certificate: Mapping[str, Any]) -> Source:
+    pictures = certificate["preprocessing"]
+    return certificate["checkpoint_sha256"], pictures["height"], pictures["width"]
+
+
+def _certificate_of(path: Path) -> dict[str, Any] | None:
+    return read_certificate(path) if certificate_path(path).is_file() else None
+
+
+def _is_certified(path: Path, certificate: Mapping[str, Any] | None) -> bool | None:
+    """Whether the certificate is of this very file, and it passed; None without one."""
+    if certificate is None:
+        return None
+    return bool(certificate["verdict"]["passed"]) and certificate["sha256"] == sha256_of(path)

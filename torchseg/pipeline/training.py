@@ -276,8 +276,9 @@ def copied(checkpoint: Path, stage: str, spec: ImageSpec) -> Stage:
         network, card = load_checkpoint(checkpoint)
         save_checkpoint(network, replace(card, stage=stage, spec=spec), work / stage)
 
+    inputs = {"weights": sha256_of(checkpoint / "model.safetensors"), "card": sha256_of(checkpoint / "card.json")}
     outputs = [f"{stage}/model.safetensors", f"{stage}/card.json"]
-    return Stage(name=stage, inputs={"weights": sha256_of(checkpoint / "model.safetensors")}, outputs=outputs, run=run)
+    return Stage(name=stage, inputs={**inputs, "spec": spec.to_dict()}, outputs=outputs, run=run)
 
 
 def _save(model: nn.Module, card: Card, progress: Progress, folder: Path) -> None:

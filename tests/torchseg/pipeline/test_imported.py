@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from tf_bridge.certificate import write_certificate
+from torchseg.checkpoint import sha256_of
 from torchseg.pipeline.imported import FOLDER, Imported, all_imported, read_imported, sha256_of_model, write_imported
 from torchseg.pipeline.scoring import imported_artifacts
 from torchseg.spec import ImageSpec
@@ -42,7 +44,8 @@ def test_a_tflite_original_is_scored_as_well_and_is_what_the_onnx_file_is_held_a
     write_imported(imported("net", "keras", "net.keras"), run)
     for name in ("lite.fp32.onnx", "net.fp32.onnx"):
         (run / "artifacts" / name).touch()
-    (run / "artifacts/net.fp32.onnx.json").write_text('{"verdict": {"passed": true}}')
+    certificate = {"version": 1, "sha256": sha256_of(run / "artifacts/net.fp32.onnx"), "verdict": {"passed": True}}
+    write_certificate(run / "artifacts/net.fp32.onnx", certificate)
     original, made, other = imported_artifacts(run)
     assert (original.path, original.precision, original.reference) == (run / FOLDER / "lite.int8.tflite", "int8", None)
     assert (made.path.name, made.reference, made.certified) == ("lite.fp32.onnx", original.path, None)

@@ -40,6 +40,21 @@ def test_a_changed_or_missing_output_runs_it_again(tmp_path, spoil):
     assert (tmp_path / "out.txt").read_text() == "a"
 
 
+def test_what_a_stage_no_longer_leaves_is_removed(tmp_path):
+    def writes(*names):
+        def run(work):
+            for name in names:
+                (work / name).parent.mkdir(exist_ok=True)
+                (work / name).write_text("a")
+
+        return Stage(name="net", inputs={"names": names}, outputs=names, run=run)
+
+    folder = RunFolder(tmp_path)
+    folder.do(writes("net/weights", "net/curves"))
+    folder.do(writes("net/weights"))
+    assert sorted(path.name for path in (tmp_path / "net").iterdir()) == ["weights"]
+
+
 def test_an_interrupted_stage_leaves_nothing_under_the_final_name_and_keeps_its_work(tmp_path):
     def dies(work):
         (work / "out.txt").write_text("half")

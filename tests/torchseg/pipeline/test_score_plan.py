@@ -8,7 +8,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from torchseg.checkpoint import Card, save_checkpoint
+from tf_bridge.certificate import write_certificate
+from torchseg.checkpoint import WEIGHTS, Card, save_checkpoint, sha256_of
 from torchseg.config import ScoreConfig
 from torchseg.data import open_data
 from torchseg.models import build_model
@@ -44,7 +45,12 @@ def run(tmp_path):
     )
     (folder / "config.yaml").write_text("data: scenes\nimage_size: '16'\n")
     path = save_onnx(folder / "artifacts/student.int8.onnx")
-    path.with_name(f"{path.name}.json").write_text(json.dumps({"verdict": {"passed": True}}))
+    certificate = {
+        "version": 1,
+        "sha256": sha256_of(path),
+        "checkpoint_sha256": sha256_of(folder / "student" / WEIGHTS),
+    }
+    write_certificate(path, {**certificate, "verdict": {"passed": True}, "preprocessing": {"height": 16, "width": 16}})
     return folder
 
 
