@@ -85,8 +85,21 @@ def _parser(config_class: type[Any], *, exit_on_error: bool = True) -> ArgumentP
         elif types[field.name] is bool:
             parser.add_argument(f"--{field.name}", action="store_true", **options)
         else:
-            parser.add_argument(f"--{field.name}", type=types[field.name], default=field.default, **options)
+            kind = _Text() if types[field.name] is str else types[field.name]
+            parser.add_argument(f"--{field.name}", type=kind, default=field.default, **options)
     return parser
+
+
+class _Text:
+    """Type of a flag that is a text, also where YAML reads it as a number: `image_size: 96`."""
+
+    def __call__(self, value: object) -> str:
+        if not isinstance(value, str | int | float) or isinstance(value, bool):
+            raise ValueError(f"it is {value!r}; expected a text, so put it in quotes")
+        return str(value)
+
+    def __repr__(self) -> str:
+        return "str"
 
 
 def _joined(argv: Sequence[str]) -> list[str]:

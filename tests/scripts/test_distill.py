@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from scripts import export
+from scripts import export, prepare
 from scripts.distill import main
 from torchseg.checkpoint import Card, read_card, save_checkpoint
 from torchseg.harness.score import score_artifacts
@@ -200,6 +201,16 @@ def test_wrong_input_ends_in_two_and_one_message(flags, pictures, capsys):
     assert "is no checkpoint" in _refused([*flags, "--teacher_checkpoint", "nowhere"], capsys)
     assert "there is no folder nowhere" in _refused([*flags, "--transfer_set", "nowhere"], capsys)
     assert not Path("runs").exists()
+
+
+def test_masks_of_zero_and_255_are_no_two_classes(flags, pictures, capsys):
+    (pictures / "classes.txt").unlink()
+    for path in (pictures / "masks").iterdir():
+        Image.fromarray(np.uint8(255) * (np.asarray(Image.open(path)) > 0)).save(path)
+    message = "the masks to learn from hold no class but class_0; 255 is ignored"
+    assert message in _refused(flags, capsys)
+    assert prepare.main(["--data", "folder", "--root", str(pictures)]) == 1
+    assert message in capsys.readouterr().out
 
 
 def test_a_truncated_picture_is_named_before_the_training(flags, pictures, capsys):

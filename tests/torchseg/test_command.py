@@ -37,6 +37,21 @@ def test_flags_positions_and_switches_reach_the_job():
     assert seen == [_Config(file=Path("a.txt"), times=3, loud=True)]
 
 
+@pytest.mark.parametrize(("text", "word"), [("96", "96"), ("96,128", "96,128"), ("0.5", "0.5"), ("10%", "10%")])
+def test_a_text_in_a_file_of_flags_may_look_like_a_number(text, word, tmp_path):
+    (tmp_path / "flags.yaml").write_text(f"word: {text}\n")
+    seen = []
+    assert run_command(_Config, lambda config: seen.append(config.word) or 0, ["--config", "flags.yaml", "a.txt"]) == 0
+    assert seen == [word]
+
+
+def test_a_list_is_no_text(tmp_path, capsys):
+    (tmp_path / "flags.yaml").write_text("word: [1, 2]\n")
+    with pytest.raises(SystemExit, match="2"):
+        run_command(_Config, lambda _: 0, ["--config", "flags.yaml", "a.txt"])
+    assert "expected a text, so put it in quotes" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("word", ["-1-1", "-0.5,0.5,1", "-.5", "0-1"])
 def test_a_value_may_begin_with_a_minus(word):
     seen = []

@@ -96,6 +96,8 @@ class VerifyConfig(CommonConfig):
 
     Attributes:
         files: Model files of a run, e.g. runs/scenes/artifacts/student.fp32.onnx.
+        root: Where the pictures of the run lie now. Default: where they lay when it was made.
     """
 
     files: list[Path] = field(metadata={"positional": "+"})
+    root: Path | None = None

@@ -4,7 +4,7 @@ from torchseg.data.batches import Batch, Batches, BatchPlan
 from torchseg.data.cached_samples import CachedSamples, CacheWriter
 from torchseg.data.data_set import DataSet
 from torchseg.data.held_samples import HeldSamples
-from torchseg.data.inspection import Inspection, inspect_data
+from torchseg.data.inspection import Inspection, inspect_data, lone_class
 from torchseg.data.open import GENERATED, SOURCES, open_data
 from torchseg.data.patches import PatchPlan, PatchSamples
 from torchseg.data.read_in_order import read_in_order
@@ -33,6 +33,7 @@ __all__ = [
     "Samples",
     "UnlabelledPictures",
     "inspect_data",
+    "lone_class",
     "open_data",
     "read_in_order",
     "resize",

@@ -31,11 +31,24 @@ class Inspection:
     faults: tuple[str, ...]
 
 
+def lone_class(pixels: Mapping[str, int]) -> str:
+    """What is wrong with masks to learn from in which fewer than two classes have pixels; empty if nothing is."""
+    found = [name for name, count in pixels.items() if count]
+    if len(found) > 1:
+        return ""
+    only = f"no class but {found[0]}" if found else "no class"
+    return (
+        f"the masks to learn from hold {only}; 255 is ignored, and so is black in coloured masks unless classes.txt "
+        "names it (background 000000): store a mask of two classes as 0 and 1"
+    )
+
+
 def inspect_data(data: DataSet, *, on_picture: Callable[[], object] = lambda: None) -> Inspection:
     """Reads every picture and mask; goes on after a fault, so that one call finds all of them.
 
-    A fault is a file that cannot be read, a mask of another size or with a value that is no class, or the same picture,
-    pixel for pixel, in two parts: what a network learned from must not be what it is scored with.
+    A fault is a file that cannot be read, a mask of another size or with a value that is no class, masks that all show
+    one class, or the same picture, pixel for pixel, in two parts: what a network learned from must not be what it is
+    scored with.
 
     Args:
         data: already opened, so every picture has its mask.
@@ -65,5 +78,7 @@ def inspect_data(data: DataSet, *, on_picture: Callable[[], object] = lambda: No
                 )
         if found:
             sizes[part] = min(found, key=lambda size: size[0] * size[1]), max(found, key=lambda size: size[0] * size[1])
+    if "train" in sizes and (lone := lone_class(dict(zip(data.classes, pixels["train"].tolist(), strict=True)))):
+        faults.append(lone)
     counts = {part: len(getattr(data, part)) for part in PARTS}
     return Inspection(pictures=counts, sizes=sizes, pixels=pixels, faults=tuple(faults))

@@ -19,7 +19,7 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
     """RGB picture as it is meant to be seen (EXIF orientation applied), uint8 `(H, W, 3)`.
 
     Raises:
-        ValueError: naming the file, if it is missing, cut short or no picture.
+        ValueError: naming the file, if it is missing, cut short, no picture, or of more than 8 bits a colour.
     """
     return read_reduced(path)[0]
 
@@ -34,6 +34,8 @@ def read_reduced(path: Path, fit: Fit | None = None) -> tuple[NDArray[np.uint8],
     """
     with _open(path, decode=False) as image:
         full = _size(image)
+        if image.mode.startswith(("I", "F")):  # Pillow would cut every value above 255
+            raise ValueError(f"{path} is a {image.mode} picture; a picture must have 8 bits a colour: save it as such")
         if fit:
             height, width = fit(*full)
             image.draft(None, (height, width) if _is_turned(image) else (width, height))
@@ -105,5 +107,5 @@ def _open(path: Path, *, decode: bool = True) -> Iterator[Image.Image]:
             if decode:
                 image.load()
             yield image  # what is read lazily, such as the orientation in a PNG, fails in here as well
-        except (UnidentifiedImageError, OSError, SyntaxError) as error:
+        except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError) as error:
             raise ValueError(f"cannot read the picture {path}: {error}; replace the file or remove it") from error

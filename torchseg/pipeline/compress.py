@@ -18,7 +18,7 @@ from torchseg.pipeline.compressing import Compressor, check_compression, recover
 from torchseg.pipeline.exporting import PACKED, CertificateError, Exporter
 from torchseg.pipeline.ledger import LEDGER, LedgerError, ledger_stage
 from torchseg.pipeline.pictures import Pictures, cached_pictures, check_stage, open_pictures
-from torchseg.pipeline.recorded import recorded_config, run_of
+from torchseg.pipeline.recorded import PICTURE_FLAGS, recorded_config, run_of
 from torchseg.pipeline.run_folder import RunFolder, Stage
 from torchseg.pipeline.session import open_session
 from torchseg.pipeline.shrinking import shrunk_stage
@@ -57,8 +57,8 @@ def _completed(config: CompressConfig) -> CompressConfig:
     """Takes data, folder and teacher from the run of the checkpoint where nobody gave them."""
     checkpoint, run = config.checkpoint, None if config.root and config.out else run_of(config.checkpoint)
     if run and not config.root:
-        data = recorded_config(run)
-        config = replace(config, data=data.data, root=data.root, image_size=data.image_size)
+        recorded = recorded_config(run)
+        config = replace(config, **{name: getattr(recorded, name) for name in PICTURE_FLAGS})
     beside = run / "teacher" if run else None
     if beside and not config.teacher_checkpoint and (beside / "card.json").is_file() and beside != checkpoint.resolve():
         config = replace(config, teacher_checkpoint=beside)

@@ -52,7 +52,7 @@ class Exporter:
 
     def _stage(self, export: NetworkExport, name: str, precision: Precision) -> Stage:
         digest = self.folder.digest(export.checkpoint.name)
-        inputs = {"weights": digest, "data": self.pictures.fingerprint, "version": 2}
+        inputs = {"weights": digest, "data": self.pictures.fingerprint, "version": 3}
 
         return self._writing(name, inputs, lambda path: export.export(path, precision=precision))
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from torchseg.pipeline.grid_child import BEGIN, CHECK_FAILED, DONE, END
+from torchseg.pipeline.grid_child import BEGIN, END
 
 _PROGRAM = (sys.executable, "-m", "torchseg.pipeline.grid_child")
 _PATIENCE_S = 10.0  # what a process gets to end by itself
@@ -35,11 +35,6 @@ class Outcome:
     code: int | None
     peak_rss_mb: float | None
     reason: str
-
-    @property
-    def worked(self) -> bool:
-        """Whether it did its work; a check of the result may have failed."""
-        return self.code in (DONE, CHECK_FAILED)
 
 
 class Jobs:

@@ -203,18 +203,21 @@ class NetworkExport:
 
 
 def calibration_samples(train: Samples, spec: ImageSpec) -> list[Sample]:
-    """Training pictures at the spec's size: one for each class, rare ones first come, then the first ones there are."""
-    chosen: dict[int, Sample] = {}
+    """Training pictures at the spec's size: those that bring a class which none before has, then the first others."""
+    bringing: list[Sample] = []
+    others: list[Sample] = []
     missing = set(range(spec.num_classes))
     for index in range(len(train)):
-        if len(chosen) >= CALIBRATED_WITH and not missing:
+        full = len(bringing) + len(others) >= CALIBRATED_WITH
+        if full and not missing:
             break
         sample = resize(train[index], height=spec.height, width=spec.width)
-        brings = missing & set(np.unique(sample.mask).tolist())
-        if brings or len(chosen) < CALIBRATED_WITH:
+        if brings := missing & set(np.unique(sample.mask).tolist()):
             missing -= brings
-            chosen[index] = sample
-    return list(chosen.values())
+            bringing.append(sample)
+        elif not full:
+            others.append(sample)
+    return bringing + others
 
 
 def calibration_images(pictures: Pictures) -> Images:

@@ -23,6 +23,7 @@ from torchseg.data import (
     ResizedSamples,
     Samples,
     UnlabelledPictures,
+    lone_class,
     open_data,
     read_in_order,
 )
@@ -110,6 +111,8 @@ def check_stage(pictures: Pictures, *, writes: bool = True) -> Stage:
                 summary[name] = _summary(getattr(pictures, name), pictures.spec, cache, bar)
                 cache.close()
                 room = cache.room
+        if lone := lone_class(summary["train"]["class_pixels"]):
+            raise ValueError(lone)
         (work / REPORT).write_text(json.dumps(summary | inputs, indent=2) + "\n")
 
     return Stage(name="data", inputs=inputs, outputs=[REPORT, CACHE], run=run)
@@ -122,7 +125,7 @@ def cached_pictures(pictures: Pictures, run: Path) -> Pictures:
 
 
 def _summary(samples: Samples, spec: ImageSpec, cache: CacheWriter, bar: tqdm[Any]) -> dict[str, Any]:
-    """Number of pictures, and the share of each class in all valid pixels and in those of the pictures that hold it."""
+    """Number of pictures; pixels of each class, their share in all valid ones and in those of pictures that hold it."""
     pixels, beside = np.zeros((2, spec.num_classes), np.int64)
     for sample in read_in_order(samples):
         cache.add(sample)
@@ -134,6 +137,7 @@ def _summary(samples: Samples, spec: ImageSpec, cache: CacheWriter, bar: tqdm[An
     frequencies = (pixels / beside.clip(1)).round(9).tolist()
     return {
         "pictures": len(samples),
+        "class_pixels": dict(zip(spec.classes, pixels.tolist(), strict=True)),
         "class_shares": dict(zip(spec.classes, shares, strict=True)),
         "class_frequencies": dict(zip(spec.classes, frequencies, strict=True)),
     }

@@ -10,9 +10,16 @@ import yaml
 from torchseg.config import DataConfig
 from torchseg.pipeline.session import CONFIG
 
+# Flags that say which pictures there are, and how large the networks see them.
+PICTURE_FLAGS = ("data", "root", "image_size", "patch_size", "patch_overlap")
 
-def recorded_config(run: Path) -> DataConfig:
+
+def recorded_config(run: Path, *, root: Path | None = None) -> DataConfig:
     """The flags about pictures in a run's `config.yaml`.
+
+    Args:
+        run: its folder.
+        root: where the pictures lie now; default: where they lay then.
 
     Raises:
         ValueError: if the folder is no run.
@@ -23,7 +30,7 @@ def recorded_config(run: Path) -> DataConfig:
     values = yaml.safe_load(path.read_text())
     names = {field.name for field in dataclasses.fields(DataConfig)}
     known = {name: value for name, value in values.items() if name in names}
-    known["root"] = Path(known["root"]) if known.get("root") else None
+    known["root"] = root or (Path(known["root"]) if known.get("root") else None)
     return DataConfig(**known | {"download": False})
 
 
@@ -42,7 +49,7 @@ def run_of(path: Path) -> Path:
 def check_same_data(config: DataConfig, run: Path) -> None:
     """Raises ValueError unless the flags name the pictures, at the size, that the run was made with."""
     recorded = recorded_config(run)
-    for name in ("data", "root", "size"):
+    for name in ("data", "root", "size", "patch_size", "patch_overlap"):
         asked, known = getattr(config, name), getattr(recorded, name)
         if (Path(asked).resolve() != Path(known).resolve()) if name == "root" and asked and known else asked != known:
             raise ValueError(f"{run} was made with {name} {known} and {asked} came; give the same, or another --out")

@@ -153,7 +153,7 @@ def _data(config: ScoreConfig, artifacts: Sequence[Artifact]) -> DataConfig:
         return DataConfig(**given)
     for artifact in artifacts:
         try:
-            recorded = recorded_config(run_of(artifact.path))
+            recorded = recorded_config(run_of(artifact.path), root=config.root)
         except ValueError:
             continue
         return replace(recorded, image_size=config.image_size) if config.image_size else recorded

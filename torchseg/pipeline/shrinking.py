@@ -23,10 +23,11 @@ from torchseg.train import FitConfig
 
 # Optimizer steps where nobody gave epochs, by whether the pictures are generated.
 SHRINK_STEPS = {True: 240, False: 720}
+_BATCH = 8  # pictures that importance is measured on
 
 
 def shrunk_stage(trainer: Trainer, config: CompressConfig, lesson: Recovery, checkpoint: Path) -> Stage:
-    """Removes the least important channels; running it raises RuntimeError if only silent ones should have gone."""
+    """Removes the least important channels; running it raises ValueError if not only silent ones went."""
     how = ShrinkConfig(share=config.shrink, importance=config.importance)
     epochs = trainer.epochs(config.shrink_epochs, steps=SHRINK_STEPS)
 
@@ -57,7 +58,7 @@ def shrunk_stage(trainer: Trainer, config: CompressConfig, lesson: Recovery, che
 
 
 def _real_batch(pictures: Pictures) -> tuple[Tensor, Tensor]:
-    """Training pictures with every class: images `(B, C, H, W)` and masks `(B, H, W)`."""
-    samples = calibration_samples(pictures.train, pictures.spec)[:8]
+    """Training pictures with as many classes as there are: images `(B, C, H, W)` and masks `(B, H, W)`."""
+    samples = calibration_samples(pictures.train, pictures.spec)[:_BATCH]
     images = pictures.spec.prepare(np.stack([each.picture for each in samples]))
     return torch.from_numpy(images), torch.from_numpy(np.stack([each.mask for each in samples]))

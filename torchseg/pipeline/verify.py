@@ -24,7 +24,7 @@ def verify(config: VerifyConfig) -> int:
     """Compares each file with what it was made from once more; 1 if any certificate does not hold."""
     failed = False
     for path in config.files:
-        pictures = open_pictures(recorded_config(run_of(path)))
+        pictures = open_pictures(recorded_config(run_of(path), root=config.root))
         problems = _problems(path, pictures)
         failed |= bool(problems)
         print(f"{path}: " + ("; ".join(problems) or "its certificate holds"))

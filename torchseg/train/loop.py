@@ -74,7 +74,7 @@ class Task:
 
 
 def fit(model: nn.Module, task: Task, step: Step, config: FitConfig, *, fabric: Fabric, folder: Path) -> Progress:
-    """Trains with AdamW, warm-up and cosine; goes on from what an interrupted call left in `folder`.
+    """Trains with AdamW; goes on from what an interrupted call left in `folder`.
 
     The network ends with the weights that were best on the validation part, among those that the hook lets count. The
     same seed, data and number of threads give the same weights, interrupted or not.

@@ -44,6 +44,20 @@ def test_a_sixteen_bit_mask_is_refused(tmp_path):
         read_mask(tmp_path / "mask.png")
 
 
+@pytest.mark.parametrize("values", [np.uint16, np.int32, np.float32])
+def test_a_picture_of_more_than_eight_bits_is_refused(tmp_path, values):
+    Image.fromarray(np.full((2, 2), 1000, values)).save(tmp_path / "deep.tif")
+    with pytest.raises(ValueError, match=r"deep\.tif is a (I|I;16|F) picture; a picture must have 8 bits a colour"):
+        read_picture(tmp_path / "deep.tif")
+
+
+def test_a_picture_that_is_too_large_to_be_true_is_named(tmp_path, monkeypatch):
+    Image.new("RGB", (20, 10)).save(tmp_path / "huge.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 50)
+    with pytest.raises(ValueError, match=r"cannot read the picture .*huge\.png: .*exceeds limit"):
+        read_picture(tmp_path / "huge.png")
+
+
 def test_a_text_file_is_no_picture(tmp_path):
     (tmp_path / "note.jpg").write_text("hello")
     with pytest.raises(ValueError, match=r"cannot read the picture .*note.jpg"):

@@ -31,7 +31,7 @@ def _samples(count, rare):
 def test_a_rare_class_far_back_is_among_the_calibration_pictures():
     chosen = calibration_samples(_samples(200, rare=150), SPEC)
     assert len(chosen) == CALIBRATED_WITH + 1
-    assert "150" in {sample.name for sample in chosen}
+    assert chosen[1].name == "150"  # behind the first, which brings all other classes: a few must do, too
 
 
 def test_few_pictures_are_all_taken():
