@@ -80,12 +80,18 @@ def test_ignored_pixels_do_not_enter_the_iou() -> None:
     assert parity.argmax_agreement == 0.75
 
 
-def test_masks_that_are_ignored_everywhere_cost_nothing() -> None:
+@pytest.mark.parametrize(("precision", "passes"), [(Precision.FP32, True), (Precision.INT8, False)])
+def test_masks_that_are_ignored_everywhere_prove_nothing_where_mean_iou_is_judged(
+    precision: Precision, passes: bool
+) -> None:
     labels = some_labels()
     masks = np.full_like(labels, 255)
     parity = compare(read_labels, read_labels, images_of(labels), masks, num_classes=CLASSES)
     assert parity.iou_difference == (None, None, None)
     assert parity.miou_drop == 0
+    failures = verdict(parity, precision)
+    assert (failures == []) == passes
+    assert passes or "no pixel of the masks is known" in failures[0]
 
 
 def test_logits_that_are_no_numbers_fail_at_every_precision() -> None:

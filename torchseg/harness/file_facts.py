@@ -17,12 +17,14 @@ class FileFacts:
         height: of the pictures that it takes; None if it takes any.
         width: likewise.
         channels: likewise.
+        pixels: whether it takes whole numbers from 0 to 255, which it scales by itself.
         texts: metadata entries.
     """
 
     height: int | None
     width: int | None
     channels: int | None
+    pixels: bool
     texts: Mapping[str, str]
 
 
@@ -37,16 +39,16 @@ def file_facts(path: Path) -> FileFacts | None:
     if path.suffix not in readers or not path.is_file():
         return None
     try:
-        shape, texts, usual = readers[path.suffix](path)
+        shape, pixels, texts, usual = readers[path.suffix](path)
         layout = layout_of(shape, usual=usual)
     except Exception:  # every library has its own classes for a damaged file, and some share no base
         return None
     sides = shape[1:] if layout == "NCHW" else (shape[3], shape[1], shape[2])
     channels, height, width = (side if side and side > 0 else None for side in sides)
-    return FileFacts(height=height, width=width, channels=channels, texts=texts)
+    return FileFacts(height=height, width=width, channels=channels, pixels=pixels, texts=texts)
 
 
-_Read = tuple[tuple[int | None, ...], dict[str, str], Layout]
+_Read = tuple[tuple[int | None, ...], bool, dict[str, str], Layout]
 
 
 def _read_onnx(path: Path) -> _Read:
@@ -56,7 +58,8 @@ def _read_onnx(path: Path) -> _Read:
     stored = {tensor.name for tensor in model.graph.initializer}
     picture = next(value for value in model.graph.input if value.name not in stored)
     shape = tuple(side.dim_value or None for side in picture.type.tensor_type.shape.dim)
-    return shape, {entry.key: entry.value for entry in model.metadata_props}, "NCHW"
+    pixels = picture.type.tensor_type.elem_type == onnx.TensorProto.UINT8
+    return shape, pixels, {entry.key: entry.value for entry in model.metadata_props}, "NCHW"
 
 
 def _read_tflite(path: Path) -> _Read:
@@ -64,10 +67,13 @@ def _read_tflite(path: Path) -> _Read:
 
     model = schema.Model.GetRootAsModel(path.read_bytes(), 0)
     graph = model.Subgraphs(0)
-    shape = tuple(int(side) for side in graph.Tensors(graph.Inputs(0)).ShapeAsNumpy())
+    picture = graph.Tensors(graph.Inputs(0))
+    shape = tuple(int(side) for side in picture.ShapeAsNumpy())
+    scaled = picture.Quantization() is not None and picture.Quantization().ScaleLength() > 0
+    pixels = picture.Type() == schema.TensorType.UINT8 and not scaled
     entries = [model.Metadata(at) for at in range(model.MetadataLength())]
     texts = {each.Name().decode(): _text(model.Buffers(each.Buffer()).DataAsNumpy()) for each in entries}
-    return shape, texts, "NHWC"
+    return shape, pixels, texts, "NHWC"
 
 
 def _text(content: object) -> str:

@@ -36,6 +36,11 @@ def judge(logits: NDArray[np.float32], masks: Labels, *, num_classes: int) -> Ju
     Raises:
         ValueError: if a value is NaN or infinite, or a class is none of the K.
     """
+    if logits.shape[1] == 1 and num_classes != 2:
+        raise ValueError(
+            f"the file has one output channel, which tells two classes apart, and the data has {num_classes}; "
+            "export logits of every class"
+        )
     labels = labels_of(logits)  # refuses values that make no probabilities
     return Judgement(
         labels=labels,

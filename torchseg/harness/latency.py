@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from torchseg.harness.latency_ratio import latency_ratio
+from torchseg.harness.latency_ratio import ENOUGH_ROUNDS, latency_ratio
 from torchseg.harness.process import RuntimeProcess, RuntimeProcessError
 
 NOISY = 1.3  # median over minimum
@@ -23,7 +23,7 @@ class LatencyConfig:
     of two files is not sure enough.
     """
 
-    rounds: int = 5  # turns that every file takes at least, in alternating order
+    rounds: int = ENOUGH_ROUNDS  # turns that every file takes at least, in alternating order
     repeats: int = 3  # recorded predictions per turn, after one that is not recorded
     warmup: int = 3  # predictions right after loading, not recorded
     threads: int = 1  # that compute one prediction

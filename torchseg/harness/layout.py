@@ -49,8 +49,13 @@ def from_layout(logits: NDArray[np.float32], layout: Layout, *, classes: int | N
             are 1 for that class and 0 elsewhere.
         layout: of the file.
         classes: K, for a file that gives classes; unknown, it is one more than the largest that occurs.
+
+    Raises:
+        ValueError: for `(B, H, W)` values that are no classes.
     """
     if logits.ndim == 3:
+        if not np.all((logits >= 0) & (logits == np.rint(logits))):
+            raise ValueError("the file gives one number a pixel that is no class; export its logits as (B, K, H, W)")
         count = classes or int(logits.max()) + 1
         return np.asarray(np.arange(count)[:, None, None] == logits[:, None], np.float32)
     return np.ascontiguousarray(logits if layout == "NCHW" else logits.transpose(0, 3, 1, 2))

@@ -23,6 +23,7 @@ from torchseg.harness.weights_in import WeightCount
 Array = NDArray[np.float32]
 Labels = NDArray[np.uint8]
 _LOAD_LIMIT_S = 120  # a damaged file can keep a runtime busy for ever; an honest one opens within seconds
+_CALL_LIMIT_S = 900  # likewise for what is asked of it; the longest is the time of each of a large file's layers
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
@@ -82,14 +83,7 @@ class RuntimeProcess:
         """
         self.ready()
         self._send("load", str(self.path))
-        if not self._connection.poll(_LOAD_LIMIT_S):
-            self._process.kill()
-            self._process.wait()
-            self._failure = RuntimeProcessError(
-                f"{self.name} has not opened {self.path} within {_LOAD_LIMIT_S} s; the file is probably damaged: "
-                "export it again"
-            )
-        return cast(float, self._receive("load"))
+        return cast(float, self._receive("load", limit_s=_LOAD_LIMIT_S))
 
     def predict(self, images: Array) -> Array:
         """Logits `(B, K, H, W)` of normalised images `(B, C, H, W)`; raises RuntimeProcessError."""
@@ -147,11 +141,7 @@ class RuntimeProcess:
     def close(self) -> None:
         """Ends the process; safe to call twice."""
         self._connection.close()
-        try:
-            self._process.wait(timeout=5)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        self._ended(patience_s=5)
         self._log.close()
 
     def __enter__(self) -> RuntimeProcess:
@@ -174,10 +164,18 @@ class RuntimeProcess:
         except OSError as error:
             raise self._died(method) from error
 
-    def _receive(self, method: str) -> object:
+    def _receive(self, method: str, *, limit_s: float | None = None) -> object:
         if self._failure:
             raise self._failure
+        limit_s = limit_s or _CALL_LIMIT_S
         try:
+            if not self._connection.poll(limit_s):
+                self._ended(patience_s=0)
+                self._failure = RuntimeProcessError(
+                    f"{self.name} has not ended '{method}' of {self.path} within {limit_s} s; the file is probably "
+                    "damaged: export it again"
+                )
+                raise self._failure
             answer = self._connection.recv()
         except (EOFError, OSError) as error:
             raise self._died(method) from error
@@ -187,8 +185,16 @@ class RuntimeProcess:
         text = answer[2] if answer[1] in ("ValueError", "ImportError") else f"{answer[1]}: {answer[2]}"
         raise RuntimeProcessError(text or answer[1])
 
+    def _ended(self, *, patience_s: float) -> int:
+        """Exit code of the process, which is killed if it does not end by itself in time."""
+        try:
+            return self._process.wait(timeout=patience_s)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            return self._process.wait()
+
     def _died(self, method: str) -> RuntimeProcessError:
-        code = self._process.wait()
+        code = self._ended(patience_s=30)  # a crash takes a while to write its core; then only the connection is gone
         self._log.seek(0)
         said = self._log.read().decode(errors="replace").strip().splitlines()
         cause = signal.Signals(-code).name if code < 0 else f"exit code {code}"

@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+from tf_bridge.baking import picture_spec
 from tf_bridge.metadata import METADATA_PREFIX
 from torchseg.checkpoint import read_card
 from torchseg.harness.artifact import Artifact
@@ -17,7 +18,7 @@ def file_spec(artifact: Artifact, wanted: ImageSpec) -> ImageSpec:
     """Size and scaling of the pictures for one file; classes are always those of the data.
 
     What the run knows of an imported file, or a checkpoint's card, comes first, then what the file says about itself,
-    then the card of the checkpoint that it was exported from, then `wanted`.
+    then the card of the checkpoint that it was exported from, then `wanted`. A file of whole numbers gets plain pixels.
 
     Args:
         artifact: to be scored.
@@ -38,7 +39,8 @@ def file_spec(artifact: Artifact, wanted: ImageSpec) -> ImageSpec:
         return _same_classes(own, wanted, artifact.path)
     if facts is None:
         return wanted
-    return replace(wanted, height=facts.height or wanted.height, width=facts.width or wanted.width)
+    scaling = picture_spec(wanted) if facts.pixels else wanted
+    return replace(scaling, height=facts.height or wanted.height, width=facts.width or wanted.width)
 
 
 def file_size(artifact: Artifact) -> tuple[int, int] | None:

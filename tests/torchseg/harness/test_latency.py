@@ -62,11 +62,11 @@ def test_a_noisy_file_is_timed_longer_and_is_called_noisy():
 def test_rounds_go_on_while_a_wanted_ratio_is_unsure():
     """Neither clock is noisy, but the quicker one of a round changes."""
     clocks = [Clock("a", 10, [], drift=0.12), Clock("b", 10, [])]
-    config = LatencyConfig(rounds=5, max_rounds=9)
-    assert [len(each.recorded_ms) for each in measure(clocks, config)] == [5, 5]
-    assert [len(each.recorded_ms) for each in measure(clocks, config, pairs=[(0, 1)])] == [9, 9]
+    config = LatencyConfig(rounds=8, max_rounds=12)
+    assert [len(each.recorded_ms) for each in measure(clocks, config)] == [8, 8]
+    assert [len(each.recorded_ms) for each in measure(clocks, config, pairs=[(0, 1)])] == [12, 12]
     clocks[1].cost = 30  # surely slower
-    assert [len(each.recorded_ms) for each in measure(clocks, config, pairs=[(0, 1)])] == [5, 5]
+    assert [len(each.recorded_ms) for each in measure(clocks, config, pairs=[(0, 1)])] == [8, 8]
 
 
 def test_no_round_begins_when_the_time_is_spent():

@@ -41,5 +41,11 @@ def test_classes_become_logits_of_one_and_zero(layout):
     assert from_layout(classes, layout).shape == (1, 3, 2, 2)
 
 
+@pytest.mark.parametrize("value", [0.5, -1, np.nan])
+def test_numbers_that_are_no_classes_are_not_taken_for_them(value):
+    with pytest.raises(ValueError, match=r"one number a pixel that is no class; export its logits as \(B, K, H, W\)"):
+        from_layout(np.array([[[0, value]]], np.float32), "NCHW", classes=2)
+
+
 def test_pixels_are_whole_numbers_from_0_to_255():
     assert to_pixels(np.array([-3.0, 0.4, 254.7, 300.0], np.float32)).tolist() == [0, 0, 255, 255]

@@ -95,6 +95,16 @@ def test_a_runtime_that_hangs_on_a_file_is_ended(fake_runtime, onnx_file, monkey
     fake_runtime("time.sleep(60)")
     monkeypatch.setattr("torchseg.harness.process._LOAD_LIMIT_S", 0.1)
     with RuntimeProcess(onnx_file) as process:
-        with pytest.raises(RuntimeProcessError, match=r"has not opened .* within 0\.1 s; the file is probably damaged"):
+        with pytest.raises(RuntimeProcessError, match=r"has not ended 'load' of .* within 0\.1 s; the file is"):
             process.load()
+        assert process._process.returncode == -signal.SIGKILL
+
+
+def test_a_file_that_computes_for_ever_is_ended(onnx_file, images, monkeypatch):
+    with RuntimeProcess(onnx_file) as process:
+        process.load()
+        os.kill(process._process.pid, signal.SIGSTOP)
+        monkeypatch.setattr("torchseg.harness.process._CALL_LIMIT_S", 0.1)
+        with pytest.raises(RuntimeProcessError, match=r"has not ended 'predict' of .* within 0\.1 s"):
+            process.predict(images)
         assert process._process.returncode == -signal.SIGKILL

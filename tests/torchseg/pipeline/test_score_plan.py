@@ -95,6 +95,16 @@ def test_a_file_is_fed_as_it_says_itself_before_the_flags_are_asked(tmp_path):
     assert (plan.spec.height, plan.spec.width) == (32, 32)  # the largest: no file is judged on less than it sees
 
 
+def test_a_file_of_whole_numbers_gets_the_picture_as_it_is(tmp_path):
+    image = helper.make_tensor_value_info("x", TensorProto.UINT8, [1, 3, 16, 16])
+    answer = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 3, 16, 16])
+    graph = helper.make_graph([helper.make_node("Cast", ["x"], ["y"], to=1)], "g", [image], [answer])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]), tmp_path / "pixels.onnx")
+    plan = plan_scores(ScoreConfig(files=[tmp_path / "pixels.onnx"], data="scenes", mean="0,0,0", std="1,1,1"))
+    spec, picture = plan.artifacts[0].spec, plan.samples[0].picture
+    np.testing.assert_allclose(spec.prepare(picture[None])[0], picture.transpose(2, 0, 1), rtol=1e-6)
+
+
 def test_every_runtime_that_takes_a_file_and_every_thread_count_is_a_row(run):
     config = ScoreConfig(files=[run], runtimes="onnxruntime,openvino,torch", thread_counts="1,2")
     rows = [(each.format, each.runtime, each.threads) for each in plan_scores(config).artifacts]
