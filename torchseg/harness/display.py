@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import PurePosixPath
 
 
@@ -27,6 +29,13 @@ def milliseconds(value: float | None) -> str:
 def counted(number: int, noun: str) -> str:
     """`1 thread`, `2 threads`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def short_names(artifacts: Iterable[str]) -> dict[str, str]:
+    """The short name of each file; the file itself where another one, of another run, has the same."""
+    all_files = list(dict.fromkeys(artifacts))
+    counts = Counter(map(short_name, all_files))
+    return {each: short_name(each) if counts[short_name(each)] == 1 else each for each in all_files}
 
 
 def short_name(artifact: str) -> str:

@@ -16,8 +16,8 @@ from PIL import Image
 from torchseg.cores import available_cores
 from torchseg.data import Sample, Samples
 from torchseg.harness.accuracy import predict_labels
+from torchseg.harness.drawing import indexed
 from torchseg.harness.measured import Measured
-from torchseg.harness.palette import palette
 from torchseg.spec import ImageSpec
 
 FOLDER = "figures/gallery"
@@ -32,6 +32,7 @@ def save_gallery(files: Sequence[Measured], samples: Samples, spec: ImageSpec, o
     """
     working = list({id(each.tally): each for each in reversed(files) if not each.reason}.values())[::-1]
     if not working:
+        (out / INDEX).unlink(missing_ok=True)  # the pictures of an earlier call are not those of these files
         return
     leader = next((each for each in working if _is_student(each)), working[0])
     chosen = choose(leader.tally.image_miou)
@@ -46,10 +47,11 @@ def save_gallery(files: Sequence[Measured], samples: Samples, spec: ImageSpec, o
         labels = {each.key: part[number] for each, part in zip(working, found, strict=True) if part is not None}
         entry = {"name": sample.name, "rank": rank, "miou": round(leader.tally.image_miou[at], 6)}
         entries.append(entry | _save(out, number, sample, labels))
+    keys = {each.artifact.folder: each.key for each in reversed(working)}
     index = {
         "leader": leader.key,
         "classes": list(spec.classes),
-        "artifacts": [_description(each) for each in working],
+        "artifacts": [_description(each, keys) for each in working],
         "samples": entries,
     }
     partial = out / f"{INDEX}.partial"
@@ -83,24 +85,20 @@ def _save(out: Path, number: int, sample: Sample, labels: Mapping[str, NDArray[n
     """Writes the PNGs of one sample; their paths inside the run folder."""
     stem = f"{FOLDER}/{number:02d}"
     Image.fromarray(sample.picture).save(out / f"{stem}.picture.png", optimize=True)
-    _save_labels(sample.mask, out / f"{stem}.truth.png")
+    indexed(sample.mask).save(out / f"{stem}.truth.png", optimize=True)
     paths = {}
     for at, (name, classes) in enumerate(labels.items()):  # numbered: two names may be alike in letters and digits
         paths[name] = f"{stem}.{at:02d}-{re.sub('[^A-Za-z0-9]+', '-', name)}.png"
-        _save_labels(classes, out / paths[name])
+        indexed(classes).save(out / paths[name], optimize=True)
     return {"picture": f"{stem}.picture.png", "truth": f"{stem}.truth.png", "labels": paths}
 
 
-def _save_labels(labels: NDArray[np.uint8], path: Path) -> None:
-    image = Image.fromarray(labels, mode="L")
-    image.putpalette(palette().tobytes())
-    image.save(path, optimize=True)
-
-
-def _description(measured: Measured) -> dict[str, str]:
-    artifact = measured.artifact
+def _description(measured: Measured, keys: Mapping[Path, str]) -> dict[str, str]:
+    """What the report says of a file; `reference` is the one that it was made from, by its key."""
+    artifact, source = measured.artifact, measured.artifact.reference_folder
     return {
         "artifact": measured.key,
+        "reference": keys.get(source, "") if source else "",
         "file": measured.name,
         "runtime": measured.process.name if measured.process else "",
         "stage": artifact.stage,

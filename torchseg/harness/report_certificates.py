@@ -9,9 +9,6 @@ from typing import Any
 from torchseg.harness.report_values import value_table
 from torchseg.harness.run_record import RunRecord
 
-_VERDICT_KEYS = ("verdict", "passed", "holds", "certified")
-_GOOD = {"true", "pass", "passed", "holds", "ok", "certified", "good"}
-
 
 def certificate_list(run: RunRecord) -> str:
     """One badge per certificate; empty if there is none."""
@@ -23,12 +20,8 @@ def certificate_list(run: RunRecord) -> str:
 
 def verdict(certificate: Mapping[str, Any]) -> bool | None:
     """Whether a certificate says that its file holds; None if it does not say."""
-    for key in _VERDICT_KEYS:
-        if isinstance(certificate.get(key), Mapping):
-            return verdict(certificate[key])
-        if key in certificate:
-            return str(certificate[key]).strip().lower() in _GOOD
-    return None
+    judged = certificate.get("verdict", {})
+    return bool(judged["passed"]) if "passed" in judged else None
 
 
 def _badge(name: str, values: Mapping[str, Any]) -> str:

@@ -30,7 +30,7 @@ _QUALITY = 85  # JPEG: pictures are the bulk of the page
 
 def gallery(run: RunRecord) -> str:
     """Rows of tiles, best pictures first; empty if the run saved none."""
-    samples = [sample for sample in run.gallery.get("samples", []) if (run.folder / str(sample["picture"])).is_file()]
+    samples = run.gallery.get("samples", [])
     if not samples:
         return ""
     choices = "".join(
@@ -51,13 +51,10 @@ def _row(run: RunRecord, sample: Mapping[str, Any]) -> str:
     truth = _labels(run.folder / str(sample["truth"]))
     found = {name: _labels(run.folder / str(path)) for name, path in sample["labels"].items()}
     described = {str(each["artifact"]): each for each in run.gallery.get("artifacts", [])}
-    references = {
-        each["stage"]: found[name] for name, each in described.items() if each["format"] == "torch" and name in found
-    }
     rows = [row for row in run.pictures if row.get("image") == sample["name"]]
     tiles = [_tile("picture", "", []), _tile("truth", "", [("truth", _labels_url(truth))])]
     for name, labels in found.items():
-        reference = references.get(described.get(name, {}).get("stage"))
+        reference = found.get(described.get(name, {}).get("reference", ""))
         tiles.append(_model_tile(name, labels, truth, reference, _scores(rows, name, described.get(name, {}))))
     heading = f"{sample['rank']}: {sample['name']}"
     return (

@@ -15,7 +15,7 @@ from torchseg.harness.report_plots import curve_plots, tradeoff_plots
 from torchseg.harness.report_style import SCRIPT, STYLE
 from torchseg.harness.report_table import class_table, confusion_tables, score_table
 from torchseg.harness.report_values import value_table
-from torchseg.harness.run_record import Row, RunRecord, number
+from torchseg.harness.run_record import Row, RunRecord, distinct, number
 
 
 def report_html(run: RunRecord) -> str:
@@ -50,15 +50,16 @@ def report_html(run: RunRecord) -> str:
 
 def _conditions(run: RunRecord) -> str:
     """What the timings hold for, in one line."""
-    row = next((each for each in run.scores if each.get("latency_ms_min")), None)
-    if row is None:
+    rows = [each for each in run.scores if each["latency_ms_min"]]
+    if not rows:
         return ""
+    value = {name: " or ".join(distinct(rows, name)) for name in rows[0]}
     words = [
-        f"{row.get('images', '')} pictures of {row.get('image_size', '')}",
-        f"batch {row.get('batch', '1')}",
-        f"{row.get('threads', '')} thread(s)",
-        f"{row.get('rounds', '')} rounds of {row.get('repeats', '')} after {row.get('warmup', '')} warm-ups",
-        row.get("host", ""),
+        f"{value['images']} pictures of {value['image_size']}",
+        f"batch {value['batch']}",
+        f"{value['threads']} thread(s)",
+        f"{value['rounds']} rounds of {value['repeats']} after {value['warmup']} warm-ups",
+        value["host"],
     ]
     return f'<p class="soft">{escape(" · ".join(word for word in words if word))}</p>'
 

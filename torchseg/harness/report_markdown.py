@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from torchseg.harness.display import bytes_text, milliseconds, percent, short_name
-from torchseg.harness.run_record import Row, number
-from torchseg.harness.table import read_table
+from torchseg.harness.display import bytes_text, milliseconds, percent, short_names
+from torchseg.harness.run_record import Row, distinct, number, read_scores
 
 _TITLES = ("File", "Runtime", "Size", "gzip", "Mean IoU", "Min", "Median", "Agreement", "Certificate")
 
@@ -17,23 +17,25 @@ def markdown_table(scores_csv: Path) -> str:
     Raises:
         ValueError: if the file is missing or has no row.
     """
-    rows = read_table(scores_csv)
+    rows = read_scores(scores_csv)
     if not rows:
         raise ValueError(f"{scores_csv} has no rows; score a run first: torchseg score RUN")
     lines = [_line(_TITLES), _line(["---", "---", *["---:"] * 6, "---"])]
-    lines += [_line(_cells(row)) for row in rows]
-    timed = next((row for row in rows if row.get("latency_ms_min")), None)
-    if timed is not None:
+    names = short_names(row["artifact"] for row in rows)
+    timed = [row for row in rows if row["latency_ms_min"]]
+    each_says = len(distinct(timed, "threads")) > 1
+    lines += [_line(_cells(row, names[row["artifact"]], threads=each_says)) for row in rows]
+    if timed:
         lines += ["", _conditions(timed)]
     return "\n".join(lines) + "\n"
 
 
-def _cells(row: Row) -> list[str]:
-    if row.get("error"):
-        return [short_name(row["artifact"]), row["runtime"], *[""] * 6, f"not scored: {row['error']}"]
+def _cells(row: Row, name: str, *, threads: bool) -> list[str]:
+    if row["error"]:
+        return [name, row["runtime"], *[""] * 6, f"not scored: {row['error']}"]
     return [
-        short_name(row["artifact"]),
-        f"{row['runtime']} {row['runtime_version']}",
+        name,
+        f"{row['runtime']} {row['runtime_version']}" + f", {row['threads']} thread(s)" * threads,
         bytes_text(number(row, "size_bytes")),
         bytes_text(number(row, "gzip_bytes")),
         percent(number(row, "miou")),
@@ -44,10 +46,11 @@ def _cells(row: Row) -> list[str]:
     ]
 
 
-def _conditions(row: Row) -> str:
+def _conditions(rows: Sequence[Row]) -> str:
+    value = {name: " or ".join(distinct(rows, name)) for name in rows[0]}
     return (
-        f"{row['images']} pictures of {row['image_size']}; latency of one picture at batch {row['batch']}, "
-        f"{row['threads']} thread(s), {row['rounds']} rounds of {row['repeats']} interleaved; {row['host']}."
+        f"{value['images']} pictures of {value['image_size']}; latency of one picture at batch {value['batch']}, "
+        f"{value['threads']} thread(s), {value['rounds']} rounds of {value['repeats']} interleaved; {value['host']}."
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from torchseg.harness.display import bytes_text, milliseconds, percent, short_name
+from torchseg.harness.display import bytes_text, milliseconds, percent, short_names
 from torchseg.harness.report_values import wide
 from torchseg.harness.run_record import Row, RunRecord, number
 
@@ -110,7 +110,11 @@ def score_table(rows: Sequence[Row]) -> str:
         f'<button type="button">{column.title}</button></th>'
         for column in _COLUMNS
     )
-    body = "".join(f"<tr>{_name_cell(row)}{''.join(_cell(row, column) for column in _COLUMNS)}</tr>" for row in rows)
+    names = short_names(row["artifact"] for row in rows)
+    body = "".join(
+        f"<tr>{_name_cell(row, names[row['artifact']])}{''.join(_cell(row, column) for column in _COLUMNS)}</tr>"
+        for row in rows
+    )
     table = f'<table class="sortable"><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>'
     return wide(table, label="Scores")
 
@@ -120,9 +124,10 @@ def class_table(run: RunRecord) -> str:
     names = list(dict.fromkeys(row["class"] for row in run.classes))
     if not names:
         return ""
+    files = short_names(row["artifact"] for row in run.classes)
     by_file: dict[str, dict[str, float | None]] = {}
     for row in run.classes:
-        file = f"{short_name(row['artifact'])} ({row.get('runtime', '')})"
+        file = f"{files[row['artifact']]} ({row.get('runtime', '')})"
         by_file.setdefault(file, {})[row["class"]] = number(row, "iou")
     heads = '<th scope="col">File</th>' + _number_heads(names)
     body = "".join(
@@ -140,14 +145,15 @@ def confusion_tables(run: RunRecord) -> str:
     leader = str(run.gallery.get("leader", ""))
     leader = leader if leader in counts else next(iter(counts))
     names = [str(name) for name in run.confusion.get("classes", [])]
+    files = short_names(counts)
     others = "".join(
-        f"<details><summary>{escape(short_name(file))}</summary>{_confusion(names, matrix)}</details>"
+        f"<details><summary>{escape(files[file])}</summary>{_confusion(names, matrix)}</details>"
         for file, matrix in counts.items()
         if file != leader
     )
     rest = f"<details><summary>the other files</summary>{others}</details>" if others else ""
     return (
-        f"<p>{escape(short_name(leader))}: each row shows where the pixels of one true class went.</p>"
+        f"<p>{escape(files[leader])}: each row shows where the pixels of one true class went.</p>"
         f"{_confusion(names, counts[leader])}{rest}"
     )
 
@@ -175,13 +181,13 @@ def _number_heads(names: Sequence[str]) -> str:
     return "".join(f'<th scope="col" class="number">{escape(name)}</th>' for name in names)
 
 
-def _name_cell(row: Row) -> str:
+def _name_cell(row: Row, name: str) -> str:
     error = f'<small class="bad">{escape(row["error"])}</small>' if row.get("error") else ""
     leftovers = row.get("leftovers", "")
     fallen = f"{row.get('fast_path', '')} left over: {leftovers}" if leftovers else ""
     note = f'<small class="warn">{escape(fallen)}</small>' if fallen else ""
-    name = escape(short_name(row["artifact"]))
-    return f'<th scope="row" data-value="{name}" title="{escape(row["artifact"])}">{name}{error}{note}</th>'
+    shown = escape(name)
+    return f'<th scope="row" data-value="{shown}" title="{escape(row["artifact"])}">{shown}{error}{note}</th>'
 
 
 def _cell(row: Row, column: _Column) -> str:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import logging
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from torchseg.harness.score_tables import SCORE_COLUMNS
 from torchseg.harness.table import read_table
 
 Row = Mapping[str, str]
@@ -67,10 +68,10 @@ def read_run(folder: Path) -> RunRecord:
     if not folder.is_dir():
         raise ValueError(f"there is no folder {folder}; give the folder of a run, e.g. runs/scenes")
     curves = {path.parent.name: read_table(path) for path in folder.glob("*/curves.csv")}
-    scores = read_table(folder / "scores.csv")
+    scores = read_scores(folder / "scores.csv")
     if not scores and not curves:
         raise ValueError(f"{folder} holds neither scores.csv nor a stage's curves.csv; give the folder of a run")
-    gallery = _read_json(folder / "figures/gallery.json")
+    gallery = _read_gallery(folder)
     config = folder / "config.yaml"
     return RunRecord(
         folder=folder,
@@ -91,11 +92,23 @@ def read_run(folder: Path) -> RunRecord:
 
 
 def number(row: Row, column: str) -> float | None:
-    """The value of a cell; None if it is empty, missing or no number."""
+    """The value of a cell; None if it is empty, missing or no finite number."""
     try:
-        return float(row.get(column, ""))
+        value = float(row.get(column, ""))
     except ValueError:
         return None
+    return value if math.isfinite(value) else None
+
+
+def distinct(rows: Iterable[Row], column: str) -> list[str]:
+    """The values of a column that occur, each once."""
+    return list(dict.fromkeys(row[column] for row in rows if row[column]))
+
+
+def read_scores(path: Path) -> list[dict[str, str]]:
+    """Rows of a scores.csv; a column that an older version did not write is empty."""
+    empty = dict.fromkeys(SCORE_COLUMNS, "")
+    return [empty | row for row in read_table(path)]
 
 
 def chain_rank(stage: str) -> tuple[int, str]:
@@ -114,9 +127,24 @@ def _read_json(path: Path) -> dict[str, Any]:
     return values if isinstance(values, dict) else {}
 
 
+def _read_gallery(folder: Path) -> dict[str, Any]:
+    """The index of the gallery with the samples of which every file is there."""
+    values = _read_json(folder / "figures/gallery.json")
+    samples = values.get("samples", [])
+    whole = [each for each in samples if _is_whole(each, folder)]
+    if len(whole) < len(samples):
+        _log.warning("left out of the report: %d pictures of which files are gone", len(samples) - len(whole))
+    return values | {"samples": whole}
+
+
+def _is_whole(sample: Mapping[str, Any], folder: Path) -> bool:
+    if not {"name", "rank", "picture", "truth", "labels"} <= sample.keys():
+        return False
+    return all(
+        (folder / str(path)).is_file() for path in (sample["picture"], sample["truth"], *sample["labels"].values())
+    )
+
+
 def _rows_of(path: Path, images: set[str]) -> list[Row]:
     """Rows of these pictures alone: the file has one per picture and model."""
-    if not images or not path.is_file():
-        return []
-    with path.open(newline="", encoding="utf-8") as file:
-        return [row for row in csv.DictReader(file) if row.get("image") in images]
+    return [row for row in read_table(path) if row.get("image") in images] if images else []

@@ -77,7 +77,7 @@ def save_gallery_files(folder: Path) -> None:
     sample = {"name": "one", "rank": "best", "picture": "figures/gallery/p.png", "truth": "figures/gallery/truth.png"}
     described = [
         {"artifact": FILES[0], "stage": "student", "format": "torch"},
-        {"artifact": FILES[1], "stage": "student", "format": "onnx"},
+        {"artifact": FILES[1], "stage": "student", "format": "onnx", "reference": FILES[0]},
     ]
     index = {"leader": FILES[0], "classes": ["sky", "never"], "artifacts": described}
     (folder / "figures/gallery.json").write_text(json.dumps(index | {"samples": [sample | {"labels": labels}]}))
@@ -160,6 +160,33 @@ def test_a_damaged_part_is_left_out(run, caplog):
     (run / "artifacts/student.fp32.onnx.json").write_text("{ nothing")
     assert "Certificates" in text_of(page_of(run))
     assert "student.fp32.onnx.json is damaged" in caplog.text
+
+
+def test_damaged_tables_are_shown_as_far_as_they_go(run, caplog):
+    (run / "student/curves.csv").write_text("epoch,train_loss,val_miou\nnan,inf,nan\n1,0.5,0.25\n")
+    (run / "scores.csv").write_text(f"artifact,miou\n{FILES[0]},0.7\n")
+    (run / "per_image.csv").write_text(f"image,artifact,miou\none,{FILES[1]}\n")
+    (run / "figures/gallery/truth.png").unlink()
+    assert "student" in text_of(page_of(run))
+    assert "1 pictures of which files are gone" in caplog.text
+    assert markdown_table(run / "scores.csv").splitlines()[2].startswith("| student |")
+
+
+def test_files_of_two_runs_with_one_name_are_told_apart(run):
+    files = ["a/student/model.safetensors", "b/student/model.safetensors"]
+    with Table(run / "scores.csv", SCORE_COLUMNS) as table:
+        for threads, name in enumerate(files, 1):
+            table.write(score(0, name) | {"threads": threads})
+    with Table(run / "per_class.csv", CLASS_COLUMNS) as table:
+        for name, iou in zip(files, (0.5, 0.9), strict=True):
+            table.write({"artifact": name, "runtime": "torch", "class": "sky", "iou": iou})
+    text = text_of(page_of(run))
+    assert "a/student/model.safetensors (torch) 50.0 % b/student/model.safetensors (torch) 90.0 %" in text
+    assert "1 or 2 thread(s)" in text
+    lines = markdown_table(run / "scores.csv").splitlines()
+    assert [line.split("|")[1:3] for line in lines[2:4]] == [
+        [f" {name} ", f" torch , {threads} thread(s) "] for threads, name in enumerate(files, 1)
+    ]
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path):
