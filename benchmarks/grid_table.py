@@ -29,7 +29,7 @@ def main() -> int:
         lines.append(f"| {factor} | {level} against {against} | {shown} |")
     trained = read_table(run / "trained_models_info.csv")
     minutes = sum(float(row["total_time_s"]) for row in trained) / 60
-    lines += ["", f"{len(trained)} trainings that took {minutes:.0f} minutes, two at a time."]
+    lines += ["", f"{len(trained)} trainings that took {minutes:.0f} minutes in all, added up."]
     folder = target.with_suffix("")
     folder.mkdir(exist_ok=True)
     shutil.copy(run / "figures" / FIGURE, folder / f"{name}-{FIGURE}")

@@ -35,7 +35,7 @@ class SearchConfig(DistillConfig):
     engine: str = "nni"
     trials: int = 8
     space: str = (
-        "learning_rate=0.0005..0.01 log, dropout=0..0.3, temperature=1..8 log, alpha=0.1..0.9, dice=0.25..4 log, "
+        "learning_rate=0.001..0.008 log, dropout=0..0.1, temperature=1..8 log, alpha=0.1..0.9, dice=0.25..4 log, "
         "base_width=4|6|8"
     )
     max_kb: float | None = None
