@@ -3,7 +3,7 @@
 python benchmarks/recipes.py ../shared/data
 
 A correction starts from its recipe's run and trains what the mistake touched. A run that is complete is not made again:
-its minutes stay those of the call that made it.
+its minutes stay those of the calls that made it.
 """
 
 from __future__ import annotations
@@ -118,26 +118,34 @@ def _run(run: Run, story: Story, arguments: argparse.Namespace) -> None:
         shutil.copytree(arguments.out / run.start, out, ignore=ignored)
     further = shlex.split(f"{story.size} {run.flags} {arguments.flags}")
     places = ["--root", str(arguments.data / story.folder), "--out", str(out), "--threads", str(arguments.threads)]
-    started = time.monotonic()
+    started, done = time.monotonic(), (out / "scores.csv").exists()
     print(f"== {run.name}", flush=True)
     recipe = ["--config", str(ROOT / "recipes" / f"{run.recipe}.yaml")]
-    subprocess.run([sys.executable, str(ROOT / "scripts/distill.py"), *recipe, *further, *places], check=True)
-    if not (out / _MINUTES).exists():
-        minutes = {"minutes": (time.monotonic() - started) / 60, "command": _shown(run, story, arguments)}
-        (out / _MINUTES).write_text(json.dumps(minutes, indent=2) + "\n")
+    try:
+        subprocess.run([sys.executable, str(ROOT / "scripts/distill.py"), *recipe, *further, *places], check=True)
+    finally:  # an interrupted run takes the minutes of all its calls
+        if out.exists() and not done:
+            taken = _minutes(out) + (time.monotonic() - started) / 60
+            (out / _MINUTES).write_text(json.dumps({"minutes": taken}) + "\n")
+
+
+def _minutes(out: Path) -> float:
+    path = out / _MINUTES
+    return float(json.loads(path.read_text())["minutes"]) if path.is_file() else 0.0
 
 
 def _shown(run: Run, story: Story, arguments: argparse.Namespace) -> str:
     """The command as a reader would type it."""
     further = " ".join(f"{story.size} {run.flags} {arguments.flags}".split())
-    return f"python scripts/distill.py --config recipes/{run.recipe}.yaml --root {story.folder} \\\n    {further}"
+    places = f"--root DATA/{story.folder} --out runs/recipes/{run.name}"
+    return f"python scripts/distill.py --config recipes/{run.recipe}.yaml {places} \\\n    {further}"
 
 
 def _write(name: str, story: Story, arguments: argparse.Namespace) -> None:
     runs = [arguments.out / run.name for run in story.runs]
-    notes = [json.loads((run / _MINUTES).read_text()) for run in runs]
     lines = [
-        f"# {run.name}: {note['minutes']:.1f} minutes\n{note['command']}" for run, note in zip(runs, notes, strict=True)
+        f"# {run.name}: {_minutes(out):.1f} minutes\n{_shown(run, story, arguments)}"
+        for run, out in zip(story.runs, runs, strict=True)
     ]
     parts = ["\n".join(["```bash", *lines, "```"]), stage_table(runs)]
     if name == "pipeline":

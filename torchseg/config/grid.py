@@ -18,7 +18,7 @@ class GridConfig(CommonConfig):
         jobs: Trainings at a time; the threads are shared out among them. Files are measured one training at a time.
         root: The data set's folder, or the folder that holds it; in place of the recipe's.
         out: Folder of the grid. Default: runs/ and the recipe's name.
-        set: Changes to the recipe, e.g. --set epochs=1 image_size=32 "factors.epochs=[1, 2]" measure.pictures=5.
+        set: Changes to the recipe, e.g. --set image_size=32 "factors.epochs=[1, 2]" measure.pictures=5.
         fresh: Forget what an earlier call left in --out and start over.
     """
 
