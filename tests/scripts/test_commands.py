@@ -19,6 +19,7 @@ from torchseg.models.pretrained import LITE_SCALING
 from torchseg.pipeline.run_folder import RunFolder
 
 _SCRIPTS = Path(__file__).parents[2] / "scripts"
+BUSY = "another command is running in busy; wait until it has ended, or give another --out"
 RUN = Path("runs/folder")
 ONNX = RUN / "artifacts/student.fp32.onnx"
 
@@ -167,6 +168,12 @@ def test_a_second_command_in_the_folder_of_a_running_one_is_refused(command, tmp
     monkeypatch.chdir(tmp_path)
     with RunFolder(Path("busy")).held():
         assert command.main(["--image_size", "32", "--out", "busy", "--fresh"]) == 2
-    assert (
-        "another command is running in busy; wait until it has ended, or give another --out" in capsys.readouterr().err
-    )
+    assert BUSY in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_finished_run_is_left_alone_while_another_command_writes_to_it(finished, capsys):
+    with RunFolder(RUN).held():
+        for command, at in ((score, RUN), (report, RUN), (export, RUN / "student")):
+            assert command.main([str(at)]) == 2
+            assert BUSY.replace("busy", str(RUN)) in capsys.readouterr().err

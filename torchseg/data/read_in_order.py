@@ -8,6 +8,7 @@ from concurrent.futures import ProcessPoolExecutor
 import torch
 
 from torchseg.cores import available_cores
+from torchseg.data.held_samples import HeldSamples
 from torchseg.data.sample import Sample, Samples
 
 _FEW = 64  # samples that are read before another process would have started
@@ -23,6 +24,8 @@ def read_in_order(samples: Samples, *, processes: int | None = None) -> Iterator
         samples: to be read.
         processes: that read; default: one a core, or none but this one for few samples.
     """
+    if isinstance(samples, HeldSamples):  # each is read once: what would be kept, in every process, nobody asks for
+        samples = samples.samples
     count = len(samples)
     processes = processes or (available_cores() if count >= _FEW else 1)
     if processes == 1:

@@ -16,7 +16,7 @@ from torchseg.pipeline.network_export import NetworkExport
 from torchseg.pipeline.pictures import Pictures, open_pictures
 from torchseg.pipeline.quantization_aware import train_for_int8
 from torchseg.pipeline.recorded import recorded_config, run_of
-from torchseg.pipeline.run_folder import RunFolder, is_run
+from torchseg.pipeline.run_folder import RunFolder, held_run, is_run
 from torchseg.pipeline.variants import variants
 
 
@@ -30,6 +30,11 @@ def export(config: ExportConfig) -> int:
             f"{config.checkpoint} was made for {card.spec.describe()}, but the data gives {pictures.spec.describe()}; "
             "give its own --data and --image_size"
         )
+    with held_run(config.checkpoint.parent):
+        return _export(config, data, pictures)
+
+
+def _export(config: ExportConfig, data: DataConfig, pictures: Pictures) -> int:
     out = config.out or config.checkpoint.parent / ARTIFACTS
     checkpoint = _after_training(config, data, pictures, out) if config.qat_epochs else config.checkpoint
     out.mkdir(parents=True, exist_ok=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torchseg.command import DONE
 from torchseg.config import ReportConfig
 from torchseg.harness.report import write_report
+from torchseg.pipeline.run_folder import held_run
 
 
 def report(config: ReportConfig) -> int:
@@ -15,5 +16,6 @@ def report(config: ReportConfig) -> int:
     """
     if not (config.run / "scores.csv").is_file():
         raise ValueError(f"{config.run} holds no scores.csv; give the folder of a finished run, e.g. runs/scenes")
-    print(f"  report   {write_report(config.run)}")
+    with held_run(config.run):
+        print(f"  report   {write_report(config.run)}")
     return DONE

@@ -7,7 +7,7 @@ import json
 import logging
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -164,6 +164,11 @@ class RunFolder:
 
     def _stamp(self, name: str) -> Path:
         return self.path / _STAMPS / f"{name.replace('/', '-')}.json"
+
+
+def held_run(path: Path) -> AbstractContextManager[None]:
+    """Keeps other commands out of a folder while it is written to, if it is that of a run; raises as `held`."""
+    return RunFolder(path).held() if is_run(path) else nullcontext()
 
 
 def is_run(path: Path) -> bool:

@@ -11,6 +11,7 @@ from torchseg.harness.report import write_report
 from torchseg.harness.score import score_artifacts
 from torchseg.pipeline.environment import ENVIRONMENT, environment_record
 from torchseg.pipeline.explanation import print_explanation
+from torchseg.pipeline.run_folder import held_run
 from torchseg.pipeline.score_plan import plan_scores
 from torchseg.pipeline.summary import comparison_lines, table_lines
 
@@ -24,13 +25,15 @@ def score(config: ScoreConfig) -> int:
     timing = LatencyConfig(threads=config.thread_list[0])
     if config.against is not None:  # the difference is the question: take the rounds that a narrow interval needs
         timing = LatencyConfig(threads=config.thread_list[0], rounds=15, max_rounds=40, budget_s=30.0)
-    failures = score_artifacts(plan.artifacts, plan.samples, plan.spec, plan.out, config=timing)
-    if not plan.is_run:  # a run's own record says how its files came to be
-        (plan.out / ENVIRONMENT).write_text(json.dumps(environment_record(config.cores), indent=2) + "\n")
+    with held_run(plan.out):
+        failures = score_artifacts(plan.artifacts, plan.samples, plan.spec, plan.out, config=timing)
+        if not plan.is_run:  # a run's own record says how its files came to be
+            (plan.out / ENVIRONMENT).write_text(json.dumps(environment_record(config.cores), indent=2) + "\n")
+        page = write_report(plan.out)
     print("\n".join(table_lines(plan.out / "scores.csv")))
     if config.against is not None:
         print("\n" + "\n".join(comparison_lines(plan.out / "scores.csv")))
     for failure in failures:
         print(f"FAILED: {failure}")
-    print(f"\n  report   {write_report(plan.out)}")
+    print(f"\n  report   {page}")
     return CHECK_FAILED if failures else DONE
