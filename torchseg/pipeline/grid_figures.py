@@ -70,6 +70,12 @@ def _draw(plot: Axes, levels: Sequence[str], effects: Sequence[Effect], metric: 
         ends = [end for each in effects for end in (each.low, each.high) if not math.isnan(end)] or values
         low, high = max(min(values) / 4, min(*ends, *values) / 1.1), min(max(values) * 4, max(*ends, *values) * 1.1)
         plot.set_ylim(low, high)
+        if high < 4 * low:  # powers of two would leave a single mark
+            from matplotlib.ticker import MaxNLocator, NullLocator
+
+            marks = MaxNLocator(5).tick_values(low, high)
+            plot.set_yticks([mark for mark in marks if low <= mark <= high])
+            plot.yaxis.set_minor_locator(NullLocator())
     plot.set_xticks(range(len(levels)), levels, fontsize=9)
     plot.set_xlim(-0.5, len(levels) - 0.5)
     plot.grid(visible=True, axis="y", alpha=0.3)
