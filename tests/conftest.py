@@ -61,9 +61,10 @@ def pets(tmp_path):
 
 @pytest.fixture
 def aerial_tiles(save, tmp_path):
-    """A made-up copy of the aerial photos: eight tiles of one picture, half water, half black."""
+    """A made-up copy of the aerial photos: eight tiles of one picture, half water with a road beside it, half black."""
     mask = np.zeros((6, 8, 3), np.uint8)
     mask[:3] = (0xE2, 0xA9, 0x29)
+    mask[:3, 4:] = (0x6E, 0xC1, 0xE4)
     for tile in range(1, 9):
         save(f"aerial/Tile {tile}/images/part_1.jpg", (9, 9, 9))
         save(f"aerial/Tile {tile}/masks/part_1.png", mask)

@@ -22,7 +22,8 @@ def test_whole_tiles_are_held_out(aerial_tiles):
 
 def test_colours_become_classes_and_black_is_ignored(aerial_tiles):
     mask = aerial(aerial_tiles / "aerial").test[0].mask
-    assert (mask[:3] == CLASSES.index("water")).all()
+    assert (mask[:3, :4] == CLASSES.index("water")).all()
+    assert (mask[:3, 4:] == CLASSES.index("road")).all()
     assert (mask[3:] == 255).all()
 
 
