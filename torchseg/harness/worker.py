@@ -68,7 +68,7 @@ class Worker:
         return judge(logits, masks, num_classes=num_classes)
 
     def time(self, image: Array, repeats: int, warmup: int) -> list[float]:
-        """Milliseconds of each of `repeats` predictions; at least `warmup` before them, and `_SETTLE_S`, do not count."""
+        """Milliseconds of each of `repeats` predictions, after at least `warmup` and `_SETTLE_S` that do not count."""
         started = time.perf_counter()
         while warmup > 0 or time.perf_counter() - started < _SETTLE_S:
             self._opened.predict(image)
