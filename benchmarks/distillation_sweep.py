@@ -132,7 +132,7 @@ def _one_seed(
 
 
 def _epochs(trainer: Trainer, steps: int) -> int:
-    return max(1, round(steps / trainer.steps_per_epoch))
+    return trainer.epochs(0, steps=dict.fromkeys((True, False), steps))
 
 
 def _without_transfer(pictures: Pictures) -> Pictures:

@@ -122,7 +122,9 @@ def _network(arguments: argparse.Namespace) -> tuple[nn.Module, ImageSpec, str]:
     generator = torch.Generator().manual_seed(0)
     for layer in network.modules():
         if isinstance(layer, nn.BatchNorm2d):  # as a training leaves it: folding then scales each channel differently
-            for tensor in layer.state_dict().values():
+            assert layer.running_mean is not None
+            assert layer.running_var is not None
+            for tensor in (layer.running_mean, layer.running_var, layer.weight.data, layer.bias.data):
                 tensor.copy_(torch.rand(tensor.shape, generator=generator) + 0.5)
     return network.eval(), spec, f"`{arguments.model}`, random weights"
 

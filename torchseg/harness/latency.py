@@ -24,7 +24,7 @@ class LatencyConfig:
     """
 
     rounds: int = ENOUGH_ROUNDS  # turns that every file takes at least, in alternating order
-    repeats: int = 3  # recorded predictions per turn, after one that is not recorded
+    repeats: int = 3  # recorded predictions per turn, after 20 ms of others
     warmup: int = 3  # predictions right after loading, not recorded
     threads: int = 1  # that compute one prediction
     max_rounds: int = 15  # turns while a time or ratio is unsure; no more than `rounds` if that is larger

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from torchseg.harness.display import percent, short_name
+from torchseg.harness.drawing import indexed
 from torchseg.harness.palette import palette
 from torchseg.harness.run_record import Row, RunRecord, number
 
@@ -100,9 +101,7 @@ def _labels(path: Path) -> Labels:
 
 
 def _labels_url(labels: Labels) -> str:
-    image = Image.fromarray(labels)
-    image.putpalette(palette().tobytes())
-    return _url(image, "PNG", optimize=True)
+    return _url(indexed(labels), "PNG", optimize=True)
 
 
 def _mask_url(marked: NDArray[np.bool_], colour: tuple[int, int, int]) -> str:

@@ -15,7 +15,7 @@ from torchseg.harness.report_plots import curve_plots, tradeoff_plots
 from torchseg.harness.report_style import SCRIPT, STYLE
 from torchseg.harness.report_table import class_table, confusion_tables, score_table
 from torchseg.harness.report_values import value_table
-from torchseg.harness.run_record import Row, RunRecord, distinct, number
+from torchseg.harness.run_record import Row, RunRecord, conditions, number
 
 
 def report_html(run: RunRecord) -> str:
@@ -53,7 +53,7 @@ def _conditions(run: RunRecord) -> str:
     rows = [each for each in run.scores if each["latency_ms_min"]]
     if not rows:
         return ""
-    value = {name: " or ".join(distinct(rows, name)) for name in rows[0]}
+    value = conditions(rows)
     words = [
         f"{value['images']} pictures of {value['image_size']}",
         f"batch {value['batch']}",

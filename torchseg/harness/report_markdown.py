@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from torchseg.harness.display import bytes_text, milliseconds, percent, short_names
-from torchseg.harness.run_record import Row, distinct, number, read_scores
+from torchseg.harness.run_record import Row, conditions, number, read_scores
 
 _TITLES = ("File", "Runtime", "Size", "gzip", "Mean IoU", "Min", "Median", "Agreement", "Certificate")
 
@@ -23,7 +23,7 @@ def markdown_table(scores_csv: Path) -> str:
     lines = [_line(_TITLES), _line(["---", "---", *["---:"] * 6, "---"])]
     names = short_names(row["artifact"] for row in rows)
     timed = [row for row in rows if row["latency_ms_min"]]
-    each_says = len(distinct(timed, "threads")) > 1
+    each_says = len({row["threads"] for row in timed}) > 1
     lines += [_line(_cells(row, names[row["artifact"]], threads=each_says)) for row in rows]
     if timed:
         lines += ["", _conditions(timed)]
@@ -47,7 +47,7 @@ def _cells(row: Row, name: str, *, threads: bool) -> list[str]:
 
 
 def _conditions(rows: Sequence[Row]) -> str:
-    value = {name: " or ".join(distinct(rows, name)) for name in rows[0]}
+    value = conditions(rows)
     return (
         f"{value['images']} pictures of {value['image_size']}; latency of one picture at batch {value['batch']}, "
         f"{value['threads']} thread(s), {value['rounds']} rounds of {value['repeats']} interleaved; {value['host']}."

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -100,9 +100,9 @@ def number(row: Row, column: str) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def distinct(rows: Iterable[Row], column: str) -> list[str]:
-    """The values of a column that occur, each once."""
-    return list(dict.fromkeys(row[column] for row in rows if row[column]))
+def conditions(rows: Sequence[Row]) -> dict[str, str]:
+    """What all rows say in each column: its values, each once, joined by `or`."""
+    return {name: " or ".join(dict.fromkeys(row[name] for row in rows if row[name])) for name in rows[0]}
 
 
 def read_scores(path: Path) -> list[dict[str, str]]:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float32]
 Size = tuple[int, int]
-_SETTLE_S = 0.02  # predictions before those that count: caches and the clock are as the file before left them
+_SETTLE_S = 0.02  # until then caches and the processor's clock are as the file before left them
 
 
 class Worker:

@@ -83,11 +83,8 @@ class RunFolder:
 
     def is_done(self, stage: Stage) -> bool:
         """Whether the stage has run with these inputs and its outputs are still what it wrote."""
-        try:
-            stamp = json.loads(self._stamp(stage.name).read_text())
-        except (OSError, json.JSONDecodeError):
-            return False
-        if stamp["key"] != _key(stage) or sorted(stamp["outputs"]) != sorted(stage.outputs):
+        stamp = self._recorded(stage.name)
+        if not stamp or stamp["key"] != _key(stage) or sorted(stamp["outputs"]) != sorted(stage.outputs):
             return False
         return all(_digest(self.path / name) == digest for name, digest in stamp["outputs"].items())
 
@@ -115,7 +112,8 @@ class RunFolder:
         return True
 
     def _finish(self, stage: Stage, work: Path) -> None:
-        for name in self._outputs(stage.name) - set(stage.outputs):  # a given teacher has no curves, a trained one had
+        before = set(self._recorded(stage.name).get("outputs", ()))
+        for name in before - set(stage.outputs):  # a given teacher has no curves, a trained one had
             _remove(self.path / name)
         for name in stage.outputs:
             (self.path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -152,12 +150,12 @@ class RunFolder:
         outputs = json.loads(self._stamp(name).read_text())["outputs"]
         return hashlib.sha256(json.dumps(outputs, sort_keys=True).encode()).hexdigest()
 
-    def _outputs(self, name: str) -> set[str]:
-        """What the stage left when it last ended."""
+    def _recorded(self, name: str) -> dict[str, Any]:
+        """The stamp that the stage left when it last ended; empty if there is none that can be read."""
         try:
-            return set(json.loads(self._stamp(name).read_text())["outputs"])
+            return dict(json.loads(self._stamp(name).read_text()))
         except (OSError, json.JSONDecodeError):
-            return set()
+            return {}
 
     def _work_path(self, stage: Stage) -> Path:
         return self.path / _WORK / stage.name.replace("/", "-")

@@ -89,7 +89,7 @@ def single_artifact(path: Path) -> Artifact:
     if kind == "torch":
         folder = path.parent if path.name in CHECKPOINT_FILES else path
         return Artifact(path=folder, stage=folder.resolve().name, format="torch", precision="fp32")
-    known = [each for each in _siblings(path) if each.path.resolve() == path.resolve()]
+    known = [each for each in _run_files(path) if each.path.resolve() == path.resolve()]
     if known:
         return replace(known[0], path=path)
     return Artifact(path=path, stage=path.stem, format=path.suffix[1:], precision=file_precision(path))
@@ -109,13 +109,13 @@ def _is_run(path: Path) -> bool:
     return (path / CONFIG).is_file() and not (path / CARD).is_file()
 
 
-def _siblings(path: Path) -> list[Artifact]:
-    """Every file of the run that a file lies in, if it does."""
+def _run_files(path: Path) -> list[Artifact]:
+    """What the run that a file lies in, if it does, knows of files of its name: reading all certificates takes time."""
     try:
         run = run_of(path)
     except ValueError:
         return []
-    return artifacts_in(run)
+    return artifacts_in(run, name=path.resolve().name)
 
 
 def _in_runtimes(artifacts: Sequence[Artifact], config: ScoreConfig) -> list[Artifact]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -65,20 +66,25 @@ def report_stage(folder: RunFolder, stages: list[str]) -> Stage:
     return Stage(name="report", inputs=inputs, outputs=["report.html"], run=run)
 
 
-def find_artifacts(run: Path, stages: list[str]) -> list[Artifact]:
+def find_artifacts(run: Path, stages: list[str], *, name: str | None = None) -> list[Artifact]:
     """The checkpoints of `stages`, then the files `artifacts/STAGE.PRECISION.*` that were made from them.
 
     Files that failed their certificate are left out, and those whose certificate names other weights or another size:
-    an earlier training in the same folder left them.
+    an earlier training in the same folder left them. With `name`, no other file than that is looked at.
     """
-    found = [Artifact(path=run / name, stage=name, format="torch", precision="fp32") for name in stages]
-    sources = {name: _source(run / name) for name in stages}
+    found = [Artifact(path=run / stage, stage=stage, format="torch", precision="fp32") for stage in stages]
+    source = cache(lambda stage: _source(run / stage))  # hashes: of the checkpoints whose files are there alone
     for path in sorted((run / "artifacts").glob("*.*.*")):
         stage, precision, *rest = path.name.split(".")
-        if path.suffix not in (".onnx", ".tflite") or stage not in stages or "failed" in rest:
+        if (
+            path.suffix not in (".onnx", ".tflite")
+            or stage not in stages
+            or "failed" in rest
+            or name not in (None, path.name)
+        ):
             continue
         certificate = _certificate_of(path)
-        if certificate and _source_in(certificate) != sources[stage]:
+        if certificate and _source_in(certificate) != source(stage):
             _LOG.warning("%s was made from an earlier %s and is left out; export it again or delete it", path, stage)
             continue
         found.append(
@@ -112,9 +118,9 @@ def imported_artifacts(run: Path) -> list[Artifact]:
     return found
 
 
-def artifacts_in(run: Path) -> list[Artifact]:
-    """Every checkpoint and model file of a run, imported ones last."""
-    return find_artifacts(run, checkpoints_in(run)) + imported_artifacts(run)
+def artifacts_in(run: Path, *, name: str | None = None) -> list[Artifact]:
+    """Every checkpoint and model file of a run, imported ones last; `name` as in `find_artifacts`."""
+    return find_artifacts(run, checkpoints_in(run), name=name) + imported_artifacts(run)
 
 
 def checkpoints_in(run: Path) -> list[str]:
