@@ -1,5 +1,7 @@
 """The default teacher at 256x256 at every precision, in each runtime, one thread, all files interleaved.
 
+It learns for 24 steps first: what an int8 file may copy instead of rounding depends on ranges, and they on weights.
+
 The first number to read is the ratio of the minima to the fp32 file of the same format: it says what a precision buys
 on this processor. Run it on an idle machine.
 
@@ -15,18 +17,18 @@ import time
 from pathlib import Path
 
 import numpy as np
+from prepared_network import arrays, prepared_network
 
 from tf_bridge.conversion import Conversion
 from tf_bridge.precision import Precision
 from torchseg.checkpoint import Card, save_checkpoint
+from torchseg.config import DataConfig
 from torchseg.harness.latency import Latency, LatencyConfig, measure_latency
 from torchseg.harness.process import RuntimeProcess
-from torchseg.models import build_model
-from torchseg.spec import ImageSpec
+from torchseg.pipeline.pictures import open_pictures
 
 # Ratios to fp32 of the same format to be reached on a processor with AVX512-VNNI.
 AIMS = {"int8.tflite": 0.32, "dynamic.tflite": 0.42, "int8.onnx": 0.36}
-SPEC = ImageSpec(height=256, width=256, classes=("a", "b", "c", "d", "e"))
 
 
 def main() -> int:
@@ -67,10 +69,12 @@ def _ratio(name: str, times: dict[str, float]) -> str:
 
 
 def _files(name: str, folder: Path) -> list[Path]:
-    model = build_model(name, {}, SPEC).eval()
-    save_checkpoint(model, Card(builder=name, spec=SPEC, stage="teacher"), folder / "torch")
-    images = np.random.default_rng(0).standard_normal((4, 3, 256, 256)).astype(np.float32)
-    conversion = Conversion(model, SPEC)
+    pictures = open_pictures(DataConfig(data="scenes", image_size="256"))
+    model = prepared_network(name, {}, pictures, steps=24)
+    spec = pictures.spec
+    save_checkpoint(model, Card(builder=name, spec=spec, stage="teacher"), folder / "torch")
+    images, _ = arrays(pictures.train, spec, 16)
+    conversion = Conversion(model, spec)
     started = time.monotonic()
     files = [folder / f"{precision}.{kind}" for precision in Precision for kind in ("onnx", "tflite")]
     for path in files:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from tf_bridge.concat_ranges import share_concat_ranges
 from tf_bridge.light_weights import lightest
 from tf_bridge.precision import Precision
 from tf_bridge.quiet import quiet
@@ -95,8 +96,7 @@ def _dynamic(model: ModelProto, images: Images | None) -> ModelProto:
 
 def _int8(model: ModelProto, images: Images | None) -> ModelProto:
     assert images is not None
-    with tempfile.TemporaryDirectory() as folder:
-        return _quantize(model, images, Path(folder) / "ranges.json", float_nodes=())
+    return quantize_onnx(model, measure_ranges(model, images), float_nodes=())
 
 
 def measure_ranges(model: ModelProto, images: Images) -> bytes:
@@ -104,7 +104,7 @@ def measure_ranges(model: ModelProto, images: Images) -> bytes:
     with tempfile.TemporaryDirectory() as folder, quiet():
         ranges = Path(folder) / "ranges.json"
         _quantize(_copy(model), images, ranges, float_nodes=())
-        return ranges.read_bytes()
+        return share_concat_ranges(model, ranges.read_bytes())
 
 
 def quantize_onnx(model: ModelProto, ranges: bytes, *, float_nodes: Iterable[str]) -> ModelProto:
