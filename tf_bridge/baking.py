@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tf_bridge.interface import describe_file
 from tf_bridge.metadata import METADATA_PREFIX
-from tf_bridge.partial_file import partial_file
+from torchseg.partial_file import partial_file
 from torchseg.spec import ImageSpec
 
 

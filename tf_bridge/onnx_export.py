@@ -16,10 +16,10 @@ from tf_bridge.layer_names import layer_names
 from tf_bridge.metadata import METADATA_PREFIX, metadata
 from tf_bridge.onnx_lossy import refuse_lossy
 from tf_bridge.onnx_precision import convert_onnx
-from tf_bridge.partial_file import partial_file
 from tf_bridge.precision import Precision
 from tf_bridge.program import check_logits, export_program
 from tf_bridge.quiet import quiet
+from torchseg.partial_file import partial_file
 from torchseg.spec import ImageSpec
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from tf_bridge.packed_operators import executed_operators
 from tf_bridge.packed_rebuild import PackedRebuild
 from tf_bridge.packed_slim import slim_graph
 from tf_bridge.packed_weight import PackedWeight, without_negative_zeros
-from tf_bridge.partial_file import partial_file
+from torchseg.partial_file import partial_file
 
 if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto

@@ -5,8 +5,8 @@ from __future__ import annotations
 import enum
 from pathlib import Path
 
-from tf_bridge.partial_file import partial_file
 from tf_bridge.tflite_edit import TfliteEdit
+from torchseg.partial_file import partial_file
 
 
 class TfliteIo(enum.StrEnum):

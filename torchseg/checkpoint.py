@@ -17,6 +17,7 @@ from torch import nn
 from torchseg.compress.fold import fold_batch_norm
 from torchseg.compress.resize import resize_layers
 from torchseg.models import rebuild_model
+from torchseg.partial_file import partial_file
 from torchseg.spec import ImageSpec
 
 CARD_VERSION = 3
@@ -42,15 +43,12 @@ class Card:
 
 def save_checkpoint(model: nn.Module, card: Card, folder: Path) -> None:
     """Writes weights and card into `folder`. Half-written files never carry the final name."""
-    folder.mkdir(parents=True, exist_ok=True)
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    partial = folder / f".{WEIGHTS}.partial"
-    save_file(weights, partial)
-    partial.replace(folder / WEIGHTS)
+    with partial_file(folder / WEIGHTS) as partial:
+        save_file(weights, partial)
     text = json.dumps(asdict(card) | {"spec": card.spec.to_dict()}, indent=2) + "\n"
-    partial = folder / f".{CARD}.partial"
-    partial.write_text(text)
-    partial.replace(folder / CARD)
+    with partial_file(folder / CARD) as partial:
+        partial.write_text(text)
 
 
 def load_checkpoint(folder: Path) -> tuple[nn.Module, Card]:

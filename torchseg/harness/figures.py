@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from torchseg.harness.display import short_name
 from torchseg.harness.report_curves import curve_files, curve_points
 from torchseg.harness.run_record import RunRecord, number
+from torchseg.partial_file import partial_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,10 +36,9 @@ def save_figures(run: RunRecord) -> list[Path]:
         FigureCanvasAgg(figure)
         draw(run, [figure.add_subplot(rows, columns, at + 1) for at in range(count)])
         path = run.folder / "figures" / f"{name}.png"
-        path.parent.mkdir(exist_ok=True)
-        partial = path.with_suffix(".partial.png")
-        figure.savefig(partial, dpi=110)
-        written.append(partial.replace(path))
+        with partial_file(path) as partial:
+            figure.savefig(partial, dpi=110)
+        written.append(path)
     return written
 
 

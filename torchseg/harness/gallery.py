@@ -18,6 +18,7 @@ from torchseg.data import Sample, Samples
 from torchseg.harness.accuracy import predict_labels
 from torchseg.harness.drawing import indexed
 from torchseg.harness.measured import Measured
+from torchseg.partial_file import partial_file
 from torchseg.spec import ImageSpec
 
 FOLDER = "figures/gallery"
@@ -54,9 +55,8 @@ def save_gallery(files: Sequence[Measured], samples: Samples, spec: ImageSpec, o
         "artifacts": [_description(each, keys) for each in working],
         "samples": entries,
     }
-    partial = out / f"{INDEX}.partial"
-    partial.write_text(json.dumps(index, indent=2) + "\n")
-    partial.replace(out / INDEX)
+    with partial_file(out / INDEX) as partial:
+        partial.write_text(json.dumps(index, indent=2) + "\n")
 
 
 def choose(image_miou: Sequence[float], *, each: int = 2) -> list[tuple[str, int]]:

@@ -8,6 +8,7 @@ from torchseg.harness.figures import save_figures
 from torchseg.harness.report_html import report_html
 from torchseg.harness.report_markdown import markdown_table
 from torchseg.harness.run_record import read_run
+from torchseg.partial_file import partial_file
 
 __all__ = ["markdown_table", "write_report"]
 
@@ -29,6 +30,6 @@ def write_report(run: Path) -> Path:
     record = read_run(run)
     save_figures(record)
     path = run / "report.html"
-    partial = run / ".report.html.partial"
-    partial.write_text(report_html(record), encoding="utf-8")
-    return partial.replace(path)
+    with partial_file(path) as partial:
+        partial.write_text(report_html(record), encoding="utf-8")
+    return path

@@ -37,6 +37,7 @@ from torchseg.harness.size import gzip_bytes, zstd_bytes
 from torchseg.harness.table import Table
 from torchseg.harness.tally import Tally
 from torchseg.metrics import Overlap, miou_difference, overlap
+from torchseg.partial_file import partial_file
 from torchseg.spec import ImageSpec
 
 __all__ = ["Artifact", "ScoreFailure", "score_artifacts"]
@@ -244,7 +245,5 @@ def _write_confusion(files: Sequence[Measured], spec: ImageSpec, out: Path) -> N
     """Keeps the matrices themselves: every ratio in the tables can be computed from them again."""
     counts = {each.key: each.tally.counts.tolist() for each in files if not each.reason}
     path = out / "figures" / "confusion.json"
-    path.parent.mkdir(exist_ok=True)
-    partial = path.with_name(".confusion.json.partial")
-    partial.write_text(json.dumps({"classes": list(spec.classes), "counts": counts}) + "\n")
-    partial.replace(path)
+    with partial_file(path) as partial:
+        partial.write_text(json.dumps({"classes": list(spec.classes), "counts": counts}) + "\n")

@@ -12,6 +12,7 @@ from PIL import Image
 
 from torchseg.data import Sample
 from torchseg.harness.drawing import Panel, overlay, sheet
+from torchseg.partial_file import partial_file
 from torchseg.pipeline.grid_effects import METRICS, Effect, Metric
 from torchseg.pipeline.grid_making import Maker
 from torchseg.pipeline.grid_pictures import VIEWS
@@ -46,10 +47,9 @@ def save_effects(effects: Sequence[Effect], factors: Mapping[str, Sequence[str]]
         fontsize=10,
     )
     path = out / EFFECTS_FIGURE
-    path.parent.mkdir(exist_ok=True)
-    partial = path.with_suffix(".partial.png")
-    figure.savefig(partial, dpi=110)
-    return partial.replace(path)
+    with partial_file(path) as partial:
+        figure.savefig(partial, dpi=110)
+    return path
 
 
 def _draw(plot: Axes, levels: Sequence[str], effects: Sequence[Effect], metric: Metric, colour: str) -> None:
@@ -101,7 +101,6 @@ def save_view(cells: Sequence[Cell], sample: Sample, classes: Sequence[str], mak
         Panel(picture=overlay(sample.picture, sample.mask), title="truth"),
     ]
     path = maker.folder.path / VIEW_FIGURE
-    path.parent.mkdir(exist_ok=True)
-    partial = path.with_suffix(".partial.png")
-    sheet([first, *rows.values()], classes).save(partial)
-    return partial.replace(path)
+    with partial_file(path) as partial:
+        sheet([first, *rows.values()], classes).save(partial)
+    return path

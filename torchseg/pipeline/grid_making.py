@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from torchseg.checkpoint import sha256_of
+from torchseg.partial_file import partial_file
 from torchseg.pipeline.exporting import ARTIFACTS
 from torchseg.pipeline.grid_jobs import Outcome
 from torchseg.pipeline.grid_plan import TRAININGS, GridPlan, Training
@@ -128,10 +129,8 @@ class Maker:
     def _note_training(self, training: Training, outcomes: Sequence[Outcome]) -> bool:
         if not outcomes or outcomes[0].code != 0:
             return False
-        record = self.run(training) / RECORD
-        partial = record.with_name(f".{RECORD}.partial")
-        partial.write_text(json.dumps({"peak_rss_mb": outcomes[0].peak_rss_mb, "threads": self.threads}) + "\n")
-        partial.replace(record)
+        with partial_file(self.run(training) / RECORD) as partial:
+            partial.write_text(json.dumps({"peak_rss_mb": outcomes[0].peak_rss_mb, "threads": self.threads}) + "\n")
         self.folder.note(self.train_stage(training))
         shutil.rmtree(self.run(training) / CACHE, ignore_errors=True)  # one a training would fill a disk
         return True

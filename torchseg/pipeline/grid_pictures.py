@@ -17,6 +17,7 @@ from torchseg.harness.prepare import prepare
 from torchseg.harness.process import RuntimeProcess, RuntimeProcessError
 from torchseg.harness.table import Table
 from torchseg.metrics import confusion_matrix, overlap
+from torchseg.partial_file import partial_file
 
 PICTURES, VIEWS = "pictures.csv", "view"
 COLUMNS = ("file", "image", "time_ms", "memory_mb", "iou", "dice")
@@ -78,7 +79,6 @@ class PictureTimes:
     def _save_view(self, files: Sequence[Measured]) -> None:
         sample = picked_sample(self.samples, self.measure.view)
         folder = self.run / VIEWS
-        folder.mkdir(exist_ok=True)
         for measured in files:
             if measured.reason or not measured.process:
                 continue
@@ -87,10 +87,8 @@ class PictureTimes:
             except RuntimeProcessError as failure:
                 measured.reason = str(failure)
                 continue
-            path = folder / f"{file_of(measured)}.png"
-            partial = path.with_suffix(".partial.png")
-            indexed(labels).save(partial)
-            partial.replace(path)
+            with partial_file(folder / f"{file_of(measured)}.png") as partial:
+                indexed(labels).save(partial)
 
 
 def file_of(measured: Measured) -> str:

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from torchseg.checkpoint import sha256_of
+from torchseg.partial_file import partial_file
 from torchseg.spec import ImageSpec
 
 FOLDER = "imported"
@@ -41,10 +42,8 @@ class Imported:
 
 def write_imported(imported: Imported, run: Path) -> None:
     """Writes `imported/NAME.json`."""
-    path = run / FOLDER / f"{imported.stage}.json"
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(asdict(imported) | {"spec": imported.spec.to_dict()}, indent=2) + "\n")
-    partial.replace(path)
+    with partial_file(run / FOLDER / f"{imported.stage}.json") as partial:
+        partial.write_text(json.dumps(asdict(imported) | {"spec": imported.spec.to_dict()}, indent=2) + "\n")
 
 
 def read_imported(run: Path, stage: str) -> Imported | None:

@@ -15,6 +15,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from torchseg.checkpoint import sha256_of
+from torchseg.partial_file import partial_file
 
 _STAMPS = ".stages"
 _WORK = ".work"
@@ -130,10 +131,8 @@ class RunFolder:
             "inputs": dict(stage.inputs),
             "outputs": {name: _digest(self.path / name) for name in stage.outputs},
         }
-        path = self._stamp(stage.name)
-        partial = path.with_suffix(".partial")
-        partial.write_text(json.dumps(stamp, indent=2, default=str))
-        partial.replace(path)
+        with partial_file(self._stamp(stage.name)) as partial:
+            partial.write_text(json.dumps(stamp, indent=2, default=str))
 
     def _work(self, stage: Stage) -> Path:
         """Where the stage writes; kept from an interrupted call with the same inputs, to go on from there."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from torchseg.config.search_space import Range, Space
+from torchseg.partial_file import partial_file
 from torchseg.pipeline.search_budget import SearchBudget
 from torchseg.pipeline.search_record import TrialRecord
 
@@ -38,10 +39,8 @@ def save_search_figure(path: Path, records: Sequence[TrialRecord], space: Space,
         draw(axes)
         axes.set_ylabel("validation mean IoU (%)")
         axes.grid(visible=True, alpha=0.3)
-    path.parent.mkdir(exist_ok=True)
-    partial = path.with_suffix(".partial.png")
-    figure.savefig(partial, dpi=110)
-    partial.replace(path)
+    with partial_file(path) as partial:
+        figure.savefig(partial, dpi=110)
 
 
 def _draw_trials(axes: Axes, records: Sequence[TrialRecord]) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from torchseg.config.search_space import Value
+from torchseg.partial_file import partial_file
 
 TRIALS = "trials"
 _FILE = "trial.json"
@@ -66,10 +67,8 @@ class TrialRecords:
     def write(self, record: TrialRecord) -> None:
         """Writes the record in the place of an older one; the file is never half-written."""
         path = self.run / stage_of(record.number) / _FILE
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial")
-        partial.write_text(json.dumps(asdict(record), indent=2) + "\n")
-        partial.replace(path)
+        with partial_file(path) as partial:
+            partial.write_text(json.dumps(asdict(record), indent=2) + "\n")
 
     def read(self, number: int) -> TrialRecord | None:
         """The record of a trial; None if it has not begun."""

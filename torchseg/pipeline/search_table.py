@@ -10,6 +10,7 @@ from pathlib import Path
 import yaml
 
 from torchseg.config import DistillConfig, SearchConfig
+from torchseg.partial_file import partial_file
 from torchseg.pipeline.search_budget import SearchBudget
 from torchseg.pipeline.search_candidate import as_given, candidate
 from torchseg.pipeline.search_record import TrialRecord
@@ -21,12 +22,10 @@ _COLUMNS = ("trial", "status", "val_miou", "size_bytes", "max_bytes", "latency_m
 def write_table(path: Path, records: Sequence[TrialRecord], config: SearchConfig, budget: SearchBudget) -> None:
     """Writes `search.csv`: what each trial was, what came of it and how it stands to the budget."""
     columns = [*_COLUMNS, *config.ranges, "seconds", "note"]
-    partial = path.with_suffix(".partial")
-    with partial.open("w", newline="") as file:
+    with partial_file(path) as partial, partial.open("w", newline="") as file:
         writer = csv.DictWriter(file, columns)
         writer.writeheader()
         writer.writerows(_row(record, config, budget) for record in records)
-    partial.replace(path)
 
 
 def best_trial(records: Sequence[TrialRecord]) -> TrialRecord | None:

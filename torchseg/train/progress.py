@@ -12,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from torchseg.partial_file import partial_file
 from torchseg.train.hook import Hook
 
 Row = dict[str, float | int]
@@ -45,11 +46,9 @@ def save_progress(
         tensors |= {f"optimizer/{index}/{name}": torch.as_tensor(value) for name, value in state.items()}
     tensors |= {f"hook/{name}": tensor for name, tensor in hook.state_dict().items()}
     note = {"epoch": progress.epoch, "best_miou": progress.best_miou, "curve": progress.curve}
-    folder.mkdir(parents=True, exist_ok=True)
-    partial = folder / f".{_FILE}.partial"
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    save_file(contiguous, partial, metadata={"progress": json.dumps(note)})
-    partial.replace(folder / _FILE)
+    with partial_file(folder / _FILE) as partial:
+        save_file(contiguous, partial, metadata={"progress": json.dumps(note)})
 
 
 def load_progress(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, *, hook: Hook) -> Progress:
