@@ -91,12 +91,15 @@ def test_one_network_trains_with_labels(pictures, capsys):
     assert "Nothing to do" in capsys.readouterr().out
 
     short = ["--shrink_epochs", "1", "--prune_epochs", "9", "--cluster_epochs", "1", "--workers", "0"]
-    assert compress.main([str(RUN / "trained"), "--shrink", "0.5", "--pack", *short]) == 0
+    assert compress.main([str(RUN / "trained"), "--shrink", "0.5", "--pack", "--schedule", "stable", *short]) == 0
     out = capsys.readouterr().out
     assert "channels removed from" in out
     small = RUN / "compressed"
     assert read_card(small / "clustered").resized
     assert read_card(small / "clustered").arguments["layers"] == "plain"
+    with (small / "pruned/curves.csv").open(newline="") as file:
+        rates = [float(row["learning_rate"]) for row in csv.DictReader(file)]
+    assert rates.count(max(rates)) > 3  # level, where a cosine has one peak
     after, before = (load_checkpoint(path)[0].encode[1][0] for path in (small / "clustered", RUN / "trained"))
     assert after.out_channels == before.square.out_channels / 2  # branches are folded before channels go
     packed = small / "artifacts/clustered.fp32.packed.onnx"

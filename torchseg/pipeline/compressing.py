@@ -99,7 +99,7 @@ class Compressor:
             losses = _missed_targets(network, config) + check_ledger(_ledger_of(checkpoint), model_ledger(network))
             return _kept(card, losses)
 
-        pace = FitConfig(epochs=epochs, learning_rate=_PRUNE_RATE * self.trainer.config.learning_rate)
+        pace = self.trainer.pace(epochs, share=_PRUNE_RATE)
         return self._stage("pruned", checkpoint, pace, start, finish, asdict(config))
 
     def clustered(self, checkpoint: Path) -> Stage:
@@ -118,7 +118,7 @@ class Compressor:
             return _kept(card, check_ledger(_ledger_of(checkpoint), model_ledger(network), per=config.per))
 
         epochs = cluster_epochs(self.trainer, self.flags)
-        pace = FitConfig(epochs=epochs, learning_rate=_CLUSTER_RATE * self.trainer.config.learning_rate)
+        pace = self.trainer.pace(epochs, share=_CLUSTER_RATE)
         return self._stage("clustered", checkpoint, pace, start, finish, asdict(config))
 
     def _stage(

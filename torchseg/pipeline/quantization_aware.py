@@ -17,7 +17,7 @@ from torchseg.pipeline.network_export import calibration_images
 from torchseg.pipeline.pictures import Pictures
 from torchseg.pipeline.run_folder import RunFolder
 from torchseg.pipeline.training import Course, Start, Trainer
-from torchseg.train import FitConfig, evaluate
+from torchseg.train import evaluate
 
 LEARNING_RATE = 1e-4  # peak; a twentieth of a training's, because the network knows its task already
 SUFFIX = "_qat"
@@ -47,7 +47,7 @@ def train_for_int8(checkpoint: Path, folder: RunFolder, pictures: Pictures, data
     trainer = Trainer(LearningConfig(**values, learning_rate=LEARNING_RATE), pictures, folder, fabric)
     parents = {**card.parents, card.stage: sha256_of(checkpoint / "model.safetensors")}
     school = _School(checkpoint, pictures, replace(card, stage=stage, parents=parents))
-    pace = FitConfig(epochs=epochs, learning_rate=LEARNING_RATE)
+    pace = trainer.pace(epochs)
     course = Course(
         stage=stage,
         pace=pace,

@@ -19,7 +19,6 @@ from torchseg.pipeline.pictures import Pictures
 from torchseg.pipeline.run_folder import Stage
 from torchseg.pipeline.training import Course, Start, Trainer
 from torchseg.pipeline.unbranched import unbranched
-from torchseg.train import FitConfig
 
 # Optimizer steps where nobody gave epochs, by whether the pictures are generated.
 SHRINK_STEPS = {True: 240, False: 720}
@@ -46,7 +45,7 @@ def shrunk_stage(trainer: Trainer, config: CompressConfig, lesson: Recovery, che
 
     course = Course(
         stage="shrunk",
-        pace=FitConfig(epochs=epochs, learning_rate=trainer.config.learning_rate),
+        pace=trainer.pace(epochs),
         start=start,
         step=lesson.step,
         transfer=lesson.transfer,

@@ -140,6 +140,11 @@ class Trainer(Lengths):
         course = self._from_scratch(student, lambda: self.distill_step(teacher, how), transfer=True, parents=parents)
         return self.stage(replace(course, inputs={**course.inputs, **asdict(how)}, views=how.views))
 
+    def pace(self, epochs: int, *, share: float = 1.0) -> FitConfig:
+        """That many epochs at a share of the learning rate of the flags."""
+        rate = share * self.config.learning_rate
+        return FitConfig(epochs=epochs, learning_rate=rate, schedule=self.config.schedule)
+
     def label_step(self) -> Step:
         """What a network learns from masks."""
         return label_step(ignore_index=self.pictures.spec.ignore_index, loss=self.loss)
@@ -194,9 +199,7 @@ class Trainer(Lengths):
         )
         return Course(
             stage=student.stage,
-            pace=FitConfig(
-                epochs=student.epochs, learning_rate=self.config.learning_rate, schedule=self.config.schedule
-            ),
+            pace=self.pace(student.epochs),
             start=lambda _: Start(
                 network=build_model(student.model, student.arguments, spec, seed=self.config.seed), card=card
             ),
