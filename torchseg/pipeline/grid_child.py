@@ -18,6 +18,7 @@ from collections.abc import Sequence
 
 BEGIN, END = "$ torchseg ", "[ended with "
 DONE, CHECK_FAILED, STOPPED, CRASHED = 0, 1, 130, 70
+PATIENCE_S = 10.0  # what a process gets to end by itself
 
 
 def run_commands(commands: Sequence[Sequence[str]]) -> int:
@@ -50,6 +51,8 @@ def _end_with_parent() -> None:
     """The parent holds the other end of standard input open for as long as it lives."""
     os.read(0, 1)
     os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(PATIENCE_S)
+    os.killpg(os.getpid(), signal.SIGKILL)  # still here: whatever began to wait just then does not hear an interrupt
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -13,10 +13,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from torchseg.pipeline.grid_child import BEGIN, END
+from torchseg.pipeline.grid_child import BEGIN, END, PATIENCE_S
 
 _PROGRAM = (sys.executable, "-m", "torchseg.pipeline.grid_child")
-_PATIENCE_S = 10.0  # what a process gets to end by itself
 _ENDING = re.compile(re.escape(END) + r"(\d+) after ([\d.]+) s, peak (\d+) MiB\]")
 
 
@@ -83,7 +82,7 @@ class Jobs:
             _close(process)
         for process in running:
             try:
-                process.wait(_PATIENCE_S)
+                process.wait(PATIENCE_S)
             except subprocess.TimeoutExpired:
                 # It leads a session, and with it the processes that read pictures for it.
                 os.killpg(process.pid, signal.SIGKILL)

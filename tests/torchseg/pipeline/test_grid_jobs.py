@@ -13,7 +13,7 @@ import pytest
 from torchseg.pipeline.grid_jobs import Jobs, last_line, read_outcomes
 
 SLEEPER = """
-import os, sys, time
+import os, signal, sys, time
 from pathlib import Path
 import torchseg.__main__ as commands
 from torchseg.pipeline import grid_child
@@ -23,6 +23,12 @@ def sleep(argv):
 commands.main = sleep
 sys.exit(grid_child.main(sys.argv[1:]))
 """
+
+
+DEAF_SLEEPER = SLEEPER.replace(
+    "    time.sleep(60)",
+    "    grid_child.PATIENCE_S = 0.1\n    signal.signal(signal.SIGINT, signal.SIG_IGN)\n    time.sleep(60)",
+)
 
 
 def wait_for(condition):
@@ -78,10 +84,11 @@ def test_stopping_ends_what_runs_and_lets_nothing_begin(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_killed_parent_takes_its_children_along(tmp_path):
+@pytest.mark.parametrize("sleeper", [SLEEPER, DEAF_SLEEPER], ids=["hears the interrupt", "does not"])
+def test_a_killed_parent_takes_its_children_along(sleeper, tmp_path):
     code = (
         "import sys; from pathlib import Path; from torchseg.pipeline.grid_jobs import Jobs\n"
-        f"Jobs(threads=1, program=(sys.executable, '-c', {SLEEPER!r})).run([['sleep', 'pid']], Path('a.log'))"
+        f"Jobs(threads=1, program=(sys.executable, '-c', {sleeper!r})).run([['sleep', 'pid']], Path('a.log'))"
     )
     paths = os.pathsep.join(path or os.getcwd() for path in sys.path)
     parent = subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, env={**os.environ, "PYTHONPATH": paths})
