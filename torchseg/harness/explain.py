@@ -38,8 +38,10 @@ def explain(row: Row) -> list[str]:
         "every one costs a copy out and back in; replace them or use a static shape.": bool(leftovers),
         f"{100 * sparsity:.0f} % of its weights are zero: that makes it compress better and run no quicker; "
         "remove whole channels for speed.": sparsity >= 0.3,
-        "Its median time is far above its minimum: something else used the machine, so trust the minimum and time "
-        "it again.": row.get("noisy") == "true",
+        "Its median time is far above its minimum: something else used the machine, or its clock changed. Compare "
+        "files by their time ratio, which is of predictions side by side, rather than by minima, and time it again.": (
+            row.get("noisy") == "true"
+        ),
     }
     return [sentence for sentence, applies in findings.items() if applies]
 

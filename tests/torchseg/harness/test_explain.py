@@ -16,7 +16,7 @@ from torchseg.harness.profile import LayerCost, Profile
             "3 operators fell out of XNNPACK (CUMSUM",
         ),
         ({"sparsity": "0.8"}, "80 % of its weights are zero"),
-        ({"noisy": "true"}, "trust the minimum"),
+        ({"noisy": "true"}, "files by their time ratio"),
     ],
 )
 def test_each_known_cause_has_its_sentence(row, words):
