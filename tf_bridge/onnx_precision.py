@@ -100,7 +100,10 @@ def _int8(model: ModelProto, images: Images | None) -> ModelProto:
 
 
 def measure_ranges(model: ModelProto, images: Images) -> bytes:
-    """The range of every tensor of a float32 graph over the images `(B, C, H, W)`, in ONNX Runtime's own notation."""
+    """The range of every tensor of a float32 graph over the images `(B, C, H, W)`, in ONNX Runtime's own notation.
+
+    Inputs of concatenations have the range of the output, where `share_concat_ranges` gives it to them.
+    """
     with tempfile.TemporaryDirectory() as folder, quiet():
         ranges = Path(folder) / "ranges.json"
         _quantize(_copy(model), images, ranges, float_nodes=())
