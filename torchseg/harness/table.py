@@ -5,19 +5,21 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
+
+from torchseg.partial_file import partial_file
 
 
 class Table:
     """Writes rows beside `path` and moves them there at the end; an exception leaves `path` as it was."""
 
     def __init__(self, path: Path, columns: Sequence[str]) -> None:
-        self._path = path
-        self._partial = path.with_name(f".{path.name}.partial")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = self._partial.open("w", newline="", encoding="utf-8")
-        self._writer = csv.DictWriter(self._file, columns, lineterminator="\n")
+        self._closing = ExitStack()
+        partial = self._closing.enter_context(partial_file(path))
+        file = self._closing.enter_context(partial.open("w", newline="", encoding="utf-8"))
+        self._writer = csv.DictWriter(file, columns, lineterminator="\n")
         self._writer.writeheader()
 
     def write(self, row: Mapping[str, object]) -> None:
@@ -30,11 +32,7 @@ class Table:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._file.close()
-        if kind is None:
-            self._partial.replace(self._path)
-        else:
-            self._partial.unlink(missing_ok=True)
+        self._closing.__exit__(kind, error, trace)
 
 
 def read_table(path: Path) -> list[dict[str, str]]:
