@@ -23,7 +23,7 @@ def share_concat_ranges(model: ModelProto, ranges: bytes) -> bytes:
 
     Args:
         model: float32 graph.
-        ranges: of its tensors, from `measure_ranges`.
+        ranges: of its tensors, in ONNX Runtime's own notation.
 
     Returns:
         The ranges, those of such inputs widened.
