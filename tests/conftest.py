@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # two test processes on two cores must not spin while they wait
@@ -11,6 +12,8 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import settings
+from lightning_fabric import Fabric
+from lightning_fabric.wrappers import _FabricModule
 from PIL import Image
 
 import torchseg  # noqa: F401 - mends torchvision before anything imports it
@@ -25,6 +28,24 @@ torch.set_num_threads(1)
 def _in_its_own_folder(tmp_path, monkeypatch):
     """Commands write below the current folder unless told otherwise."""
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def fabric_in_one_thread(monkeypatch):
+    """Fails where a second thread comes to code of Fabric that keeps a flag for the whole process.
+
+    The flag went wrong only when two threads met in it by chance, and only with the precisions that look at it.
+    """
+    for owner, name in ((Fabric, "backward"), (_FabricModule, "forward")):
+        monkeypatch.setattr(owner, name, _in_main_thread(getattr(owner, name)))
+
+
+def _in_main_thread(function):
+    def checked(*arguments, **options):
+        assert threading.current_thread() is threading.main_thread(), f"{function.__qualname__} in a second thread"
+        return function(*arguments, **options)
+
+    return checked
 
 
 @pytest.fixture(autouse=True)

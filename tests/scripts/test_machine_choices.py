@@ -26,7 +26,11 @@ CHOICES = [
     for precision, (threads, parts), workers in product(PRECISIONS, PARTS, WORKERS)
 ]
 NETWORK = "base_width=4,depth=2"
-pytestmark = [pytest.mark.slow, pytest.mark.parametrize("choices", CHOICES)]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.usefixtures("fabric_in_one_thread"),
+    pytest.mark.parametrize("choices", CHOICES),
+]
 
 
 @pytest.fixture

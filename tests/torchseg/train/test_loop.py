@@ -17,6 +17,7 @@ from torchseg.spec import ImageSpec
 from torchseg.train import FitConfig, NoHook, Task, evaluate, fit, label_step, normalise
 from torchseg.train.halves import Halves
 
+pytestmark = pytest.mark.usefixtures("fabric_in_one_thread")
 SPEC = ImageSpec(height=16, width=16, classes=CLASSES)
 STEP = label_step(ignore_index=255)
 
