@@ -9,7 +9,6 @@ import importlib.metadata
 import importlib.util
 import json
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -23,6 +22,7 @@ from tf_bridge.class_scores import ClassScores
 from tf_bridge.from_tensorflow import from_tensorflow
 from tf_bridge.precision import Precision
 from tf_bridge.tensorflow_source import one_line, source_kind
+from torchseg.exit_code import cause_of_end
 from torchseg.spec import ImageSpec
 
 Images = NDArray[np.float32]
@@ -100,11 +100,9 @@ def _run_child(source: Path, folder: Path) -> None:
         check=False,
     )
     if done.returncode:
-        code = done.returncode
-        cause = signal.Signals(-code).name if code < 0 else f"exit code {code}"
         said = done.stderr.strip().splitlines()
         raise ValueError(
-            f"the process that opened {source} died with {cause}{f' ({said[-1][:300]})' if said else ''}; "
+            f"the process that opened {source} died with {cause_of_end(done.returncode)}{f' ({said[-1][:300]})' if said else ''}; "
             "the file is probably damaged or needs more memory than there is: save the model again"
         )
 

@@ -22,7 +22,13 @@ def available_cores(*, groups: Path = _GROUPS, membership: Path = _MEMBERSHIP) -
         membership: names the groups of this process, as `/proc/self/cgroup` does.
     """
     quotas = [math.ceil(quota) for quota in _quotas(groups, membership)]
-    return max(1, min([len(os.sched_getaffinity(0)), *quotas]))
+    return max(1, min([_scheduled_cores(), *quotas]))
+
+
+def _scheduled_cores() -> int:
+    """Cores that the system lets this process run on: all of them where it cannot be asked, as on macOS and Windows."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 def _quotas(groups: Path, membership: Path) -> Iterator[float]:

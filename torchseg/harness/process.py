@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -15,6 +14,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from torchseg.exit_code import cause_of_end
 from torchseg.harness.judgement import Judgement
 from torchseg.harness.profile import LayerCost, Profile
 from torchseg.harness.runtime import RuntimeInfo, check_name, runtime_name
@@ -197,10 +197,9 @@ class RuntimeProcess:
         code = self._ended(patience_s=30)  # a crash takes a while to write its core; then only the connection is gone
         self._log.seek(0)
         said = self._log.read().decode(errors="replace").strip().splitlines()
-        cause = signal.Signals(-code).name if code < 0 else f"exit code {code}"
         last = f"; its last words: {said[-1][:300]}" if said else ""
         self._failure = RuntimeProcessError(
-            f"the {self.name} process died with {cause} during '{method}' of {self.path}{last}; "
+            f"the {self.name} process died with {cause_of_end(code)} during '{method}' of {self.path}{last}; "
             "the file is probably damaged or needs more memory than there is: export it again"
         )
         return self._failure

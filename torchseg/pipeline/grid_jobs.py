@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from torchseg.exit_code import cause_of_end
 from torchseg.pipeline.grid_child import BEGIN, END, PATIENCE_S
 
 _PROGRAM = (sys.executable, "-m", "torchseg.pipeline.grid_child")
@@ -102,8 +103,7 @@ def read_outcomes(text: str, code: int) -> list[Outcome]:
         ending = _ENDING.search(said)
         words = _last_words(said[: ending.start()] if ending else said)
         if not ending:
-            cause = signal.Signals(-code).name if code < 0 else f"exit code {code}"
-            words = f"its process died with {cause}" + (f"; its last words: {words}" if words else "")
+            words = f"its process died with {cause_of_end(code)}" + (f"; its last words: {words}" if words else "")
         outcomes.append(
             Outcome(
                 command=title.split()[0],
