@@ -100,9 +100,10 @@ def _run_child(source: Path, folder: Path) -> None:
         check=False,
     )
     if done.returncode:
-        said = done.stderr.strip().splitlines()
+        lines = done.stderr.strip().splitlines()
+        said = f" ({lines[-1][:300]})" if lines else ""
         raise ValueError(
-            f"the process that opened {source} died with {cause_of_end(done.returncode)}{f' ({said[-1][:300]})' if said else ''}; "
+            f"the process that opened {source} died with {cause_of_end(done.returncode)}{said}; "
             "the file is probably damaged or needs more memory than there is: save the model again"
         )
 
