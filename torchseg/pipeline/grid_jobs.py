@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
 import threading
@@ -15,6 +14,7 @@ from pathlib import Path
 
 from torchseg.exit_code import cause_of_end
 from torchseg.pipeline.grid_child import BEGIN, END, PATIENCE_S
+from torchseg.process_group import kept_apart, kill_all
 
 _PROGRAM = (sys.executable, "-m", "torchseg.pipeline.grid_child")
 _ENDING = re.compile(re.escape(END) + r"(\d+) after ([\d.]+) s, peak (\d+) MiB\]")
@@ -65,7 +65,7 @@ class Jobs:
                     stdout=file,
                     stderr=subprocess.STDOUT,
                     env=_environment(self._threads),
-                    start_new_session=True,  # Ctrl-C in a terminal reaches the parent alone, which then ends the rest
+                    **kept_apart(),
                 )
                 self._running.add(process)
             code = process.wait()
@@ -85,8 +85,7 @@ class Jobs:
             try:
                 process.wait(PATIENCE_S)
             except subprocess.TimeoutExpired:
-                # It leads a session, and with it the processes that read pictures for it.
-                os.killpg(process.pid, signal.SIGKILL)
+                kill_all(process.pid)  # with the processes that read pictures for it
                 process.wait()
 
 
@@ -140,4 +139,4 @@ def _environment(threads: int) -> dict[str, str]:
     paths = os.pathsep.join(path or os.getcwd() for path in sys.path)
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS")
     fixed = dict.fromkeys(names, str(threads)) | {"TF_NUM_INTEROP_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "2"}
-    return {**os.environ, **fixed, "PYTHONPATH": paths, "PYTHONUNBUFFERED": "1"}
+    return {**os.environ, **fixed, "PYTHONPATH": paths, "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"}
