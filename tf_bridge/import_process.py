@@ -84,7 +84,7 @@ def import_apart(
         precision=Precision(reply["precision"]),
         scores=ClassScores(**reply["scores"]),
         version=importlib.metadata.version("tensorflow"),
-        answers=np.load(answers, mmap_mode="r") if answers.is_file() else None,
+        answers=np.load(answers) if answers.is_file() else None,
     )
 
 
