@@ -104,7 +104,8 @@ class Pruning:
         inner = getattr(optimizer, "optimizer", optimizer)
         for name, keep in self.keep.items():
             weight = _weight(model, name)
-            dead = ~keep.to(weight.device)
+            self.keep[name] = keep.to(weight.device)  # a resumed training has them from a file
+            dead = ~self.keep[name]
             weight.data.masked_fill_(dead, 0.0)
             for moment in (inner.state.get(weight, {}) if inner is not None else {}).values():
                 if isinstance(moment, Tensor) and moment.shape == weight.shape:
@@ -146,8 +147,9 @@ def _level_masks(weights: Mapping[str, nn.Parameter], shares: Mapping[str, float
     stand_ins = nn.ModuleDict()
     for number, weight in enumerate(weights.values()):
         stand_in = nn.Linear(1, 1, bias=False, device="meta")
-        # NNI flattens with `view`, which a channels_last weight refuses.
-        stand_in.weight = nn.Parameter(weight.detach().clone(memory_format=torch.contiguous_format))
+        # NNI flattens with `view`, which a channels_last weight refuses. It works on the CPU whatever the device: it
+        # is asked a few times a training, and its own tensors need not follow.
+        stand_in.weight = nn.Parameter(weight.detach().cpu().clone(memory_format=torch.contiguous_format))
         stand_ins[str(number)] = stand_in
     entries = [
         {"op_names": [str(number)], "target_names": ["weight"], "sparse_ratio": float(shares[name])}
@@ -155,7 +157,7 @@ def _level_masks(weights: Mapping[str, nn.Parameter], shares: Mapping[str, float
     ]
     pruner = _level_pruner()(stand_ins, entries)
     _, masks = pruner.compress()
-    return {name: masks[str(number)]["weight"].bool() for number, name in enumerate(weights)}
+    return {name: masks[str(at)]["weight"].bool().to(weights[name].device) for at, name in enumerate(weights)}
 
 
 def _level_pruner() -> Any:
