@@ -38,7 +38,9 @@ class NniEngine:
     def check(self) -> None:
         """Raises ImportError without NNI."""
         if importlib.util.find_spec("nni") is None:
-            raise ImportError("--engine nni needs nni: pip install 'torchseg-compress[search]'")
+            raise ImportError(
+                "--engine nni needs nni: pip install 'torchseg-compress[search]', or give --engine optuna"
+            )
 
     def run(self, task: SearchTask) -> None:
         """Runs the trials that are left.
