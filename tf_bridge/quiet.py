@@ -21,7 +21,7 @@ def quiet() -> Iterator[None]:
     """
     sys.stdout.flush()
     sys.stderr.flush()
-    level = logging.root.manager.disable
+    level, handlers = logging.root.manager.disable, list(logging.root.handlers)
     with tempfile.TemporaryFile() as sink, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         logging.disable(logging.ERROR)
@@ -46,6 +46,7 @@ def quiet() -> Iterator[None]:
         finally:
             _restore(saved)
             logging.disable(level)
+            logging.root.handlers[:] = handlers  # a library may have set logging up, to write into what is closed now
 
 
 def _restore(saved: list[tuple[int, int]]) -> None:
