@@ -1,7 +1,13 @@
 # `make distill` and `make test` do everything on a fresh machine; a second call does no set-up work.
-PYTHON ?= python3
 VENV := .venv
+ifeq ($(OS),Windows_NT)  # with the shell that Git brings along
+PYTHON ?= python
+BIN := $(VENV)/Scripts
+EXE := .exe
+else
+PYTHON ?= python3
 BIN := $(VENV)/bin
+endif
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
@@ -29,10 +35,10 @@ format: $(VENV)/.installed-dev  ## put the code into shape
 clean:  ## remove the environment; runs stay
 	rm -rf $(VENV)
 
-$(BIN)/python:
+$(BIN)/python$(EXE):
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
+$(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python$(EXE)
 	@echo "installing into $(VENV), some minutes the first time"
 	$(INSTALL) --editable '.[tf,compress]'
 	touch $@

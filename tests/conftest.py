@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from pathlib import Path
 
@@ -112,3 +113,34 @@ def coloured_idd(save, tmp_path):
         return tmp_path
 
     return write
+
+
+_WINDOWS_BELOW: list[Path] = []
+
+
+def _refuse_like_windows(event, arguments):
+    """Files that this process has open or mapped into memory cannot be renamed, replaced or removed."""
+    if not _WINDOWS_BELOW or event not in ("os.rename", "os.remove"):
+        return
+    names = [Path(each).resolve() for each in arguments[:2] if isinstance(each, str | os.PathLike)]
+    if any(name.is_relative_to(folder) for name in names for folder in _WINDOWS_BELOW):
+        held = {os.path.realpath(link) for link in Path("/proc/self/fd").iterdir()}
+        held |= {
+            line.split(maxsplit=5)[-1] for line in Path("/proc/self/maps").read_text(encoding="utf-8").splitlines()
+        }
+        for name in names:
+            if str(name) in held:
+                raise PermissionError(f"[WinError 32] the file is in use: {name}")
+
+
+@pytest.fixture
+def windows_files(tmp_path):
+    """Makes the files below the test's folder as unwilling as Windows makes them."""
+    if not Path("/proc/self/maps").is_file():
+        pytest.skip("asks /proc which files are in use")
+    if not hasattr(_refuse_like_windows, "added"):  # a hook stays for good
+        sys.addaudithook(_refuse_like_windows)
+        _refuse_like_windows.added = True
+    _WINDOWS_BELOW.append(tmp_path.resolve())
+    yield
+    _WINDOWS_BELOW.clear()

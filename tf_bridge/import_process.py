@@ -9,7 +9,6 @@ import importlib.metadata
 import importlib.util
 import json
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -23,6 +22,7 @@ from tf_bridge.class_scores import ClassScores
 from tf_bridge.from_tensorflow import from_tensorflow
 from tf_bridge.precision import Precision
 from tf_bridge.tensorflow_source import one_line, source_kind
+from torchseg.exit_code import cause_of_end
 from torchseg.spec import ImageSpec
 
 Images = NDArray[np.float32]
@@ -72,9 +72,9 @@ def import_apart(
         raise ImportError(f"importing {source} needs {' and '.join(missing)}: install torchseg-compress[tf]")
     np.save(folder / _IMAGES, images)
     request = {"source": str(source.resolve()), "spec": spec.to_dict(), "notes": dict(notes)}
-    (folder / _REQUEST).write_text(json.dumps(request))
+    (folder / _REQUEST).write_text(json.dumps(request), encoding="utf-8")
     _run_child(source, folder)
-    reply = json.loads((folder / _REPLY).read_text())
+    reply = json.loads((folder / _REPLY).read_text(encoding="utf-8"))
     if "error" in reply:
         raise ValueError(reply["error"].replace(str(source.resolve()), str(source)))
     answers = folder / _ANSWERS
@@ -84,7 +84,7 @@ def import_apart(
         precision=Precision(reply["precision"]),
         scores=ClassScores(**reply["scores"]),
         version=importlib.metadata.version("tensorflow"),
-        answers=np.load(answers, mmap_mode="r") if answers.is_file() else None,
+        answers=np.load(answers) if answers.is_file() else None,
     )
 
 
@@ -100,18 +100,17 @@ def _run_child(source: Path, folder: Path) -> None:
         check=False,
     )
     if done.returncode:
-        code = done.returncode
-        cause = signal.Signals(-code).name if code < 0 else f"exit code {code}"
-        said = done.stderr.strip().splitlines()
+        lines = done.stderr.strip().splitlines()
+        said = f" ({lines[-1][:300]})" if lines else ""
         raise ValueError(
-            f"the process that opened {source} died with {cause}{f' ({said[-1][:300]})' if said else ''}; "
+            f"the process that opened {source} died with {cause_of_end(done.returncode)}{said}; "
             "the file is probably damaged or needs more memory than there is: save the model again"
         )
 
 
 def _serve(folder: Path) -> None:
     """The child's side: whatever the file is to blame for becomes the reply."""
-    request = json.loads((folder / _REQUEST).read_text())
+    request = json.loads((folder / _REQUEST).read_text(encoding="utf-8"))
     spec = ImageSpec.from_dict(request["spec"])
     try:
         imported = from_tensorflow(Path(request["source"]), folder / _MODEL, spec, notes=request["notes"])
@@ -122,7 +121,7 @@ def _serve(folder: Path) -> None:
         reply = {"error": " ".join(str(error).split())}
     except Exception as error:  # TensorFlow raises nearly every class there is when it runs a damaged model
         reply = {"error": f"{request['source']} cannot be run: {one_line(error)}; save the model again"}
-    (folder / _REPLY).write_text(json.dumps(reply))
+    (folder / _REPLY).write_text(json.dumps(reply), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ def quiet() -> Iterator[None]:
     """
     sys.stdout.flush()
     sys.stderr.flush()
-    level = logging.root.manager.disable
+    level, handlers = logging.root.manager.disable, list(logging.root.handlers)
     with tempfile.TemporaryFile() as sink, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         logging.disable(logging.ERROR)
@@ -31,7 +31,7 @@ def quiet() -> Iterator[None]:
         try:
             # Python's own streams may write elsewhere than to the two descriptors.
             with (
-                io.TextIOWrapper(io.FileIO(os.dup(sink.fileno()), "w"), write_through=True) as text,
+                io.TextIOWrapper(io.FileIO(os.dup(sink.fileno()), "w"), write_through=True, encoding="utf-8") as text,
                 contextlib.redirect_stdout(text),
                 contextlib.redirect_stderr(text),
             ):
@@ -46,6 +46,7 @@ def quiet() -> Iterator[None]:
         finally:
             _restore(saved)
             logging.disable(level)
+            logging.root.handlers[:] = handlers  # a library may have set logging up, to write into what is closed now
 
 
 def _restore(saved: list[tuple[int, int]]) -> None:

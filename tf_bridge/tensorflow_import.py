@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 
 from tf_bridge.quantity import TensorFlow
 from tf_bridge.quiet import quiet
@@ -21,4 +22,8 @@ def import_tensorflow() -> TensorFlow:
             import tensorflow
     except ImportError as error:
         raise ImportError("exporting .tflite files needs TensorFlow: install torchseg-compress[tf]") from error
+    # Files are converted and proven on the CPU. A GPU would be taken whole, from a network that trains on it, and
+    # computes convolutions with shorter fractions.
+    with suppress(RuntimeError):  # it computes already, where its caller wants it to
+        tensorflow.config.set_visible_devices([], "GPU")
     return tensorflow

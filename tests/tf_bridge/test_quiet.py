@@ -35,3 +35,13 @@ def test_logging_works_again_afterwards() -> None:
     with quiet():
         pass
     assert logging.getLogger("somewhere").isEnabledFor(logging.WARNING)
+
+
+def test_a_library_that_sets_up_logging_meanwhile_leaves_no_dead_end(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(logging.root, "handlers", [])
+    with quiet():
+        logging.warning("to whom it may concern")  # sets logging up, with the stream that is swallowed
+    logging.getLogger("somewhere").warning("still heard")
+    assert capfd.readouterr().err == "still heard\n"

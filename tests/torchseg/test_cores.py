@@ -6,7 +6,7 @@ import pytest
 
 from torchseg.cores import available_cores
 
-CORES = len(os.sched_getaffinity(0))
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
 @pytest.fixture
@@ -44,3 +44,15 @@ def test_the_older_kind_of_groups_is_read_too(group):
 
 def test_a_system_without_control_groups_has_its_affinity(tmp_path):
     assert available_cores(groups=tmp_path, membership=tmp_path / "none") == CORES
+
+
+def test_a_system_without_affinity_has_all_its_cores(tmp_path, monkeypatch):
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 7)
+    assert available_cores(groups=tmp_path, membership=tmp_path / "none") == 7
+
+
+def test_a_system_that_does_not_know_its_cores_has_one(tmp_path, monkeypatch):
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    assert available_cores(groups=tmp_path, membership=tmp_path / "none") == 1

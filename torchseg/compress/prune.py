@@ -1,8 +1,10 @@
-"""Zeros in a network's weights: NNI says where, this file holds them there. The only file that knows NNI."""
+"""Zeros in a network's weights: NNI says where, this file holds them there. The only file that knows NNI.
+
+NNI has no packages for ARM. Where it is missing, the same weights are found here.
+"""
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 import sys
 import warnings
@@ -17,7 +19,7 @@ from torch import Tensor, nn
 from torchseg.compress.schedule import Schedule, ScheduleConfig
 from torchseg.compress.weight_layers import weight_layers
 
-_MISSING = "pruning needs NNI: pip install 'torchseg-compress[compress]'"
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,10 +59,7 @@ class Pruning:
 
         Raises:
             ValueError: for an unknown layer, or a schedule that cannot meet its target in this training.
-            ImportError: without NNI.
         """
-        if importlib.util.find_spec("nni") is None:  # known now, not when the first zeros are due
-            raise ImportError(_MISSING)
         layers = weight_layers(model, op_types=config.op_types, exclude=config.exclude, named=config.layers)
         self.targets = {name: config.layers.get(name, config.sparsity) for name in layers}
         if not self.targets:
@@ -104,7 +103,8 @@ class Pruning:
         inner = getattr(optimizer, "optimizer", optimizer)
         for name, keep in self.keep.items():
             weight = _weight(model, name)
-            dead = ~keep.to(weight.device)
+            self.keep[name] = keep.to(weight.device)  # a resumed training has them from a file
+            dead = ~self.keep[name]
             weight.data.masked_fill_(dead, 0.0)
             for moment in (inner.state.get(weight, {}) if inner is not None else {}).values():
                 if isinstance(moment, Tensor) and moment.shape == weight.shape:
@@ -141,30 +141,39 @@ def _level_masks(weights: Mapping[str, nn.Parameter], shares: Mapping[str, float
     NNI wraps stand-ins that carry copies of the weights, so it never replaces a parameter of the network and cannot
     trip over biases or custom layer types; every layer has an entry of its own, so none of its overlap rules applies.
     """
-    if not weights:
-        return {}
+    level_pruner = _level_pruner() if weights else None
+    if level_pruner is None:
+        return {name: _larger(weight, share=shares[name]) for name, weight in weights.items()}
     stand_ins = nn.ModuleDict()
     for number, weight in enumerate(weights.values()):
         stand_in = nn.Linear(1, 1, bias=False, device="meta")
-        # NNI flattens with `view`, which a channels_last weight refuses.
-        stand_in.weight = nn.Parameter(weight.detach().clone(memory_format=torch.contiguous_format))
+        # NNI flattens with `view`, which a channels_last weight refuses. It works on the CPU whatever the device: it
+        # is asked a few times a training, and its own tensors need not follow.
+        stand_in.weight = nn.Parameter(weight.detach().cpu().clone(memory_format=torch.contiguous_format))
         stand_ins[str(number)] = stand_in
     entries = [
         {"op_names": [str(number)], "target_names": ["weight"], "sparse_ratio": float(shares[name])}
         for number, name in enumerate(weights)
     ]
-    pruner = _level_pruner()(stand_ins, entries)
-    _, masks = pruner.compress()
-    return {name: masks[str(number)]["weight"].bool() for number, name in enumerate(weights)}
+    _, masks = level_pruner(stand_ins, entries).compress()
+    return {name: masks[str(at)]["weight"].bool().to(weights[name].device) for at, name in enumerate(weights)}
+
+
+def _larger(weight: Tensor, *, share: float) -> Tensor:
+    """What `LevelPruner` would let live: which weights are not among the share of the smallest."""
+    magnitudes = weight.detach().abs().flatten()
+    smallest = magnitudes.topk(int(share * len(magnitudes)), largest=False).indices
+    return torch.ones_like(magnitudes, dtype=torch.bool).index_fill_(0, smallest, False).reshape(weight.shape)
 
 
 def _level_pruner() -> Any:
-    """NNI's class, imported when first needed."""
+    """NNI's class, imported when first needed; None where it is not installed."""
     try:
         with _quiet_import():
             from nni.compression.pruning import LevelPruner  # type: ignore[import-untyped]
-    except ImportError as error:
-        raise ImportError(_MISSING) from error
+    except ImportError:
+        _LOG.info("NNI is not installed; the weights that its LevelPruner lets go are found without it")
+        return None
     return LevelPruner
 
 

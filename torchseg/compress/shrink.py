@@ -149,6 +149,7 @@ def _victims(group: Any, importance: Any, graph: Any, config: ShrinkConfig) -> l
 def _least(scores: Tensor, channels: Tensor, config: ShrinkConfig) -> list[int]:
     """The least important of these channels, so many that a multiple of `round_to` stays."""
     width = max(1, round((1 - config.share) * len(channels) / config.round_to)) * config.round_to
+    channels = channels.to(scores.device)
     return channels[scores[channels].argsort()[: max(0, len(channels) - width)]].tolist()
 
 

@@ -24,7 +24,7 @@ class FileSamples:
         classes: names; a mask value must be below their number, or the ignored one.
         decode: turns a stored mask, `(H, W)` or `(H, W, 3)`, into classes `(H, W)`.
         read: reads a stored mask.
-        name: of the picture in a file; unique within the data set.
+        name: of the picture in a file; unique within the data set. Default: the file's, without its ending.
     """
 
     def __init__(
@@ -34,11 +34,11 @@ class FileSamples:
         classes: Sequence[str],
         decode: Decode | None = None,
         read: Read = read_mask,
-        name: Callable[[Path], str] = lambda path: path.stem,
+        name: Callable[[Path], str] | None = None,
     ) -> None:
         self.pairs = list(pairs)
         self.classes = tuple(classes)
-        self.decode, self.read, self.name = decode, read, name
+        self.decode, self.read, self.name = decode, read, name or _stem
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -73,6 +73,10 @@ class FileSamples:
                 f"it holds the value {foreign}, but the classes are 0 to {count - 1} "
                 f"({', '.join(self.classes)}) and {IGNORE_INDEX} is ignored; correct the mask or name more classes"
             )
+
+
+def _stem(picture: Path) -> str:
+    return picture.stem
 
 
 def check_pair(picture: Path, mask: Path) -> None:

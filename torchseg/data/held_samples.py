@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torchseg.data.sample import Sample, Samples
 
 MEMORY_LIMIT_BYTES = 800 * 2**20
@@ -11,7 +13,7 @@ class HeldSamples:
     """Keeps what it has read while it fits into `limit_bytes`; what comes after that is read every time."""
 
     def __init__(self, samples: Samples, *, limit_bytes: int = MEMORY_LIMIT_BYTES) -> None:
-        self.samples, self.room = samples, limit_bytes
+        self.samples, self.limit_bytes, self.room = samples, limit_bytes, limit_bytes
         self._held: dict[int, Sample] = {}
 
     def __len__(self) -> int:
@@ -29,3 +31,7 @@ class HeldSamples:
             self.room -= size
             self._held[index] = sample
         return self._held[index]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what it holds: a process that begins afresh would receive a copy of hundreds of MiB."""
+        return {**self.__dict__, "room": self.limit_bytes, "_held": {}}

@@ -14,6 +14,7 @@ FEW_SAMPLES = 64  # that are read before another process would have started
 _BLOCK, _CHUNK = 256, 8  # samples in memory at a time; samples that a process is handed at once
 
 _samples: Samples  # of a reading process
+_MOST_PROCESSES = 61  # that Windows can wait for at once
 
 
 def read_in_order(samples: Samples, *, processes: int) -> Iterator[Sample]:
@@ -29,7 +30,7 @@ def read_in_order(samples: Samples, *, processes: int) -> Iterator[Sample]:
     if processes == 1:
         yield from (samples[index] for index in range(count))
         return
-    with ProcessPoolExecutor(processes, initializer=_start, initargs=(samples,)) as pool:
+    with ProcessPoolExecutor(min(processes, _MOST_PROCESSES), initializer=_start, initargs=(samples,)) as pool:
         for start in range(0, count, _BLOCK):
             yield from pool.map(_read, range(start, min(start + _BLOCK, count)), chunksize=_CHUNK)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from pathlib import Path
 
 _STATUS = Path("/proc/self/status")
@@ -13,10 +14,21 @@ def peak_memory_mb() -> float:
     Linux's VmHWM is asked first: `getrusage` hands a child the parent's mark across fork and exec.
     """
     if _STATUS.exists():
-        for line in _STATUS.read_text().splitlines():
+        for line in _STATUS.read_text(encoding="utf-8").splitlines():
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) / 1024
+    return _windows_peak_mb() or _unix_peak_mb()
+
+
+def _windows_peak_mb() -> float:
+    """0 where the system is another one."""
     import psutil
 
-    memory = psutil.Process().memory_info()
-    return float(getattr(memory, "peak_wset", memory.rss)) / 2**20
+    return float(getattr(psutil.Process().memory_info(), "peak_wset", 0)) / 2**20
+
+
+def _unix_peak_mb() -> float:
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if platform.system() == "Darwin" else 2**10)  # bytes on macOS, KiB elsewhere

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
-import signal
+import pickle
 import subprocess
 import sys
 import tempfile
-from multiprocessing import Pipe
+from contextlib import suppress
 from pathlib import Path
+from queue import Empty, SimpleQueue
+from threading import Thread
 from types import TracebackType
-from typing import Any, cast
+from typing import IO, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from torchseg.exit_code import cause_of_end
 from torchseg.harness.judgement import Judgement
 from torchseg.harness.profile import LayerCost, Profile
 from torchseg.harness.runtime import RuntimeInfo, check_name, runtime_name
@@ -46,24 +49,17 @@ class RuntimeProcess:
         self._failure: RuntimeProcessError | None = None
         self._imported = False
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
-        self._connection, theirs = Pipe()
-        command = [
-            sys.executable,
-            "-m",
-            "torchseg.harness.worker",
-            str(theirs.fileno()),
-            self.name,
-            str(threads),
-        ]
+        # Questions and answers go over the two streams that every system gives a child; Windows passes no others on.
         self._process = subprocess.Popen(
-            command,
+            [sys.executable, "-m", "torchseg.harness.worker", self.name, str(threads)],
             env=_environment(threads),
-            stdin=subprocess.DEVNULL,
-            stdout=self._log,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
             stderr=self._log,
-            pass_fds=[theirs.fileno()],
         )
-        theirs.close()
+        self._answers: SimpleQueue[tuple[Any, ...] | None] = SimpleQueue()
+        self._listener = Thread(target=_listen, args=(self._process.stdout, self._answers), daemon=True)
+        self._listener.start()
         self._send("start")
 
     def ready(self) -> None:
@@ -140,8 +136,10 @@ class RuntimeProcess:
 
     def close(self) -> None:
         """Ends the process; safe to call twice."""
-        self._connection.close()
+        with suppress(OSError):  # it died before it had read its last question
+            cast(IO[bytes], self._process.stdin).close()
         self._ended(patience_s=5)
+        self._listener.join(timeout=5)
         self._log.close()
 
     def __enter__(self) -> RuntimeProcess:
@@ -160,7 +158,9 @@ class RuntimeProcess:
         if self._failure:
             raise self._failure
         try:
-            self._connection.send((method, arguments))
+            stdin = cast(IO[bytes], self._process.stdin)
+            pickle.dump((method, arguments), stdin)
+            stdin.flush()
         except OSError as error:
             raise self._died(method) from error
 
@@ -169,16 +169,16 @@ class RuntimeProcess:
             raise self._failure
         limit_s = limit_s or _CALL_LIMIT_S
         try:
-            if not self._connection.poll(limit_s):
-                self._ended(patience_s=0)
-                self._failure = RuntimeProcessError(
-                    f"{self.name} has not ended '{method}' of {self.path} within {limit_s} s; the file is probably "
-                    "damaged: export it again"
-                )
-                raise self._failure
-            answer = self._connection.recv()
-        except (EOFError, OSError) as error:
-            raise self._died(method) from error
+            answer = self._answers.get(timeout=limit_s)
+        except Empty:
+            self._ended(patience_s=0)
+            self._failure = RuntimeProcessError(
+                f"{self.name} has not ended '{method}' of {self.path} within {limit_s} s; the file is probably "
+                "damaged: export it again"
+            )
+            raise self._failure from None
+        if answer is None:
+            raise self._died(method)
         if answer[0] == "ok":
             return answer[1]
         # The child's own words are a whole sentence already for the errors that this project raises.
@@ -197,13 +197,22 @@ class RuntimeProcess:
         code = self._ended(patience_s=30)  # a crash takes a while to write its core; then only the connection is gone
         self._log.seek(0)
         said = self._log.read().decode(errors="replace").strip().splitlines()
-        cause = signal.Signals(-code).name if code < 0 else f"exit code {code}"
         last = f"; its last words: {said[-1][:300]}" if said else ""
         self._failure = RuntimeProcessError(
-            f"the {self.name} process died with {cause} during '{method}' of {self.path}{last}; "
+            f"the {self.name} process died with {cause_of_end(code)} during '{method}' of {self.path}{last}; "
             "the file is probably damaged or needs more memory than there is: export it again"
         )
         return self._failure
+
+
+def _listen(stdout: IO[bytes], answers: SimpleQueue[tuple[Any, ...] | None]) -> None:
+    """Passes on what a child says until it is gone, which becomes None; Windows cannot wait for a pipe and a clock."""
+    try:
+        with stdout:
+            while True:
+                answers.put(pickle.load(stdout))
+    except (EOFError, OSError, pickle.UnpicklingError):  # the last one: it died in the middle of an answer
+        answers.put(None)
 
 
 def _environment(threads: int) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The child's side of a runtime process: `python -m torchseg.harness.worker FD NAME THREADS`, see process.py.
+"""The child's side of a runtime process: `python -m torchseg.harness.worker NAME THREADS`, see process.py.
 
 Imports nothing heavy before its library is asked for, so that memory and time are those of one runtime alone.
 """
@@ -6,13 +6,13 @@ Imports nothing heavy before its library is asked for, so that memory and time a
 from __future__ import annotations
 
 import os
+import pickle
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict
-from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -129,27 +129,28 @@ class Worker:
         return self._runtime
 
 
-def serve(connection: Connection, worker: Worker) -> None:
+def serve(questions: IO[bytes], answers: IO[bytes], worker: Worker) -> None:
     """Answers `(method, arguments)` by `("ok", result)` or `("error", kind, text)` until hung up on."""
     while True:
         try:
-            method, arguments = connection.recv()
+            method, arguments = pickle.load(questions)
         except EOFError:
             return
         call: Callable[..., Any] = getattr(worker, method)
         try:
-            answer = ("ok", call(*arguments))
+            answer: tuple[Any, ...] = ("ok", call(*arguments))
         except Exception as error:  # the parent raises it again; nothing is swallowed
-            connection.send(("error", type(error).__name__, str(error)))
-        else:
-            connection.send(answer)
+            answer = ("error", type(error).__name__, str(error))
+        pickle.dump(answer, answers)
+        answers.flush()
 
 
 def main(arguments: list[str]) -> None:
-    """Serves the connection whose file descriptor the parent passed on."""
-    descriptor, name, threads = int(arguments[0]), arguments[1], int(arguments[2])
-    os.dup2(2, 1)  # a library that prints must not look like an answer, nor fill the parent's terminal
-    serve(Connection(descriptor), Worker(name, threads))
+    """Serves the parent, which asks on standard input and hears on standard output."""
+    name, threads = arguments[0], int(arguments[1])
+    with os.fdopen(os.dup(0), "rb") as questions, os.fdopen(os.dup(1), "wb") as answers:
+        os.dup2(2, 1)  # a library that prints must not look like an answer, nor fill the parent's terminal
+        serve(questions, answers, Worker(name, threads))
 
 
 if __name__ == "__main__":

@@ -38,7 +38,11 @@ def export_beside(exporter: Exporter, files: Files, *, cores: int) -> Iterator[C
     process = multiprocessing.get_context("spawn").Process(target=_export, args=(exporter, files), daemon=True)
     try:
         process.start()
-    except (PicklingError, AttributeError):  # pictures that are not all cached, of a reader that cannot be handed over
+    except (
+        PicklingError,
+        AttributeError,
+        TypeError,
+    ):  # pictures not all cached, of a reader that cannot be handed over
         yield set
         return
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import signal
 import sys
 import threading
 import time
 import traceback
 from collections.abc import Sequence
+
+from torchseg.process_group import interrupt_self, kill_all
 
 BEGIN, END = "$ torchseg ", "[ended with "
 DONE, CHECK_FAILED, STOPPED, CRASHED = 0, 1, 130, 70
@@ -50,9 +51,9 @@ def run_commands(commands: Sequence[Sequence[str]]) -> int:
 def _end_with_parent() -> None:
     """The parent holds the other end of standard input open for as long as it lives."""
     os.read(0, 1)
-    os.kill(os.getpid(), signal.SIGINT)
+    interrupt_self()
     time.sleep(PATIENCE_S)
-    os.killpg(os.getpid(), signal.SIGKILL)  # still here: whatever began to wait just then does not hear an interrupt
+    kill_all(os.getpid())  # still here: whatever began to wait just then does not hear an interrupt
 
 
 def main(arguments: Sequence[str]) -> int:

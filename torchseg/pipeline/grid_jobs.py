@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
 import threading
@@ -13,7 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from torchseg.exit_code import cause_of_end
 from torchseg.pipeline.grid_child import BEGIN, END, PATIENCE_S
+from torchseg.process_group import kept_apart, kill_all
 
 _PROGRAM = (sys.executable, "-m", "torchseg.pipeline.grid_child")
 _ENDING = re.compile(re.escape(END) + r"(\d+) after ([\d.]+) s, peak (\d+) MiB\]")
@@ -64,7 +65,7 @@ class Jobs:
                     stdout=file,
                     stderr=subprocess.STDOUT,
                     env=_environment(self._threads),
-                    start_new_session=True,  # Ctrl-C in a terminal reaches the parent alone, which then ends the rest
+                    **kept_apart(),
                 )
                 self._running.add(process)
             code = process.wait()
@@ -84,8 +85,7 @@ class Jobs:
             try:
                 process.wait(PATIENCE_S)
             except subprocess.TimeoutExpired:
-                # It leads a session, and with it the processes that read pictures for it.
-                os.killpg(process.pid, signal.SIGKILL)
+                kill_all(process.pid)  # with the processes that read pictures for it
                 process.wait()
 
 
@@ -102,8 +102,7 @@ def read_outcomes(text: str, code: int) -> list[Outcome]:
         ending = _ENDING.search(said)
         words = _last_words(said[: ending.start()] if ending else said)
         if not ending:
-            cause = signal.Signals(-code).name if code < 0 else f"exit code {code}"
-            words = f"its process died with {cause}" + (f"; its last words: {words}" if words else "")
+            words = f"its process died with {cause_of_end(code)}" + (f"; its last words: {words}" if words else "")
         outcomes.append(
             Outcome(
                 command=title.split()[0],
@@ -140,4 +139,4 @@ def _environment(threads: int) -> dict[str, str]:
     paths = os.pathsep.join(path or os.getcwd() for path in sys.path)
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS")
     fixed = dict.fromkeys(names, str(threads)) | {"TF_NUM_INTEROP_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "2"}
-    return {**os.environ, **fixed, "PYTHONPATH": paths, "PYTHONUNBUFFERED": "1"}
+    return {**os.environ, **fixed, "PYTHONPATH": paths, "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"}

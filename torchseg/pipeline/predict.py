@@ -66,7 +66,7 @@ def _find(images: Sequence[Path]) -> list[Path]:
     files = [file for given in images for file in (find_pictures(given) if given.is_dir() else [given])]
     by_name: dict[str, Path] = {}
     for file in files:
-        other = by_name.setdefault(file.stem, file)
+        other = by_name.setdefault(file.stem.casefold(), file)  # some systems tell no capitals from small letters
         if other is not file:
             raise ValueError(f"{other} and {file} would both get the mask {file.stem}.png; give them apart")
     return files

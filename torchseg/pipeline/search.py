@@ -125,7 +125,7 @@ def _check_premise(config: SearchConfig, premise: Mapping[str, object]) -> None:
     way_out = "give another --out, or --fresh to start over"
     if not path.is_file():
         raise ValueError(f"--out {config.run} holds a run of another command; {way_out}")
-    recorded = json.loads(path.read_text())
+    recorded = json.loads(path.read_text(encoding="utf-8"))
     for name in {**recorded, **premise}:
         if recorded.get(name) != premise.get(name):
             raise ValueError(

@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import uuid
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,8 +22,11 @@ from torchseg.pipeline.search_nni_preload import PRELOAD
 from torchseg.pipeline.search_processes import TOKEN, end_marked
 from torchseg.pipeline.search_record import TrialRecord
 from torchseg.pipeline.session import CONFIG
+from torchseg.process_group import kept_apart
 
 FOLDER = "nni"
+HOMES = ("HOME", "USERPROFILE")  # what a system calls the home folder
+OWN_HOMES = "TORCHSEG_SEARCH_HOMES"  # the user's own, which trials go back to: weights may be cached there
 NUMBERS = "TORCHSEG_SEARCH_NUMBERS"  # of the trials of this experiment, in its order
 _LOG, _PRELOAD = "host.log", "preload.js"
 _POLL_S, _PATIENCE_S = 0.5, 15.0
@@ -34,7 +38,9 @@ class NniEngine:
     def check(self) -> None:
         """Raises ImportError without NNI."""
         if importlib.util.find_spec("nni") is None:
-            raise ImportError("--engine nni needs nni: pip install 'torchseg-compress[search]'")
+            raise ImportError(
+                "--engine nni needs nni: pip install 'torchseg-compress[search]', or give --engine optuna"
+            )
 
     def run(self, task: SearchTask) -> None:
         """Runs the trials that are left.
@@ -45,20 +51,20 @@ class NniEngine:
         numbers, port, token = task.open, _free_port(), uuid.uuid4().hex
         folder = (task.config.run / FOLDER).resolve()
         folder.mkdir(exist_ok=True)
-        (folder / _PRELOAD).write_text(PRELOAD)
+        (folder / _PRELOAD).write_text(PRELOAD, encoding="utf-8")
         print(f"NNI's page will be at http://127.0.0.1:{port} until the search ends, for this machine only", flush=True)
-        with (folder / _LOG).open("w") as log:
+        with (folder / _LOG).open("w", encoding="utf-8") as log:
             host = subprocess.Popen(
                 [sys.executable, "-m", "torchseg.pipeline.search_nni_host"],
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env=_environment(folder) | {TOKEN: token, NUMBERS: json.dumps(numbers)},
-                start_new_session=True,  # Ctrl-C reaches this process alone, which then ends the others in order
+                **kept_apart(),
                 text=True,
             )
         try:
-            with contextlib.suppress(BrokenPipeError):  # its log says why
+            with contextlib.suppress(OSError):  # its log says why
                 print(json.dumps(_job(task, numbers, port, folder)), file=host.stdin, flush=True)
             self._watch(task, host)
         finally:
@@ -114,10 +120,14 @@ def _job(task: SearchTask, numbers: list[int], port: int, folder: Path) -> dict[
 
 
 def _trial_command(config: SearchConfig) -> str:
-    """What NNI's shell runs for each trial: in the user's own home, where weights may be cached."""
+    """What NNI's shell runs for each trial."""
     command = [sys.executable, "-m", "torchseg.pipeline.search_nni_trial", "--config", str(config.run / CONFIG)]
-    home = os.environ.get("HOME")
-    return shlex.join([*(["env", f"HOME={home}"] if home else []), *command])
+    return shell_line(command)
+
+
+def shell_line(command: Sequence[str], *, windows: bool = os.name == "nt") -> str:
+    """The command as the shell of this system takes it."""
+    return subprocess.list2cmdline(command) if windows else shlex.join(command)
 
 
 def _environment(folder: Path) -> dict[str, str]:
@@ -127,7 +137,13 @@ def _environment(folder: Path) -> dict[str, str]:
     quoted = str(folder / _PRELOAD).replace("\\", "\\\\").replace('"', '\\"')
     options = f'{os.environ.get("NODE_OPTIONS", "")} --require "{quoted}"'.strip()
     paths = os.pathsep.join(path or os.getcwd() for path in sys.path)
-    changes = {"HOME": home, "NNI_CONFIG_DIR": folder / "config", "NODE_OPTIONS": options, "PYTHONPATH": paths}
+    own = {name: os.environ[name] for name in HOMES if name in os.environ}
+    changes = dict.fromkeys(own or HOMES, home) | {
+        OWN_HOMES: json.dumps(own),
+        "NNI_CONFIG_DIR": folder / "config",
+        "NODE_OPTIONS": options,
+        "PYTHONPATH": paths,
+    }
     return {**os.environ, **{name: str(value) for name, value in changes.items()}}
 
 
@@ -140,7 +156,7 @@ def _free_port() -> int:
 def _end(host: subprocess.Popen[str], token: str) -> None:
     """Hangs up, waits for the experiment to wind down, and ends what is left of it."""
     if host.stdin is not None:
-        with contextlib.suppress(BrokenPipeError):  # it died before it had read its job
+        with contextlib.suppress(OSError):  # it died before it had read its job
             host.stdin.close()
     try:
         host.wait(_PATIENCE_S)
@@ -162,5 +178,5 @@ def _bury(task: SearchTask, folder: Path) -> None:
 
 
 def _last_words(path: Path) -> str:
-    lines = [line.strip() for line in path.read_text(errors="replace").splitlines() if line.strip()]
+    lines = [line.strip() for line in path.read_text(errors="replace", encoding="utf-8").splitlines() if line.strip()]
     return lines[-1][:300] if lines else "it has said nothing"

@@ -9,11 +9,12 @@ from collections.abc import Sequence
 
 from torchseg.command import DONE, run_command
 from torchseg.config import SearchConfig
-from torchseg.pipeline.search_nni import NUMBERS
+from torchseg.pipeline.search_nni import NUMBERS, OWN_HOMES
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the trial that NNI asks for."""
+    """Runs the trial that NNI asks for, in the user's own home."""
+    os.environ.update(json.loads(os.environ[OWN_HOMES]))
     return run_command(SearchConfig, _job, argv)
 
 

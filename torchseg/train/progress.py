@@ -59,7 +59,8 @@ def load_progress(folder: Path, model: nn.Module, optimizer: torch.optim.Optimiz
     try:
         with safe_open(path, framework="pt") as file:
             note = json.loads(file.metadata()["progress"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+            # Copies: what is mapped into memory keeps Windows from replacing the file.
+            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 - not a mapping
     except (SafetensorError, OSError):
         return Progress()  # a damaged file costs the epochs in it, not the run
     model.load_state_dict(_below("model/", tensors))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import math
 import subprocess
 import sys
@@ -227,6 +228,7 @@ def test_leaving_out_everything_is_refused():
 
 @pytest.mark.slow
 def test_nni_comes_late_says_nothing_and_leaves_tensorflow_alone():
+    pytest.importorskip("nni")
     code = (
         "import sys; from torch import nn; from torchseg.compress import *; net = nn.Sequential(nn.Linear(4, 4));"
         "assert not {'nni', 'tensorflow', 'kmeans1d'} & set(sys.modules);"
@@ -237,7 +239,13 @@ def test_nni_comes_late_says_nothing_and_leaves_tensorflow_alone():
     assert (output.returncode, output.stdout, output.stderr) == (0, "", "")
 
 
-def test_a_missing_nni_is_named(network, monkeypatch):
+@pytest.mark.parametrize("sparsity", [0.0, 0.3, 0.8])
+def test_without_nni_the_same_weights_go(sparsity, network, monkeypatch):
+    pytest.importorskip("nni")
+    network.to(memory_format=torch.channels_last)
+    network.stem[0].weight.data[0] = 0.25  # as large as one another
+    masks = _one_shot(copy.deepcopy(network), sparsity=sparsity).keep
     monkeypatch.setitem(sys.modules, "nni.compression.pruning", None)
-    with pytest.raises(ImportError, match="pruning needs NNI: pip install"):
-        _one_shot(network)
+    alone = _one_shot(network, sparsity=sparsity).keep
+    assert masks.keys() == alone.keys()
+    assert all(torch.equal(mask, alone[name]) for name, mask in masks.items())

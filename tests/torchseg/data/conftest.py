@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import multiprocessing
 from pathlib import Path
 
 import numpy as np
@@ -30,3 +31,11 @@ def write_pair(tmp_path):
         Image.fromarray(mask).save(root / "masks" / f"{name}.png")
 
     return write
+
+
+@pytest.fixture
+def spawned(monkeypatch):
+    """Makes processes begin afresh, as on macOS and Windows, instead of as copies of this one."""
+    spawn = multiprocessing.get_context("spawn")
+    monkeypatch.setattr(multiprocessing.context._default_context, "_actual_context", spawn)
+    assert multiprocessing.get_context() is spawn

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from torchseg.data import Batches, BatchPlan, RandomView
+from torchseg.data import Batches, BatchPlan, RandomView, open_data
 from torchseg.data.scenes import Scenes
 
 
@@ -76,3 +76,15 @@ def test_processes_share_each_batch():
 def test_workers_see_what_the_training_process_would_see():
     for alone, helped in zip(_batches().epoch(3), _batches(workers=1).epoch(3), strict=True):
         assert torch.equal(alone.pictures, helped.pictures)
+
+
+@pytest.mark.slow
+def test_a_worker_that_begins_afresh_sees_the_same(spawned, write_pair, tmp_path):
+    for number in range(20):
+        write_pair(f"picture{number}")
+    samples = open_data("folder", tmp_path, size=(16, 16)).train
+    view, plan = RandomView(height=16, width=16), _plan(labelled=len(samples))
+    alone, helped = (Batches(samples, (), view=view, plan=plan, workers=workers) for workers in (0, 1))
+    for one, other in zip(alone.epoch(0), helped.epoch(0), strict=True):
+        assert torch.equal(one.pictures, other.pictures)
+        assert torch.equal(one.masks, other.masks)

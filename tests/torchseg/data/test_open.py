@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import pickle
+
+import numpy as np
 import pytest
 
-from torchseg.data import PatchPlan, open_data
+from torchseg.data import BoundedSamples, HeldSamples, PatchPlan, ResizedSamples, open_data
+from torchseg.data.open import SOURCES
 
 
 def test_an_unknown_name_brings_the_near_ones(tmp_path):
@@ -44,3 +48,36 @@ def test_all_three_parts_are_cut(write_pair, tmp_path):
     cut = open_data("folder", tmp_path, size=(8, 8), patches=PatchPlan(size=8))
     for part in ("train", "validation", "test"):
         assert len(getattr(cut, part)) == 4 * len(getattr(whole, part))  # 12 x 16 pixels
+
+
+@pytest.fixture
+def roots(write_pair, save, pets, aerial_tiles, coloured_idd, tmp_path):
+    """A small copy of every data set on disk, by its name."""
+    for number in range(40):
+        write_pair(f"picture{number}", root=tmp_path / "folder")
+    lines = ["a.png b.png\n"] * 3
+    for name, line in zip(("train", "val", "test"), lines, strict=True):
+        (tmp_path / "camvid").mkdir(exist_ok=True)
+        (tmp_path / "camvid" / f"{name}.txt").write_text(line)
+    save("camvid/a.png", (9, 9, 9))
+    save("camvid/b.png", 3)
+    names = {
+        "aerial": aerial_tiles,
+        "camvid": tmp_path,
+        "folder": tmp_path / "folder",
+        "idd": coloured_idd("train", "val"),
+    }
+    return names | {"oxford-pet": pets.parent, "oxford-pet-binary": pets.parent}
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_a_process_that_begins_afresh_can_be_handed_the_samples(name, roots):
+    for patches in (None, PatchPlan(size=8)):
+        samples = open_data(name, roots[name], size=(8, 8), patches=patches).train
+        for each in (
+            samples,
+            HeldSamples(BoundedSamples(samples, height=8, width=8)),
+            ResizedSamples(samples, height=8, width=8),
+        ):
+            received = pickle.loads(pickle.dumps(each))
+            assert np.array_equal(received[0].mask, each[0].mask)

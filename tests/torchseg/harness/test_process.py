@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import io
 import os
+import pickle
 import signal
+import subprocess
 from pathlib import Path
+from queue import SimpleQueue
 
 import numpy as np
 import pytest
 
-from torchseg.harness.process import RuntimeProcess, RuntimeProcessError
+from torchseg.harness.process import RuntimeProcess, RuntimeProcessError, _listen
 from torchseg.harness.runtime import open_runtime
 
 
@@ -108,3 +112,25 @@ def test_a_file_that_computes_for_ever_is_ended(onnx_file, images, monkeypatch):
         with pytest.raises(RuntimeProcessError, match=r"has not ended 'predict' of .* within 0\.1 s"):
             process.predict(images)
         assert process._process.returncode == -signal.SIGKILL
+
+
+def test_a_process_starts_where_nothing_but_the_three_streams_is_passed_on(onnx_file, images, monkeypatch):
+    start = subprocess.Popen
+
+    def windows_popen(command, *, pass_fds=(), preexec_fn=None, **options):
+        if pass_fds or preexec_fn:
+            raise ValueError("pass_fds not supported on Windows.")
+        return start(command, **options)
+
+    monkeypatch.setattr(subprocess, "Popen", windows_popen)
+    with RuntimeProcess(onnx_file) as process:
+        process.load()
+        assert process.predict(images).shape == (3, 3, 16, 24)
+
+
+def test_an_answer_that_breaks_off_is_none():
+    answers = SimpleQueue()
+    whole = pickle.dumps(("ok", np.zeros(1000)))
+    _listen(io.BytesIO(whole + whole[:-10]), answers)
+    assert answers.get()[0] == "ok"
+    assert answers.get() is None

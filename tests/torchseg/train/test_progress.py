@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from torchseg.train.hook import NoHook
+from torchseg.train.progress import Progress, discard_progress, load_progress, save_progress
+
+
+def test_windows_keeps_a_file_that_is_mapped(windows_files, tmp_path):
+    np.save(tmp_path / "a.npy", np.zeros(9))
+    values = np.load(tmp_path / "a.npy", mmap_mode="r")
+    with pytest.raises(PermissionError, match="in use"):
+        (tmp_path / "a.npy").unlink()
+    del values
+    (tmp_path / "a.npy").unlink()
+
+
+def test_a_training_that_goes_on_can_be_saved_again(windows_files, tmp_path):
+    network = nn.Conv2d(3, 8, 3)
+    optimizer = torch.optim.AdamW(network.parameters())
+    progress = Progress(epoch=1, best={name: value.clone() for name, value in network.state_dict().items()})
+    save_progress(tmp_path, progress, network, optimizer, hook=NoHook())
+    resumed = load_progress(tmp_path, network, optimizer, hook=NoHook())
+    save_progress(tmp_path, resumed, network, optimizer, hook=NoHook())
+    assert torch.equal(load_progress(tmp_path, network, optimizer, hook=NoHook()).best["weight"], network.weight)
+    discard_progress(tmp_path)
