@@ -67,7 +67,7 @@ def _one_run(run: Path, arguments: argparse.Namespace) -> list[tuple[str, Row]]:
             data=data.data,
             root=data.root,
             image_size=data.image_size,
-            seed=int(yaml.safe_load((run / "config.yaml").read_text())["seed"]),
+            seed=int(yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))["seed"]),
             sparsity=float(sparsity),
             clusters=int(clusters),
             cluster_per=per[0] if per else "channel",

@@ -115,7 +115,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         lines = [*_conditions(arguments)]
         for steps in arguments.steps:
             lines += _section(steps, [row for row in asked if row.file.steps == steps])
-        arguments.table.write_text("\n".join(lines) + "\n")
+        arguments.table.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return int(any(row.failures for row in asked))
 
 
@@ -178,7 +178,7 @@ def _judge(network: Judged, path: Path) -> Parity:
 
 def _read(path: Path) -> Iterator[Row]:
     if path.exists():
-        with path.open(newline="") as lines:
+        with path.open(newline="", encoding="utf-8") as lines:
             for data, steps, network, size, precision, kind, failures, *numbers, size_bytes, layers in csv.reader(
                 lines
             ):
@@ -188,7 +188,7 @@ def _read(path: Path) -> Iterator[Row]:
 
 
 def _append(path: Path, row: Row) -> None:
-    with path.open("a", newline="") as lines:
+    with path.open("a", newline="", encoding="utf-8") as lines:
         csv.writer(lines).writerow([*row.file, *astuple(row)[1:]])
 
 

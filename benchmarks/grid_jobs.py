@@ -59,7 +59,7 @@ def _seconds(jobs: int, threads: int) -> float:
     """Of training and exporting the whole grid."""
     with tempfile.TemporaryDirectory() as name:
         path = Path(name) / "recipe.yaml"
-        path.write_text(yaml.safe_dump(RECIPE))
+        path.write_text(yaml.safe_dump(RECIPE), encoding="utf-8")
         config = GridConfig(recipe=path, jobs=jobs, threads=threads, out=Path(name) / "grid")
         plan = expand(read_recipe(path))
         pictures = open_pictures(plan.trainings[0].config)

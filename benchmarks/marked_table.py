@@ -14,7 +14,7 @@ def write_marked_table(target: Path, name: str, text: str) -> None:
     """
     block = f"<!-- table: {name} -->\n{text.strip()}\n<!-- end -->"
     pattern = rf"<!-- table: {re.escape(name)} -->.*?<!-- end -->"
-    written, count = re.subn(pattern, lambda _: block, target.read_text(), flags=re.DOTALL)
+    written, count = re.subn(pattern, lambda _: block, target.read_text(encoding="utf-8"), flags=re.DOTALL)
     if count != 1:
         raise ValueError(f"{target} has {count} tables named '{name}'; expected 1")
-    target.write_text(written)
+    target.write_text(written, encoding="utf-8")

@@ -28,7 +28,7 @@ def _trainings(run: Path) -> str:
     """Epochs, steps and minutes of every training in the run."""
     parts = []
     for curve in sorted(run.glob("*/curves.csv"), reverse=True):
-        with curve.open(newline="") as file:
+        with curve.open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
         minutes = sum(float(row["seconds"]) for row in rows) / 60
         parts.append(

@@ -135,7 +135,7 @@ def _rank(artifact: str) -> tuple[int, str]:
 
 
 def _gallery(run: Path) -> dict[str, Any]:
-    values: dict[str, Any] = json.loads((run / "figures/gallery.json").read_text())
+    values: dict[str, Any] = json.loads((run / "figures/gallery.json").read_text(encoding="utf-8"))
     return values
 
 
@@ -144,7 +144,7 @@ def _labels(path: Path) -> NDArray[np.uint8]:
 
 
 def _rows(path: Path) -> list[Row]:
-    with path.open(newline="") as file:
+    with path.open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
 

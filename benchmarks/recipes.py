@@ -126,12 +126,12 @@ def _run(run: Run, story: Story, arguments: argparse.Namespace) -> None:
     finally:  # an interrupted run takes the minutes of all its calls
         if out.exists() and not done:
             taken = _minutes(out) + (time.monotonic() - started) / 60
-            (out / _MINUTES).write_text(json.dumps({"minutes": taken}) + "\n")
+            (out / _MINUTES).write_text(json.dumps({"minutes": taken}) + "\n", encoding="utf-8")
 
 
 def _minutes(out: Path) -> float:
     path = out / _MINUTES
-    return float(json.loads(path.read_text())["minutes"]) if path.is_file() else 0.0
+    return float(json.loads(path.read_text(encoding="utf-8"))["minutes"]) if path.is_file() else 0.0
 
 
 def _shown(run: Run, story: Story, arguments: argparse.Namespace) -> str:

@@ -9,4 +9,4 @@ def show_table(text: str, target: Path | None) -> None:
     """Prints the text; with a target it becomes that file, too."""
     print("\n" + text)
     if target:
-        target.write_text(text + "\n")
+        target.write_text(text + "\n", encoding="utf-8")

@@ -71,7 +71,9 @@ def main() -> int:
         lines += ["", *_accuracy_lines(teacher, card.spec)]
     print("\n".join(lines))
     if arguments.table:
-        arguments.table.write_text("\n".join(["# The teacher with half its channels", "", *lines, ""]))
+        arguments.table.write_text(
+            "\n".join(["# The teacher with half its channels", "", *lines, ""]), encoding="utf-8"
+        )
     return 0 if lost >= LOST and statistics.median(each.times_faster for each in speeds) >= FASTER else 1
 
 

@@ -112,7 +112,7 @@ def write_certificate(path: Path, certificate: Mapping[str, Any]) -> Path:
     """Writes `FILE.json` beside the model file at `path`; gives the certificate's path."""
     target = certificate_path(path)
     with partial_file(target) as partial:
-        partial.write_text(json.dumps(certificate, indent=2, allow_nan=False) + "\n")
+        partial.write_text(json.dumps(certificate, indent=2, allow_nan=False) + "\n", encoding="utf-8")
     return target
 
 
@@ -124,7 +124,7 @@ def read_certificate(path: Path) -> dict[str, Any]:
     """
     source = certificate_path(path)
     try:
-        certificate = json.loads(source.read_text())
+        certificate = json.loads(source.read_text(encoding="utf-8"))
         version = certificate["version"]
     except FileNotFoundError as error:
         raise ValueError(f"{path} has no certificate ({source.name}); export it again") from error

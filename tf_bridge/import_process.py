@@ -72,9 +72,9 @@ def import_apart(
         raise ImportError(f"importing {source} needs {' and '.join(missing)}: install torchseg-compress[tf]")
     np.save(folder / _IMAGES, images)
     request = {"source": str(source.resolve()), "spec": spec.to_dict(), "notes": dict(notes)}
-    (folder / _REQUEST).write_text(json.dumps(request))
+    (folder / _REQUEST).write_text(json.dumps(request), encoding="utf-8")
     _run_child(source, folder)
-    reply = json.loads((folder / _REPLY).read_text())
+    reply = json.loads((folder / _REPLY).read_text(encoding="utf-8"))
     if "error" in reply:
         raise ValueError(reply["error"].replace(str(source.resolve()), str(source)))
     answers = folder / _ANSWERS
@@ -111,7 +111,7 @@ def _run_child(source: Path, folder: Path) -> None:
 
 def _serve(folder: Path) -> None:
     """The child's side: whatever the file is to blame for becomes the reply."""
-    request = json.loads((folder / _REQUEST).read_text())
+    request = json.loads((folder / _REQUEST).read_text(encoding="utf-8"))
     spec = ImageSpec.from_dict(request["spec"])
     try:
         imported = from_tensorflow(Path(request["source"]), folder / _MODEL, spec, notes=request["notes"])
@@ -122,7 +122,7 @@ def _serve(folder: Path) -> None:
         reply = {"error": " ".join(str(error).split())}
     except Exception as error:  # TensorFlow raises nearly every class there is when it runs a damaged model
         reply = {"error": f"{request['source']} cannot be run: {one_line(error)}; save the model again"}
-    (folder / _REPLY).write_text(json.dumps(reply))
+    (folder / _REPLY).write_text(json.dumps(reply), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ def quiet() -> Iterator[None]:
         try:
             # Python's own streams may write elsewhere than to the two descriptors.
             with (
-                io.TextIOWrapper(io.FileIO(os.dup(sink.fileno()), "w"), write_through=True) as text,
+                io.TextIOWrapper(io.FileIO(os.dup(sink.fileno()), "w"), write_through=True, encoding="utf-8") as text,
                 contextlib.redirect_stdout(text),
                 contextlib.redirect_stderr(text),
             ):

@@ -48,7 +48,7 @@ def save_checkpoint(model: nn.Module, card: Card, folder: Path) -> None:
         save_file(weights, partial)
     text = json.dumps(asdict(card) | {"spec": card.spec.to_dict()}, indent=2) + "\n"
     with partial_file(folder / CARD) as partial:
-        partial.write_text(text)
+        partial.write_text(text, encoding="utf-8")
 
 
 def load_checkpoint(folder: Path) -> tuple[nn.Module, Card]:
@@ -86,7 +86,7 @@ def read_card(folder: Path) -> Card:
             f"{folder} is no checkpoint: it needs {CARD} and {WEIGHTS}; give a stage's folder, e.g. runs/scenes/teacher"
         )
     try:
-        values = json.loads(path.read_text())
+        values = json.loads(path.read_text(encoding="utf-8"))
         card = Card(**values)
         card = replace(card, spec=ImageSpec.from_dict(values["spec"]))
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:

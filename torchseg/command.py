@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import logging
 import os
 import re
@@ -29,6 +30,7 @@ def run_command(config_class: type[Config], job: Callable[[Config], int], argv: 
     # Threads that spin for long while they wait starve each other on a busy machine (docs/training.md). OpenMP reads
     # this when PyTorch is imported, so it is set here and not beside the training.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+    _print_anything()
     try:
         return job(_parse(config_class, _parser(config_class), sys.argv[1:] if argv is None else argv))
     except (ValueError, OSError, ImportError) as error:
@@ -38,6 +40,13 @@ def run_command(config_class: type[Config], job: Callable[[Config], int], argv: 
     except KeyboardInterrupt:
         print("\nstopped; the same command goes on from here", file=sys.stderr)
         return STOPPED
+
+
+def _print_anything() -> None:
+    """Lets a terminal that lacks a letter show its number: not every one can print the names of classes and files."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def config_of(config_class: type[Config], flags: Mapping[str, str]) -> Config:

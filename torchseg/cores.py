@@ -27,7 +27,7 @@ def available_cores(*, groups: Path = _GROUPS, membership: Path = _MEMBERSHIP) -
 
 def _quotas(groups: Path, membership: Path) -> Iterator[float]:
     """Cores that each group of this process and each group above it grants; nothing where there is no limit."""
-    lines = membership.read_text().splitlines() if membership.is_file() else []
+    lines = membership.read_text(encoding="utf-8").splitlines() if membership.is_file() else []
     for line in lines:
         _, controllers, name = line.split(":", 2)
         names = controllers.split(",")
@@ -46,10 +46,10 @@ def _quota(folder: Path) -> Iterator[float]:
     """Version 2 keeps `QUOTA PERIOD` in one file, version 1 in two; `max` and -1 mean no limit."""
     try:
         if (folder / "cpu.max").is_file():
-            quota, period = (folder / "cpu.max").read_text().split()
+            quota, period = (folder / "cpu.max").read_text(encoding="utf-8").split()
         else:
-            quota = (folder / "cpu.cfs_quota_us").read_text().strip()
-            period = (folder / "cpu.cfs_period_us").read_text().strip()
+            quota = (folder / "cpu.cfs_quota_us").read_text(encoding="utf-8").strip()
+            period = (folder / "cpu.cfs_period_us").read_text(encoding="utf-8").strip()
     except (OSError, ValueError):
         return
     if quota not in ("max", "-1") and float(period) > 0:

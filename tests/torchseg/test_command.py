@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -104,3 +105,18 @@ def test_stopping_is_not_an_error_message(capsys):
 
     assert run_command(_Config, job, ["a.txt"]) == 130
     assert "goes on from here" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii"])
+def test_a_terminal_that_lacks_a_letter_shows_its_number_and_the_command_goes_on(encoding, monkeypatch):
+    out, err = (io.TextIOWrapper(io.BytesIO(), encoding=encoding) for _ in range(2))
+    monkeypatch.setattr("sys.stdout", out)
+    monkeypatch.setattr("sys.stderr", err)
+
+    def job(config):
+        print("道路")
+        raise ValueError("there is no class 天空")
+
+    assert run_command(_Config, job, ["a.txt"]) == 2
+    shown = [stream.buffer.getvalue() for stream in (out, err) if not stream.flush()]
+    assert shown == [b"\\u9053\\u8def\n", b"error: there is no class \\u5929\\u7a7a\n"]

@@ -45,7 +45,7 @@ class CacheWriter:
     def close(self) -> None:
         """Writes the list."""
         self._file.close()
-        self._listing.write_text(json.dumps(self._rows))
+        self._listing.write_text(json.dumps(self._rows), encoding="utf-8")
 
 
 class CachedSamples:
@@ -58,7 +58,7 @@ class CachedSamples:
 
     def __init__(self, path: Path, samples: Samples) -> None:
         self.path, self._length = path, len(samples)
-        self.rows = json.loads(path.with_name(path.name + _INDEX).read_text())
+        self.rows = json.loads(path.with_name(path.name + _INDEX).read_text(encoding="utf-8"))
         self._uncached = samples if len(self.rows) < len(samples) else None
 
     def __len__(self) -> int:

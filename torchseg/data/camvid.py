@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
 
 from torchseg.data.data_set import DataSet
 from torchseg.data.file_samples import FileSamples, check_pair
+from torchseg.data.text_file import read_lines
 from torchseg.spec import IGNORE_INDEX
 
 FOLDER = "camvid"
@@ -47,7 +48,7 @@ def _pairs(folder: Path, name: str) -> list[tuple[Path, Path]]:
             f"or the folder that holds {FOLDER}/ as --root"
         )
     pairs = []
-    for number, line in enumerate(listing.read_text().splitlines(), start=1):
+    for number, line in enumerate(read_lines(listing), start=1):
         if not line.strip():
             continue
         files = [_inside(folder, text) for text in line.split()]
@@ -59,8 +60,8 @@ def _pairs(folder: Path, name: str) -> list[tuple[Path, Path]]:
 
 
 def _inside(folder: Path, text: str) -> Path:
-    path = Path(text)
-    return folder / (Path(*path.parts[-2:]) if path.is_absolute() else path)
+    path = PurePosixPath(text)  # the lists are of no machine in particular: "/" is absolute on Windows too
+    return folder / (PurePosixPath(*path.parts[-2:]) if path.is_absolute() else path)
 
 
 def _without_void(stored: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -14,6 +14,7 @@ from torchseg.data.data_set import DataSet
 from torchseg.data.file_samples import FileSamples, check_pair
 from torchseg.data.picture_file import find_pictures, read_mask
 from torchseg.data.split import share_of
+from torchseg.data.text_file import read_lines
 from torchseg.spec import IGNORE_INDEX, nearest
 
 _TEST_BELOW, _VALIDATION_BELOW = 0.15, 0.30
@@ -70,7 +71,7 @@ def _listed(pairs: Pairs, lists: Mapping[str, Path]) -> dict[str, Pairs]:
     for part, path in lists.items():
         if not path.is_file():
             raise ValueError(f"there is no {path}; list the pictures of all three parts, or of none")
-        names = [line.strip() for line in path.read_text().splitlines() if line.strip()]
+        names = [line.strip() for line in read_lines(path) if line.strip()]
         if missing := [name for name in names if name not in known]:
             hint = nearest(missing[0], known)
             raise ValueError(f"{path} names '{missing[0]}', but images/ has no such picture{hint}; correct the list")
@@ -81,7 +82,7 @@ def _listed(pairs: Pairs, lists: Mapping[str, Path]) -> dict[str, Pairs]:
 def _read_classes(listing: Path) -> tuple[tuple[str, ...], Colours]:
     names: list[str] = []
     colours: Colours = {}
-    for line in filter(None, (line.strip() for line in listing.read_text().splitlines())):
+    for line in filter(None, (line.strip() for line in read_lines(listing))):
         name, _, colour = line.rpartition(" ")
         is_colour = (
             bool(name) and len(colour.lstrip("#")) == 6 and set(colour.lstrip("#").lower()) <= set("0123456789abcdef")

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torchseg.data.data_set import DataSet
 from torchseg.data.file_samples import FileSamples, check_pair
 from torchseg.data.split import share_of
+from torchseg.data.text_file import read_lines
 from torchseg.spec import IGNORE_INDEX
 
 FOLDER = "oxford-iiit-pet"
@@ -73,7 +74,7 @@ def download_oxford_pet(root: Path) -> None:
 
 
 def _read_list(folder: Path, name: str) -> list[str]:
-    lines = (folder / "annotations" / f"{name}.txt").read_text().splitlines()
+    lines = read_lines(folder / "annotations" / f"{name}.txt")
     return [line.split()[0] for line in lines if line.strip() and not line.startswith("#")]
 
 

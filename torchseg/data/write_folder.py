@@ -34,7 +34,7 @@ def write_folder(
         raise ValueError(f"--out {root} exists already; give a new folder for the copy")
     for folder in ("images", "masks"):
         (root / folder).mkdir(parents=True, exist_ok=True)
-    (root / "classes.txt").write_text("".join(f"{name}\n" for name in data.classes))
+    (root / "classes.txt").write_text("".join(f"{name}\n" for name in data.classes), encoding="utf-8")
     for part in PARTS:
         samples = BoundedSamples(getattr(data, part), height=size[0], width=size[1])
         names = []
@@ -44,4 +44,4 @@ def write_folder(
             Image.fromarray(sample.mask).save(root / "masks" / f"{sample.name}.png")
             names.append(sample.name)
             on_picture()
-        (root / f"{part}.txt").write_text("".join(f"{name}\n" for name in names))
+        (root / f"{part}.txt").write_text("".join(f"{name}\n" for name in names), encoding="utf-8")

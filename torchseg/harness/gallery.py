@@ -56,7 +56,7 @@ def save_gallery(files: Sequence[Measured], samples: Samples, spec: ImageSpec, o
         "samples": entries,
     }
     with partial_file(out / INDEX) as partial:
-        partial.write_text(json.dumps(index, indent=2) + "\n")
+        partial.write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
 
 
 def choose(image_miou: Sequence[float], *, each: int = 2) -> list[tuple[str, int]]:

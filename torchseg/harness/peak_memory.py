@@ -13,7 +13,7 @@ def peak_memory_mb() -> float:
     Linux's VmHWM is asked first: `getrusage` hands a child the parent's mark across fork and exec.
     """
     if _STATUS.exists():
-        for line in _STATUS.read_text().splitlines():
+        for line in _STATUS.read_text(encoding="utf-8").splitlines():
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) / 1024
     import psutil

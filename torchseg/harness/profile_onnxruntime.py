@@ -27,7 +27,7 @@ def profile_onnxruntime(path: Path, image: NDArray[np.float32], *, threads: int,
         runtime.load(path, trace=Path(folder) / "trace")
         for _ in range(_WARMUP + repeats):
             runtime.predict(image)
-        events = json.loads(runtime.end_trace().read_text())
+        events = json.loads(runtime.end_trace().read_text(encoding="utf-8"))
     times: dict[str, list[float]] = defaultdict(list)
     nodes: dict[str, Mapping[str, Any]] = {}
     for event in events:

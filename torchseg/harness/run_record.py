@@ -85,7 +85,7 @@ def read_run(folder: Path) -> RunRecord:
         },
         ledger=read_table(folder / "ledger.csv"),
         environment=_read_json(folder / "environment.json"),
-        config=config.read_text(errors="replace") if config.is_file() else "",
+        config=config.read_text(errors="replace", encoding="utf-8") if config.is_file() else "",
         gallery=gallery,
         confusion=_read_json(folder / "figures/confusion.json"),
     )
@@ -120,7 +120,7 @@ def _read_json(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        values = json.loads(path.read_text())
+        values = json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         _log.warning("left out of the report: %s is damaged (%s)", path, error)
         return {}

@@ -246,4 +246,4 @@ def _write_confusion(files: Sequence[Measured], spec: ImageSpec, out: Path) -> N
     counts = {each.key: each.tally.counts.tolist() for each in files if not each.reason}
     path = out / "figures" / "confusion.json"
     with partial_file(path) as partial:
-        partial.write_text(json.dumps({"classes": list(spec.classes), "counts": counts}) + "\n")
+        partial.write_text(json.dumps({"classes": list(spec.classes), "counts": counts}) + "\n", encoding="utf-8")

@@ -112,7 +112,7 @@ class _Job:
 
 def _print_summary(run: Path, problems: list[str], *, seconds: float) -> None:
     print(f"\nDone in {seconds:.0f} s. What is inside (distinct values in a tensor, and in a channel of one):")
-    with (run / LEDGER).open(newline="") as file:
+    with (run / LEDGER).open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
             if row["tensor"] == "total":
                 values = f"{row['unique_values']} and {row['unique_per_channel']} values"

@@ -129,5 +129,7 @@ def _write_record(config: GridConfig, plan: GridPlan, folder: RunFolder) -> None
     """What was asked for, cell by cell, and what with."""
     trainings = {each.name: dict(each.flags) for each in plan.trainings}
     text = yaml.safe_dump({"recipe": str(config.recipe), "set": config.set, "trainings": trainings}, sort_keys=False)
-    (folder.path / "grid.yaml").write_text(text)
-    (folder.path / ENVIRONMENT).write_text(json.dumps(environment_record(config.cores), indent=2) + "\n")
+    (folder.path / "grid.yaml").write_text(text, encoding="utf-8")
+    (folder.path / ENVIRONMENT).write_text(
+        json.dumps(environment_record(config.cores), indent=2) + "\n", encoding="utf-8"
+    )

@@ -130,7 +130,9 @@ class Maker:
         if not outcomes or outcomes[0].code != 0:
             return False
         with partial_file(self.run(training) / RECORD) as partial:
-            partial.write_text(json.dumps({"peak_rss_mb": outcomes[0].peak_rss_mb, "threads": self.threads}) + "\n")
+            partial.write_text(
+                json.dumps({"peak_rss_mb": outcomes[0].peak_rss_mb, "threads": self.threads}) + "\n", encoding="utf-8"
+            )
         self.folder.note(self.train_stage(training))
         shutil.rmtree(self.run(training) / CACHE, ignore_errors=True)  # one a training would fill a disk
         return True

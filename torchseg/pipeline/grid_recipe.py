@@ -68,7 +68,7 @@ def read_recipe(path: Path, changes: Sequence[str] = ()) -> Recipe:
     """
     if not path.is_file():
         raise ValueError(f"there is no recipe {path}; give a YAML file, e.g. recipes/unet12.yaml")
-    parts = _parts(_yaml(path.read_text(), str(path)), path)
+    parts = _parts(_yaml(path.read_text(encoding="utf-8-sig"), str(path)), path)
     for change in changes:
         _make(change, parts)
     base = parts["base"]

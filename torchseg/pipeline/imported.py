@@ -43,7 +43,9 @@ class Imported:
 def write_imported(imported: Imported, run: Path) -> None:
     """Writes `imported/NAME.json`."""
     with partial_file(run / FOLDER / f"{imported.stage}.json") as partial:
-        partial.write_text(json.dumps(asdict(imported) | {"spec": imported.spec.to_dict()}, indent=2) + "\n")
+        partial.write_text(
+            json.dumps(asdict(imported) | {"spec": imported.spec.to_dict()}, indent=2) + "\n", encoding="utf-8"
+        )
 
 
 def read_imported(run: Path, stage: str) -> Imported | None:
@@ -56,7 +58,7 @@ def read_imported(run: Path, stage: str) -> Imported | None:
     if not path.is_file():
         return None
     try:
-        values = json.loads(path.read_text())
+        values = json.loads(path.read_text(encoding="utf-8"))
         imported = Imported(**values | {"spec": ImageSpec.from_dict(values["spec"])})
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path} is damaged ({error}); import the model again") from error

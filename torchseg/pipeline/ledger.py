@@ -78,7 +78,7 @@ def _shared_by(before: Sequence[LedgerRow], after: Sequence[LedgerRow]) -> Per:
 
 
 def _write(entries: Sequence[_Entry], path: Path) -> None:
-    with path.open("w", newline="") as file:
+    with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
         for each in entries:

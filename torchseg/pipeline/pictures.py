@@ -113,7 +113,7 @@ def check_stage(pictures: Pictures, *, writes: bool = True) -> Stage:
                 room = cache.room
         if lone := lone_class(summary["train"]["class_pixels"]):
             raise ValueError(lone)
-        (work / REPORT).write_text(json.dumps(summary | inputs, indent=2) + "\n")
+        (work / REPORT).write_text(json.dumps(summary | inputs, indent=2) + "\n", encoding="utf-8")
 
     return Stage(name="data", inputs=inputs, outputs=[REPORT, CACHE], run=run)
 

@@ -27,7 +27,7 @@ def recorded_config(run: Path, *, root: Path | None = None) -> DataConfig:
     path = run / CONFIG
     if not path.is_file():
         raise ValueError(f"{run} is no run folder: it has no {CONFIG}; give one that scripts/distill.py made")
-    values = yaml.safe_load(path.read_text())
+    values = yaml.safe_load(path.read_text(encoding="utf-8"))
     names = {field.name for field in dataclasses.fields(DataConfig)}
     known = {name: value for name, value in values.items() if name in names}
     known["root"] = root or (Path(known["root"]) if known.get("root") else None)

@@ -132,27 +132,27 @@ class RunFolder:
             "outputs": {name: _digest(self.path / name) for name in stage.outputs},
         }
         with partial_file(self._stamp(stage.name)) as partial:
-            partial.write_text(json.dumps(stamp, indent=2, default=str))
+            partial.write_text(json.dumps(stamp, indent=2, default=str), encoding="utf-8")
 
     def _work(self, stage: Stage) -> Path:
         """Where the stage writes; kept from an interrupted call with the same inputs, to go on from there."""
         folder = self._work_path(stage)
         mark = folder / ".key"
-        if not mark.is_file() or mark.read_text() != _key(stage):
+        if not mark.is_file() or mark.read_text(encoding="utf-8") != _key(stage):
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
-            mark.write_text(_key(stage))
+            mark.write_text(_key(stage), encoding="utf-8")
         return folder
 
     def digest(self, name: str) -> str:
         """What a finished stage left: changes when, and only when, one of its output files does."""
-        outputs = json.loads(self._stamp(name).read_text())["outputs"]
+        outputs = json.loads(self._stamp(name).read_text(encoding="utf-8"))["outputs"]
         return hashlib.sha256(json.dumps(outputs, sort_keys=True).encode()).hexdigest()
 
     def _recorded(self, name: str) -> dict[str, Any]:
         """The stamp that the stage left when it last ended; empty if there is none that can be read."""
         try:
-            return dict(json.loads(self._stamp(name).read_text()))
+            return dict(json.loads(self._stamp(name).read_text(encoding="utf-8")))
         except (OSError, json.JSONDecodeError):
             return {}
 

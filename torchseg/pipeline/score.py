@@ -28,7 +28,9 @@ def score(config: ScoreConfig) -> int:
     with held_run(plan.out):
         failures = score_artifacts(plan.artifacts, plan.samples, plan.spec, plan.out, config=timing)
         if not plan.is_run:  # a run's own record says how its files came to be
-            (plan.out / ENVIRONMENT).write_text(json.dumps(environment_record(config.cores), indent=2) + "\n")
+            (plan.out / ENVIRONMENT).write_text(
+                json.dumps(environment_record(config.cores), indent=2) + "\n", encoding="utf-8"
+            )
         page = write_report(plan.out)
     print("\n".join(table_lines(plan.out / "scores.csv")))
     if config.against is not None:

@@ -51,7 +51,7 @@ def search(config: SearchConfig) -> int:
     premise = _premise(config, pictures)
     _check_premise(config, premise)
     with _ended_by_signal(), open_session(config) as (folder, fabric):
-        (folder.path / _PREMISE).write_text(json.dumps(premise, indent=2) + "\n")
+        (folder.path / _PREMISE).write_text(json.dumps(premise, indent=2) + "\n", encoding="utf-8")
         return Search(config, pictures, folder, fabric).run()
 
 
@@ -127,7 +127,7 @@ def _check_premise(config: SearchConfig, premise: Mapping[str, object]) -> None:
     way_out = "give another --out, or --fresh to start over"
     if not path.is_file():
         raise ValueError(f"--out {config.run} holds a run of another command; {way_out}")
-    recorded = json.loads(path.read_text())
+    recorded = json.loads(path.read_text(encoding="utf-8"))
     for name in {**recorded, **premise}:
         if recorded.get(name) != premise.get(name):
             raise ValueError(

@@ -76,7 +76,7 @@ class CostMeter:
         """
         stage = self._stage(candidate)
         self.folder.do(stage)
-        return Cost(**json.loads((self.folder.path / stage.outputs[0]).read_text())["cost"])
+        return Cost(**json.loads((self.folder.path / stage.outputs[0]).read_text(encoding="utf-8"))["cost"])
 
     def budget(self) -> SearchBudget:
         """What the flags say; without any, what the configuration as given takes."""
@@ -103,7 +103,7 @@ class CostMeter:
         def run(work: Path) -> None:
             (work / output).parent.mkdir(parents=True, exist_ok=True)
             cost = asdict(self._measure(candidate))
-            (work / output).write_text(json.dumps(network | {"cost": cost}, indent=2) + "\n")
+            (work / output).write_text(json.dumps(network | {"cost": cost}, indent=2) + "\n", encoding="utf-8")
 
         return Stage(name=f"costs/{name}", inputs=inputs, outputs=[output], run=run)
 

@@ -45,9 +45,9 @@ class NniEngine:
         numbers, port, token = task.open, _free_port(), uuid.uuid4().hex
         folder = (task.config.run / FOLDER).resolve()
         folder.mkdir(exist_ok=True)
-        (folder / _PRELOAD).write_text(PRELOAD)
+        (folder / _PRELOAD).write_text(PRELOAD, encoding="utf-8")
         print(f"NNI's page will be at http://127.0.0.1:{port} until the search ends, for this machine only", flush=True)
-        with (folder / _LOG).open("w") as log:
+        with (folder / _LOG).open("w", encoding="utf-8") as log:
             host = subprocess.Popen(
                 [sys.executable, "-m", "torchseg.pipeline.search_nni_host"],
                 stdin=subprocess.PIPE,
@@ -162,5 +162,5 @@ def _bury(task: SearchTask, folder: Path) -> None:
 
 
 def _last_words(path: Path) -> str:
-    lines = [line.strip() for line in path.read_text(errors="replace").splitlines() if line.strip()]
+    lines = [line.strip() for line in path.read_text(errors="replace", encoding="utf-8").splitlines() if line.strip()]
     return lines[-1][:300] if lines else "it has said nothing"

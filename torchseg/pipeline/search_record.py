@@ -68,14 +68,14 @@ class TrialRecords:
         """Writes the record in the place of an older one; the file is never half-written."""
         path = self.run / stage_of(record.number) / _FILE
         with partial_file(path) as partial:
-            partial.write_text(json.dumps(asdict(record), indent=2) + "\n")
+            partial.write_text(json.dumps(asdict(record), indent=2) + "\n", encoding="utf-8")
 
     def read(self, number: int) -> TrialRecord | None:
         """The record of a trial; None if it has not begun."""
         path = self.run / stage_of(number) / _FILE
         if not path.is_file():
             return None
-        values = json.loads(path.read_text())
+        values = json.loads(path.read_text(encoding="utf-8"))
         values["validations"] = tuple((epoch, miou) for epoch, miou in values["validations"])
         return TrialRecord(**values)
 

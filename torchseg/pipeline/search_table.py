@@ -22,7 +22,7 @@ _COLUMNS = ("trial", "status", "val_miou", "size_bytes", "max_bytes", "latency_m
 def write_table(path: Path, records: Sequence[TrialRecord], config: SearchConfig, budget: SearchBudget) -> None:
     """Writes `search.csv`: what each trial was, what came of it and how it stands to the budget."""
     columns = [*_COLUMNS, *config.ranges, "seconds", "note"]
-    with partial_file(path) as partial, partial.open("w", newline="") as file:
+    with partial_file(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, columns)
         writer.writeheader()
         writer.writerows(_row(record, config, budget) for record in records)
@@ -48,7 +48,7 @@ def write_best(path: Path, best: TrialRecord, config: SearchConfig, *, epochs: i
     note = (
         f"# Trial {best.number} of {config.run}: {100 * (best.val_miou or 0):.2f} % mean IoU on the validation part.\n"
     )
-    path.write_text(note + yaml.safe_dump(values, sort_keys=False))
+    path.write_text(note + yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
 
 
 def _row(record: TrialRecord, config: SearchConfig, budget: SearchBudget) -> dict[str, object]:

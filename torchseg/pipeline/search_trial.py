@@ -94,5 +94,5 @@ class TrialRunner:
 
 def _validations(folder: Path) -> tuple[tuple[int, float], ...]:
     """Epoch and mean IoU of each, those from before an interruption among them."""
-    with (folder / "curves.csv").open(newline="") as file:
+    with (folder / "curves.csv").open(newline="", encoding="utf-8") as file:
         return tuple((int(row["epoch"]), float(row["val_miou"])) for row in csv.DictReader(file) if row["val_miou"])

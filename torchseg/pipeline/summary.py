@@ -45,7 +45,7 @@ def table_lines(scores: Path) -> list[str]:
     """The main columns of `scores.csv`, aligned, one line per row; nothing if there is no table."""
     if not scores.is_file():
         return []
-    with scores.open(newline="") as file:
+    with scores.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     mixed = {key for key in _SHOWN_IF_MIXED if len({row.get(key) for row in rows}) > 1}
     columns = [each for each in _COLUMNS if each[1] not in _SHOWN_IF_MIXED or each[1] in mixed]
@@ -57,7 +57,7 @@ def table_lines(scores: Path) -> list[str]:
 
 def comparison_lines(scores: Path) -> list[str]:
     """How every file stands to the one that it was held against, each difference with its 99 % interval."""
-    with scores.open(newline="") as file:
+    with scores.open(newline="", encoding="utf-8") as file:
         return [_comparison(row) for row in csv.DictReader(file) if row.get("latency_ratio")]
 
 

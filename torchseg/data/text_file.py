@@ -1,0 +1,17 @@
+"""Reads the lists that people write beside their pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def read_lines(path: Path) -> list[str]:
+    """Lines of a UTF-8 file, without the mark that some editors put in front of the first.
+
+    Raises:
+        ValueError: naming the file, if it is stored in another encoding.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not UTF-8 text ({error}); save it again with the encoding UTF-8") from error
