@@ -32,7 +32,9 @@ def run_command(config_class: type[Config], job: Callable[[Config], int], argv: 
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     _print_anything()
     try:
-        return job(_parse(config_class, _parser(config_class), sys.argv[1:] if argv is None else argv))
+        given = sys.argv[1:] if argv is None else argv
+        _check_text(given)
+        return job(_parse(config_class, _parser(config_class), given))
     except (ValueError, OSError, ImportError) as error:
         logging.getLogger(__name__).debug("the input was refused", exc_info=True)
         print(f"error: {error}", file=sys.stderr)
@@ -47,6 +49,18 @@ def _print_anything() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+
+
+def _check_text(argv: Sequence[str]) -> None:
+    """Python hides bytes that the locale cannot read in lone surrogates, which no file and no other library takes."""
+    for item in argv:
+        try:
+            item.encode()
+        except UnicodeEncodeError as error:
+            raise ValueError(
+                f"{item!a} has bytes that are no {sys.getfilesystemencoding()}, the encoding of this locale; "
+                "set PYTHONUTF8=1, or rename what it names"
+            ) from error
 
 
 def config_of(config_class: type[Config], flags: Mapping[str, str]) -> Config:

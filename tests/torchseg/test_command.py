@@ -120,3 +120,8 @@ def test_a_terminal_that_lacks_a_letter_shows_its_number_and_the_command_goes_on
     assert run_command(_Config, job, ["a.txt"]) == 2
     shown = [stream.buffer.getvalue() for stream in (out, err) if not stream.flush()]
     assert shown == [b"\\u9053\\u8def\n", b"error: there is no class \\u5929\\u7a7a\n"]
+
+
+def test_an_argument_that_the_locale_cannot_read_is_refused(capsys):
+    assert run_command(_Config, lambda _: 0, ["stra\udcffe"]) == 2
+    assert "has bytes that are no utf-8, the encoding of this locale; set PYTHONUTF8=1" in capsys.readouterr().err

@@ -74,7 +74,7 @@ def write_record(config: DataConfig, folder: Path) -> None:
 
 
 def _open_log(path: Path) -> logging.Handler:
-    handler = logging.FileHandler(path)
+    handler = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     for name in ("torchseg", "tf_bridge"):
         logging.getLogger(name).setLevel(logging.DEBUG)
