@@ -70,7 +70,9 @@ def _optimal(points: Numbers, clusters: int, rng: np.random.Generator) -> Number
     try:
         import kmeans1d  # type: ignore[import-untyped]
     except ImportError as error:
-        raise ImportError("optimal clustering needs kmeans1d: pip install kmeans1d, or choose start density") from error
+        raise ImportError(
+            "optimal clustering needs kmeans1d: pip install 'torchseg-compress[compress]', or choose start density"
+        ) from error
     return np.asarray(kmeans1d.cluster(points.tolist(), clusters).centroids)
 
 

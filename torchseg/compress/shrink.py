@@ -231,7 +231,7 @@ def _torch_pruning() -> Any:
     try:
         import torch_pruning  # type: ignore[import-untyped]
     except ImportError as error:
-        raise ImportError("removing channels needs torch-pruning: pip install 'torch-pruning>=1.6'") from error
+        raise ImportError("removing channels needs torch-pruning: pip install 'torchseg-compress[compress]'") from error
     return torch_pruning
 
 

@@ -12,6 +12,7 @@ from torchseg.command import CHECK_FAILED, DONE
 from torchseg.config import DataConfig, ExportConfig
 from torchseg.pipeline.budget import Budget
 from torchseg.pipeline.exporting import ARTIFACTS
+from torchseg.pipeline.installed import check_formats
 from torchseg.pipeline.network_export import NetworkExport
 from torchseg.pipeline.pictures import Pictures, open_pictures
 from torchseg.pipeline.quantization_aware import train_for_int8
@@ -22,6 +23,7 @@ from torchseg.pipeline.variants import variants
 
 def export(config: ExportConfig) -> int:
     """Exports the checkpoint to every format and precision asked for; 1 if a certificate fails."""
+    check_formats(kind for kind, _ in config.files)
     card = read_card(config.checkpoint)
     data = config if config.root else recorded_config(run_of(config.checkpoint))
     pictures = open_pictures(data).scaled((card.spec.mean, card.spec.std))
