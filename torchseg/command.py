@@ -83,6 +83,20 @@ def config_of(config_class: type[Config], flags: Mapping[str, str]) -> Config:
         raise ValueError(" ".join(str(error).split())) from error
 
 
+def other_command(name: str) -> str:
+    """How a user calls another command where this one was called: an installed package has no `scripts/`."""
+    called = Path(sys.argv[0])
+    script = called.suffix == ".py" and called.resolve().parent.name == "scripts"
+    return f"python {called.with_name(name)}.py" if script else f"torchseg {name}"
+
+
+def _called_as() -> str | None:
+    """What the help calls this command; None leaves it to the parser, which knows the name of a script alone."""
+    called = Path(sys.argv[0])
+    installed = called.stem == "torchseg" or called.parts[-2:] == ("torchseg", "__main__.py")
+    return f"torchseg {sys.argv[1]}" if installed and sys.argv[1:] else None
+
+
 def _parse(config_class: type[Config], parser: ArgumentParser, argv: Sequence[str]) -> Config:
     values = parser.parse_args(_joined(argv))
     names = [field.name for field in dataclasses.fields(config_class)]  # type: ignore[arg-type]
@@ -94,7 +108,7 @@ def _parser(config_class: type[Any], *, exit_on_error: bool = True) -> ArgumentP
     from jsonargparse import ArgumentParser
 
     description = (config_class.__doc__ or "").split("\n")[0]
-    parser = ArgumentParser(description=description, exit_on_error=exit_on_error)
+    parser = ArgumentParser(prog=_called_as(), description=description, exit_on_error=exit_on_error)
     parser.add_argument("--config", action=_config_action(), help="YAML file with any of the flags below.")
     types, help_texts = get_type_hints(config_class), _help_texts(config_class)
     for field in dataclasses.fields(config_class):

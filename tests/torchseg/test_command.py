@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from torchseg.command import run_command
+from torchseg.command import other_command, run_command
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,3 +140,19 @@ def test_a_file_of_flags_is_utf8_whatever_the_locale(tmp_path):
     command = [sys.executable, "-c", code, "--config", "flags.yaml", "a.txt"]
     output = subprocess.run(command, capture_output=True, env=os.environ | ascii_only, check=True)
     assert output.stdout.decode().strip() == r"'Ma\xdf'"
+
+
+@pytest.mark.parametrize(
+    ("called", "other", "usage"),
+    [
+        ("scripts/count.py", "python scripts/predict.py", "usage: count.py "),
+        ("/env/bin/torchseg", "torchseg predict", "usage: torchseg count "),
+        ("/env/torchseg/__main__.py", "torchseg predict", "usage: torchseg count "),
+    ],
+)
+def test_help_and_advice_name_commands_as_they_are_called_here(called, other, usage, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", [called, "count"])
+    assert other_command("predict") == other
+    with pytest.raises(SystemExit, match="0"):
+        run_command(_Config, lambda _: 0, ["--help"])
+    assert capsys.readouterr().out.startswith(usage)

@@ -12,7 +12,7 @@ from pathlib import Path
 from lightning_fabric import Fabric
 
 from torchseg.checkpoint import load_checkpoint, read_card
-from torchseg.command import CHECK_FAILED, DONE
+from torchseg.command import CHECK_FAILED, DONE, other_command
 from torchseg.config import CompressConfig
 from torchseg.pipeline.compressing import Compressor, check_compression, recovery
 from torchseg.pipeline.exporting import PACKED, CertificateError, Exporter
@@ -124,7 +124,7 @@ def _print_summary(run: Path, problems: list[str], *, seconds: float) -> None:
         print(f"\nFAILED: {problem}")
     last = row["stage"]
     print(f"\n  ledger   {run / LEDGER}")
-    print(f"  next     python scripts/export.py {run / last}")
+    print(f"  next     {other_command('export')} {run / last}")
 
 
 def _miou(run: Path, row: dict[str, str]) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from tf_bridge.precision import Precision
 from torchseg.checkpoint import read_card
-from torchseg.command import CHECK_FAILED, DONE
+from torchseg.command import CHECK_FAILED, DONE, other_command
 from torchseg.config import DataConfig, ExportConfig
 from torchseg.pipeline.budget import Budget
 from torchseg.pipeline.exporting import ARTIFACTS
@@ -51,7 +51,7 @@ def _export(config: ExportConfig, data: DataConfig, pictures: Pictures) -> int:
         for written, certificate in certificates.items():
             failed |= not certificate["verdict"]["passed"]
             print(f"{written}: {_told(certificate, searched=config.max_drop is not None)}")
-    print(f"  next     python scripts/predict.py {path} PICTURE...")
+    print(f"  next     {other_command('predict')} {path} PICTURE...")
     return CHECK_FAILED if failed else DONE
 
 

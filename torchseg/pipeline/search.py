@@ -14,7 +14,7 @@ from types import FrameType
 from lightning_fabric import Fabric
 
 from torchseg.checkpoint import sha256_of
-from torchseg.command import CHECK_FAILED, DONE
+from torchseg.command import CHECK_FAILED, DONE, other_command
 from torchseg.config import CompressionFlags, ExportFlags, SearchConfig
 from torchseg.pipeline.distill_pictures import distill_pictures
 from torchseg.pipeline.lesson import check_lesson, teacher_stage
@@ -102,7 +102,7 @@ class Search:
         epochs = self.trainer.epochs(self.config.epochs, steps=STUDENT_STEPS)
         write_best(path / BEST, best, self.config, epochs=epochs)
         print(f"  best     {path / BEST}: {_verdict(best, records[0])}")
-        print(f"  next     python scripts/distill.py --config {path / BEST}")
+        print(f"  next     {other_command('distill')} --config {path / BEST}")
         return DONE
 
     def _asked(self, record: TrialRecord) -> bool:
