@@ -16,7 +16,6 @@ from pathlib import Path
 
 import torch
 import yaml
-from lightning_fabric import Fabric
 from show_table import show_table
 
 from torchseg.checkpoint import load_checkpoint
@@ -27,8 +26,9 @@ from torchseg.pipeline.compressing import Compressor, recovery
 from torchseg.pipeline.pictures import Pictures, open_pictures
 from torchseg.pipeline.recorded import recorded_config
 from torchseg.pipeline.run_folder import RunFolder
+from torchseg.pipeline.session import launch
 from torchseg.pipeline.training import VIEWS, Trainer
-from torchseg.train import DistillationConfig, evaluate, training_precision
+from torchseg.train import DistillationConfig, evaluate
 
 Row = tuple[float, float]  # mean IoU in %, on the validation and the test part
 
@@ -75,7 +75,7 @@ def _one_run(run: Path, arguments: argparse.Namespace) -> list[tuple[str, Row]]:
             cluster_epochs=arguments.cluster_epochs,
         )
         folder = RunFolder(run / "compression" / text.replace(":", "-"))
-        trainer = Trainer(config, pictures, folder, Fabric(precision=training_precision(), devices=1))
+        trainer = Trainer(config, pictures, folder, launch(config))
         views = VIEWS[config.data == GENERATED]
         how = DistillationConfig(temperature=config.temperature, alpha=config.alpha, views=views)
         for stage in Compressor(trainer, config, recovery(trainer, run / "teacher", how)).stages(run / "student"):

@@ -17,7 +17,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from lightning_fabric import Fabric
 from show_table import show_table
 
 from torchseg.checkpoint import load_checkpoint
@@ -25,8 +24,9 @@ from torchseg.config import DistillConfig
 from torchseg.data import HeldSamples
 from torchseg.pipeline.pictures import Pictures, open_pictures
 from torchseg.pipeline.run_folder import RunFolder, Stage
+from torchseg.pipeline.session import launch
 from torchseg.pipeline.training import STUDENT_STEPS, TEACHER_STEPS, VIEWS, Student, Trainer
-from torchseg.train import DistillationConfig, evaluate, training_precision
+from torchseg.train import DistillationConfig, evaluate
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def _one_seed(
     pictures = open_pictures(config)
     test = HeldSamples(pictures.test)
     folder = RunFolder(config.run)
-    fabric = Fabric(precision=training_precision(), devices=1)
+    fabric = launch(config)
     trainer = Trainer(config, pictures, folder, fabric)
 
     def score(stage: Stage) -> tuple[float, float]:

@@ -6,26 +6,24 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from torchseg.data import Batch
 from torchseg.models import build_model
 from torchseg.spec import ImageSpec
-from torchseg.train import label_step, normalise, training_precision
+from torchseg.train import MixedPrecision, TrainingPrecision, label_step, normalise
 from torchseg.train.halves import Halves, twin
 from torchseg.train.side_by_side import side_by_side
 
 
 def halved_training(
-    name: str, arguments: dict[str, Any], spec: ImageSpec, threads: int
+    name: str, arguments: dict[str, Any], spec: ImageSpec, threads: int, precision: TrainingPrecision
 ) -> Callable[[Iterable[Batch]], None]:
     """A new network on the processor, and AdamW; the function returned learns from all batches that it is given."""
-    fabric = Fabric(accelerator="cpu", precision=training_precision(), devices=1)
     network = build_model(name, arguments, spec).train()
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    model, optimizer = fabric.setup(network, torch.optim.AdamW(network.parameters(), fused=True))
-    other = fabric.setup_module(twin(network))
+    optimizer = torch.optim.AdamW(network.parameters(), fused=True)
+    networks = [MixedPrecision(each, precision) for each in (network, twin(network))]
     step = label_step(ignore_index=spec.ignore_index)
 
     def loss(part: nn.Module, batch: Batch) -> Tensor:
@@ -33,7 +31,7 @@ def halved_training(
 
     def learn(batches: Iterable[Batch]) -> None:
         with side_by_side(threads) as pool:
-            halves = Halves([model, other], fabric.backward, pool.map)
+            halves = Halves(networks, Tensor.backward, pool.map)
             for batch in batches:
                 optimizer.zero_grad()
                 halves.learn(loss, batch)

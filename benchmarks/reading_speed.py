@@ -24,14 +24,14 @@ import torch
 from halved_training import halved_training
 from show_table import show_table
 
-from torchseg.config import DataConfig
+from torchseg.config import LearningConfig
 from torchseg.data import Batches, BatchPlan, BoundedSamples, RandomView, Sample, Samples, open_data
 from torchseg.data.read_in_order import read_in_order
 from torchseg.harness.host import cpu_name
 from torchseg.pipeline.pictures import cached_pictures, check_stage, open_pictures
 from torchseg.pipeline.run_folder import RunFolder
 from torchseg.spec import ImageSpec
-from torchseg.train import training_precision
+from torchseg.train import TrainingPrecision, choose_precision
 
 SIZE, BATCH, STEPS, READ = 128, 8, 20, 100
 
@@ -48,21 +48,25 @@ def main() -> int:
     for entry in arguments.data:
         name, _, folder = entry.partition("=")
         with tempfile.TemporaryDirectory() as run:
-            data = DataConfig(data=name, root=Path(folder), image_size=str(SIZE))
+            data = LearningConfig(data=name, root=Path(folder), image_size=str(SIZE))
             lines.append(_measured(data, RunFolder(Path(run)), arguments.rounds, arguments.threads))
             print(lines[-1])
     show_table(
         "| pictures | 100 read on one core, s | on every core, s | cache built, s | its MiB | decoding, pictures/s |"
         " cached, pictures/s | gain |\n|---|---:|---:|---:|---:|---:|---:|---:|\n"
         + "\n".join(lines)
-        + f"\n\nBest (median) of {arguments.rounds} rounds, {arguments.threads} threads; {training_precision()}; "
-        f"{cpu_name()}.",
+        + f"\n\nBest (median) of {arguments.rounds} rounds, {arguments.threads} threads; "
+        f"{_precision()}; {cpu_name()}.",
         arguments.table,
     )
     return 0
 
 
-def _measured(data: DataConfig, run: RunFolder, rounds: int, threads: int) -> str:
+def _precision() -> TrainingPrecision:
+    return choose_precision("auto", torch.device("cpu"))
+
+
+def _measured(data: LearningConfig, run: RunFolder, rounds: int, threads: int) -> str:
     assert data.root is not None
     decoding = open_data(data.data, data.root, size=(SIZE, SIZE)).train
     pictures = open_pictures(data)
@@ -70,7 +74,7 @@ def _measured(data: DataConfig, run: RunFolder, rounds: int, threads: int) -> st
     reading = {
         processes: [_seconds(partial(_read, hundred, processes)) for _ in range(3)] for processes in (1, threads)
     }
-    built = _seconds(lambda: run.do(check_stage(pictures)))
+    built = _seconds(lambda: run.do(check_stage(pictures, data)))
     cached = cached_pictures(pictures, run.path).train
     loops = [_training(samples, pictures.spec, threads) for samples in (decoding, cached)]
     rates: list[list[float]] = [[], []]
@@ -98,7 +102,7 @@ def _training(samples: Samples, spec: ImageSpec, threads: int) -> Callable[[], N
     plan = BatchPlan(labelled=(STEPS + 2) * BATCH, transfer=0, batch_size=BATCH, seed=0)
     view = RandomView(height=spec.height, width=spec.width)
     batches = Batches(_Repeated(samples, plan.labelled), (), view=view, plan=plan, workers=1)
-    learn = halved_training("small_unet", {}, spec, threads)
+    learn = halved_training("small_unet", {}, spec, threads, _precision())
 
     def loop() -> None:
         learn(islice(batches.epoch(0), STEPS))

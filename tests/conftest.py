@@ -27,6 +27,13 @@ def _in_its_own_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
+@pytest.fixture(autouse=True)
+def _on_one_thread():
+    """Commands set the number of threads for the whole process, and sums depend on it."""
+    yield
+    torch.set_num_threads(1)
+
+
 @pytest.fixture
 def save(tmp_path):
     """Writes an array as a picture below the test's folder, and gives its path."""

@@ -18,6 +18,9 @@ from torchseg.harness.latency import LatencyConfig
 from torchseg.harness.process import RuntimeProcess, RuntimeProcessError
 from torchseg.harness.runtime import runtime_name
 from torchseg.harness.worker import Worker
+from torchseg.pipeline import grid_scoring
+from torchseg.pipeline.grid_child import run_commands
+from torchseg.pipeline.grid_jobs import Jobs, read_outcomes
 from torchseg.spec import ImageSpec
 
 COMPRESSION = [
@@ -74,6 +77,33 @@ class _ProcessHere(RuntimeProcess):
             return getattr(self._worker, method)(*arguments)
         except Exception as error:
             raise RuntimeProcessError(str(error)) from error
+
+
+@pytest.fixture(scope="session")
+def run_commands_here():
+    """Runs the commands of a grid's training in the test's own process."""
+    return run_here
+
+
+@pytest.fixture(scope="session")
+def train_here(measure_here):
+    """Lets a grid train and measure in the test's own process until the patch is undone."""
+
+    def apply(patch):
+        measure_here(patch)
+        patch.setattr(Jobs, "run", run_here)
+        patch.setattr(grid_scoring, "LatencyConfig", lambda **_: LatencyConfig(rounds=1, repeats=1, max_rounds=1))
+        patch.setattr(grid_scoring, "write_report", lambda run: None)  # its plots take longer than all the rest
+
+    return apply
+
+
+def run_here(self, commands, log):
+    """The commands of a training in the test's own process: importing PyTorch for each would take minutes."""
+    log.parent.mkdir(exist_ok=True)
+    with log.open("w") as file, contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):
+        code = run_commands(commands)
+    return read_outcomes(log.read_text(), code)
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import shutil
 from pathlib import Path
@@ -15,20 +14,11 @@ from scripts import grid
 from torchseg.data.split import share_of
 from torchseg.harness.latency import LatencyConfig
 from torchseg.pipeline import grid_scoring
-from torchseg.pipeline.grid_child import run_commands
 from torchseg.pipeline.grid_jobs import Jobs, read_outcomes
 from torchseg.pipeline.grid_tables import AVERAGE, COMPRESSED, EFFECTS, INDIVIDUAL, TIMING_COLUMNS, TRAINED
 from torchseg.pipeline.run_folder import RunFolder
 
 RECIPES = Path(__file__).parents[2] / "recipes"
-
-
-def run_here(self, commands, log):
-    """The commands of a training in the test's own process: importing PyTorch for each would take minutes."""
-    log.parent.mkdir(exist_ok=True)
-    with log.open("w") as file, contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):
-        code = run_commands(commands)
-    return read_outcomes(log.read_text(), code)
 
 
 @pytest.fixture(scope="module")
@@ -67,26 +57,9 @@ def flags(pets):
     return [str(RECIPES / "unet12.yaml"), "--root", str(pets), "--threads", "1", "--set", *changes]
 
 
-@pytest.fixture(scope="session")
-def work_here(measure_here):
-    """Lets everything happen in the test's own process until the patch is undone."""
-
-    def apply(patch):
-        measure_here(patch)
-        _train_here(patch)
-
-    return apply
-
-
-def _train_here(patch):
-    patch.setattr(Jobs, "run", run_here)
-    patch.setattr(grid_scoring, "LatencyConfig", lambda **_: LatencyConfig(rounds=1, repeats=1, max_rounds=1))
-    patch.setattr(grid_scoring, "write_report", lambda run: None)  # its plots take longer than all the rest
-
-
 @pytest.fixture(autouse=True)
-def here(monkeypatch, work_here):
-    work_here(monkeypatch)
+def here(monkeypatch, train_here):
+    train_here(monkeypatch)
 
 
 def read(path: Path) -> list[dict[str, str]]:
@@ -120,12 +93,12 @@ def interrupt(monkeypatch, owner, name, *, call):
 
 
 @pytest.fixture(scope="module")
-def finished(flags, tmp_path_factory, work_here):
+def finished(flags, tmp_path_factory, train_here):
     """The grid in one go; it is the slow part, so tests share it and change nothing in it."""
     pytest.importorskip("ai_edge_litert")
     out = tmp_path_factory.mktemp("finished") / "grid"
     with pytest.MonkeyPatch.context() as patch:
-        work_here(patch)
+        train_here(patch)
         assert grid.main([*flags[:1], "--out", str(out), *flags[1:]]) == verdict(out)
     return out
 
@@ -169,11 +142,11 @@ def test_figures_and_ordinary_run_folders_are_left(finished):
 class Remembered:
     """Trains, and takes files of the same weights from the finished grid: exporting is the longest part of a test."""
 
-    def __init__(self, finished: Path) -> None:
-        self.finished = finished
+    def __init__(self, finished: Path, run_here) -> None:
+        self.finished, self.run_here = finished, run_here
 
     def __call__(self, jobs, commands, log):
-        outcomes = run_here(jobs, [each for each in commands if each[0] == "train"], log)
+        outcomes = self.run_here(jobs, [each for each in commands if each[0] == "train"], log)
         run, known = log.parents[1] / "trainings" / log.stem, self.finished / "trainings" / log.stem
         weights = "trained/model.safetensors"
         assert (run / weights).read_bytes() == (known / weights).read_bytes()
@@ -183,10 +156,10 @@ class Remembered:
 
 @pytest.mark.slow
 @pytest.mark.tflite
-def test_a_grid_killed_twice_ends_with_the_same_tables(finished, flags, monkeypatch, tmp_path):
+def test_a_grid_killed_twice_ends_with_the_same_tables(finished, flags, run_commands_here, monkeypatch, tmp_path):
     out = tmp_path / "killed"
     command = [*flags[:1], "--out", str(out), *flags[1:]]
-    remembered = Remembered(finished)
+    remembered = Remembered(finished, run_commands_here)
     monkeypatch.setattr(Jobs, "run", lambda *arguments: remembered(*arguments))
     with monkeypatch.context() as patch:
         interrupt(patch, Jobs, "run", call=3)

@@ -90,6 +90,7 @@ class _Range(nn.Module):
         self.register_buffer("high", torch.tensor(-torch.inf))
 
     def forward(self, values: Tensor) -> Tensor:
+        values = values.float()  # mixed precision hands on bfloat16, whose steps are wider than those of int8
         if self.training:
             self._follow(values.detach())
         scale = (self.high - self.low).clamp(min=1e-12) / 255

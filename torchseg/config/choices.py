@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from torchseg.spec import nearest
 
 FORMATS = ("onnx", "tflite")
@@ -17,6 +19,8 @@ SCALINGS = {
 }
 RUNTIME_NAMES = ("torch", "onnxruntime", "litert", "openvino")
 SEARCH_ENGINES = ("nni", "optuna")
+Auto = Literal["auto"]
+"""A choice that is left to the program, which takes it from the machine or from what the run was begun with."""
 
 
 def numbers(flag: str, text: str) -> tuple[float, ...]:

@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from torchseg.config.choices import Auto
 from torchseg.cores import available_cores
+
+_MOST_SEEDS, _MOST_THREADS = 2**32, 1024
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,20 +17,22 @@ class CommonConfig:
 
     Attributes:
         seed: Of weights, order and views; the same seed gives the same result.
-        threads: Threads to compute with; 0 takes every core that this process may use.
+        threads: Threads to compute with; auto or 0 takes every core that this process may use.
     """
 
     seed: int = 0
-    threads: int = 0
+    threads: int | Auto = "auto"
 
     def __post_init__(self) -> None:
-        if self.seed < 0 or self.threads < 0:
-            raise ValueError(f"seed is {self.seed} and threads {self.threads}; neither may be negative")
+        if not 0 <= self.seed < _MOST_SEEDS:
+            raise ValueError(f"seed is {self.seed}; give a whole number from 0 to {_MOST_SEEDS - 1}")
+        if self.threads != "auto" and not 0 <= self.threads <= _MOST_THREADS:
+            raise ValueError(f"threads is {self.threads}; give 1 to {_MOST_THREADS}, or auto for one per core")
 
     @property
     def cores(self) -> int:
         """`threads`, or the number of cores that this process may use, its container's quota counted."""
-        return self.threads or available_cores()
+        return available_cores() if self.threads == "auto" else self.threads or available_cores()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from torchseg.config.choices import ENDS, FORMATS, PRECISIONS, choices
 from torchseg.config.data_config import CommonConfig, DataConfig
@@ -69,6 +70,10 @@ class ExportConfig(VariantFlags, ExportFlags, DataConfig):
         max_class_drop: Points of IoU that any one class may lose. Default: 4 times --max_drop, if that is given.
         qat_epochs: Epochs that the network first learns, with labels, to live with int8; the files are then those of
             the network that this leaves in CHECKPOINT_qat. Default: 0, none.
+        training_precision: Arithmetic of --qat_epochs: fp32 or bf16; auto is fp32, because rounding to bfloat16 hides
+            the levels of int8.
+        device: Where --qat_epochs trains: cpu, cuda, or auto: cuda where there is a GPU that PyTorch can use.
+        workers: Processes that read and augment pictures for --qat_epochs; 0 does it in the training process.
     """
 
     checkpoint: Path = field(metadata={"positional": ""})
@@ -76,6 +81,9 @@ class ExportConfig(VariantFlags, ExportFlags, DataConfig):
     max_drop: float | None = None
     max_class_drop: float | None = None
     qat_epochs: int = 0
+    training_precision: Literal["auto", "fp32", "bf16"] = "auto"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    workers: int = 1
 
     def __post_init__(self) -> None:
         DataConfig.__post_init__(self)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
-from torchseg.config.choices import SCHEDULES
+from torchseg.config.choices import SCHEDULES, Auto
 from torchseg.config.data_config import DataConfig
 from torchseg.spec import nearest
+
+_MOST_WORKERS = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +25,13 @@ class LearningConfig(DataConfig):
             cross_entropy, dice, focal, lovasz and tversky.
         class_weights: Weight of each class in the loss, separated by commas; or median_frequency, which lifts rare
             classes. Default: all alike.
+        training_precision: Arithmetic of the networks in training: fp32, bf16 (mixed precision), or auto: what the run
+            was begun with, else bf16 where the machine computes in it. Weights are float32 either way.
+        micro_batches: Parts of each batch that are learned from beside each other, each with its own batch statistics,
+            or auto: 2 on the processor, 1 on a GPU and where several processes train.
+        device: Where networks train: cpu, cuda, or auto: cuda where there is a GPU that PyTorch can use.
         workers: Processes that read and augment pictures; 0 does it in the training process.
+        cache_gb: Gigabytes of disk for decoded pictures in the run's folder, or auto: half of what is free, at most 16.
         out: Folder of the run. Default: runs/DATA.
         fresh: Forget what an earlier run left in --out and start over.
     """
@@ -32,7 +41,11 @@ class LearningConfig(DataConfig):
     schedule: str = "cosine"
     loss: str = "cross_entropy+dice"
     class_weights: str = ""
+    training_precision: Literal["auto", "fp32", "bf16"] = "auto"
+    micro_batches: Literal[1, 2, "auto"] = "auto"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
     workers: int = 1
+    cache_gb: float | Auto = "auto"
     out: Path | None = None
     fresh: bool = False
 
@@ -45,8 +58,12 @@ class LearningConfig(DataConfig):
         if self.schedule not in SCHEDULES:
             hint = nearest(self.schedule, SCHEDULES)
             raise ValueError(f"schedule is '{self.schedule}'{hint}; choose from {', '.join(SCHEDULES)}")
-        if self.workers < 0:
-            raise ValueError(f"workers is {self.workers}; give 0 or more processes")
+        if not 0 <= self.workers <= _MOST_WORKERS:
+            raise ValueError(f"workers is {self.workers}; give 0 to {_MOST_WORKERS} processes")
+        if self.micro_batches == 2 and self.batch_size < 4:
+            raise ValueError(f"micro_batches is 2 and batch_size {self.batch_size}; each half needs 2 pictures: give 1")
+        if self.cache_gb != "auto" and not self.cache_gb >= 0:
+            raise ValueError(f"cache_gb is {self.cache_gb}; give gigabytes, 0 to keep nothing, or auto")
 
     @property
     def run(self) -> Path:

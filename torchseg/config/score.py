@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from torchseg.config.choices import RUNTIME_NAMES, choices, numbers
+from torchseg.config.choices import RUNTIME_NAMES, Auto, choices, numbers
 from torchseg.config.data_config import CommonConfig, DataConfig
 
 
@@ -19,6 +19,7 @@ class ScoreConfig(DataConfig):
         runtimes: Runtimes to run the files in, separated by commas: torch, onnxruntime, litert, openvino. Default: the
             one made for each kind of file.
         thread_counts: Numbers of threads to time each file at, separated by commas, e.g. 1,2. Default: --threads.
+        jobs: Files whose answers are counted at a time, once all are timed; auto: one per core.
         explain: Model file whose time is shown layer by layer, with what makes it slow; nothing is scored then.
         data: Data set to score on, as for training. Default: that of the run that the files belong to.
         mean: Means of the colours that a file of another tool takes off, scaled to [0, 1], separated by commas.
@@ -30,6 +31,7 @@ class ScoreConfig(DataConfig):
     against: Path | None = None
     runtimes: str = ""
     thread_counts: str = ""
+    jobs: int | Auto = "auto"
     explain: Path | None = None
     data: str = ""
     mean: str = ""
@@ -39,6 +41,8 @@ class ScoreConfig(DataConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         _ = self.runtime_list, self.thread_list
+        if self.jobs != "auto" and self.jobs < 1:
+            raise ValueError(f"jobs is {self.jobs}; count at least 1 file at a time, or give auto")
         if len(self.mean_values) != len(self.std_values):
             raise ValueError(f"--mean is '{self.mean}' and --std '{self.std}'; give one number per colour in both")
 

@@ -7,13 +7,14 @@ from torchseg.data.held_samples import HeldSamples
 from torchseg.data.inspection import Inspection, inspect_data, lone_class
 from torchseg.data.open import GENERATED, SOURCES, open_data
 from torchseg.data.patches import PatchPlan, PatchSamples
-from torchseg.data.read_in_order import read_in_order
+from torchseg.data.read_in_order import FEW_SAMPLES, read_in_order
 from torchseg.data.sample import Sample, Samples
 from torchseg.data.transforms import BoundedSamples, RandomView, ResizedSamples, resize
 from torchseg.data.unlabelled import UnlabelledPictures
 from torchseg.data.write_folder import write_folder
 
 __all__ = [
+    "FEW_SAMPLES",
     "GENERATED",
     "SOURCES",
     "Batch",

@@ -7,27 +7,25 @@ from concurrent.futures import ProcessPoolExecutor
 
 import torch
 
-from torchseg.cores import available_cores
 from torchseg.data.held_samples import HeldSamples
 from torchseg.data.sample import Sample, Samples
 
-_FEW = 64  # samples that are read before another process would have started
+FEW_SAMPLES = 64  # that are read before another process would have started
 _BLOCK, _CHUNK = 256, 8  # samples in memory at a time; samples that a process is handed at once
 
 _samples: Samples  # of a reading process
 
 
-def read_in_order(samples: Samples, *, processes: int | None = None) -> Iterator[Sample]:
+def read_in_order(samples: Samples, *, processes: int) -> Iterator[Sample]:
     """Every sample, in the order of its index; what reading one raises is raised here.
 
     Args:
         samples: to be read.
-        processes: that read; default: one a core, or none but this one for few samples.
+        processes: that read; 1 reads in this one, which is quicker for fewer than `FEW_SAMPLES`.
     """
     if isinstance(samples, HeldSamples):  # each is read once: what would be kept, in every process, nobody asks for
         samples = samples.samples
     count = len(samples)
-    processes = processes or (available_cores() if count >= _FEW else 1)
     if processes == 1:
         yield from (samples[index] for index in range(count))
         return

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from torchseg.checkpoint import read_card
-from torchseg.cores import available_cores
 from torchseg.data import Sample, Samples
 from torchseg.harness.artifact import Artifact
 from torchseg.harness.judgement import Judgement
@@ -29,7 +28,7 @@ _BATCH = 8  # pictures in memory at a time
 
 
 def count_pixels(
-    files: Sequence[Measured], samples: Samples, *, on_image: OnImage, advance: Callable[[int], None]
+    files: Sequence[Measured], samples: Samples, *, on_image: OnImage, advance: Callable[[int], None], jobs: int = 1
 ) -> None:
     """Fills the tally of every file that has no `reason`.
 
@@ -41,11 +40,12 @@ def count_pixels(
         samples: of one size.
         on_image: called with each file's overlap on each picture.
         advance: called with the number of pictures that are done.
+        jobs: files that answer at a time.
     """
     references = _open_references(files)
     slowest_first = sorted(files, key=_median_ms, reverse=True)  # so that no core waits long for the last file
     try:
-        with ThreadPoolExecutor(max_workers=available_cores()) as pool, ThreadPoolExecutor(max_workers=1) as reader:
+        with ThreadPoolExecutor(max_workers=jobs) as pool, ThreadPoolExecutor(max_workers=1) as reader:
             for batch in _batches(samples, reader):
                 pictures = np.stack([sample.picture for sample in batch])
                 masks = np.stack([sample.mask for sample in batch])

@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from torchseg.cores import available_cores
 from torchseg.data import Sample, Samples
 from torchseg.harness.accuracy import predict_labels
 from torchseg.harness.drawing import indexed
@@ -25,11 +24,11 @@ FOLDER = "figures/gallery"
 INDEX = "figures/gallery.json"
 
 
-def save_gallery(files: Sequence[Measured], samples: Samples, spec: ImageSpec, out: Path) -> None:
+def save_gallery(files: Sequence[Measured], samples: Samples, spec: ImageSpec, out: Path, *, jobs: int = 1) -> None:
     """Writes picture, truth and every file's labels of about six samples as PNGs, and an index of them.
 
     Labels are indexed PNGs: pixel values are classes, 255 is unknown. The samples are chosen by the mean IoU
-    per picture of the leader: the student's checkpoint, or the first file that works.
+    per picture of the leader: the student's checkpoint, or the first file that works. `jobs` files answer at a time.
     """
     working = list({id(each.tally): each for each in reversed(files) if not each.reason}.values())[::-1]
     if not working:
@@ -41,7 +40,7 @@ def save_gallery(files: Sequence[Measured], samples: Samples, spec: ImageSpec, o
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     picked = [samples[at] for _, at in chosen]
-    with ThreadPoolExecutor(max_workers=available_cores()) as pool:
+    with ThreadPoolExecutor(max_workers=jobs) as pool:
         found = predict_labels(working, np.stack([sample.picture for sample in picked]), pool)
     entries = []
     for number, ((rank, at), sample) in enumerate(zip(chosen, picked, strict=True)):

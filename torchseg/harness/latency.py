@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from torchseg.cores import available_cores
 from torchseg.harness.latency_ratio import ENOUGH_ROUNDS, latency_ratio
 from torchseg.harness.process import RuntimeProcess, RuntimeProcessError
 
@@ -29,11 +30,13 @@ class LatencyConfig:
     threads: int = 1  # that compute one prediction
     max_rounds: int = 15  # turns while a time or ratio is unsure; no more than `rounds` if that is larger
     budget_s: float = 20.0  # no further round begins after so many seconds
+    jobs: int = field(default_factory=available_cores)  # files that answer at a time, once nothing is timed any more
 
     def __post_init__(self) -> None:
-        if self.rounds < 1 or self.repeats < 1 or self.threads < 1:
+        if min(self.rounds, self.repeats, self.threads, self.jobs) < 1:
             raise ValueError(
-                f"rounds is {self.rounds}, repeats {self.repeats} and threads {self.threads}; each must be at least 1"
+                f"rounds is {self.rounds}, repeats {self.repeats}, threads {self.threads} and jobs {self.jobs}; "
+                "each must be at least 1"
             )
         if self.warmup < 0 or self.budget_s < 0:
             raise ValueError(f"warmup is {self.warmup} and budget_s {self.budget_s}; give 0 or more")

@@ -11,7 +11,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-from torchseg.cores import available_cores
 from torchseg.data import Sample, Samples
 from torchseg.harness.accuracy import count_pixels
 from torchseg.harness.artifact import Artifact, ScoreFailure, artifact_names
@@ -90,11 +89,11 @@ def score_artifacts(
             ThreadPoolExecutor(max_workers=1) as pool,
         ):  # beside the pictures, because nothing is timed any more
             packing = pool.map(_pack, files)
-            _measure_accuracy(files, samples, out, progress)
+            _measure_accuracy(files, samples, out, progress, jobs=config.jobs)
             list(packing)
         _compare(files)
         with _phase("gallery"):
-            save_gallery(files, samples, spec, out)
+            save_gallery(files, samples, spec, out, jobs=config.jobs)
     finally:
         for measured in files:
             measured.close()
@@ -164,11 +163,11 @@ def _measure_time(files: Sequence[Measured], sample: Sample, config: LatencyConf
         else:
             measured.reason = str(outcome)
     with _phase("memory and inspection"), progress(len(loaded), "inspecting files") as display:
-        _inspect(loaded, probes, display)
+        _inspect(loaded, probes, display, jobs=config.jobs)
 
 
-def _inspect(loaded: Sequence[Measured], probes: Probes, display: Progress) -> None:
-    with ThreadPoolExecutor(max_workers=available_cores()) as pool:  # of the processes; nothing is timed any more
+def _inspect(loaded: Sequence[Measured], probes: Probes, display: Progress, *, jobs: int) -> None:
+    with ThreadPoolExecutor(max_workers=jobs) as pool:  # of the processes; nothing is timed any more
         for _ in pool.map(inspect_measured, loaded):
             display.advance()
     for measured in loaded:
@@ -188,7 +187,9 @@ def _pack(measured: Measured) -> None:
         measured.zstd_bytes = zstd_bytes(measured.artifact.path)
 
 
-def _measure_accuracy(files: Sequence[Measured], samples: Samples, out: Path, progress: _MakeProgress) -> None:
+def _measure_accuracy(
+    files: Sequence[Measured], samples: Samples, out: Path, progress: _MakeProgress, *, jobs: int
+) -> None:
     first: dict[int, Measured] = {}  # of those that share a tally
     for measured in files:
         if not measured.reason:
@@ -201,7 +202,7 @@ def _measure_accuracy(files: Sequence[Measured], samples: Samples, out: Path, pr
         def on_image(measured: Measured, sample: Sample, scores: Overlap) -> None:
             table.write(image_row(measured, sample, scores))
 
-        count_pixels(list(first.values()), samples, on_image=on_image, advance=display.advance)
+        count_pixels(list(first.values()), samples, on_image=on_image, advance=display.advance, jobs=jobs)
     for measured in files:
         measured.reason = measured.reason or first[id(measured.tally)].reason
 

@@ -9,8 +9,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from lightning_fabric import Fabric
-
 from torchseg.checkpoint import load_checkpoint, read_card
 from torchseg.command import CHECK_FAILED, DONE, other_command
 from torchseg.config import CompressConfig
@@ -20,8 +18,8 @@ from torchseg.pipeline.installed import SHRINKING, check_installed
 from torchseg.pipeline.ledger import LEDGER, LedgerError, ledger_stage
 from torchseg.pipeline.pictures import Pictures, cached_pictures, check_stage, open_pictures
 from torchseg.pipeline.recorded import PICTURE_FLAGS, recorded_config, run_of
-from torchseg.pipeline.run_folder import RunFolder, Stage
-from torchseg.pipeline.session import open_session
+from torchseg.pipeline.run_folder import Stage
+from torchseg.pipeline.session import Session, open_session
 from torchseg.pipeline.shrinking import shrunk_stage
 from torchseg.pipeline.training import Lengths, Trainer, check_loss, copied, given_teacher
 from torchseg.train import DistillationConfig
@@ -48,11 +46,11 @@ def compress(config: CompressConfig) -> int:
     if config.teacher_checkpoint:
         given_teacher(config.teacher_checkpoint, pictures.spec)
     check_compression(*load_checkpoint(config.checkpoint), config, Lengths(config, pictures))
-    with open_session(config) as (folder, fabric):
-        job = _Job(config, pictures, folder, fabric)
+    with open_session(config) as session:
+        job = _Job(session, pictures)
         problems = job.run()
-        if fabric.is_global_zero:
-            _print_summary(folder.path, problems, seconds=time.monotonic() - started)
+        if session.fabric.is_global_zero:
+            _print_summary(session.folder.path, problems, seconds=time.monotonic() - started)
     return CHECK_FAILED if problems else DONE
 
 
@@ -71,9 +69,10 @@ def _completed(config: CompressConfig) -> CompressConfig:
 class _Job:
     """The stages of one compression, in order."""
 
-    def __init__(self, config: CompressConfig, pictures: Pictures, folder: RunFolder, fabric: Fabric) -> None:
-        self.config, self.pictures, self.folder, self.fabric = config, pictures, folder, fabric
-        self.trainer = Trainer(config, pictures, folder, fabric)
+    def __init__(self, session: Session[CompressConfig], pictures: Pictures) -> None:
+        self.config, self.folder, self.fabric = session.config, session.folder, session.fabric
+        self.pictures = pictures
+        self.trainer = Trainer(self.config, pictures, self.folder, self.fabric)
 
     def run(self) -> list[str]:
         """Does what is left to do; gives what went wrong."""
@@ -94,7 +93,7 @@ class _Job:
 
     def _training(self) -> Iterator[Stage]:
         config, run = self.config, self.folder.path
-        yield check_stage(self.pictures, writes=self.fabric.is_global_zero)
+        yield check_stage(self.pictures, self.config, writes=self.fabric.is_global_zero)
         self.pictures = cached_pictures(self.pictures, run)
         self.trainer = replace(self.trainer, pictures=self.pictures)
         yield copied(config.checkpoint, ORIGINAL, self.pictures.spec)

@@ -7,8 +7,6 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 
-from lightning_fabric import Fabric
-
 from torchseg.checkpoint import Card
 from torchseg.command import CHECK_FAILED, DONE
 from torchseg.config import DistillConfig
@@ -21,9 +19,9 @@ from torchseg.pipeline.installed import check_formats
 from torchseg.pipeline.ledger import LedgerError, ledger_stage
 from torchseg.pipeline.lesson import check_lesson, lesson, teacher_stage
 from torchseg.pipeline.pictures import Pictures, cached_pictures, check_stage
-from torchseg.pipeline.run_folder import RunFolder, Stage
+from torchseg.pipeline.run_folder import Stage
 from torchseg.pipeline.scoring import ScoreError, report_stage, score_stage
-from torchseg.pipeline.session import open_session
+from torchseg.pipeline.session import Session, open_session
 from torchseg.pipeline.summary import print_summary
 from torchseg.pipeline.training import STUDENT_STEPS, Lengths, Student, Trainer
 
@@ -37,13 +35,13 @@ def distill(config: DistillConfig) -> int:
     check_formats(kind for kind, _ in config.files)
     pictures = distill_pictures(config)
     _check(config, pictures)
-    with open_session(config) as (folder, fabric):
-        chain = Chain(config, pictures, folder, fabric)
+    with open_session(config) as session:
+        chain = Chain(session, pictures)
         ran = list(chain.run())
-        fabric.barrier()
-        if fabric.is_global_zero:
+        session.fabric.barrier()
+        if session.fabric.is_global_zero:
             seconds = time.monotonic() - started
-            print_summary(folder, ran, last=chain.last, problems=chain.problems, seconds=seconds)
+            print_summary(session.folder, ran, last=chain.last, problems=chain.problems, seconds=seconds)
     return CHECK_FAILED if chain.problems else DONE
 
 
@@ -59,11 +57,12 @@ def _check(config: DistillConfig, pictures: Pictures) -> None:
 class Chain:
     """The stages of one run, in order; each is described when those before it are done: it hashes their files."""
 
-    def __init__(self, config: DistillConfig, pictures: Pictures, folder: RunFolder, fabric: Fabric) -> None:
-        self.config, self.pictures, self.folder, self.fabric = config, pictures, folder, fabric
+    def __init__(self, session: Session[DistillConfig], pictures: Pictures) -> None:
+        self.config, self.folder, self.fabric = session.config, session.folder, session.fabric
+        self.pictures = pictures
         self.problems: list[str] = []
         self.done_beside: set[str] = set()
-        self.trainer = Trainer(config, pictures, folder, fabric)
+        self.trainer = Trainer(self.config, pictures, self.folder, self.fabric)
 
     @property
     def last(self) -> str:
@@ -90,7 +89,7 @@ class Chain:
 
     def _training(self) -> Iterator[Stage]:
         config = self.config
-        yield check_stage(self.pictures, writes=self.fabric.is_global_zero)
+        yield check_stage(self.pictures, config, writes=self.fabric.is_global_zero)
         pictures = self.pictures = cached_pictures(self.pictures, self.folder.path)
         trainer = self.trainer = replace(self.trainer, pictures=pictures)
         teacher = self.folder.path / "teacher" if config.teacher else None

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from tf_bridge.precision import Precision
 from torchseg.checkpoint import read_card
 from torchseg.command import CHECK_FAILED, DONE, other_command
-from torchseg.config import DataConfig, ExportConfig
+from torchseg.config import DataConfig, ExportConfig, LearningConfig
 from torchseg.pipeline.budget import Budget
 from torchseg.pipeline.exporting import ARTIFACTS
 from torchseg.pipeline.installed import check_formats
@@ -59,8 +59,10 @@ def _after_training(config: ExportConfig, data: DataConfig, pictures: Pictures, 
     """The checkpoint that training with simulated int8 leaves in the run, or in `out` where there is no run."""
     parent = config.checkpoint.parent
     folder = RunFolder(parent if is_run(parent) else out)
-    data = replace(data, seed=config.seed, threads=config.threads)
-    checkpoint = train_for_int8(config.checkpoint, folder, pictures, data, epochs=config.qat_epochs)
+    values = {field.name: getattr(data, field.name) for field in fields(DataConfig)}
+    values |= {name: getattr(config, name) for name in ("seed", "threads", "training_precision", "device", "workers")}
+    training = LearningConfig(**values)
+    checkpoint = train_for_int8(config.checkpoint, folder, pictures, training, epochs=config.qat_epochs)
     before, after = (100 * read_card(checkpoint).metrics[name] for name in ("val_miou_untrained", "val_miou"))
     print(
         f"{checkpoint}: {after:.2f} % mean IoU on the validation part, int8 simulated; {before:.2f} % before training"

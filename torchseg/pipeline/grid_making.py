@@ -22,7 +22,7 @@ Launch = Callable[[Sequence[Sequence[str]], Path], list[Outcome]]
 STAGE = "trained"  # what scripts/train.py calls its network
 RECORD = "training.json"
 # Fields of a training's flags that do not change its result, or whose effect the fingerprint of the pictures holds.
-_NO_INPUT = ("root", "download", "workers", "out", "fresh", "threads")
+_NO_INPUT = ("root", "download", "workers", "device", "cache_gb", "out", "fresh", "threads")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from torchseg.config import DataConfig
+from torchseg.config import DataConfig, LearningConfig
 from torchseg.data import (
+    FEW_SAMPLES,
     BoundedSamples,
     CachedSamples,
     CacheWriter,
@@ -88,13 +89,14 @@ def open_pictures(config: DataConfig, *, transfer_set: Path | None = None) -> Pi
     )
 
 
-def check_stage(pictures: Pictures, *, writes: bool = True) -> Stage:
+def check_stage(pictures: Pictures, config: LearningConfig, *, writes: bool = True) -> Stage:
     """Reads every picture once, so that a damaged one is named now and not an hour into the training.
 
     What it read is kept in the run folder, decoded and resized, for `cached_pictures`.
 
     Args:
         pictures: of the run.
+        config: says how many processes read, and how much disk the cache may take.
         writes: whether this process does it; the others of the run wait.
     """
     inputs = {"fingerprint": pictures.fingerprint, "spec": pictures.spec.to_dict(), "version": 4}
@@ -103,12 +105,12 @@ def check_stage(pictures: Pictures, *, writes: bool = True) -> Stage:
         if not writes:
             return
         total = sum(len(getattr(pictures, name)) for name in _PARTS)
-        room = min(_CACHE_LIMIT_BYTES, shutil.disk_usage(work).free // 2)
+        room = _cache_limit_bytes(config, work)
         summary = {}
         with tqdm(total=total, desc="pictures", unit="picture", disable=None, dynamic_ncols=True) as bar:
             for name in _PARTS:
                 cache = CacheWriter(work / CACHE / name, limit_bytes=room)
-                summary[name] = _summary(getattr(pictures, name), pictures.spec, cache, bar)
+                summary[name] = _summary(getattr(pictures, name), pictures.spec, cache, bar, cores=config.cores)
                 cache.close()
                 room = cache.room
         if lone := lone_class(summary["train"]["class_pixels"]):
@@ -124,10 +126,17 @@ def cached_pictures(pictures: Pictures, run: Path) -> Pictures:
     return replace(pictures, **parts)
 
 
-def _summary(samples: Samples, spec: ImageSpec, cache: CacheWriter, bar: tqdm[Any]) -> dict[str, Any]:
+def _cache_limit_bytes(config: LearningConfig, folder: Path) -> int:
+    if config.cache_gb == "auto":
+        return min(_CACHE_LIMIT_BYTES, shutil.disk_usage(folder).free // 2)
+    return int(config.cache_gb * 1e9)
+
+
+def _summary(samples: Samples, spec: ImageSpec, cache: CacheWriter, bar: tqdm[Any], *, cores: int) -> dict[str, Any]:
     """Number of pictures; pixels of each class, their share in all valid ones and in those of pictures that hold it."""
     pixels, beside = np.zeros((2, spec.num_classes), np.int64)
-    for sample in read_in_order(samples):
+    processes = cores if len(samples) >= FEW_SAMPLES else 1
+    for sample in read_in_order(samples, processes=processes):
         cache.add(sample)
         counts = np.bincount(sample.mask.ravel(), minlength=256)[: spec.num_classes]
         pixels += counts

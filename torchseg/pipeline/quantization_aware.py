@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from torchseg.checkpoint import Card, load_checkpoint, read_card, save_checkpoint, sha256_of
 from torchseg.compress import Int8Simulation
-from torchseg.config import DataConfig, LearningConfig
+from torchseg.config import LearningConfig
 from torchseg.pipeline.network_export import calibration_images
 from torchseg.pipeline.pictures import Pictures
 from torchseg.pipeline.run_folder import RunFolder
+from torchseg.pipeline.session import launch
 from torchseg.pipeline.training import Course, Start, Trainer
 from torchseg.train import evaluate
 
@@ -23,14 +23,17 @@ LEARNING_RATE = 1e-4  # peak; a twentieth of a training's, because the network k
 SUFFIX = "_qat"
 
 
-def train_for_int8(checkpoint: Path, folder: RunFolder, pictures: Pictures, data: DataConfig, *, epochs: int) -> Path:
+def train_for_int8(
+    checkpoint: Path, folder: RunFolder, pictures: Pictures, config: LearningConfig, *, epochs: int
+) -> Path:
     """Trains the checkpoint's network with labels and simulated int8 into `STAGE_qat`, unless that is done already.
 
     Args:
         checkpoint: its folder; stays as it is.
         folder: where the new checkpoint goes.
         pictures: of the training.
-        data: their flags, with seed and threads.
+        config: their flags, and with what the network trains; `auto` precision is fp32, because rounding to bfloat16
+            hides the levels of int8.
         epochs: passes over the labelled pictures.
 
     Returns:
@@ -40,11 +43,11 @@ def train_for_int8(checkpoint: Path, folder: RunFolder, pictures: Pictures, data
     """
     card = read_card(checkpoint)
     stage = f"{card.stage}{SUFFIX}"
-    values = {field.name: getattr(data, field.name) for field in fields(DataConfig)}
-    torch.set_num_threads(data.cores)
-    fabric = Fabric(devices=1, precision="32-true")  # rounding to bfloat16 would hide the levels of int8
-    fabric.launch()
-    trainer = Trainer(LearningConfig(**values, learning_rate=LEARNING_RATE), pictures, folder, fabric)
+    torch.set_num_threads(config.cores)
+    fabric = launch(config)
+    precision = "fp32" if config.training_precision == "auto" else config.training_precision
+    config = replace(config, learning_rate=LEARNING_RATE, training_precision=precision)
+    trainer = Trainer(config, pictures, folder, fabric)
     parents = {**card.parents, card.stage: sha256_of(checkpoint / "model.safetensors")}
     school = _School(checkpoint, pictures, replace(card, stage=stage, parents=parents))
     pace = trainer.pace(epochs)

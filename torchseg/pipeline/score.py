@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 from torchseg.command import CHECK_FAILED, DONE
 from torchseg.config import ScoreConfig
@@ -25,8 +26,10 @@ def score(config: ScoreConfig) -> int:
         return DONE
     plan = plan_scores(config)
     timing = LatencyConfig(threads=config.thread_list[0])
+    if config.jobs != "auto":
+        timing = replace(timing, jobs=config.jobs)
     if config.against is not None:  # the difference is the question: take the rounds that a narrow interval needs
-        timing = LatencyConfig(threads=config.thread_list[0], rounds=15, max_rounds=40, budget_s=30.0)
+        timing = replace(timing, rounds=15, max_rounds=40, budget_s=30.0)
     with held_run(plan.out):
         failures = score_artifacts(plan.artifacts, plan.samples, plan.spec, plan.out, config=timing)
         if not plan.is_run:  # a run's own record says how its files came to be

@@ -11,15 +11,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from lightning_fabric import Fabric
-
 from torchseg.checkpoint import sha256_of
 from torchseg.command import CHECK_FAILED, DONE, other_command
 from torchseg.config import CompressionFlags, ExportFlags, SearchConfig
 from torchseg.pipeline.distill_pictures import distill_pictures
 from torchseg.pipeline.lesson import check_lesson, teacher_stage
 from torchseg.pipeline.pictures import Pictures, cached_pictures, check_stage
-from torchseg.pipeline.run_folder import RunFolder, is_run
+from torchseg.pipeline.run_folder import is_run
 from torchseg.pipeline.search_budget import SearchBudget
 from torchseg.pipeline.search_candidate import check_space, given_trial
 from torchseg.pipeline.search_engine import Engine, SearchTask
@@ -29,14 +27,14 @@ from torchseg.pipeline.search_optuna import OptunaEngine
 from torchseg.pipeline.search_record import TrialRecord
 from torchseg.pipeline.search_table import BEST, TABLE, best_trial, write_best, write_table
 from torchseg.pipeline.search_trial import TrialRunner
-from torchseg.pipeline.session import open_session
+from torchseg.pipeline.session import Session, open_session
 from torchseg.pipeline.training import STUDENT_STEPS, Trainer
 
 ENGINES: Mapping[str, Engine] = {"nni": NniEngine(), "optuna": OptunaEngine()}
 
 _PREMISE = "search.json"
 # Flags that change no trial: a search may go on with others.
-_FREE = {"trials", "threads", "workers", "out", "fresh", "download", "twin"}
+_FREE = {"trials", "threads", "workers", "device", "cache_gb", "out", "fresh", "download", "twin"}
 _FREE |= {field.name for part in (CompressionFlags, ExportFlags) for field in dataclasses.fields(part)}
 
 
@@ -50,18 +48,18 @@ def search(config: SearchConfig) -> int:
     check_space(config, pictures.spec)
     premise = _premise(config, pictures)
     _check_premise(config, premise)
-    with _ended_by_signal(), open_session(config) as (folder, fabric):
-        (folder.path / _PREMISE).write_text(json.dumps(premise, indent=2) + "\n", encoding="utf-8")
-        return Search(config, pictures, folder, fabric).run()
+    with _ended_by_signal(), open_session(config) as session:
+        (session.folder.path / _PREMISE).write_text(json.dumps(premise, indent=2) + "\n", encoding="utf-8")
+        return Search(session, pictures).run()
 
 
 class Search:
     """One search in its run folder."""
 
-    def __init__(self, config: SearchConfig, pictures: Pictures, folder: RunFolder, fabric: Fabric) -> None:
-        self.config, self.folder, self.fabric = config, folder, fabric
-        folder.do(check_stage(pictures))
-        self.trainer = Trainer(config, cached_pictures(pictures, folder.path), folder, fabric)
+    def __init__(self, session: Session[SearchConfig], pictures: Pictures) -> None:
+        self.config, self.folder, self.fabric = session.config, session.folder, session.fabric
+        self.folder.do(check_stage(pictures, self.config))
+        self.trainer = Trainer(self.config, cached_pictures(pictures, self.folder.path), self.folder, self.fabric)
 
     def run(self) -> int:
         """Teacher, the configuration as given, the engine's trials, the result."""

@@ -25,7 +25,7 @@ def _job(config: SearchConfig) -> int:
     from torchseg.pipeline.pictures import cached_pictures
     from torchseg.pipeline.run_folder import RunFolder
     from torchseg.pipeline.search_trial import TrialRunner
-    from torchseg.pipeline.session import launch
+    from torchseg.pipeline.session import decide, launch
 
     torch.set_num_threads(config.cores)
     folder = RunFolder(config.run)
@@ -33,7 +33,8 @@ def _job(config: SearchConfig) -> int:
     chosen = nni.get_next_parameter()
     parameters = {name: values.tidy(chosen[name]) for name, values in config.ranges.items()}
     number = json.loads(os.environ[NUMBERS])[nni.get_sequence_id()]
-    runner = TrialRunner(config, pictures, folder, launch())
+    fabric = launch(config)
+    runner = TrialRunner(decide(config, fabric, folder.path), pictures, folder, fabric)
     record = runner.run(number, parameters, report=lambda epoch, miou: nni.report_intermediate_result(miou))
     if record.score is None:
         return 1  # NNI counts it as failed; the record says why

@@ -20,8 +20,9 @@ def train(config: TrainConfig) -> int:
     pictures = open_pictures(config).scaled(pretrained_scaling(config.model, arguments))
     check_network(config.model, pictures.spec, arguments=arguments)
     check_loss(config, pictures.spec)
-    with open_session(config) as (folder, fabric):
-        check = check_stage(pictures, writes=fabric.is_global_zero)
+    with open_session(config) as session:
+        config, folder, fabric = session.config, session.folder, session.fabric
+        check = check_stage(pictures, config, writes=fabric.is_global_zero)
         folder.do(check, writes=fabric.is_global_zero, wait=fabric.barrier)
         trainer = Trainer(config, cached_pictures(pictures, folder.path), folder, fabric)
         epochs = trainer.epochs(config.epochs, steps=STUDENT_STEPS)

@@ -32,6 +32,7 @@ from torchseg.train import (
     Step,
     Task,
     Teacher,
+    choose_precision,
     discard_progress,
     distill_step,
     fit,
@@ -143,7 +144,14 @@ class Trainer(Lengths):
     def pace(self, epochs: int, *, share: float = 1.0) -> FitConfig:
         """That many epochs at a share of the learning rate of the flags."""
         rate = share * self.config.learning_rate
-        return FitConfig(epochs=epochs, learning_rate=rate, schedule=self.config.schedule)
+        parts = self.config.micro_batches
+        return FitConfig(
+            epochs=epochs,
+            learning_rate=rate,
+            schedule=self.config.schedule,
+            precision=choose_precision(self.config.training_precision, self.fabric.device),
+            micro_batches=FitConfig.micro_batches if parts == "auto" else parts,
+        )
 
     def label_step(self) -> Step:
         """What a network learns from masks."""
@@ -164,7 +172,6 @@ class Trainer(Lengths):
             plan = replace(plan, seed=plan.seed + course.first_view)
         inputs = {"stage": course.stage} | asdict(course.pace) | asdict(plan) | dict(course.inputs)
         inputs |= {"data": self.pictures.fingerprint, "spec": self.pictures.spec.to_dict()}
-        inputs |= {"precision": str(self.fabric._precision.precision)}
         inputs |= {"loss": self.config.loss, "class_weights": self.config.class_weights}
 
         def run(work: Path) -> None:

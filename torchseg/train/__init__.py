@@ -3,7 +3,7 @@
 from torchseg.train.evaluate import evaluate
 from torchseg.train.hook import Hook, NoHook
 from torchseg.train.loop import FitConfig, Task, fit, normalise
-from torchseg.train.precision import training_precision
+from torchseg.train.precision import MixedPrecision, TrainingPrecision, choose_precision
 from torchseg.train.progress import Progress, Row, discard_progress
 from torchseg.train.steps import DistillationConfig, Loss, Step, distill_step, label_step
 from torchseg.train.teacher import Teacher
@@ -13,17 +13,19 @@ __all__ = [
     "FitConfig",
     "Hook",
     "Loss",
+    "MixedPrecision",
     "NoHook",
     "Progress",
     "Row",
     "Step",
     "Task",
     "Teacher",
+    "TrainingPrecision",
+    "choose_precision",
     "discard_progress",
     "distill_step",
     "evaluate",
     "fit",
     "label_step",
     "normalise",
-    "training_precision",
 ]

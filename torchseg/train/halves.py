@@ -11,8 +11,7 @@ from torch.nn.modules.batchnorm import _NormBase
 
 from torchseg.data import Batch
 
-HALVES = 2
-_SMALLEST = 2  # pictures that batch norm may find alone in a half
+_SMALLEST = 2  # pictures that batch norm may find alone in a part
 Loss = Callable[[nn.Module, Batch], Tensor]
 """Takes a network and a batch; gives a scalar that can be differentiated."""
 
@@ -21,7 +20,8 @@ class Halves:
     """One network on two halves of each batch, as two processes of a data-parallel training would have it.
 
     Every parameter is shared, so that gradients add up; batch norm sees a half and keeps statistics of its own. The
-    result does not depend on how many cores there are: with one, the halves follow each other.
+    result does not depend on how many cores there are: with one, the halves follow each other. It would with more than
+    two parts: the sum of two floats is the same in either order, that of three is not.
 
     Args:
         networks: the network and, if batches are to be halved, its `twin`, as the caller wrapped them.
@@ -59,25 +59,26 @@ class Halves:
                     own.copy_(mean)
 
 
-def may_be_halved(model: nn.Module, batch_size: int, shape: tuple[int, int, int]) -> bool:
-    """Whether two halves of a batch can be learned from beside each other, with the same result every time.
+def may_be_halved(model: nn.Module, batch_size: int, shape: tuple[int, int, int], *, parts: int = 2) -> bool:
+    """Whether the parts of a batch can be learned from beside each other, with the same result every time.
 
-    Both need pictures enough for batch norm, and a pass in training mode must not draw random numbers or change
+    Each needs pictures enough for batch norm, and a pass in training mode must not draw random numbers or change
     anything but the statistics of batch norm.
 
     Args:
-        model: on the CPU; is left as it is.
+        model: is left as it is.
         batch_size: of a whole batch.
         shape: `(C, H, W)` of a picture.
+        parts: that a batch is cut into.
     """
-    if batch_size < HALVES * _SMALLEST:
+    if batch_size < parts * _SMALLEST:
         return False
     trial = copy.deepcopy(model).train()
     known = {id(tensor) for tensor in _statistics(trial)}
     others = [(tensor, tensor.clone()) for tensor in trial.buffers() if id(tensor) not in known]
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         before = torch.get_rng_state()
-        trial(torch.zeros(_SMALLEST, *shape))
+        trial(torch.zeros(_SMALLEST, *shape, device=next(trial.parameters()).device))
         drew = not torch.equal(before, torch.get_rng_state())
     return not drew and all(torch.equal(tensor, old) for tensor, old in others)
 

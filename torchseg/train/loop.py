@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast
+from typing import get_args
 
 import torch
 from lightning_fabric import Fabric
@@ -17,8 +17,9 @@ from tqdm import tqdm
 from torchseg.data import Batch, Batches, Samples
 from torchseg.spec import ImageSpec
 from torchseg.train.evaluate import evaluate
-from torchseg.train.halves import HALVES, Halves, may_be_halved, twin
+from torchseg.train.halves import Halves, may_be_halved, twin
 from torchseg.train.hook import Hook, NoHook
+from torchseg.train.precision import MixedPrecision, TrainingPrecision
 from torchseg.train.progress import Progress, Row, load_progress, save_progress
 from torchseg.train.schedule import SCHEDULES
 from torchseg.train.side_by_side import side_by_side
@@ -39,6 +40,9 @@ class FitConfig:
         warmup: share of the steps that the learning rate climbs.
         validations: how often at most the validation part is asked.
         gradient_norm: longest gradient that is taken as it is; a longer one is shortened (arXiv:1211.5063).
+        precision: of the network's operators.
+        micro_batches: parts of each batch that are learned from beside each other, each with its own batch statistics,
+            where the network allows it.
     """
 
     epochs: int
@@ -48,6 +52,8 @@ class FitConfig:
     warmup: float = 0.1
     validations: int = 10
     gradient_norm: float = 1.0
+    precision: TrainingPrecision = "fp32"
+    micro_batches: int = 2
 
     def __post_init__(self) -> None:
         if self.epochs < 1:
@@ -56,6 +62,11 @@ class FitConfig:
             raise ValueError(f"learning_rate is {self.learning_rate}; give a positive number, e.g. 0.002")
         if self.schedule not in SCHEDULES:
             raise ValueError(f"schedule is '{self.schedule}'; choose from {', '.join(SCHEDULES)}")
+        if self.precision not in get_args(TrainingPrecision):
+            known = ", ".join(get_args(TrainingPrecision))
+            raise ValueError(f"precision is '{self.precision}'; choose from {known}")
+        if self.micro_batches not in (1, 2):
+            raise ValueError(f"micro_batches is {self.micro_batches}; give 1 for whole batches, or 2 for halves")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,11 +109,11 @@ def fit(model: nn.Module, task: Task, step: Step, config: FitConfig, *, fabric: 
     progress = load_progress(folder, model, optimizer, hook=task.hook)
     if progress.epoch < config.epochs:
         task.hook.after_step(progress.epoch * task.batches.plan.steps_per_epoch, model, optimizer)
-        wrapped, wrapped_optimizer = fabric.setup(model, optimizer)
+        training = _Training(model, optimizer, task, step, config, fabric)
         saved = time.monotonic()
-        with _halves(model, wrapped, task, fabric) as halves:
+        with training.halves() as halves:
             for epoch in _bar(task, progress.epoch, config.epochs, fabric):
-                row = _train_epoch(halves, wrapped_optimizer, task, step, config=config, epoch=epoch, fabric=fabric)
+                row = training.epoch(epoch, halves)
                 progress.epoch = epoch + 1
                 _validate(model, task, config, progress, row)
                 progress.curve.append(row)
@@ -116,58 +127,77 @@ def fit(model: nn.Module, task: Task, step: Step, config: FitConfig, *, fabric: 
     return progress
 
 
-@contextmanager
-def _halves(model: nn.Module, wrapped: nn.Module, task: Task, fabric: Fabric) -> Iterator[Halves]:
-    """The network on both halves of a batch; on whole ones where the batch is shared already, or a GPU is quicker."""
-    shape = (task.spec.channels, task.spec.height, task.spec.width)
-    alone = fabric.world_size == 1 and fabric.device.type == "cpu"
-    if alone and may_be_halved(model, task.batches.plan.batch_size, shape):
-        with side_by_side(HALVES) as pool:
-            yield Halves([wrapped, fabric.setup_module(twin(model))], fabric.backward, pool.map)
-    else:
-        yield Halves([wrapped], fabric.backward)
+@dataclass(frozen=True)
+class _Training:
+    """What the epochs of one training share."""
 
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    task: Task
+    step: Step
+    config: FitConfig
+    fabric: Fabric
 
-def _train_epoch(
-    halves: Halves,
-    optimizer: torch.optim.Optimizer,
-    task: Task,
-    step: Step,
-    *,
-    config: FitConfig,
-    epoch: int,
-    fabric: Fabric,
-) -> Row:
-    """One pass; the row has the mean loss, the learning rate of the last step and the seconds it took."""
-    started = time.monotonic()
-    model = halves.networks[0]
+    @contextmanager
+    def halves(self) -> Iterator[Halves]:
+        """The network on each part of a batch; on whole ones where processes share a batch, or the network needs them.
 
-    def loss(network: nn.Module, batch: Batch) -> Tensor:
-        return step(network, normalise(batch.pictures, task.spec), batch)
+        Fabric wraps the network only where processes share a batch. Its wrapper tells by a flag of the whole process
+        whether a gradient is computed the right way, which two threads would set and clear for each other.
+        """
+        if self.fabric.world_size > 1:
+            yield Halves([self._mixed(self.fabric.setup_module(self.model))], self.fabric.backward)
+            return
+        parts = self.config.micro_batches
+        spec, size = self.task.spec, self.task.batches.plan.batch_size
+        shape = (spec.channels, spec.height, spec.width)
+        if parts == 1 or not may_be_halved(self.model, size, shape, parts=parts):
+            yield Halves([self._mixed(self.model)], Tensor.backward)
+            return
+        networks = [self._mixed(network) for network in (self.model, *(twin(self.model) for _ in range(1, parts)))]
+        if self.fabric.device.type != "cpu":  # one part fills a GPU
+            yield Halves(networks, Tensor.backward)
+            return
+        with side_by_side(parts) as pool:
+            yield Halves(networks, Tensor.backward, pool.map)
 
-    for network in halves.networks:
-        network.train()
-    steps = task.batches.plan.steps_per_epoch
-    total, losses, rate = steps * config.epochs, [], 0.0
-    for number, batch in enumerate(task.batches.epoch(epoch), start=epoch * steps):
-        rate = config.learning_rate * SCHEDULES[config.schedule](number, total, warmup=config.warmup)
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        batch = Batch(*(tensor.to(fabric.device) for tensor in batch))
-        optimizer.zero_grad()
-        losses.append(halves.learn(loss, batch))
-        fabric.clip_gradients(model, optimizer, max_norm=config.gradient_norm, error_if_nonfinite=False)
-        optimizer.step()
-        task.hook.after_step(number + 1, cast(nn.Module, model.module), optimizer)  # the network inside the wrapper
-    halves.meet()
-    mean_loss = fabric.all_reduce(torch.stack(losses).mean())
-    return {
-        "epoch": epoch + 1,
-        "step": (epoch + 1) * steps,
-        "learning_rate": rate,
-        "train_loss": float(mean_loss),  # type: ignore[arg-type]
-        "seconds": time.monotonic() - started,
-    }
+    def _mixed(self, network: nn.Module) -> nn.Module:
+        return MixedPrecision(network, self.config.precision)
+
+    def epoch(self, number: int, halves: Halves) -> Row:
+        """One pass; the row has the mean loss, the learning rate of the last step and the seconds it took."""
+        started = time.monotonic()
+        for network in halves.networks:
+            network.train()
+        steps = self.task.batches.plan.steps_per_epoch
+        losses = [
+            self._learn(batch, at, halves)
+            for at, batch in enumerate(self.task.batches.epoch(number), start=number * steps)
+        ]
+        halves.meet()
+        mean_loss = self.fabric.all_reduce(torch.stack(losses).mean())
+        return {
+            "epoch": number + 1,
+            "step": (number + 1) * steps,
+            "learning_rate": self.optimizer.param_groups[0]["lr"],
+            "train_loss": float(mean_loss),  # type: ignore[arg-type]
+            "seconds": time.monotonic() - started,
+        }
+
+    def _learn(self, batch: Batch, at: int, halves: Halves) -> Tensor:
+        """One optimizer step, the one after `at` others; gives its loss."""
+        config, total = self.config, self.config.epochs * self.task.batches.plan.steps_per_epoch
+        for group in self.optimizer.param_groups:
+            group["lr"] = config.learning_rate * SCHEDULES[config.schedule](at, total, warmup=config.warmup)
+        self.optimizer.zero_grad()
+        loss = halves.learn(self._loss, Batch(*(tensor.to(self.fabric.device) for tensor in batch)))
+        nn.utils.clip_grad_norm_(self.model.parameters(), config.gradient_norm)
+        self.optimizer.step()
+        self.task.hook.after_step(at + 1, self.model, self.optimizer)
+        return loss
+
+    def _loss(self, network: nn.Module, batch: Batch) -> Tensor:
+        return self.step(network, normalise(batch.pictures, self.task.spec), batch)
 
 
 def _validate(model: nn.Module, task: Task, config: FitConfig, progress: Progress, row: Row) -> None:

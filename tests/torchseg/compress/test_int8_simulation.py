@@ -8,6 +8,7 @@ from torch import nn
 
 from torchseg.compress import Int8Simulation
 from torchseg.compress.channel_rows import channel_rows
+from torchseg.train import MixedPrecision
 
 
 @pytest.fixture
@@ -86,6 +87,16 @@ def test_training_moves_weights_but_neither_zeros_nor_the_statistics_of_batch_no
     assert not torch.equal(before["3.parametrizations.weight.original"], after["3.parametrizations.weight.original"])
     simulation.remove()
     assert (network[0].weight[0, 0] == 0).all()
+
+
+def test_mixed_precision_leaves_levels_finer_than_its_own(network, images):
+    simulation = Int8Simulation(network)
+    simulation.observe(images)
+    logits = MixedPrecision(network.train(), "bf16")(images)
+    logits.sum().backward()
+    assert logits.dtype == torch.float32
+    assert logits.detach().unique().numel() > 16
+    assert torch.isfinite(network[0].parametrizations.weight.original.grad).all()
 
 
 def test_ranges_follow_the_pictures_in_training_and_rest_in_evaluation(network, images):

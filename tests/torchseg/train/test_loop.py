@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+import threading
 from dataclasses import replace
 
 import pytest
@@ -13,6 +15,7 @@ from torchseg.data.scenes import CLASSES, Scenes
 from torchseg.models import build_model
 from torchseg.spec import ImageSpec
 from torchseg.train import FitConfig, NoHook, Task, evaluate, fit, label_step, normalise
+from torchseg.train.halves import Halves
 
 SPEC = ImageSpec(height=16, width=16, classes=CLASSES)
 STEP = label_step(ignore_index=255)
@@ -32,6 +35,11 @@ def _network():
 @pytest.fixture
 def fabric():
     return Fabric(accelerator="cpu", devices=1)
+
+
+def _launched(precision):
+    """As a launcher that was told the precision, too, would have it."""
+    return Fabric(accelerator="cpu", devices=1, precision={"fp32": "32-true", "bf16": "bf16-mixed"}[precision])
 
 
 def test_training_lowers_the_loss(fabric, tmp_path):
@@ -135,7 +143,96 @@ def test_pictures_are_normalised_as_the_spec_says():
     assert torch.allclose(normalise(pictures, SPEC), expected, atol=1e-6)
 
 
-@pytest.mark.parametrize(("changes", "message"), [({"epochs": 0}, "at least 1"), ({"learning_rate": 0}, "positive")])
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"epochs": 0}, "at least 1"),
+        ({"learning_rate": 0}, "positive"),
+        ({"precision": "fp16"}, "choose from fp32, bf16"),
+        ({"micro_batches": 0}, "give 1 for whole batches"),
+        ({"micro_batches": 3}, "or 2 for halves"),
+    ],
+)
 def test_settings_out_of_range_are_refused(changes, message):
     with pytest.raises(ValueError, match=message):
         FitConfig(**{"epochs": 1} | changes)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_training_gives_the_same_weights_with_every_number_of_threads(precision, threads, tmp_path):
+    config = FitConfig(epochs=2, learning_rate=0.02, precision=precision)
+    before = torch.get_num_threads()
+    weights = []
+    for cores in (1, threads):
+        network = _network()
+        torch.set_num_threads(cores)
+        try:
+            fit(network, _task(), STEP, config, fabric=_launched(precision), folder=tmp_path / str(len(weights)))
+        finally:
+            torch.set_num_threads(before)
+        weights.append(network.state_dict())
+    assert all(torch.equal(tensor, weights[1][name]) for name, tensor in weights[0].items())
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_parts_of_a_batch_share_no_state_of_a_library(precision, tmp_path):
+    """The first part ends its gradient while the second is still inside: nothing may be left behind for it."""
+    config = FitConfig(epochs=1, precision=precision)
+    order = threading.Barrier(2, timeout=30)
+    left = threading.Event()
+
+    class Waits(torch.autograd.Function):
+        @staticmethod
+        def forward(context, logits, first):
+            context.first = first
+            return logits.view_as(logits)
+
+        @staticmethod
+        def backward(context, gradient):
+            order.wait()  # both are inside
+            if not context.first:
+                assert left.wait(30)  # the first has left
+            return gradient, None
+
+    numbers = itertools.count()
+
+    def step(model, images, batch):
+        return STEP(lambda pictures: Waits.apply(model(pictures), next(numbers) % 2 == 0), images, batch)
+
+    class Leaves(Halves):
+        def learn(self, loss, batch):
+            backward = self.backward
+
+            def and_tell(scalar):
+                backward(scalar)
+                left.set()
+
+            left.clear()
+            self.backward = and_tell
+            try:
+                return super().learn(loss, batch)
+            finally:
+                self.backward = backward
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(loop, "Halves", Leaves)
+            progress = fit(_network(), _task(), step, config, fabric=_launched(precision), folder=tmp_path)
+    finally:
+        torch.set_num_threads(before)
+    assert progress.epoch == 1
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+def test_a_batch_is_learned_from_in_as_many_parts_as_asked_for(parts, fabric, tmp_path):
+    sizes = []
+
+    def step(model, images, batch):
+        sizes.append(len(images))
+        return STEP(model, images, batch)
+
+    fit(_network(), _task(), step, FitConfig(epochs=1, micro_batches=parts), fabric=fabric, folder=tmp_path)
+    assert sizes == [8 // parts] * 2 * parts
