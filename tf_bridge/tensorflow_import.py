@@ -19,6 +19,6 @@ def import_tensorflow() -> TensorFlow:
     try:
         with quiet():
             import tensorflow
-    except ImportError as error:
+    except ModuleNotFoundError as error:
         raise ImportError("exporting .tflite files needs TensorFlow: install torchseg-compress[tf]") from error
     return tensorflow

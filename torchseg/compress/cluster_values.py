@@ -69,7 +69,7 @@ def check_clusters(clusters: int) -> None:
 def _optimal(points: Numbers, clusters: int, rng: np.random.Generator) -> Numbers:
     try:
         import kmeans1d  # type: ignore[import-untyped]
-    except ImportError as error:
+    except ModuleNotFoundError as error:
         raise ImportError(
             "optimal clustering needs kmeans1d: pip install 'torchseg-compress[compress]', or choose start density"
         ) from error

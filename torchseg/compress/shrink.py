@@ -230,7 +230,7 @@ def _walk(node: Any, seen: set[Any]) -> None:
 def _torch_pruning() -> Any:
     try:
         import torch_pruning  # type: ignore[import-untyped]
-    except ImportError as error:
+    except ModuleNotFoundError as error:
         raise ImportError("removing channels needs torch-pruning: pip install 'torchseg-compress[compress]'") from error
     return torch_pruning
 
