@@ -11,7 +11,7 @@ endif
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help distill test lint format clean
+.PHONY: help distill test machines lint format clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s%s\n", $$1, $$2}'
@@ -21,6 +21,9 @@ distill: $(VENV)/.installed  ## the whole chain on the built-in pictures, into r
 
 test: $(VENV)/.installed-dev  ## the test suite
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+machines: $(VENV)/.installed-dev  ## the main job in miniature on emulated machines, into results/machines.md
+	PYTHONPATH=benchmarks $(BIN)/python -m machines
 
 lint: $(VENV)/.installed-dev  ## formatter, linter, strict type checker, arrows between packages
 	$(BIN)/ruff format --check .

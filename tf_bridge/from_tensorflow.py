@@ -160,6 +160,6 @@ def _import_tf2onnx() -> Any:
     try:
         with quiet():
             from tf2onnx import convert
-    except ImportError as error:
+    except ModuleNotFoundError as error:
         raise ImportError("reading TensorFlow models needs tf2onnx: install torchseg-compress[tf]") from error
     return convert

@@ -73,7 +73,7 @@ def _onnx_value(value: ValueInfoProto) -> dict[str, Any]:
 def _read_tflite(path: Path) -> dict[str, Any]:
     try:
         from ai_edge_litert import schema_py_generated as schema
-    except ImportError as error:
+    except ModuleNotFoundError as error:
         raise ImportError("reading .tflite files needs LiteRT: install torchseg-compress[tf]") from error
     content = path.read_bytes()
     # Plain Python reads the tables: a runtime that opens a damaged file may take the process down.

@@ -113,7 +113,7 @@ def _translate(network: nn.Module | ExportedProgram, shape: OnnxShape, *images: 
 
     try:
         import onnxscript  # noqa: F401 - torch.onnx.export asks for it only halfway through
-    except ImportError as error:
+    except ModuleNotFoundError as error:
         raise ImportError("exporting .onnx files needs onnxscript: install torchseg-compress") from error
     try:
         with quiet(), torch.no_grad():

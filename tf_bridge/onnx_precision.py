@@ -41,7 +41,7 @@ def convert_onnx(model: ModelProto, precision: Precision, images: Images | None)
         return model
     try:
         import onnxruntime.quantization  # noqa: F401 - here for the message, the steps import what they use
-    except ImportError as error:
+    except ModuleNotFoundError as error:
         raise ImportError(f"{precision} .onnx files need onnxruntime: install torchseg-compress") from error
     with quiet():
         return _STEPS[precision](_copy(model), images)

@@ -163,7 +163,7 @@ def _check_weights(rebuild: PackedRebuild, weights: dict[str, NDArray[Any]]) -> 
 
     try:
         import onnxruntime
-    except ImportError as error:
+    except ModuleNotFoundError as error:
         raise ImportError("packing .onnx files needs onnxruntime: install torchseg-compress") from error
     outputs = [
         onnx.helper.make_tensor_value_info(name, onnx.helper.np_dtype_to_tensor_dtype(weight.dtype), weight.shape)

@@ -24,7 +24,7 @@ def executed_operators(path: Path) -> Counter[str]:
 
     try:
         import onnxruntime
-    except ImportError as error:
+    except ModuleNotFoundError as error:
         raise ImportError("looking into an .onnx file needs onnxruntime: install torchseg-compress") from error
     with tempfile.TemporaryDirectory() as folder:
         optimized = Path(folder) / "optimized.onnx"

@@ -20,7 +20,7 @@ def import_tensorflow() -> TensorFlow:
     try:
         with quiet():
             import tensorflow
-    except ImportError as error:
+    except ModuleNotFoundError as error:
         raise ImportError("exporting .tflite files needs TensorFlow: install torchseg-compress[tf]") from error
     # Files are converted and proven on the CPU. A GPU would be taken whole, from a network that trains on it, and
     # computes convolutions with shorter fractions.

@@ -32,10 +32,13 @@ def run_command(config_class: type[Config], job: Callable[[Config], int], argv: 
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     _print_anything()
     try:
-        return job(_parse(config_class, _parser(config_class), sys.argv[1:] if argv is None else argv))
+        given = sys.argv[1:] if argv is None else argv
+        _check_text(given)
+        return job(_parse(config_class, _parser(config_class), given))
     except (ValueError, OSError, ImportError) as error:
         logging.getLogger(__name__).debug("the input was refused", exc_info=True)
-        print(f"error: {error}", file=sys.stderr)
+        advice = "; set PYTHONUTF8=1" if isinstance(error, UnicodeEncodeError) else ""
+        print(f"error: {error}{advice}", file=sys.stderr)
         return WRONG_INPUT
     except KeyboardInterrupt:
         print("\nstopped; the same command goes on from here", file=sys.stderr)
@@ -47,6 +50,18 @@ def _print_anything() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+
+
+def _check_text(argv: Sequence[str]) -> None:
+    """Python hides bytes that the locale cannot read in lone surrogates, which no file and no other library takes."""
+    for item in argv:
+        try:
+            item.encode()
+        except UnicodeEncodeError as error:
+            raise ValueError(
+                f"{item!a} has bytes that are no {sys.getfilesystemencoding()}, the encoding of this locale; "
+                "set PYTHONUTF8=1, or rename what it names"
+            ) from error
 
 
 def config_of(config_class: type[Config], flags: Mapping[str, str]) -> Config:
@@ -68,6 +83,20 @@ def config_of(config_class: type[Config], flags: Mapping[str, str]) -> Config:
         raise ValueError(" ".join(str(error).split())) from error
 
 
+def other_command(name: str) -> str:
+    """How a user calls another command where this one was called: an installed package has no `scripts/`."""
+    called = Path(sys.argv[0])
+    script = called.suffix == ".py" and called.resolve().parent.name == "scripts"
+    return f"python {called.with_name(name)}.py" if script else f"torchseg {name}"
+
+
+def _called_as() -> str | None:
+    """What the help calls this command; None leaves it to the parser, which knows the name of a script alone."""
+    called = Path(sys.argv[0])
+    installed = called.stem == "torchseg" or called.parts[-2:] == ("torchseg", "__main__.py")
+    return f"torchseg {sys.argv[1]}" if installed and sys.argv[1:] else None
+
+
 def _parse(config_class: type[Config], parser: ArgumentParser, argv: Sequence[str]) -> Config:
     values = parser.parse_args(_joined(argv))
     names = [field.name for field in dataclasses.fields(config_class)]  # type: ignore[arg-type]
@@ -76,11 +105,11 @@ def _parse(config_class: type[Config], parser: ArgumentParser, argv: Sequence[st
 
 def _parser(config_class: type[Any], *, exit_on_error: bool = True) -> ArgumentParser:
     """One flag per field: a boolean is a switch, a field marked `positional` is an argument."""
-    from jsonargparse import ActionConfigFile, ArgumentParser  # type: ignore[attr-defined]
+    from jsonargparse import ArgumentParser
 
     description = (config_class.__doc__ or "").split("\n")[0]
-    parser = ArgumentParser(description=description, exit_on_error=exit_on_error)
-    parser.add_argument("--config", action=ActionConfigFile, help="YAML file with any of the flags below.")
+    parser = ArgumentParser(prog=_called_as(), description=description, exit_on_error=exit_on_error)
+    parser.add_argument("--config", action=_config_action(), help="YAML file with any of the flags below.")
     types, help_texts = get_type_hints(config_class), _help_texts(config_class)
     for field in dataclasses.fields(config_class):
         options: dict[str, Any] = {"help": help_texts.get(field.name)}
@@ -97,6 +126,28 @@ def _parser(config_class: type[Any], *, exit_on_error: bool = True) -> ArgumentP
             kind = _Text() if types[field.name] is str else types[field.name]
             parser.add_argument(f"--{field.name}", type=kind, default=field.default, **options)
     return parser
+
+
+def _config_action() -> type[Any]:
+    """Reads files of flags as UTF-8, where the parser would open them in the encoding of the locale."""
+    from jsonargparse import ActionConfigFile  # type: ignore[attr-defined]
+
+    class ConfigFile(ActionConfigFile):
+        def __call__(self, parser: Any, cfg: Any, values: Any, option_string: str | None = None) -> None:
+            text = Path(values).read_text(encoding="utf-8-sig") if Path(values).is_file() else ""
+            super().__call__(parser, cfg, values if text.isascii() else _escaped(text), option_string)  # type: ignore[no-untyped-call]
+
+    return ConfigFile
+
+
+def _escaped(text: str) -> str:
+    """The same YAML in ASCII and on more than one line: the parser first asks whether a text is the name of a file."""
+    import yaml
+
+    try:
+        return f"# flags\n{yaml.safe_dump(yaml.safe_load(text))}"
+    except yaml.YAMLError as error:
+        raise ValueError(f"the file of flags is no YAML: {error}") from error
 
 
 class _Text:

@@ -180,3 +180,14 @@ def test_a_finished_run_is_left_alone_while_another_command_writes_to_it(finishe
         for command, at in ((score, RUN), (report, RUN), (export, RUN / "student")):
             assert command.main([str(at)]) == 2
             assert BUSY.replace("busy", str(RUN)) in capsys.readouterr().err
+
+
+def test_a_missing_extra_is_named_before_anything_is_written(monkeypatch, capsys):
+    for module in ("torch_pruning", "tensorflow"):
+        monkeypatch.setitem(sys.modules, module, None)
+    assert compress.main(["nowhere", "--shrink", "0.5", "--out", "small"]) == 2
+    assert "pip install 'torchseg-compress[compress]'" in capsys.readouterr().err
+    assert export.main(["nowhere", "--formats", "onnx,tflite", "--out", "files"]) == 2
+    assert "pip install 'torchseg-compress[tf]'" in capsys.readouterr().err
+    assert not Path("small").exists()
+    assert not Path("files").exists()

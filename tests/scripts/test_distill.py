@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -256,3 +257,17 @@ def test_a_file_that_cannot_be_scored_ends_in_one_until_it_can(finished, monkeyp
     assert "FAILED: student.fp32.onnx: the process died" in capsys.readouterr().out
     assert (RUN / "report.html").is_file()
     assert main(finished) == 0
+
+
+@pytest.mark.parametrize(
+    ("module", "more", "extra"),
+    [
+        ("tensorflow", ["--formats", "onnx,tflite"], "tf"),
+        ("ai_edge_litert", ["--formats", "tflite"], "tf"),
+        ("kmeans1d", ["--clusters", "6"], "compress"),
+    ],
+)
+def test_a_missing_extra_is_named_before_the_training(module, more, extra, flags, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, module, None)
+    assert f"pip install 'torchseg-compress[{extra}]'" in _refused([*flags, *more], capsys)
+    assert not Path("runs").exists()

@@ -48,9 +48,16 @@ def test_a_crash_in_tensorflow_is_an_exception_here(saved_model, fake_tensorflow
 
 
 @needs_tf2onnx
-def test_what_the_child_refuses_is_refused_here(saved_model, fake_tensorflow, work):
-    fake_tensorflow("raise ImportError('half installed')\n")
-    with pytest.raises(ValueError, match=r"install torchseg-compress\[tf\]"):
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        ("ModuleNotFoundError('No module named keras')", r"install torchseg-compress\[tf\]"),
+        ("ImportError('libtensorflow.so: failed to map segment')", "failed to map segment"),
+    ],
+)
+def test_what_the_child_refuses_is_refused_here(error, message, saved_model, fake_tensorflow, work):
+    fake_tensorflow(f"raise {error}\n")
+    with pytest.raises(ValueError, match=message):
         import_apart(saved_model, SPEC, IMAGES, work, notes={})
 
 

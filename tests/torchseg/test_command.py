@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import io
+import os
+import subprocess
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
-from torchseg.command import run_command
+from torchseg.command import other_command, run_command
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,3 +123,36 @@ def test_a_terminal_that_lacks_a_letter_shows_its_number_and_the_command_goes_on
     assert run_command(_Config, job, ["a.txt"]) == 2
     shown = [stream.buffer.getvalue() for stream in (out, err) if not stream.flush()]
     assert shown == [b"\\u9053\\u8def\n", b"error: there is no class \\u5929\\u7a7a\n"]
+
+
+def test_an_argument_that_the_locale_cannot_read_is_refused(capsys):
+    assert run_command(_Config, lambda _: 0, ["stra\udcffe"]) == 2
+    assert "has bytes that are no utf-8, the encoding of this locale; set PYTHONUTF8=1" in capsys.readouterr().err
+
+
+def test_a_file_of_flags_is_utf8_whatever_the_locale(tmp_path):
+    (tmp_path / "flags.yaml").write_text("word: Maß  # größer\n", encoding="utf-8-sig")
+    code = (
+        "from test_command import _Config, run_command\nrun_command(_Config, lambda each: print(ascii(each.word)) or 0)"
+    )
+    paths = os.pathsep.join([str(Path(__file__).parent), *sys.path])
+    ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONPATH": paths}
+    command = [sys.executable, "-c", code, "--config", "flags.yaml", "a.txt"]
+    output = subprocess.run(command, capture_output=True, env=os.environ | ascii_only, check=True)
+    assert output.stdout.decode().strip() == r"'Ma\xdf'"
+
+
+@pytest.mark.parametrize(
+    ("called", "other", "usage"),
+    [
+        ("scripts/count.py", "python scripts/predict.py", "usage: count.py "),
+        ("/env/bin/torchseg", "torchseg predict", "usage: torchseg count "),
+        ("/env/torchseg/__main__.py", "torchseg predict", "usage: torchseg count "),
+    ],
+)
+def test_help_and_advice_name_commands_as_they_are_called_here(called, other, usage, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", [called, "count"])
+    assert other_command("predict") == other
+    with pytest.raises(SystemExit, match="0"):
+        run_command(_Config, lambda _: 0, ["--help"])
+    assert capsys.readouterr().out.startswith(usage)

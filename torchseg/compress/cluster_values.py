@@ -69,8 +69,10 @@ def check_clusters(clusters: int) -> None:
 def _optimal(points: Numbers, clusters: int, rng: np.random.Generator) -> Numbers:
     try:
         import kmeans1d  # type: ignore[import-untyped]
-    except ImportError as error:
-        raise ImportError("optimal clustering needs kmeans1d: pip install kmeans1d, or choose start density") from error
+    except ModuleNotFoundError as error:
+        raise ImportError(
+            "optimal clustering needs kmeans1d: pip install 'torchseg-compress[compress]', or choose start density"
+        ) from error
     return np.asarray(kmeans1d.cluster(points.tolist(), clusters).centroids)
 
 

@@ -231,8 +231,8 @@ def _walk(node: Any, seen: set[Any]) -> None:
 def _torch_pruning() -> Any:
     try:
         import torch_pruning  # type: ignore[import-untyped]
-    except ImportError as error:
-        raise ImportError("removing channels needs torch-pruning: pip install 'torch-pruning>=1.6'") from error
+    except ModuleNotFoundError as error:
+        raise ImportError("removing channels needs torch-pruning: pip install 'torchseg-compress[compress]'") from error
     return torch_pruning
 
 

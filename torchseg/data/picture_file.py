@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -101,6 +102,7 @@ def _is_turned(image: Image.Image) -> bool:
 
 @contextmanager
 def _open(path: Path, *, decode: bool = True) -> Iterator[Image.Image]:
+    _check_name(path)
     with ExitStack() as opened:
         try:
             image = Image.open(opened.enter_context(path.open("rb")))
@@ -109,3 +111,15 @@ def _open(path: Path, *, decode: bool = True) -> Iterator[Image.Image]:
             yield image  # what is read lazily, such as the orientation in a PNG, fails in here as well
         except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError) as error:
             raise ValueError(f"cannot read the picture {path}: {error}; replace the file or remove it") from error
+
+
+def _check_name(path: Path) -> None:
+    """Tables and reports name every picture, so each name must be text."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        encoding = sys.getfilesystemencoding()
+        raise ValueError(
+            f"the name of the picture {str(path)!a} has bytes that are no {encoding}, the encoding of this locale; "
+            "rename it, or set PYTHONUTF8=1"
+        ) from error

@@ -24,7 +24,7 @@ class LitertRuntime:
     def __init__(self, *, threads: int) -> None:
         try:
             from ai_edge_litert import interpreter
-        except ImportError as error:
+        except ModuleNotFoundError as error:
             raise ImportError(
                 "running .tflite files needs ai-edge-litert: pip install 'torchseg-compress[tf]'"
             ) from error

@@ -31,7 +31,7 @@ def _check_tflite(path: Path) -> None:
     """Reads every table and buffer in plain Python, which raises where a runtime might read on."""
     try:
         from ai_edge_litert import schema_py_generated as schema
-    except ImportError as error:
+    except ModuleNotFoundError as error:
         raise ImportError("reading .tflite files needs ai-edge-litert: pip install 'torchseg-compress[tf]'") from error
     content = path.read_bytes()
     try:

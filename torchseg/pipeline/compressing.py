@@ -28,6 +28,7 @@ from torchseg.compress.light_layers import carried_sparsity, light_layers
 from torchseg.compress.weight_layers import weight_layers
 from torchseg.config.compression_flags import CompressionFlags, names
 from torchseg.pipeline.folded import folded
+from torchseg.pipeline.installed import OPTIMAL, check_installed
 from torchseg.pipeline.ledger import LedgerError
 from torchseg.pipeline.run_folder import Stage
 from torchseg.pipeline.training import Course, Lengths, Start, Trainer
@@ -166,7 +167,7 @@ def check_compression(network: nn.Module, card: Card, flags: CompressionFlags, l
 
     Raises:
         ValueError: for an unknown layer, or a schedule that cannot meet its target.
-        ImportError: if what pruning needs is not installed.
+        ImportError: if what pruning or clustering needs is not installed.
     """
     network, card = unbranched(copy.deepcopy(network), card)
     if flags.sparsity:
@@ -174,6 +175,8 @@ def check_compression(network: nn.Module, card: Card, flags: CompressionFlags, l
         Pruning(network, _prune_config(flags, network), epochs=epochs, steps_per_epoch=lengths.steps_per_epoch)
     if flags.clusters:
         config = _cluster_config(flags)
+        if config.start == "optimal":
+            check_installed(OPTIMAL)
         clustered_layers(network, config)
         if config.per == "tensor":
             folded(network, card)

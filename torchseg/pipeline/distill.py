@@ -15,6 +15,7 @@ from torchseg.pipeline.compressing import Compressor, check_compression, recover
 from torchseg.pipeline.distill_pictures import distill_pictures
 from torchseg.pipeline.export_beside import export_beside
 from torchseg.pipeline.exporting import CertificateError, Exporter
+from torchseg.pipeline.installed import check_formats
 from torchseg.pipeline.ledger import LedgerError, ledger_stage
 from torchseg.pipeline.lesson import check_lesson, lesson, teacher_stage
 from torchseg.pipeline.pictures import Pictures, cached_pictures, check_stage
@@ -31,6 +32,7 @@ _LOG = logging.getLogger(__name__)
 def distill(config: DistillConfig) -> int:
     """Runs every stage that is not done yet; 0 when all went well, 1 when a certificate or a score failed."""
     started = time.monotonic()
+    check_formats(kind for kind, _ in config.files)
     pictures = distill_pictures(config)
     _check(config, pictures)
     with open_session(config) as session:

@@ -8,10 +8,11 @@ from typing import Any
 
 from tf_bridge.precision import Precision
 from torchseg.checkpoint import read_card
-from torchseg.command import CHECK_FAILED, DONE
+from torchseg.command import CHECK_FAILED, DONE, other_command
 from torchseg.config import DataConfig, ExportConfig, LearningConfig
 from torchseg.pipeline.budget import Budget
 from torchseg.pipeline.exporting import ARTIFACTS
+from torchseg.pipeline.installed import check_formats
 from torchseg.pipeline.network_export import NetworkExport
 from torchseg.pipeline.pictures import Pictures, open_pictures
 from torchseg.pipeline.quantization_aware import train_for_int8
@@ -22,6 +23,7 @@ from torchseg.pipeline.variants import variants
 
 def export(config: ExportConfig) -> int:
     """Exports the checkpoint to every format and precision asked for; 1 if a certificate fails."""
+    check_formats(kind for kind, _ in config.files)
     card = read_card(config.checkpoint)
     data = config if config.root else recorded_config(run_of(config.checkpoint))
     pictures = open_pictures(data).scaled((card.spec.mean, card.spec.std))
@@ -49,7 +51,7 @@ def _export(config: ExportConfig, data: DataConfig, pictures: Pictures) -> int:
         for written, certificate in certificates.items():
             failed |= not certificate["verdict"]["passed"]
             print(f"{written}: {_told(certificate, searched=config.max_drop is not None)}")
-    print(f"  next     python scripts/predict.py {path} PICTURE...")
+    print(f"  next     {other_command('predict')} {path} PICTURE...")
     return CHECK_FAILED if failed else DONE
 
 

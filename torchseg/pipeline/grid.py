@@ -23,6 +23,7 @@ from torchseg.pipeline.grid_scoring import Scorer
 from torchseg.pipeline.grid_summary import duration, summary_lines, way_on
 from torchseg.pipeline.grid_tables import RESERVED, GridTables
 from torchseg.pipeline.grid_trainings import Failures, make_trainings
+from torchseg.pipeline.installed import check_formats
 from torchseg.pipeline.pictures import Pictures, open_pictures
 from torchseg.pipeline.run_folder import RunFolder
 from torchseg.pipeline.training import check_loss, check_network
@@ -66,6 +67,7 @@ def _checked_pictures(plan: GridPlan) -> dict[str, Pictures]:
     for factor in plan.factors:
         if factor in RESERVED:
             raise ValueError(f"a factor is called {factor}, which is a column of the tables; rename it")
+    check_formats(cell.file.rpartition(".")[2] for cell in plan.cells)
     opened: dict[tuple[object, ...], Pictures] = {}
     found = {}
     for training in plan.trainings:

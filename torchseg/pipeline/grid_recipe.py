@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from torchseg.command import other_command
 from torchseg.config import FORMATS, PRECISIONS, ExportConfig, MeasureConfig, TrainConfig
 from torchseg.models import parse_arguments
 from torchseg.spec import nearest
@@ -145,7 +146,7 @@ def _check_flag(name: str, where: str) -> None:
         raise ValueError(f"{where} sets {name}, which all files of a grid share; set it in base")
     further = {each.name for each in dataclasses.fields(ExportConfig)} - set(known)
     hint = "; it is a flag of export that a grid does not take" if name in further else nearest(name, known)
-    raise ValueError(f"{where} sets '{name}', which is no flag of a grid{hint}; see scripts/train.py --help")
+    raise ValueError(f"{where} sets '{name}', which is no flag of a grid{hint}; see {other_command('train')} --help")
 
 
 def _factor(name: str, levels: Any) -> Factor:

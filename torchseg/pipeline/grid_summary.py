@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from torchseg.command import other_command
 from torchseg.harness.display import bytes_text, counted, milliseconds
 from torchseg.harness.run_record import number
 from torchseg.harness.table import read_table
@@ -40,7 +41,7 @@ def way_on(out: Path, figures: Sequence[Path]) -> list[str]:
     if rows:
         best = max(rows, key=lambda row: number(row, "iou") or 0.0)
         lines.append(
-            f"  next     python scripts/report.py {out / 'trainings' / best['training']}   (the most accurate)"
+            f"  next     {other_command('report')} {out / 'trainings' / best['training']}   (the most accurate)"
         )
     return lines
 

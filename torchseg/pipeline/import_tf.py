@@ -17,7 +17,7 @@ from tf_bridge.certificate import Evidence, hash_images, make_certificate, write
 from tf_bridge.import_process import ImportResult, import_apart
 from tf_bridge.parity import Predict, compare
 from tf_bridge.tensorflow_source import TFLITE, source_kind
-from torchseg.command import CHECK_FAILED, DONE
+from torchseg.command import CHECK_FAILED, DONE, other_command
 from torchseg.config import ImportConfig
 from torchseg.harness.process import RuntimeProcess
 from torchseg.pipeline.budget import CERTIFIED_WITH
@@ -186,5 +186,5 @@ def _outcome(target: Path, certificate: dict[str, Any]) -> int:
     print(f"  output   {certificate['output']}")
     pictures = certificate["preprocessing"]
     print(f"  pictures (picture / 255 - {pictures['mean']}) / {pictures['std']}: the model must have been trained so")
-    print(f"  next     python scripts/score.py {target.parent.parent}")
+    print(f"  next     {other_command('score')} {target.parent.parent}")
     return CHECK_FAILED if failures else DONE

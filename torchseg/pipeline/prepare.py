@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tqdm import tqdm
 
-from torchseg.command import CHECK_FAILED, DONE
+from torchseg.command import CHECK_FAILED, DONE, other_command
 from torchseg.config import PrepareConfig
 from torchseg.data import DataSet, Inspection, PatchPlan, inspect_data, open_data, write_folder
 
@@ -31,7 +31,7 @@ def prepare(config: PrepareConfig) -> int:
         with tqdm(total=total, desc="writing", unit="picture", disable=None, dynamic_ncols=True) as bar:
             write_folder(data, config.out, size=config.size, on_picture=bar.update)
         print(
-            f"  next     python scripts/distill.py --data folder --root {config.out} --image_size {_text(config.size)}"
+            f"  next     {other_command('distill')} --data folder --root {config.out} --image_size {_text(config.size)}"
         )
     return DONE
 

@@ -12,6 +12,7 @@ from torchseg.harness.report import write_report
 from torchseg.harness.score import score_artifacts
 from torchseg.pipeline.environment import ENVIRONMENT, environment_record
 from torchseg.pipeline.explanation import print_explanation
+from torchseg.pipeline.installed import check_runtimes
 from torchseg.pipeline.run_folder import held_run
 from torchseg.pipeline.score_plan import plan_scores
 from torchseg.pipeline.summary import comparison_lines, table_lines
@@ -19,6 +20,7 @@ from torchseg.pipeline.summary import comparison_lines, table_lines
 
 def score(config: ScoreConfig) -> int:
     """Measures every file, writes the tables and the report; 1 if a file could not be scored."""
+    check_runtimes(config.runtime_list)
     if config.explain is not None:
         print_explanation(config)
         return DONE

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import FrameType
 
 from torchseg.checkpoint import sha256_of
-from torchseg.command import CHECK_FAILED, DONE
+from torchseg.command import CHECK_FAILED, DONE, other_command
 from torchseg.config import CompressionFlags, ExportFlags, SearchConfig
 from torchseg.pipeline.distill_pictures import distill_pictures
 from torchseg.pipeline.lesson import check_lesson, teacher_stage
@@ -49,7 +49,7 @@ def search(config: SearchConfig) -> int:
     premise = _premise(config, pictures)
     _check_premise(config, premise)
     with _ended_by_signal(), open_session(config) as session:
-        (session.folder.path / _PREMISE).write_text(json.dumps(premise, indent=2) + "\n")
+        (session.folder.path / _PREMISE).write_text(json.dumps(premise, indent=2) + "\n", encoding="utf-8")
         return Search(session, pictures).run()
 
 
@@ -100,7 +100,7 @@ class Search:
         epochs = self.trainer.epochs(self.config.epochs, steps=STUDENT_STEPS)
         write_best(path / BEST, best, self.config, epochs=epochs)
         print(f"  best     {path / BEST}: {_verdict(best, records[0])}")
-        print(f"  next     python scripts/distill.py --config {path / BEST}")
+        print(f"  next     {other_command('distill')} --config {path / BEST}")
         return DONE
 
     def _asked(self, record: TrialRecord) -> bool:

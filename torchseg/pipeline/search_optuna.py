@@ -23,7 +23,7 @@ class OptunaEngine:
         """Raises ImportError without Optuna."""
         try:
             import optuna  # noqa: F401
-        except ImportError as error:
+        except ModuleNotFoundError as error:
             raise ImportError("--engine optuna needs optuna: pip install 'torchseg-compress[search]'") from error
 
     def run(self, task: SearchTask) -> None:

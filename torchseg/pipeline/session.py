@@ -133,7 +133,7 @@ def _of_launcher(wanted: _Wanted) -> _Wanted:
 def recorded_training(run: Path) -> Mapping[str, Any]:
     """What the trainings of a run were made with; empty if none was, or its record cannot be read."""
     try:
-        training = json.loads((run / ENVIRONMENT).read_text())["training"]
+        training = json.loads((run / ENVIRONMENT).read_text(encoding="utf-8"))["training"]
     except (OSError, ValueError, KeyError, TypeError):
         return {}
     known = isinstance(training, dict) and training.get("training_precision") in ("fp32", "bf16")
@@ -157,13 +157,13 @@ def write_record(config: DataConfig, folder: Path, *, training: Mapping[str, Any
         key: str(value) if isinstance(value, Path) else value for key, value in dataclasses.asdict(config).items()
     }
     values.pop("fresh", None)
-    (folder / CONFIG).write_text(yaml.safe_dump(values, sort_keys=False))
+    (folder / CONFIG).write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
     record = environment_record(config.cores) | ({"training": dict(training)} if training else {})
-    (folder / ENVIRONMENT).write_text(json.dumps(record, indent=2) + "\n")
+    (folder / ENVIRONMENT).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
 
 
 def _open_log(path: Path) -> logging.Handler:
-    handler = logging.FileHandler(path)
+    handler = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     for name in ("torchseg", "tf_bridge"):
         logging.getLogger(name).setLevel(logging.DEBUG)

@@ -6,6 +6,7 @@ import csv
 from collections.abc import Sequence
 from pathlib import Path
 
+from torchseg.command import other_command
 from torchseg.harness.display import counted
 from torchseg.pipeline.run_folder import RunFolder
 
@@ -38,7 +39,7 @@ def print_summary(folder: RunFolder, ran: Sequence[str], *, last: str, problems:
     files = [each for kind in ("onnx", "tflite") for each in sorted((path / "artifacts").glob(f"{last}.*.{kind}"))]
     if files:
         best = min(files, key=lambda each: ".fp32." not in each.name)
-        print(f"  next     python scripts/predict.py {best} PICTURE...")
+        print(f"  next     {other_command('predict')} {best} PICTURE...")
 
 
 def table_lines(scores: Path) -> list[str]:

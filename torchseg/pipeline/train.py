@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from torchseg.checkpoint import read_card
-from torchseg.command import DONE
+from torchseg.command import DONE, other_command
 from torchseg.config import TrainConfig
 from torchseg.models import parse_arguments, pretrained_scaling
 from torchseg.pipeline.pictures import cached_pictures, check_stage, open_pictures
@@ -33,5 +33,5 @@ def train(config: TrainConfig) -> int:
             miou = read_card(checkpoint).metrics["val_miou"]
             done = f"Trained in {time.monotonic() - started:.0f} s" if ran else "Nothing to do"
             print(f"{done}: {checkpoint} has {100 * miou:.2f} % mean IoU on the validation part.")
-            print(f"  next     python scripts/export.py {checkpoint}")
+            print(f"  next     {other_command('export')} {checkpoint}")
     return DONE

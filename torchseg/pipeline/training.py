@@ -231,7 +231,7 @@ class Trainer(Lengths):
         """What the masks teach with; weights by frequency come from the report of the stage that read the pictures."""
         seen: dict[str, float] = {}
         if self.config.class_weights == MEDIAN_FREQUENCY:
-            seen = json.loads((self.folder.path / REPORT).read_text())["train"]["class_frequencies"]
+            seen = json.loads((self.folder.path / REPORT).read_text(encoding="utf-8"))["train"]["class_frequencies"]
         weights = class_weights(self.config.class_weights, self.pictures.spec.classes, frequencies=seen)
         return partial(segmentation_loss, terms=parse_terms(self.config.loss), class_weights=weights)
 
@@ -298,7 +298,7 @@ def _save(model: nn.Module, card: Card, progress: Progress, folder: Path) -> Non
         "multiply_adds": multiply_adds(model, card.spec),
     }
     save_checkpoint(model, replace(card, metrics=metrics), folder)
-    with (folder / "curves.csv").open("w", newline="") as file:
+    with (folder / "curves.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, CURVE_COLUMNS)
         writer.writeheader()
         writer.writerows(progress.curve)

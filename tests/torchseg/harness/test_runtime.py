@@ -49,6 +49,17 @@ def test_a_runtime_that_is_not_installed_says_what_to_install(name, monkeypatch)
         new_runtime(name, threads=1)
 
 
+@pytest.mark.parametrize("name", sorted(set(RUNTIMES) - {"torch"}))
+def test_a_runtime_that_is_installed_but_broken_says_why_in_its_own_words(name, monkeypatch, tmp_path):
+    library = LIBRARIES[name]
+    for module in [each for each in sys.modules if each.split(".")[0] == library]:
+        monkeypatch.delitem(sys.modules, module)
+    (tmp_path / f"{library}.py").write_text("raise ImportError('failed to map segment')", encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ImportError, match=r"^failed to map segment$"):
+        new_runtime(name, threads=1)
+
+
 @pytest.mark.tflite
 @pytest.mark.slow
 @pytest.mark.parametrize(("precision", "tolerance"), [("fp32", 1e-5), ("fp16", 1e-2), ("int8", 0.2)])

@@ -1,0 +1,1 @@
+"""Runs the miniature main job as other machines would: other processors, versions of Python, limits and locales."""

@@ -1,0 +1,29 @@
+"""A user's folder of pictures and masks, drawn like the built-in scenes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from torchseg.data.scenes import draw_scene
+
+COUNT, SIDE = 30, 32
+_CLASSES = ("Boden", "gestreift", "kariert", "Maß", "кольцо")
+
+
+def draw_pictures(root: Path, name: str) -> None:
+    """Writes `images/`, `masks/` and `classes.txt`, whose classes have letters beyond ASCII.
+
+    Args:
+        root: folder for them.
+        name: of a picture, before its number.
+    """
+    for folder in ("images", "masks"):
+        (root / folder).mkdir(parents=True)
+    for number in range(COUNT):
+        picture, mask = draw_scene(SIDE, SIDE, np.random.default_rng(number))
+        Image.fromarray(picture).save(root / "images" / f"{name}{number}.png")
+        Image.fromarray(mask).save(root / "masks" / f"{name}{number}.png")
+    (root / "classes.txt").write_text("".join(f"{each}\n" for each in _CLASSES), encoding="utf-8")

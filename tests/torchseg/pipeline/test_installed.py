@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from torchseg.pipeline.installed import (
+    OPTIMAL,
+    RUNTIMES,
+    SHRINKING,
+    TFLITE,
+    check_formats,
+    check_installed,
+    check_runtimes,
+)
+
+
+def _take_away(monkeypatch, *names):
+    for name in names:
+        monkeypatch.setitem(sys.modules, name, None)
+
+
+@pytest.mark.parametrize(
+    ("need", "message"),
+    [
+        (TFLITE, r"writing \.tflite files needs tensorflow and ai-edge-litert: .*\[tf\]', or give --formats onnx"),
+        (OPTIMAL, r"optimal clustering needs kmeans1d: .*\[compress\]', or give --cluster_start density"),
+        (RUNTIMES["openvino"], r"running in OpenVINO needs openvino: .*\[openvino\]', or give other --runtimes"),
+        (SHRINKING, r"removing channels needs torch-pruning: .*\[compress\]', or give --shrink 0"),
+    ],
+)
+def test_what_is_missing_is_named_with_its_extra_and_the_way_round_it(need, message, monkeypatch):
+    _take_away(monkeypatch, *need.modules)
+    with pytest.raises(ImportError, match=message):
+        check_installed(need)
+
+
+def test_onnx_files_need_no_extra(monkeypatch):
+    _take_away(monkeypatch, *TFLITE.modules, *OPTIMAL.modules, *SHRINKING.modules)
+    check_formats(["onnx"])
+    check_runtimes(["torch", "onnxruntime"])
