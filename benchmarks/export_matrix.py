@@ -30,10 +30,10 @@ from torch import nn
 
 from tf_bridge.conversion import Conversion
 from tf_bridge.parity import Parity, compare, verdict
-from tf_bridge.precision import Precision
 from torchseg.config import FORMATS, DataConfig
 from torchseg.harness.host import cpu_name
 from torchseg.harness.runtime import open_runtime
+from torchseg.modelfile.precision import Precision
 from torchseg.models import MODELS
 from torchseg.pipeline.pictures import Pictures, open_pictures
 

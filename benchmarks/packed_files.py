@@ -32,7 +32,6 @@ from torch import nn
 
 from tf_bridge.onnx_export import export_onnx
 from tf_bridge.packed import pack_onnx
-from tf_bridge.precision import Precision
 from torchseg.checkpoint import load_checkpoint
 from torchseg.compress import (
     ClusterConfig,
@@ -46,6 +45,7 @@ from torchseg.compress import (
 )
 from torchseg.data.scenes import CLASSES, Scenes
 from torchseg.harness.host import cpu_name
+from torchseg.modelfile.precision import Precision
 from torchseg.models import build_model, count_parameters
 from torchseg.spec import ImageSpec
 

@@ -24,13 +24,13 @@ from show_table import show_table
 
 from scripts.score import main as score
 from tf_bridge.conversion import Conversion
-from tf_bridge.precision import Precision
 from torchseg.checkpoint import Card, save_checkpoint
 from torchseg.config import DistillConfig
 from torchseg.cores import available_cores
 from torchseg.data import DataSet, write_folder
 from torchseg.data.scenes import CLASSES, Scenes
 from torchseg.harness.score import PHASE
+from torchseg.modelfile.precision import Precision
 from torchseg.models import build_model, parse_arguments
 from torchseg.spec import ImageSpec
 

@@ -20,11 +20,11 @@ import numpy as np
 from prepared_network import arrays, prepared_network
 
 from tf_bridge.conversion import Conversion
-from tf_bridge.precision import Precision
 from torchseg.checkpoint import Card, save_checkpoint
 from torchseg.config import DataConfig
 from torchseg.harness.latency import Latency, LatencyConfig, measure_latency
 from torchseg.harness.process import RuntimeProcess
+from torchseg.modelfile.precision import Precision
 from torchseg.pipeline.pictures import open_pictures
 
 # Ratios to fp32 of the same format to be reached on a processor with AVX512-VNNI.

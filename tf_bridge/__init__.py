@@ -11,12 +11,12 @@ from tf_bridge.certificate import (
 from tf_bridge.conversion import Conversion
 from tf_bridge.first_difference import FirstDifference, first_difference
 from tf_bridge.float_layers import Loss, fewest_float_layers
-from tf_bridge.interface import describe_file
 from tf_bridge.lowering import UnsupportedOperatorError
 from tf_bridge.onnx_export import OnnxShape, export_onnx
 from tf_bridge.parity import Parity, Predict, compare, verdict
-from tf_bridge.precision import Precision
 from tf_bridge.tflite_export import export_tflite
+from torchseg.modelfile.describe import describe_file
+from torchseg.modelfile.precision import Precision
 
 __all__ = [
     "Conversion",

@@ -6,8 +6,8 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from tf_bridge.interface import describe_file
-from tf_bridge.metadata import METADATA_PREFIX
+from torchseg.modelfile.describe import describe_file
+from torchseg.modelfile.metadata import METADATA_PREFIX
 from torchseg.partial_file import partial_file
 from torchseg.spec import ImageSpec
 

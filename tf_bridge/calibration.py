@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from tf_bridge.precision import Precision
+from torchseg.modelfile.precision import Precision
 from torchseg.spec import ImageSpec
 
 

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tf_bridge.first_difference import FirstDifference
-from tf_bridge.interface import describe_file
-from tf_bridge.metadata import METADATA_PREFIX, SCALE
 from tf_bridge.parity import MAX_DROP, Parity, thresholds, verdict
-from tf_bridge.precision import Precision
+from torchseg.modelfile.describe import describe_file
+from torchseg.modelfile.metadata import METADATA_PREFIX, SCALE
+from torchseg.modelfile.precision import Precision
 from torchseg.partial_file import partial_file
 from torchseg.spec import ImageSpec
 

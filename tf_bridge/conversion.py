@@ -15,12 +15,12 @@ from tf_bridge.light_weights import SHARES
 from tf_bridge.onnx_export import onnx_graph, save_onnx, write_onnx
 from tf_bridge.onnx_mixed import MixedOnnx
 from tf_bridge.onnx_precision import halve_onnx
-from tf_bridge.precision import Precision
 from tf_bridge.program import export_program
 from tf_bridge.tflite_convert import TracedFunction, convert_tflite
 from tf_bridge.tflite_export import tflite_function, write_tflite
 from tf_bridge.tflite_halves import halve_tflite
 from tf_bridge.tflite_mixed import MixedTflite
+from torchseg.modelfile.precision import Precision
 from torchseg.spec import ImageSpec
 
 if TYPE_CHECKING:

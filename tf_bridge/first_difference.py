@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tf_bridge.file_layers import file_layers
-from tf_bridge.precision import Precision
 from tf_bridge.reference_layers import OUTPUT, ReferenceLayers, reference_layers
+from torchseg.modelfile.precision import Precision
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram

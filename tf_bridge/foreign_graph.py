@@ -9,8 +9,8 @@ import numpy as np
 
 from tf_bridge.class_scores import LOGITS, SIGMOID, SOFTMAX, ClassScores
 from tf_bridge.lowering import UnsupportedOperatorError
-from tf_bridge.metadata import METADATA_PREFIX, metadata
-from tf_bridge.precision import Precision
+from torchseg.modelfile.metadata import METADATA_PREFIX, metadata
+from torchseg.modelfile.precision import Precision
 from torchseg.spec import ImageSpec
 
 if TYPE_CHECKING:

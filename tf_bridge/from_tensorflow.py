@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from tf_bridge.class_scores import ClassScores
 from tf_bridge.foreign_graph import final_activation, precision_of, wrap_graph
-from tf_bridge.interface import describe_file
 from tf_bridge.lowering import UnsupportedOperatorError
-from tf_bridge.precision import Precision
 from tf_bridge.quiet import quiet
 from tf_bridge.tensorflow_import import import_tensorflow
 from tf_bridge.tensorflow_source import TFLITE, check_input, one_line, open_source, source_kind
+from torchseg.modelfile.describe import describe_file
+from torchseg.modelfile.precision import Precision
 from torchseg.partial_file import partial_file
 from torchseg.spec import ImageSpec
 

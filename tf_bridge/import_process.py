@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 
 from tf_bridge.class_scores import ClassScores
 from tf_bridge.from_tensorflow import from_tensorflow
-from tf_bridge.precision import Precision
 from tf_bridge.tensorflow_source import one_line, source_kind
 from torchseg.exit_code import cause_of_end
+from torchseg.modelfile.precision import Precision
 from torchseg.spec import ImageSpec
 
 Images = NDArray[np.float32]

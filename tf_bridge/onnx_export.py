@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from tf_bridge.calibration import check_calibration
 from tf_bridge.layer_names import layer_names
-from tf_bridge.metadata import METADATA_PREFIX, metadata
 from tf_bridge.onnx_lossy import refuse_lossy
 from tf_bridge.onnx_precision import convert_onnx
-from tf_bridge.precision import Precision
 from tf_bridge.program import check_logits, export_program
 from tf_bridge.quiet import quiet
+from torchseg.modelfile.metadata import METADATA_PREFIX, metadata
+from torchseg.modelfile.precision import Precision
 from torchseg.partial_file import partial_file
 from torchseg.spec import ImageSpec
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tf_bridge.layer_groups import Operation, layer_groups
 from tf_bridge.onnx_export import save_onnx
 from tf_bridge.onnx_precision import measure_ranges, quantize_onnx
-from tf_bridge.precision import Precision
+from torchseg.modelfile.precision import Precision
 from torchseg.spec import ImageSpec
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from tf_bridge.concat_ranges import share_concat_ranges
 from tf_bridge.light_weights import lightest
-from tf_bridge.precision import Precision
 from tf_bridge.quiet import quiet
+from torchseg.modelfile.precision import Precision
 
 if TYPE_CHECKING:
     from onnx import ModelProto

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tf_bridge.interface import describe_file
-from tf_bridge.metadata import METADATA_PREFIX
 from tf_bridge.packed_operators import executed_operators
 from tf_bridge.packed_rebuild import PackedRebuild
 from tf_bridge.packed_slim import slim_graph
 from tf_bridge.packed_weight import PackedWeight, without_negative_zeros
+from torchseg.modelfile.describe import describe_file
+from torchseg.modelfile.metadata import METADATA_PREFIX
 from torchseg.partial_file import partial_file
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tf_bridge.precision import Precision
+from torchseg.modelfile.precision import Precision
 
 Array = NDArray[Any]
 Predict = Callable[[NDArray[np.float32]], Array]  # (B, C, H, W) images to (B, K, H, W) logits, or (B, H, W) classes

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tf_bridge.interface import describe_file
 from tf_bridge.quantity import Tensor, TensorFlow
 from tf_bridge.quiet import quiet
+from torchseg.modelfile.describe import describe_file
 from torchseg.spec import ImageSpec
 
 KERAS, SAVED_MODEL, TFLITE = "keras", "saved_model", "tflite"

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from tf_bridge.flat_ranges import widen_flat_ranges
 from tf_bridge.lowering import Lowered, UnsupportedOperatorError
-from tf_bridge.precision import Precision
 from tf_bridge.quantity import Tensor, TensorFlow
 from tf_bridge.quiet import quiet
+from torchseg.modelfile.precision import Precision
 
 Images = NDArray[np.float32]
 

@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from tf_bridge.calibration import check_calibration
 from tf_bridge.lowering import lower_program
-from tf_bridge.metadata import metadata
-from tf_bridge.precision import Precision
 from tf_bridge.program import export_program
 from tf_bridge.tensorflow_import import import_tensorflow
 from tf_bridge.tflite_convert import TracedFunction, convert_tflite, trace_lowered
 from tf_bridge.tflite_labels import label_tflite
+from torchseg.modelfile.metadata import metadata
+from torchseg.modelfile.precision import Precision
 from torchseg.partial_file import partial_file
 from torchseg.spec import ImageSpec
 

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from tf_bridge.layer_groups import Operation, layer_groups
 from tf_bridge.layer_names import layer_of_tensor
-from tf_bridge.precision import Precision
 from tf_bridge.quiet import quiet
 from tf_bridge.tflite_convert import TracedFunction, calibrated_tflite
 from tf_bridge.tflite_export import write_tflite
 from tf_bridge.tflite_roundings import drop_idle_roundings
+from torchseg.modelfile.precision import Precision
 from torchseg.spec import ImageSpec
 
 _TRANSPOSED = "TRANSPOSE_CONV"

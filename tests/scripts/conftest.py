@@ -11,13 +11,13 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 from scripts import distill
-from tf_bridge.metadata import metadata
-from tf_bridge.precision import Precision
 from torchseg.data.scenes import draw_scene
 from torchseg.harness.latency import LatencyConfig
 from torchseg.harness.process import RuntimeProcess, RuntimeProcessError
 from torchseg.harness.runtime import runtime_name
 from torchseg.harness.worker import Worker
+from torchseg.modelfile.metadata import metadata
+from torchseg.modelfile.precision import Precision
 from torchseg.pipeline import grid_scoring
 from torchseg.pipeline.grid_child import run_commands
 from torchseg.pipeline.grid_jobs import Jobs, read_outcomes

@@ -78,7 +78,7 @@ def learnt_files(learnt: nn.Module, tmp_path_factory: pytest.TempPathFactory) ->
     """That network as files: plain and in int8, in both formats."""
     pytest.importorskip("tensorflow")
     from tf_bridge.conversion import Conversion
-    from tf_bridge.precision import Precision
+    from torchseg.modelfile.precision import Precision
 
     folder, paths = tmp_path_factory.mktemp("learnt"), {}
     conversion, images = Conversion(learnt, SPEC), riddles(seed=0, count=16)[0]

@@ -14,11 +14,11 @@ from torch import nn
 from tf_bridge.baking import bake, is_baked
 from tf_bridge.conversion import Conversion
 from tf_bridge.first_difference import first_difference
-from tf_bridge.interface import describe_file
 from tf_bridge.onnx_export import OnnxShape, export_onnx
 from tf_bridge.parity import compare, verdict
-from tf_bridge.precision import Precision
 from tf_bridge.program import export_program
+from torchseg.modelfile.describe import describe_file
+from torchseg.modelfile.precision import Precision
 from torchseg.spec import ImageSpec
 
 pytestmark = [pytest.mark.tflite, pytest.mark.slow]

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from tf_bridge.calibration import check_calibration
-from tf_bridge.precision import Precision
+from torchseg.modelfile.precision import Precision
 from torchseg.spec import ImageSpec
 
 

@@ -16,7 +16,7 @@ from tf_bridge.certificate import (
     write_certificate,
 )
 from tf_bridge.parity import Parity
-from tf_bridge.precision import Precision
+from torchseg.modelfile.precision import Precision
 from torchseg.spec import ImageSpec
 
 EVIDENCE = Evidence(

@@ -8,12 +8,12 @@ from torch import nn
 
 from tf_bridge import conversion as module
 from tf_bridge.conversion import Conversion
-from tf_bridge.interface import describe_file
 from tf_bridge.light_weights import SHARES
 from tf_bridge.onnx_export import export_onnx
-from tf_bridge.precision import Precision
 from tf_bridge.tflite_export import export_tflite
 from torchseg.harness.runtime import open_runtime
+from torchseg.modelfile.describe import describe_file
+from torchseg.modelfile.precision import Precision
 from torchseg.spec import ImageSpec
 
 pytestmark = [pytest.mark.slow, pytest.mark.tflite]

@@ -20,9 +20,9 @@ from torch.nn import functional
 from tf_bridge.certificate import Evidence, make_certificate
 from tf_bridge.first_difference import FirstDifference, first_difference
 from tf_bridge.parity import compare, verdict
-from tf_bridge.precision import Precision
 from tf_bridge.program import export_program
 from torchseg.harness.runtime import open_runtime
+from torchseg.modelfile.precision import Precision
 from torchseg.spec import ImageSpec
 
 pytestmark = [pytest.mark.tflite, pytest.mark.slow]

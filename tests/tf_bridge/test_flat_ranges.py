@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tf_bridge.precision import Precision
 from tf_bridge.tflite_export import export_tflite
+from torchseg.modelfile.precision import Precision
 from torchseg.spec import ImageSpec
 
 pytestmark = [pytest.mark.tflite, pytest.mark.slow]

@@ -6,7 +6,7 @@ from onnx import TensorProto, helper
 from tf_bridge.class_scores import LOGITS, SIGMOID, SOFTMAX, ClassScores
 from tf_bridge.foreign_graph import final_activation, precision_of, wrap_graph
 from tf_bridge.lowering import UnsupportedOperatorError
-from tf_bridge.precision import Precision
+from torchseg.modelfile.precision import Precision
 from torchseg.spec import ImageSpec
 
 SPEC = ImageSpec(height=4, width=6, classes=("a", "b"), channels=3)

@@ -8,11 +8,11 @@ import pytest
 
 from tf_bridge.class_scores import LOGITS, SIGMOID, SOFTMAX
 from tf_bridge.from_tensorflow import from_tensorflow
-from tf_bridge.interface import describe_file
 from tf_bridge.lowering import UnsupportedOperatorError
-from tf_bridge.precision import Precision
 from tf_bridge.quiet import quiet
 from tf_bridge.tensorflow_import import import_tensorflow
+from torchseg.modelfile.describe import describe_file
+from torchseg.modelfile.precision import Precision
 from torchseg.spec import ImageSpec
 
 pytestmark = [pytest.mark.tflite, pytest.mark.slow]

@@ -7,7 +7,7 @@ from collections import Counter
 import onnx
 import pytest
 
-from tf_bridge.precision import Precision
+from torchseg.modelfile.precision import Precision
 
 pytestmark = [pytest.mark.tflite, pytest.mark.slow]
 

@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch import nn
 
-from tf_bridge.interface import describe_file
 from tf_bridge.onnx_export import OnnxShape, export_onnx
-from tf_bridge.precision import Precision
+from torchseg.modelfile.describe import describe_file
+from torchseg.modelfile.precision import Precision
 from torchseg.spec import ImageSpec
 
 pytestmark = pytest.mark.slow

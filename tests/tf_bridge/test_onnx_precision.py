@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from tf_bridge.onnx_precision import convert_onnx
-from tf_bridge.precision import Precision
 from tf_bridge.quiet import quiet
+from torchseg.modelfile.precision import Precision
 
 pytestmark = pytest.mark.slow
 

@@ -8,14 +8,14 @@ import pytest
 import torch
 from torch import nn
 
-from tf_bridge.interface import describe_file
 from tf_bridge.onnx_export import export_onnx
 from tf_bridge.onnx_precision import convert_onnx
 from tf_bridge.packed import PackingSummary, pack_onnx
 from tf_bridge.packed_operators import executed_operators
 from tf_bridge.packed_rebuild import PackedRebuild
 from tf_bridge.packed_weight import PackedWeight
-from tf_bridge.precision import Precision
+from torchseg.modelfile.describe import describe_file
+from torchseg.modelfile.precision import Precision
 from torchseg.models import build_model
 from torchseg.spec import ImageSpec
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tf_bridge.parity import Parity, compare, verdict
-from tf_bridge.precision import Precision
+from torchseg.modelfile.precision import Precision
 
 CLASSES = 3
 

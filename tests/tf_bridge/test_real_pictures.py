@@ -10,8 +10,8 @@ from PIL import Image
 
 from tf_bridge.onnx_export import export_onnx
 from tf_bridge.parity import compare, verdict
-from tf_bridge.precision import Precision
 from tf_bridge.tflite_export import export_tflite
+from torchseg.modelfile.precision import Precision
 from torchseg.models import build_model
 from torchseg.spec import ImageSpec
 

@@ -13,8 +13,8 @@ import torch
 
 from tf_bridge.conversion import Conversion
 from tf_bridge.parity import compare, verdict
-from tf_bridge.precision import Precision
 from torchseg.data.scenes import CLASSES, draw_scene
+from torchseg.modelfile.precision import Precision
 from torchseg.models import build_model
 from torchseg.spec import ImageSpec
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from torch import nn
 
-from tf_bridge.interface import describe_file
-from tf_bridge.precision import Precision
 from tf_bridge.tflite_export import export_tflite
+from torchseg.modelfile.describe import describe_file
+from torchseg.modelfile.precision import Precision
 from torchseg.spec import ImageSpec
 
 pytestmark = [pytest.mark.tflite, pytest.mark.slow]

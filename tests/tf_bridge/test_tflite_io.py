@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from torch import nn
 
-from tf_bridge.interface import describe_file
-from tf_bridge.precision import Precision
 from tf_bridge.tflite_export import export_tflite
 from tf_bridge.tflite_io import TfliteIo, change_io
 from torchseg.harness.runtime import open_runtime
+from torchseg.modelfile.describe import describe_file
+from torchseg.modelfile.precision import Precision
 
 pytestmark = [pytest.mark.tflite, pytest.mark.slow]
 pytest.importorskip("tensorflow")

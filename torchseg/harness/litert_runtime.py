@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from torchseg.harness.class_count import class_count
-from torchseg.harness.layout import Layout, from_layout, layout_of, to_layout
 from torchseg.harness.runtime import RuntimeInfo
+from torchseg.modelfile.class_count import class_count
+from torchseg.modelfile.layout import Layout, from_layout, layout_of, to_layout
 
 _CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 _IDENTIFIER = b"TFL3"  # bytes 4 to 8 of every .tflite file

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from torchseg.harness.runtime import runtime_name
-from torchseg.harness.tflite_operators import tflite_operators
+from torchseg.modelfile.tflite_operators import tflite_operators
 
 if TYPE_CHECKING:
     import onnx

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from torchseg.harness.class_count import class_count
-from torchseg.harness.layout import Layout, from_layout, layout_of, to_layout, to_pixels
 from torchseg.harness.onnx_runtime import onnx_arithmetic
 from torchseg.harness.runtime import RuntimeInfo
+from torchseg.modelfile.class_count import class_count
+from torchseg.modelfile.layout import Layout, from_layout, layout_of, to_layout, to_pixels
 
 _PRECISION = "f32"  # left to itself it computes in bfloat16 where the processor can, and is compared unfairly
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from torchseg.harness.runtime import runtime_name
-from torchseg.harness.stored_weight import StoredWeight, stored_weight
+from torchseg.modelfile.weights import StoredWeight, stored_weight
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,8 +46,8 @@ def weights_in(path: Path) -> Iterator[StoredWeight]:
     Raises:
         ValueError: if the file is none of the kinds that `open_runtime` takes.
     """
-    from torchseg.harness.onnx_weights import onnx_weights
-    from torchseg.harness.tflite_weights import tflite_weights
+    from torchseg.modelfile.onnx_weights import onnx_weights
+    from torchseg.modelfile.tflite_weights import tflite_weights
 
     readers = {"torch": _in_checkpoint, "onnxruntime": onnx_weights, "litert": tflite_weights}
     return readers[runtime_name(path)](path)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tf_bridge.first_difference import FirstDifference, first_difference
-from tf_bridge.precision import Precision
+from torchseg.modelfile.precision import Precision
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram

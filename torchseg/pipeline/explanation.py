@@ -7,9 +7,9 @@ from pathlib import Path
 from torchseg.checkpoint import read_card
 from torchseg.config import ScoreConfig
 from torchseg.harness.explanation import explanation_lines, measure_explanation
-from torchseg.harness.file_facts import file_facts
 from torchseg.harness.latency import LatencyConfig
 from torchseg.harness.process import RuntimeProcessError
+from torchseg.modelfile.file_facts import file_facts
 from torchseg.pipeline.score_plan import single_artifact
 
 

@@ -6,10 +6,10 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from tf_bridge.precision import Precision
 from torchseg.checkpoint import read_card
 from torchseg.command import CHECK_FAILED, DONE, other_command
 from torchseg.config import DataConfig, ExportConfig, LearningConfig
+from torchseg.modelfile.precision import Precision
 from torchseg.pipeline.budget import Budget
 from torchseg.pipeline.exporting import ARTIFACTS
 from torchseg.pipeline.installed import check_formats

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tf_bridge.certificate import certificate_path
-from tf_bridge.precision import Precision
+from torchseg.modelfile.precision import Precision
 from torchseg.pipeline.network_export import NetworkExport
 from torchseg.pipeline.pictures import Pictures
 from torchseg.pipeline.run_folder import RunFolder, Stage

@@ -7,10 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from tf_bridge.baking import picture_spec
-from tf_bridge.metadata import METADATA_PREFIX
 from torchseg.checkpoint import read_card
 from torchseg.harness.artifact import Artifact
-from torchseg.harness.file_facts import FileFacts, file_facts
+from torchseg.modelfile.file_facts import FileFacts, file_facts
+from torchseg.modelfile.metadata import METADATA_PREFIX
 from torchseg.spec import ImageSpec
 
 

@@ -25,12 +25,12 @@ from tf_bridge.conversion import Conversion
 from tf_bridge.first_difference import FirstDifference
 from tf_bridge.onnx_export import OnnxShape, export_onnx
 from tf_bridge.parity import Parity, Predict, compare, verdict
-from tf_bridge.precision import Precision
 from torchseg.checkpoint import load_checkpoint, sha256_of
 from torchseg.data import Sample, Samples, resize
 from torchseg.harness.labels import labels_of
-from torchseg.harness.layout import to_pixels
 from torchseg.harness.runtime import Runtime, open_runtime
+from torchseg.modelfile.layout import to_pixels
+from torchseg.modelfile.precision import Precision
 from torchseg.models import fold_branches
 from torchseg.pipeline.blame import blame
 from torchseg.pipeline.budget import Budget

@@ -9,10 +9,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tf_bridge.onnx_export import export_onnx
-from tf_bridge.precision import Precision
 from torchseg.config import DistillConfig, SearchConfig
 from torchseg.harness.latency import LatencyConfig, measure_latency
 from torchseg.harness.process import RuntimeProcess
+from torchseg.modelfile.precision import Precision
 from torchseg.models import build_model, fold_branches, multiply_adds, parse_arguments
 from torchseg.pipeline.network_export import calibration_images
 from torchseg.pipeline.pictures import Pictures

@@ -7,10 +7,10 @@ from functools import partial
 from pathlib import Path
 
 from tf_bridge.baking import bake
-from tf_bridge.interface import describe_file
-from tf_bridge.precision import Precision
 from tf_bridge.tflite_io import TfliteIo, change_io
 from torchseg.config import VariantFlags
+from torchseg.modelfile.describe import describe_file
+from torchseg.modelfile.precision import Precision
 from torchseg.pipeline.network_export import NetworkExport
 
 

@@ -7,11 +7,11 @@ from typing import Any
 
 from tf_bridge.certificate import read_certificate
 from tf_bridge.parity import MAX_DROP
-from tf_bridge.precision import Precision
 from torchseg.checkpoint import read_card, sha256_of
 from torchseg.command import CHECK_FAILED, DONE
 from torchseg.config import VerifyConfig
 from torchseg.harness.trial import try_model_file
+from torchseg.modelfile.precision import Precision
 from torchseg.pipeline.budget import Budget
 from torchseg.pipeline.import_tf import certify_again
 from torchseg.pipeline.imported import read_imported, sha256_of_model

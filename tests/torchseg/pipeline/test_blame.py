@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from tf_bridge.onnx_export import export_onnx
-from tf_bridge.precision import Precision
 from tf_bridge.program import export_program
+from torchseg.modelfile.precision import Precision
 from torchseg.models import build_model
 from torchseg.pipeline.blame import blame
 from torchseg.spec import ImageSpec

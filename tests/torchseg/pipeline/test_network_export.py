@@ -4,10 +4,10 @@ import numpy as np
 import onnx
 import pytest
 
-from tf_bridge.precision import Precision
 from torchseg.checkpoint import Card, save_checkpoint
 from torchseg.data import Sample
 from torchseg.data.scenes import CLASSES, Scenes
+from torchseg.modelfile.precision import Precision
 from torchseg.models import build_model
 from torchseg.pipeline.network_export import CALIBRATED_WITH, NetworkExport, calibration_samples
 from torchseg.pipeline.pictures import Pictures

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from torchseg.harness.layout import Layout, layout_of
+from torchseg.modelfile.layout import Layout, layout_of
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from torchseg.harness.file_facts import file_facts
+from torchseg.modelfile.file_facts import file_facts
 
 CLASSES = "torchseg.classes"  # metadata entry that names them
 

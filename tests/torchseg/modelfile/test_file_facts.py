@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from torchseg.harness.file_facts import file_facts
+from torchseg.modelfile.file_facts import file_facts
 
 
 def test_an_onnx_file_says_its_size(onnx_file):

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from tf_bridge.metadata import METADATA_PREFIX
+from torchseg.modelfile.metadata import METADATA_PREFIX
 
 if TYPE_CHECKING:
     from onnx import ValueInfoProto

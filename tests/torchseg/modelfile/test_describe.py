@@ -4,9 +4,9 @@ import onnx
 import pytest
 from torch import nn
 
-from tf_bridge.interface import describe_file
-from tf_bridge.precision import Precision
 from tf_bridge.tflite_export import export_tflite
+from torchseg.modelfile.describe import describe_file
+from torchseg.modelfile.precision import Precision
 from torchseg.spec import ImageSpec
 
 SPEC = ImageSpec(height=16, width=24, classes=("background", "body", "rim"))

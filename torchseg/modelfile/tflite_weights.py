@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from torchseg.harness.stored_weight import StoredWeight, stored_weight
-from torchseg.harness.tflite_operators import open_plain
+from torchseg.modelfile.tflite_operators import open_plain
+from torchseg.modelfile.weights import StoredWeight, stored_weight
 
 # Where the kernel stands among the inputs, and its axis of output channels.
 _KERNEL = {"CONV_2D": (1, 0), "DEPTHWISE_CONV_2D": (1, 3), "FULLY_CONNECTED": (1, 0), "TRANSPOSE_CONV": (1, 0)}

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from torchseg.harness.layout import from_layout, layout_of, to_layout, to_pixels
+from torchseg.modelfile.layout import from_layout, layout_of, to_layout, to_pixels
 
 
 @pytest.mark.parametrize(

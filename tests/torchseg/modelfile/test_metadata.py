@@ -1,7 +1,7 @@
 import json
 
-from tf_bridge.metadata import metadata
-from tf_bridge.precision import Precision
+from torchseg.modelfile.metadata import metadata
+from torchseg.modelfile.precision import Precision
 from torchseg.spec import ImageSpec
 
 

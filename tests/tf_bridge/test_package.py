@@ -1,12 +1,6 @@
 import subprocess
 import sys
 
-from tf_bridge.precision import Precision
-
-
-def test_precisions_are_written_as_on_the_command_line() -> None:
-    assert [str(precision) for precision in Precision] == ["fp32", "fp16", "dynamic", "int8"]
-
 
 def test_importing_the_bridge_imports_no_framework() -> None:
     check = (

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from torchseg.harness.stored_weight import StoredWeight, stored_weight
+from torchseg.modelfile.weights import StoredWeight, stored_weight
 
 if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto, NodeProto

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from tf_bridge.precision import Precision
+from torchseg.modelfile.precision import Precision
 from torchseg.spec import ImageSpec
 
 METADATA_VERSION = "1"
