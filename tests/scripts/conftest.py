@@ -14,8 +14,8 @@ from scripts import distill
 from torchseg.data.scenes import draw_scene
 from torchseg.harness.latency import LatencyConfig
 from torchseg.harness.process import RuntimeProcess, RuntimeProcessError
-from torchseg.harness.runtime import runtime_name
 from torchseg.harness.worker import Worker
+from torchseg.modelfile.kinds import runtime_name
 from torchseg.modelfile.metadata import metadata
 from torchseg.modelfile.precision import Precision
 from torchseg.pipeline import grid_scoring

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from torchseg.harness.runtime import CHECKPOINT_FILES
+from torchseg.modelfile.kinds import CHECKPOINT_FILES
 from torchseg.spec import ImageSpec
 
 

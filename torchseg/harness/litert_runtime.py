@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from torchseg.harness.runtime import RuntimeInfo
-from torchseg.modelfile.class_count import class_count
+from torchseg.modelfile.describe import class_count
 from torchseg.modelfile.layout import Layout, from_layout, layout_of, to_layout
 
 _CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")

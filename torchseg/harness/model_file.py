@@ -6,8 +6,8 @@ import struct
 from pathlib import Path
 from typing import Any
 
-from torchseg.harness.runtime import check_readable, runtime_name
 from torchseg.harness.size import files_of
+from torchseg.modelfile.kinds import check_readable, runtime_name
 
 
 def check_model_file(path: Path) -> None:

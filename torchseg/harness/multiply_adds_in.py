@@ -7,8 +7,8 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from torchseg.harness.runtime import runtime_name
-from torchseg.modelfile.tflite_operators import tflite_operators
+from torchseg.modelfile.kinds import runtime_name
+from torchseg.modelfile.weights import tflite_operators
 
 if TYPE_CHECKING:
     import onnx

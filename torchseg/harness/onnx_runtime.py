@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from torchseg.harness.runtime import RuntimeInfo
-from torchseg.modelfile.class_count import CLASSES, count_names
+from torchseg.modelfile.describe import CLASSES, count_names
 from torchseg.modelfile.layout import Layout, from_layout, layout_of, to_layout, to_pixels
 
 _NUMBERS: dict[str, type[np.number[Any]]] = {

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from torchseg.harness.onnx_runtime import onnx_arithmetic
 from torchseg.harness.runtime import RuntimeInfo
-from torchseg.modelfile.class_count import class_count
+from torchseg.modelfile.describe import class_count
 from torchseg.modelfile.layout import Layout, from_layout, layout_of, to_layout, to_pixels
 
 _PRECISION = "f32"  # left to itself it computes in bfloat16 where the processor can, and is compared unfairly

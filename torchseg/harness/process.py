@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 from torchseg.exit_code import cause_of_end
 from torchseg.harness.judgement import Judgement
 from torchseg.harness.profile import LayerCost, Profile
-from torchseg.harness.runtime import RuntimeInfo, check_name, runtime_name
+from torchseg.harness.runtime import RuntimeInfo, check_name
 from torchseg.harness.weights_in import WeightCount
+from torchseg.modelfile.kinds import runtime_name
 
 Array = NDArray[np.float32]
 Labels = NDArray[np.uint8]

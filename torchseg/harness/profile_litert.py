@@ -13,7 +13,7 @@ import numpy as np
 
 from torchseg.harness.litert_runtime import LitertRuntime
 from torchseg.harness.profile import LayerCost, Profile
-from torchseg.modelfile.tflite_operators import TfliteOperator, tflite_operators
+from torchseg.modelfile.weights import TfliteOperator, tflite_operators
 
 _WARMUP = 2
 _IDENTIFIER = b"TFL3"

@@ -10,9 +10,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from torchseg.modelfile.kinds import check_readable, runtime_name
 from torchseg.spec import nearest
-
-CHECKPOINT_FILES = ("model.safetensors", "card.json")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,25 +92,6 @@ def check_name(name: str) -> str:
     return name
 
 
-def runtime_name(path: Path) -> str:
-    """The runtime that a file of this kind runs in; raises ValueError for an unknown kind."""
-    if path.is_dir() or path.name in CHECKPOINT_FILES:
-        return "torch"
-    if path.suffix in BY_SUFFIX:
-        return BY_SUFFIX[path.suffix]
-    raise ValueError(
-        f"{path} is no model file; give a checkpoint's folder or a file that ends in {', '.join(sorted(BY_SUFFIX))}"
-    )
-
-
-def check_readable(path: Path) -> None:
-    """Refuses a path where nothing, or nothing but an empty file, lies; raises ValueError."""
-    if not path.exists():
-        raise ValueError(f"there is no file {path}; check the path, or export the model again")
-    if path.is_file() and path.stat().st_size == 0:
-        raise ValueError(f"{path} is empty; export the model again")
-
-
 def _torch(threads: int) -> Runtime:
     from torchseg.harness.torch_runtime import TorchRuntime
 
@@ -142,7 +122,7 @@ RUNTIMES: Mapping[str, Callable[[int], Runtime]] = {
     "litert": _litert,
     "openvino": _openvino,
 }
-BY_SUFFIX: Mapping[str, str] = {".safetensors": "torch", ".onnx": "onnxruntime", ".tflite": "litert"}
+
 OPENS: Mapping[str, Sequence[str]] = {
     "torch": ("torch",),
     "onnxruntime": ("onnx",),

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from torchseg.harness.runtime import runtime_name
+from torchseg.modelfile.kinds import runtime_name
 from torchseg.modelfile.weights import StoredWeight, stored_weight
 
 
@@ -46,8 +46,7 @@ def weights_in(path: Path) -> Iterator[StoredWeight]:
     Raises:
         ValueError: if the file is none of the kinds that `open_runtime` takes.
     """
-    from torchseg.modelfile.onnx_weights import onnx_weights
-    from torchseg.modelfile.tflite_weights import tflite_weights
+    from torchseg.modelfile.weights import onnx_weights, tflite_weights
 
     readers = {"torch": _in_checkpoint, "onnxruntime": onnx_weights, "litert": tflite_weights}
     return readers[runtime_name(path)](path)

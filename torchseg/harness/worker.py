@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from torchseg.harness.labels import labels_of, resize_logits
 from torchseg.harness.peak_memory import peak_memory_mb
-from torchseg.harness.runtime import Runtime, check_readable, new_runtime
+from torchseg.harness.runtime import Runtime, new_runtime
+from torchseg.modelfile.kinds import check_readable
 
 if TYPE_CHECKING:
     from torchseg.harness.judgement import Judgement

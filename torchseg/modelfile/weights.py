@@ -1,11 +1,31 @@
-"""One weight as a model file stores it."""
+"""The weights and operators of ONNX and TFLite files, as the files store them."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from onnx import GraphProto, ModelProto, NodeProto
+
+
+# Where the kernel stands among the inputs of each kind of operator that multiplies.
+_ONNX_KERNEL = {
+    "Conv": 1, "ConvTranspose": 1, "Gemm": 1, "MatMul": 1,
+    "ConvInteger": 1, "MatMulInteger": 1, "QLinearConv": 3,
+}  # fmt: skip
+_ZERO_POINT = {"QLinearConv": 5, "ConvInteger": 3, "MatMulInteger": 3}
+_ONNX_NUMBER_TYPES = ("DequantizeLinear", "QuantizeLinear", "Cast")  # change how a number is stored, not which it is
+_NONE = np.empty(0, np.int32)
+
+# Where the kernel stands among the inputs, and its axis of output channels.
+_TFLITE_KERNEL = {"CONV_2D": (1, 0), "DEPTHWISE_CONV_2D": (1, 3), "FULLY_CONNECTED": (1, 0), "TRANSPOSE_CONV": (1, 0)}
+_TFLITE_NUMBER_TYPES = ("DEQUANTIZE", "QUANTIZE", "CAST")  # change how a number is stored, not which it is
 
 
 class StoredWeight(NamedTuple):
@@ -35,3 +55,170 @@ def stored_weight(name: str, kernel: NDArray[Any], *, channel_axis: int, zero_po
     if np.any(zero_point):
         rows = rows.astype(np.int32) - zero_point.astype(np.int32).reshape(-1, 1)
     return StoredWeight(name, rows, str(kernel.dtype))
+
+
+def onnx_weights(path: Path) -> Iterator[StoredWeight]:
+    """Kernel of every convolution and matrix product in the file; products of two computed values have none."""
+    import onnx
+
+    model = onnx.load(path)
+    makers = {name: node for node in model.graph.node for name in node.output}
+    wanted = [_source(node, makers) for node in model.graph.node if node.op_type in _ONNX_KERNEL]
+    names = {name for _, name, zero_point in wanted for name in (name, zero_point) if name}
+    arrays = _constants(model, names, makers, path.parent)
+    for node, name, zero_point in wanted:
+        if name in arrays:
+            axis = _channel_axis(node, arrays[name])
+            yield stored_weight(name, arrays[name], channel_axis=axis, zero_point=arrays.get(zero_point, _NONE))
+
+
+def _source(node: NodeProto, makers: dict[str, NodeProto]) -> tuple[NodeProto, str, str]:
+    """The operator, the name of the numbers that its kernel is stored as, and that of their zero point."""
+    name, at = node.input[_ONNX_KERNEL[node.op_type]], _ZERO_POINT.get(node.op_type, len(node.input))
+    zero_point = node.input[at] if at < len(node.input) else ""
+    while name in makers and makers[name].op_type in _ONNX_NUMBER_TYPES:
+        maker = makers[name]
+        if maker.op_type == "DequantizeLinear" and len(maker.input) > 2:
+            zero_point = maker.input[2]
+        name = maker.input[0]
+    return node, name, zero_point
+
+
+def _channel_axis(node: NodeProto, kernel: NDArray[Any]) -> int:
+    if node.op_type == "ConvTranspose":
+        return 1
+    if node.op_type == "Gemm":
+        return 0 if any(each.name == "transB" and each.i for each in node.attribute) else 1
+    return kernel.ndim - 1 if node.op_type.startswith("MatMul") else 0
+
+
+def _constants(
+    model: ModelProto, names: set[str], makers: dict[str, NodeProto], folder: Path
+) -> dict[str, NDArray[Any]]:
+    """Those of the names that do not depend on the input of the network, with their values."""
+    from onnx import numpy_helper
+
+    graph = model.graph
+    stored = {tensor.name: tensor for tensor in graph.initializer}
+    found = {name: numpy_helper.to_array(stored[name], base_dir=str(folder)) for name in names & stored.keys()}
+    inputs = {value.name for value in graph.input} - stored.keys()
+    computed = [name for name in names - stored.keys() if name in makers and not _ancestors(name, makers) & inputs]
+    return found | (_compute(model, computed, makers) if computed else {})
+
+
+def _ancestors(name: str, makers: dict[str, NodeProto]) -> set[str]:
+    """Everything that the named value is computed from, itself included."""
+    known, waiting = set(), [name]
+    while waiting:
+        if (name := waiting.pop()) not in known:
+            known.add(name)
+            waiting += [each for each in makers[name].input if each] if name in makers else []
+    return known
+
+
+def _compute(model: ModelProto, names: list[str], makers: dict[str, NodeProto]) -> dict[str, NDArray[Any]]:
+    """Lets ONNX Runtime work out values that depend on constants alone."""
+    import onnx
+    import onnxruntime
+
+    needed = set().union(*(_ancestors(name, makers) for name in names))
+    part = onnx.ModelProto()
+    part.CopyFrom(model)
+    graph = part.graph
+    nodes = [node for node in graph.node if needed.intersection(node.output)]
+    tensors = [tensor for tensor in graph.initializer if tensor.name in needed]
+    _replace(graph, nodes, tensors)
+    types = {value.name: value for value in onnx.shape_inference.infer_shapes(part).graph.value_info}
+    graph.output.extend(types[name] for name in names)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(part.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    return dict(zip(names, session.run(names, {}), strict=True))
+
+
+def _replace(graph: GraphProto, nodes: list[NodeProto], tensors: list[Any]) -> None:
+    copies = [type(each).FromString(each.SerializeToString()) for each in (*nodes, *tensors)]
+    for part in (graph.node, graph.initializer, graph.input, graph.output, graph.value_info):
+        del part[:]
+    graph.node.extend(copies[: len(nodes)])
+    graph.initializer.extend(copies[len(nodes) :])
+
+
+def tflite_weights(path: Path) -> Iterator[StoredWeight]:
+    """Kernel of every convolution and fully connected layer in the file."""
+    interpreter = open_plain(path)
+    tensors = {each["index"]: each for each in interpreter.get_tensor_details()}
+    operators = interpreter._get_ops_details()
+    makers = {int(index): each for each in operators for index in each["outputs"]}
+    for each in operators:
+        if each["op_name"] not in _TFLITE_KERNEL:
+            continue
+        at, axis = _TFLITE_KERNEL[each["op_name"]]
+        index = int(each["inputs"][at])
+        while index in makers and makers[index]["op_name"] in _TFLITE_NUMBER_TYPES:
+            index = int(makers[index]["inputs"][0])
+        if index not in makers:
+            zero_point = np.asarray(tensors[index]["quantization_parameters"]["zero_points"])
+            kernel = np.asarray(interpreter.get_tensor(index))
+            yield stored_weight(tensors[index]["name"], kernel, channel_axis=axis, zero_point=zero_point)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TfliteOperator:
+    """One operator.
+
+    Attributes:
+        kind: e.g. `CONV_2D`.
+        name: of the tensor that it writes.
+        inputs: tensor numbers; -1 for one that is left out.
+        outputs: tensor numbers.
+        input_shapes: in the order of the inputs; empty for one that is left out.
+        output_shapes: in the order of the outputs.
+    """
+
+    kind: str
+    name: str
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    input_shapes: tuple[tuple[int, ...], ...]
+    output_shapes: tuple[tuple[int, ...], ...]
+
+
+def tflite_operators(path: Path) -> list[TfliteOperator]:
+    """Operators of the main graph in the order in which they run."""
+    interpreter = open_plain(path)
+    tensors = {int(each["index"]): each for each in interpreter.get_tensor_details()}
+    return [_operator(each, tensors) for each in interpreter._get_ops_details() if each["op_name"] != "DELEGATE"]
+
+
+def open_plain(path: Path) -> Any:
+    """An interpreter without a delegate: every constant keeps its own tensor.
+
+    A file with an operator that XNNPACK alone knows is opened with it.
+    """
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    plain = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    try:
+        interpreter = Interpreter(model_path=str(path), experimental_op_resolver_type=plain)
+        interpreter.allocate_tensors()
+    except RuntimeError:
+        interpreter = Interpreter(model_path=str(path))
+        interpreter.allocate_tensors()
+    return interpreter
+
+
+def _operator(details: dict[str, Any], tensors: dict[int, dict[str, Any]]) -> TfliteOperator:
+    inputs, outputs = (tuple(int(index) for index in details[key]) for key in ("inputs", "outputs"))
+    return TfliteOperator(
+        kind=str(details["op_name"]),
+        name=str(tensors[outputs[0]]["name"]),
+        inputs=inputs,
+        outputs=outputs,
+        input_shapes=tuple(_shape(tensors.get(index)) for index in inputs),
+        output_shapes=tuple(_shape(tensors.get(index)) for index in outputs),
+    )
+
+
+def _shape(tensor: dict[str, Any] | None) -> tuple[int, ...]:
+    return tuple(int(side) for side in tensor["shape"]) if tensor else ()

@@ -9,7 +9,7 @@ from torchseg.config import ScoreConfig
 from torchseg.harness.explanation import explanation_lines, measure_explanation
 from torchseg.harness.latency import LatencyConfig
 from torchseg.harness.process import RuntimeProcessError
-from torchseg.modelfile.file_facts import file_facts
+from torchseg.modelfile.describe import file_facts
 from torchseg.pipeline.score_plan import single_artifact
 
 

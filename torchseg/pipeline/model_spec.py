@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from torchseg.checkpoint import read_card
-from torchseg.modelfile.file_facts import file_facts
+from torchseg.modelfile.describe import file_facts
 from torchseg.pipeline.file_spec import own_spec
 from torchseg.pipeline.imported import read_imported
 from torchseg.pipeline.recorded import run_of

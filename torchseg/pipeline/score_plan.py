@@ -12,7 +12,8 @@ from torchseg.config import DataConfig, ScoreConfig
 from torchseg.data import Samples
 from torchseg.harness.artifact import Artifact
 from torchseg.harness.model_file import check_model_file
-from torchseg.harness.runtime import CHECKPOINT_FILES, OPENS, runtime_name
+from torchseg.harness.runtime import OPENS
+from torchseg.modelfile.kinds import CHECKPOINT_FILES, runtime_name
 from torchseg.pipeline.file_spec import file_precision, file_size, file_spec
 from torchseg.pipeline.pictures import open_pictures
 from torchseg.pipeline.recorded import recorded_config, run_of

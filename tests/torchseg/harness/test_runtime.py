@@ -1,14 +1,13 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from torchseg.harness.runtime import RUNTIMES, new_runtime, open_runtime, runtime_name
+from torchseg.harness.runtime import RUNTIMES, new_runtime, open_runtime
 
 LIBRARIES = {"torch": "torch", "onnxruntime": "onnxruntime", "litert": "ai_edge_litert", "openvino": "openvino"}
 
@@ -128,11 +127,6 @@ def test_half_a_file_is_one_clear_error(onnx_file, tmp_path):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(ValueError, match=r"there is no file .*gone\.onnx"):
         open_runtime(tmp_path / "gone.onnx")
-
-
-def test_an_unknown_kind_of_file_names_the_known_ones():
-    with pytest.raises(ValueError, match=r"\.onnx, \.safetensors, \.tflite"):
-        runtime_name(Path("model.pt"))
 
 
 def test_an_unknown_runtime_names_the_near_ones(onnx_file):

@@ -1,3 +1,5 @@
+from __future__ import annotations
+
 from pathlib import Path
 
 import onnx
@@ -5,7 +7,7 @@ import pytest
 from torch import nn
 
 from tf_bridge.tflite_export import export_tflite
-from torchseg.modelfile.describe import describe_file
+from torchseg.modelfile.describe import describe_file, file_facts
 from torchseg.modelfile.precision import Precision
 from torchseg.spec import ImageSpec
 
@@ -94,3 +96,22 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 def test_another_format_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"is no \.onnx or \.tflite file"):
         describe_file(tmp_path / "net.pt")
+
+
+def test_an_onnx_file_says_its_size(onnx_file):
+    facts = file_facts(onnx_file)
+    assert facts is not None
+    assert (facts.channels, facts.height, facts.width) == (3, 16, 24)
+
+
+def test_a_tflite_file_says_its_size(tflite_files):
+    facts = file_facts(tflite_files["fp32"])
+    assert facts is not None
+    assert (facts.channels, facts.height, facts.width) == (3, 16, 24)
+
+
+@pytest.mark.parametrize("name", ["damaged.onnx", "damaged.tflite", "gone.onnx", "notes.txt"])
+def test_what_cannot_be_read_says_nothing(name, tmp_path):
+    if not name.startswith("gone"):
+        (tmp_path / name).write_bytes(b"nothing of use")
+    assert file_facts(tmp_path / name) is None

@@ -1,0 +1,30 @@
+"""Kinds of model file, and the runtime that each runs in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+CHECKPOINT_FILES = ("model.safetensors", "card.json")
+
+
+def runtime_name(path: Path) -> str:
+    """The runtime that a file of this kind runs in; raises ValueError for an unknown kind."""
+    if path.is_dir() or path.name in CHECKPOINT_FILES:
+        return "torch"
+    if path.suffix in BY_SUFFIX:
+        return BY_SUFFIX[path.suffix]
+    raise ValueError(
+        f"{path} is no model file; give a checkpoint's folder or a file that ends in {', '.join(sorted(BY_SUFFIX))}"
+    )
+
+
+def check_readable(path: Path) -> None:
+    """Refuses a path where nothing, or nothing but an empty file, lies; raises ValueError."""
+    if not path.exists():
+        raise ValueError(f"there is no file {path}; check the path, or export the model again")
+    if path.is_file() and path.stat().st_size == 0:
+        raise ValueError(f"{path} is empty; export the model again")
+
+
+BY_SUFFIX: Mapping[str, str] = {".safetensors": "torch", ".onnx": "onnxruntime", ".tflite": "litert"}
