@@ -33,8 +33,8 @@ from tf_bridge.conversion import Conversion
 from tf_bridge.parity import Parity, compare
 from torchseg.config import DataConfig
 from torchseg.harness.host import cpu_name
-from torchseg.harness.latency import Latency, LatencyConfig, measure_latency
-from torchseg.harness.process import RuntimeProcess, RuntimeProcessError
+from torchseg.harness.runtimes.process import RuntimeProcess, RuntimeProcessError
+from torchseg.harness.scoring.latency import Latency, LatencyConfig, measure_latency
 from torchseg.modelfile.precision import Precision
 from torchseg.pipeline.pictures import Pictures, open_pictures
 

@@ -32,7 +32,7 @@ from tf_bridge.conversion import Conversion
 from tf_bridge.parity import Parity, compare, verdict
 from torchseg.config import FORMATS, DataConfig
 from torchseg.harness.host import cpu_name
-from torchseg.harness.runtime import open_runtime
+from torchseg.harness.runtimes.registry import open_runtime
 from torchseg.modelfile.precision import Precision
 from torchseg.models import MODELS
 from torchseg.pipeline.pictures import Pictures, open_pictures

@@ -17,8 +17,8 @@ from torch import nn
 from tf_bridge.onnx_export import export_onnx
 from tf_bridge.tflite_export import export_tflite
 from torchseg.checkpoint import Card, save_checkpoint
-from torchseg.harness.latency import Latency, LatencyConfig, measure_latency
-from torchseg.harness.process import RuntimeProcess
+from torchseg.harness.runtimes.process import RuntimeProcess
+from torchseg.harness.scoring.latency import Latency, LatencyConfig, measure_latency
 from torchseg.models import build_model, fold_branches, multiply_adds
 from torchseg.spec import ImageSpec
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from marked_table import write_marked_table
 
-from torchseg.harness.table import read_table
+from torchseg.harness.csv_table import read_table
 
 HEAD = {"iou": "IoU, points", "time_ms": "time", "memory_mb": "memory", "size_bytes": "size"}
 FIGURE = "main_effects.png"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from marked_table import write_marked_table
 
-from torchseg.harness.report_markdown import markdown_table
+from torchseg.harness.report.markdown import markdown_table
 
 
 def main() -> int:

@@ -15,7 +15,7 @@ from PIL import Image
 from torchseg.checkpoint import read_card
 from torchseg.data import Sample
 from torchseg.harness.comparison import comparison
-from torchseg.harness.run_record import chain_rank
+from torchseg.harness.report.run_record import chain_rank
 from torchseg.metrics import confusion_matrix, overlap
 
 # Figures of each story: those of the run, and a sheet with the masks of its networks.

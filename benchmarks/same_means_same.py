@@ -19,9 +19,9 @@ import numpy as np
 from show_table import show_table
 
 from torchseg.harness.host import cpu_name
-from torchseg.harness.latency import Latency, LatencyConfig, measure_latency
-from torchseg.harness.latency_ratio import latency_ratio
-from torchseg.harness.process import RuntimeProcess
+from torchseg.harness.runtimes.process import RuntimeProcess
+from torchseg.harness.scoring.latency import Latency, LatencyConfig, measure_latency
+from torchseg.harness.scoring.latency_ratio import latency_ratio
 from torchseg.pipeline.file_spec import file_size
 from torchseg.pipeline.score_plan import single_artifact
 

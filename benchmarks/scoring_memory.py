@@ -19,9 +19,9 @@ import numpy as np
 from show_table import show_table
 
 from torchseg.data import Sample
-from torchseg.harness.latency import LatencyConfig
 from torchseg.harness.peak_memory import peak_memory_mb
-from torchseg.harness.score import score_artifacts
+from torchseg.harness.scoring.latency import LatencyConfig
+from torchseg.harness.scoring.score import score_artifacts
 from torchseg.pipeline.file_spec import file_size
 from torchseg.pipeline.score_plan import single_artifact
 from torchseg.spec import ImageSpec

@@ -28,8 +28,8 @@ from torchseg.compress.shrink import Importance
 from torchseg.data import HeldSamples
 from torchseg.data.scenes import CLASSES, scenes
 from torchseg.harness.host import cpu_name
-from torchseg.harness.latency import Latency, LatencyConfig, measure_latency
-from torchseg.harness.process import RuntimeProcess
+from torchseg.harness.runtimes.process import RuntimeProcess
+from torchseg.harness.scoring.latency import Latency, LatencyConfig, measure_latency
 from torchseg.losses import segmentation_loss
 from torchseg.models import build_model, count_parameters, multiply_adds
 from torchseg.spec import ImageSpec

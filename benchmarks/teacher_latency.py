@@ -22,8 +22,8 @@ from prepared_network import arrays, prepared_network
 from tf_bridge.conversion import Conversion
 from torchseg.checkpoint import Card, save_checkpoint
 from torchseg.config import DataConfig
-from torchseg.harness.latency import Latency, LatencyConfig, measure_latency
-from torchseg.harness.process import RuntimeProcess
+from torchseg.harness.runtimes.process import RuntimeProcess
+from torchseg.harness.scoring.latency import Latency, LatencyConfig, measure_latency
 from torchseg.modelfile.precision import Precision
 from torchseg.pipeline.pictures import open_pictures
 

@@ -12,8 +12,8 @@ from PIL import Image
 
 from scripts import distill
 from torchseg.data.scenes import draw_scene
-from torchseg.harness.latency import LatencyConfig
-from torchseg.harness.process import RuntimeProcess, RuntimeProcessError
+from torchseg.harness.runtimes.process import RuntimeProcess, RuntimeProcessError
+from torchseg.harness.scoring.latency import LatencyConfig
 from torchseg.harness.worker import Worker
 from torchseg.modelfile.kinds import runtime_name
 from torchseg.modelfile.metadata import metadata
@@ -49,7 +49,7 @@ def measure_here():
     """Lets files be measured in the test's own process until the patch is undone."""
 
     def apply(patch):
-        for module in ("measured", "probes"):
+        for module in ("scoring.measurement", "scoring.probes"):
             patch.setattr(f"torchseg.harness.{module}.RuntimeProcess", _ProcessHere)
 
     return apply

@@ -13,7 +13,7 @@ from PIL import Image
 from scripts import export, prepare
 from scripts.distill import main
 from torchseg.checkpoint import Card, read_card, save_checkpoint
-from torchseg.harness.score import score_artifacts
+from torchseg.harness.scoring.score import score_artifacts
 from torchseg.modelfile.weights import StoredWeight
 from torchseg.models import build_model
 from torchseg.pipeline import training

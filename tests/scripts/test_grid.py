@@ -12,7 +12,7 @@ from PIL import Image
 
 from scripts import grid
 from torchseg.data.split import share_of
-from torchseg.harness.latency import LatencyConfig
+from torchseg.harness.scoring.latency import LatencyConfig
 from torchseg.pipeline import grid_scoring
 from torchseg.pipeline.grid_jobs import Jobs, read_outcomes
 from torchseg.pipeline.grid_tables import AVERAGE, COMPRESSED, EFFECTS, INDIVIDUAL, TIMING_COLUMNS, TRAINED

@@ -11,7 +11,7 @@ from scripts import import_tf, score, verify
 from tf_bridge import import_process
 from tf_bridge.quiet import quiet
 from tf_bridge.tensorflow_import import import_tensorflow
-from torchseg.harness.table import read_table
+from torchseg.harness.csv_table import read_table
 from torchseg.pipeline.model_spec import spec_of
 
 pytestmark = [pytest.mark.tflite, pytest.mark.slow]

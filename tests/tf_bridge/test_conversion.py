@@ -11,7 +11,7 @@ from tf_bridge.conversion import Conversion
 from tf_bridge.light_weights import SHARES
 from tf_bridge.onnx_export import export_onnx
 from tf_bridge.tflite_export import export_tflite
-from torchseg.harness.runtime import open_runtime
+from torchseg.harness.runtimes.registry import open_runtime
 from torchseg.modelfile.describe import describe_file
 from torchseg.modelfile.precision import Precision
 from torchseg.spec import ImageSpec

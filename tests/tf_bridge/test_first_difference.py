@@ -21,7 +21,7 @@ from tf_bridge.certificate import Evidence, make_certificate
 from tf_bridge.first_difference import FirstDifference, first_difference
 from tf_bridge.parity import compare, verdict
 from tf_bridge.program import export_program
-from torchseg.harness.runtime import open_runtime
+from torchseg.harness.runtimes.registry import open_runtime
 from torchseg.modelfile.precision import Precision
 from torchseg.spec import ImageSpec
 

@@ -6,7 +6,7 @@ from torch import nn
 
 from tf_bridge.tflite_export import export_tflite
 from tf_bridge.tflite_io import TfliteIo, change_io
-from torchseg.harness.runtime import open_runtime
+from torchseg.harness.runtimes.registry import open_runtime
 from torchseg.modelfile.describe import describe_file
 from torchseg.modelfile.precision import Precision
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from torchseg.config import RUNTIME_NAMES, DistillConfig, ExportFlags, ImportConfig, ScoreConfig
-from torchseg.harness.runtime import OPENS, RUNTIMES
+from torchseg.harness.runtimes.registry import OPENS, RUNTIMES
 
 
 @pytest.mark.parametrize(

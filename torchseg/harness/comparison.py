@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from torchseg.data import Sample
-from torchseg.harness.display import percent
 from torchseg.harness.drawing import DIFFERENT, WRONG, Panel, marked, overlay, sheet
+from torchseg.harness.format import percent
 from torchseg.metrics import confusion_matrix, overlap
 from torchseg.spec import ImageSpec
 

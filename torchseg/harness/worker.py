@@ -1,4 +1,4 @@
-"""The child's side of a runtime process: `python -m torchseg.harness.worker NAME THREADS`, see process.py.
+"""The child's side of a runtime process: `python -m torchseg.harness.worker NAME THREADS`, see runtimes/process.py.
 
 Imports nothing heavy before its library is asked for, so that memory and time are those of one runtime alone.
 """
@@ -17,13 +17,13 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from torchseg.harness.labels import labels_of, resize_logits
 from torchseg.harness.peak_memory import peak_memory_mb
-from torchseg.harness.runtime import Runtime, new_runtime
+from torchseg.harness.postprocess import labels_of, resize_logits
+from torchseg.harness.runtimes.registry import Runtime, new_runtime
 from torchseg.modelfile.kinds import check_readable
 
 if TYPE_CHECKING:
-    from torchseg.harness.judgement import Judgement
+    from torchseg.harness.measure.judgement import Judgement
 
 Array = NDArray[np.float32]
 Size = tuple[int, int]
@@ -63,7 +63,7 @@ class Worker:
 
     def judge(self, images: Array, masks: NDArray[np.uint8], num_classes: int) -> Judgement:
         """The answers at the masks' size `(B, H, W)` and what they are worth."""
-        from torchseg.harness.judgement import judge
+        from torchseg.harness.measure.judgement import judge
 
         logits = resize_logits(self._opened.predict(images), height=masks.shape[1], width=masks.shape[2])
         return judge(logits, masks, num_classes=num_classes)
@@ -105,21 +105,21 @@ class Worker:
 
     def count_weights(self) -> dict[str, Any]:
         """`WeightCount` of the loaded file as plain values."""
-        from torchseg.harness.weights_in import count_weights, weights_in
+        from torchseg.harness.measure.weights import count_weights, weights_in
 
         assert self._path is not None, "load comes first"
         return asdict(count_weights(weight.rows for weight in weights_in(self._path)))
 
     def multiply_adds(self, image_shape: tuple[int, ...]) -> int | None:
         """Of one picture `(1, C, H, W)`; None if the loaded file does not say how large its tensors are."""
-        from torchseg.harness.multiply_adds_in import multiply_adds_in
+        from torchseg.harness.measure.multiply_adds import multiply_adds_in
 
         assert self._path is not None, "load comes first"
         return multiply_adds_in(self._path, image_shape)
 
     def profile(self, image: Array) -> dict[str, Any]:
         """`Profile` of the loaded file as plain values."""
-        from torchseg.harness.profile import profile_file
+        from torchseg.harness.profiling.registry import profile_file
 
         assert self._path is not None, "load comes first"
         return asdict(profile_file(self._name, self._path, image, threads=self._threads))

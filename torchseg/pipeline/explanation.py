@@ -6,9 +6,9 @@ from pathlib import Path
 
 from torchseg.checkpoint import read_card
 from torchseg.config import ScoreConfig
-from torchseg.harness.explanation import explanation_lines, measure_explanation
-from torchseg.harness.latency import LatencyConfig
-from torchseg.harness.process import RuntimeProcessError
+from torchseg.harness.report.explain import explanation_lines, measure_explanation
+from torchseg.harness.runtimes.process import RuntimeProcessError
+from torchseg.harness.scoring.latency import LatencyConfig
 from torchseg.modelfile.describe import file_facts
 from torchseg.pipeline.score_plan import single_artifact
 

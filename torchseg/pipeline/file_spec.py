@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tf_bridge.baking import picture_spec
 from torchseg.checkpoint import read_card
-from torchseg.harness.artifact import Artifact
+from torchseg.harness.scoring.artifact import Artifact
 from torchseg.modelfile.describe import FileFacts, file_facts
 from torchseg.modelfile.metadata import METADATA_PREFIX
 from torchseg.spec import ImageSpec

@@ -14,8 +14,8 @@ from tqdm import tqdm
 from tf_bridge.conversion import Mixed
 from tf_bridge.float_layers import Loss, fewest_float_layers
 from tf_bridge.parity import Parity
-from torchseg.harness.latency import Latency, LatencyConfig, measure_latency
-from torchseg.harness.process import RuntimeProcess
+from torchseg.harness.runtimes.process import RuntimeProcess
+from torchseg.harness.scoring.latency import Latency, LatencyConfig, measure_latency
 from torchseg.pipeline.budget import Budget
 
 

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from torchseg.config import MeasureConfig
 from torchseg.data import Sample, Samples
+from torchseg.harness.csv_table import Table
 from torchseg.harness.drawing import indexed
-from torchseg.harness.measured import Measured
-from torchseg.harness.prepare import prepare
-from torchseg.harness.process import RuntimeProcess, RuntimeProcessError
-from torchseg.harness.table import Table
+from torchseg.harness.preprocess import prepare
+from torchseg.harness.runtimes.process import RuntimeProcess, RuntimeProcessError
+from torchseg.harness.scoring.measurement import Measured
 from torchseg.metrics import confusion_matrix, overlap
 from torchseg.partial_file import partial_file
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from torchseg.harness.run_record import number
-from torchseg.harness.table import read_table
+from torchseg.harness.csv_table import read_table
+from torchseg.harness.report.run_record import number
 from torchseg.pipeline.exporting import ARTIFACTS
 from torchseg.pipeline.grid_making import RECORD, STAGE
 from torchseg.pipeline.grid_pictures import PICTURES, mean_of

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from torchseg.checkpoint import sha256_of
 from torchseg.config import MeasureConfig
-from torchseg.harness.latency import LatencyConfig
-from torchseg.harness.report import write_report
-from torchseg.harness.score import score_artifacts
+from torchseg.harness.report.report import write_report
+from torchseg.harness.scoring.latency import LatencyConfig
+from torchseg.harness.scoring.score import score_artifacts
 from torchseg.pipeline.grid_making import STAGE, Maker
 from torchseg.pipeline.grid_pictures import PICTURES, VIEWS, PictureTimes
 from torchseg.pipeline.grid_plan import TRAININGS, Training

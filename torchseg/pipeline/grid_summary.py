@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from torchseg.command import other_command
-from torchseg.harness.display import bytes_text, counted, milliseconds
-from torchseg.harness.run_record import number
-from torchseg.harness.table import read_table
+from torchseg.harness.csv_table import read_table
+from torchseg.harness.format import bytes_text, counted, milliseconds
+from torchseg.harness.report.run_record import number
 from torchseg.pipeline.grid_effects import Effect
 from torchseg.pipeline.grid_tables import AVERAGE, OK
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from torchseg.harness.table import Table, read_table
+from torchseg.harness.csv_table import Table, read_table
 from torchseg.pipeline.grid_effects import EFFECT_COLUMNS, METRICS, Effect, main_effects
 from torchseg.pipeline.grid_making import Maker
 from torchseg.pipeline.grid_plan import Cell, GridPlan, Training

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
-from torchseg.harness.display import counted
+from torchseg.harness.format import counted
 from torchseg.models import build_model, multiply_adds, parse_arguments
 from torchseg.pipeline.grid_making import Maker
 from torchseg.pipeline.grid_plan import Training

@@ -19,7 +19,7 @@ from tf_bridge.parity import Predict, compare
 from tf_bridge.tensorflow_source import TFLITE, source_kind
 from torchseg.command import CHECK_FAILED, DONE, other_command
 from torchseg.config import ImportConfig
-from torchseg.harness.process import RuntimeProcess
+from torchseg.harness.runtimes.process import RuntimeProcess
 from torchseg.pipeline.budget import CERTIFIED_WITH
 from torchseg.pipeline.exporting import ARTIFACTS
 from torchseg.pipeline.imported import FOLDER, Imported, sha256_of_model, write_imported

@@ -10,8 +10,8 @@ from pathlib import Path
 from torchseg.checkpoint import load_checkpoint, read_card, sha256_of
 from torchseg.compress import LedgerRow, check_ledger, ledger_row, model_ledger, total
 from torchseg.compress.ledger import Per
-from torchseg.harness.artifact import Artifact
-from torchseg.harness.weights_in import weights_in
+from torchseg.harness.measure.weights import weights_in
+from torchseg.harness.scoring.artifact import Artifact
 from torchseg.pipeline.run_folder import RunFolder, Stage
 from torchseg.pipeline.scoring import find_artifacts
 

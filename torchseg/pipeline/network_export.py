@@ -27,8 +27,8 @@ from tf_bridge.onnx_export import OnnxShape, export_onnx
 from tf_bridge.parity import Parity, Predict, compare, verdict
 from torchseg.checkpoint import load_checkpoint, sha256_of
 from torchseg.data import Sample, Samples, resize
-from torchseg.harness.labels import labels_of
-from torchseg.harness.runtime import Runtime, open_runtime
+from torchseg.harness.postprocess import labels_of
+from torchseg.harness.runtimes.registry import Runtime, open_runtime
 from torchseg.modelfile.layout import to_pixels
 from torchseg.modelfile.precision import Precision
 from torchseg.models import fold_branches

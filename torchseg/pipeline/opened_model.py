@@ -9,10 +9,10 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
-from torchseg.harness.display import short_name
-from torchseg.harness.model_file import check_model_file
-from torchseg.harness.process import RuntimeProcess
-from torchseg.harness.segment import Segment
+from torchseg.harness.format import short_name
+from torchseg.harness.runtimes.process import RuntimeProcess
+from torchseg.harness.runtimes.validate import check_model_file
+from torchseg.harness.sliding_window import Segment
 from torchseg.pipeline.model_spec import spec_of
 
 

@@ -16,10 +16,10 @@ from torchseg.config import PredictConfig
 from torchseg.data import Sample
 from torchseg.data.picture_file import find_pictures
 from torchseg.harness.comparison import comparison
-from torchseg.harness.display import percent
+from torchseg.harness.csv_table import Table
 from torchseg.harness.drawing import WRONG, indexed, marked, overlay
-from torchseg.harness.segment import by_resizing, by_tiles
-from torchseg.harness.table import Table
+from torchseg.harness.format import percent
+from torchseg.harness.sliding_window import by_resizing, by_tiles
 from torchseg.metrics import Counts, confusion_matrix, overlap
 from torchseg.pipeline.opened_model import OpenedModel, names_of
 from torchseg.pipeline.truth import reader_with_truth, without_truth

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torchseg.command import DONE
 from torchseg.config import ReportConfig
-from torchseg.harness.report import write_report
+from torchseg.harness.report.report import write_report
 from torchseg.pipeline.run_folder import held_run
 
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 from torchseg.command import CHECK_FAILED, DONE
 from torchseg.config import ScoreConfig
-from torchseg.harness.latency import LatencyConfig
-from torchseg.harness.report import write_report
-from torchseg.harness.score import score_artifacts
+from torchseg.harness.report.report import write_report
+from torchseg.harness.scoring.latency import LatencyConfig
+from torchseg.harness.scoring.score import score_artifacts
 from torchseg.pipeline.environment import ENVIRONMENT, environment_record
 from torchseg.pipeline.explanation import print_explanation
 from torchseg.pipeline.installed import check_runtimes

@@ -10,9 +10,9 @@ from pathlib import Path
 from torchseg.checkpoint import CARD
 from torchseg.config import DataConfig, ScoreConfig
 from torchseg.data import Samples
-from torchseg.harness.artifact import Artifact
-from torchseg.harness.model_file import check_model_file
-from torchseg.harness.runtime import OPENS
+from torchseg.harness.runtimes.registry import OPENS
+from torchseg.harness.runtimes.validate import check_model_file
+from torchseg.harness.scoring.artifact import Artifact
 from torchseg.modelfile.kinds import CHECKPOINT_FILES, runtime_name
 from torchseg.pipeline.file_spec import file_precision, file_size, file_spec
 from torchseg.pipeline.pictures import open_pictures

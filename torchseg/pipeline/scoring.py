@@ -11,9 +11,9 @@ from typing import Any
 from tf_bridge.baking import picture_spec
 from tf_bridge.certificate import certificate_path, read_certificate
 from torchseg.checkpoint import WEIGHTS, read_card, sha256_of
-from torchseg.harness.artifact import Artifact
-from torchseg.harness.latency import LatencyConfig
-from torchseg.harness.score import score_artifacts
+from torchseg.harness.scoring.artifact import Artifact
+from torchseg.harness.scoring.latency import LatencyConfig
+from torchseg.harness.scoring.score import score_artifacts
 from torchseg.pipeline.imported import all_imported
 from torchseg.pipeline.pictures import Pictures
 from torchseg.pipeline.run_folder import RunFolder, Stage
@@ -56,7 +56,7 @@ def report_stage(folder: RunFolder, stages: list[str]) -> Stage:
     """Builds `report.html` from what the run folder holds."""
 
     def run(work: Path) -> None:
-        from torchseg.harness.report import write_report
+        from torchseg.harness.report.report import write_report
 
         write_report(folder.path).replace(work / "report.html")
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from tf_bridge.onnx_export import export_onnx
 from torchseg.config import DistillConfig, SearchConfig
-from torchseg.harness.latency import LatencyConfig, measure_latency
-from torchseg.harness.process import RuntimeProcess
+from torchseg.harness.runtimes.process import RuntimeProcess
+from torchseg.harness.scoring.latency import LatencyConfig, measure_latency
 from torchseg.modelfile.precision import Precision
 from torchseg.models import build_model, fold_branches, multiply_adds, parse_arguments
 from torchseg.pipeline.network_export import calibration_images

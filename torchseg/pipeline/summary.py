@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from torchseg.command import other_command
-from torchseg.harness.display import counted
+from torchseg.harness.format import counted
 from torchseg.pipeline.run_folder import RunFolder
 
 _COLUMNS = (

@@ -1,0 +1,226 @@
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from torchseg.harness.csv_table import Table
+from torchseg.harness.report.report import markdown_table, write_report
+from torchseg.harness.report.report_html import report_html
+from torchseg.harness.report.run_record import read_run
+from torchseg.harness.scoring.columns import CLASS_COLUMNS, CURVE_COLUMNS, IMAGE_COLUMNS, SCORE_COLUMNS
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+FILES = ("student/model.safetensors", "artifacts/student.fp32.onnx", "artifacts/student.int8.tflite")
+
+
+def score(at: int, name: str) -> dict[str, object]:
+    kind = ("torch", "onnx", "tflite")[at]
+    cells = {"artifact": name, "stage": "student", "format": kind, "precision": "fp32", "runtime": kind}
+    costs = {"size_bytes": (900_000, 1_000_000, 250_000)[at], "latency_ms_min": (30, 10, 20)[at]}
+    costs |= {"multiply_adds": 12_000_000, "peak_share": 0.42}
+    conditions = {"threads": 1, "image_size": "8x8", "rounds": 5, "repeats": 3, "images": 4, "host": "some <CPU>"}
+    return cells | costs | conditions | {"latency_ms_median": 35, "miou": 0.7 - at / 1000, "certified": True}
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A complete run folder: three files, one that failed, one picture, two stages' curves, a certificate."""
+    with Table(tmp_path / "scores.csv", SCORE_COLUMNS) as table:
+        for at, name in enumerate(FILES):
+            table.write(score(at, name))
+        table.write({"artifact": "artifacts/bad.onnx", "stage": "student", "format": "onnx", "error": "is <damaged>"})
+    with Table(tmp_path / "per_class.csv", CLASS_COLUMNS) as table:
+        table.write({"artifact": FILES[0], "class": "sky", "iou": 0.5, "average_precision": 0.875})
+        table.write({"artifact": FILES[0], "class": "never", "iou": None})
+    with Table(tmp_path / "per_image.csv", IMAGE_COLUMNS) as table:
+        table.write({"artifact": FILES[1], "image": "one", "miou": 0.625})
+    for stage in ("student", "teacher"):
+        (tmp_path / stage).mkdir()
+        with Table(tmp_path / stage / "curves.csv", ["epoch", "train_loss", "val_miou"]) as table:
+            for epoch in range(3):
+                table.write({"epoch": epoch, "train_loss": 1 / (epoch + 1), "val_miou": epoch / 4})
+    save_gallery_files(tmp_path)
+    (tmp_path / "artifacts").mkdir()
+    certificate = {
+        "verdict": {"passed": True, "failures": []},
+        "input": {"shape": [1, 3, 8, 8]},
+        "argmax_agreement": 0.9996,
+    }
+    (tmp_path / "artifacts/student.fp32.onnx.json").write_text(json.dumps(certificate))
+    (tmp_path / "environment.json").write_text(json.dumps({"command": ["distill.py", "--data", "scenes"]}))
+    (tmp_path / "config.yaml").write_text("data: scenes\n")
+    ledger = "stage,artifact,tensor,parameters,sparsity,nan\n"
+    ledger += "pruned,pruned/model.safetensors,stem.weight,1000,0.75,0\n"
+    ledger += "pruned,pruned/model.safetensors,total,123456,0.8,0\n"
+    (tmp_path / "ledger.csv").write_text(ledger)
+    with Table(tmp_path / "precision_recall.csv", CURVE_COLUMNS) as table:
+        for recall, precision in ((0.2, 1.0), (1.0, 0.5)):
+            table.write({"artifact": FILES[0], "class": "sky", "recall": recall, "precision": precision})
+    return tmp_path
+
+
+def save_gallery_files(folder: Path) -> None:
+    (folder / "figures/gallery").mkdir(parents=True)
+    random = np.random.default_rng(0)
+    Image.fromarray(random.integers(0, 256, (8, 8, 3), dtype=np.uint8)).save(folder / "figures/gallery/p.png")
+    for name in ("truth", "student", "onnx"):
+        Image.fromarray(random.integers(0, 2, (8, 8), dtype=np.uint8)).save(folder / f"figures/gallery/{name}.png")
+    labels = {FILES[0]: "figures/gallery/student.png", FILES[1]: "figures/gallery/onnx.png"}
+    sample = {"name": "one", "rank": "best", "picture": "figures/gallery/p.png", "truth": "figures/gallery/truth.png"}
+    described = [
+        {"artifact": FILES[0], "stage": "student", "format": "torch"},
+        {"artifact": FILES[1], "stage": "student", "format": "onnx", "reference": FILES[0]},
+    ]
+    index = {"leader": FILES[0], "classes": ["sky", "never"], "artifacts": described}
+    (folder / "figures/gallery.json").write_text(json.dumps(index | {"samples": [sample | {"labels": labels}]}))
+    counts = {FILES[0]: [[3, 1], [0, 0]], FILES[1]: [[1, 3], [0, 0]]}
+    confusion = {"classes": ["sky", "never"], "counts": counts}
+    (folder / "figures/confusion.json").write_text(json.dumps(confusion))
+
+
+def text_of(page: str) -> str:
+    class Reader(HTMLParser):
+        words = ""
+
+        def handle_data(self, data: str) -> None:
+            self.words += f" {data}"
+
+    reader = Reader()
+    reader.feed(re.sub(r"<(script|style)>.*?</\1>", "", page, flags=re.DOTALL))
+    return " ".join(reader.words.split())
+
+
+def test_every_part_of_the_run_is_on_the_page(run):
+    page = write_report(run).read_text()
+    text = text_of(page)
+    for words in (
+        "student.int8.tflite", "70.00 %", "Smallest file", "Fastest file", "Accuracy against cost", "best: one",
+        "IoU 62.5 %", "px changed", "Training loss", "holds", "Confusion", "75.0 %", "pruned", "data: scenes",
+        "distill.py --data scenes", "is <damaged>", "input.shape", "1, 3, 8, 8", "the other files", "12.0 M", "42 %",
+        "123,456", "80.00 %", "1 tensor one by one", "sky: average precision student 87.5 %", "Recall of sky",
+    ):  # fmt: skip
+        assert words in text, words
+    assert len(re.findall(r'<g class="point[^>]*tabindex="0"', page)) == 6  # a mark per file and plot
+    assert page.count('class="tip"') == 2
+
+
+def test_the_page_asks_no_host_and_no_other_file(run):
+    page = page_of(run)
+    for address in re.findall(r'(?:src|href)="([^"]*)"', page) + re.findall(r"url\(([^)]*)\)", page):
+        assert address.startswith(("data:", "#")), address
+    assert "http" not in page
+    assert "@import" not in page
+
+
+def test_figures_are_written_as_pictures_too(run):
+    write_report(run)
+    for name in ("curves", "tradeoffs", "precision_recall"):
+        with Image.open(run / f"figures/{name}.png") as image:
+            assert image.size[0] > 500
+
+
+def test_the_same_folder_gives_the_same_page(run):
+    assert page_of(run) == page_of(run)
+
+
+@pytest.mark.parametrize("missing", ["scores.csv", "per_class.csv", "figures", "environment.json", "artifacts"])
+def test_what_is_missing_is_left_out(run, missing):
+    path = run / missing
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    assert "Training" in text_of(page_of(run))
+
+
+def test_a_ledger_without_totals_is_shown_as_it_is(run):
+    (run / "ledger.csv").write_text("stage,zeros\npruned,0.8125\n")
+    assert "0.8125" in text_of(page_of(run))
+
+
+def test_a_stage_has_one_colour_in_every_plot(run):
+    page = page_of(run)
+    number = re.search(r'<i class="(s\d)"></i>student', page)
+    assert number
+    keys = re.findall(r'<i class="(s\d)"></i>student', page)
+    assert set(keys) == {number[1]}
+    assert len(keys) == 3  # trade-offs, training, precision and recall
+
+
+def page_of(run: Path) -> str:
+    return report_html(read_run(run))
+
+
+def test_a_damaged_part_is_left_out(run, caplog):
+    (run / "artifacts/student.fp32.onnx.json").write_text("{ nothing")
+    assert "Certificates" in text_of(page_of(run))
+    assert "student.fp32.onnx.json is damaged" in caplog.text
+
+
+def test_damaged_tables_are_shown_as_far_as_they_go(run, caplog):
+    (run / "student/curves.csv").write_text("epoch,train_loss,val_miou\nnan,inf,nan\n1,0.5,0.25\n")
+    (run / "scores.csv").write_text(f"artifact,miou\n{FILES[0]},0.7\n")
+    (run / "per_image.csv").write_text(f"image,artifact,miou\none,{FILES[1]}\n")
+    (run / "figures/gallery/truth.png").unlink()
+    assert "student" in text_of(page_of(run))
+    assert "1 pictures of which files are gone" in caplog.text
+    assert markdown_table(run / "scores.csv").splitlines()[2].startswith("| student |")
+
+
+def test_files_of_two_runs_with_one_name_are_told_apart(run):
+    files = ["a/student/model.safetensors", "b/student/model.safetensors"]
+    with Table(run / "scores.csv", SCORE_COLUMNS) as table:
+        for threads, name in enumerate(files, 1):
+            table.write(score(0, name) | {"threads": threads})
+    with Table(run / "per_class.csv", CLASS_COLUMNS) as table:
+        for name, iou in zip(files, (0.5, 0.9), strict=True):
+            table.write({"artifact": name, "runtime": "torch", "class": "sky", "iou": iou})
+    text = text_of(page_of(run))
+    assert "a/student/model.safetensors (torch) 50.0 % b/student/model.safetensors (torch) 90.0 %" in text
+    assert "1 or 2 thread(s)" in text
+    lines = markdown_table(run / "scores.csv").splitlines()
+    assert [line.split("|")[1:3] for line in lines[2:4]] == [
+        [f" {name} ", f" torch , {threads} thread(s) "] for threads, name in enumerate(files, 1)
+    ]
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"holds neither scores\.csv nor"):
+        write_report(tmp_path)
+    with pytest.raises(ValueError, match="there is no folder"):
+        write_report(tmp_path / "gone")
+
+
+def test_the_markdown_table_has_a_row_per_file_and_its_conditions(run):
+    lines = markdown_table(run / "scores.csv").splitlines()
+    assert lines[0].startswith("| File | Runtime | Size |")
+    assert lines[4].startswith("| student.int8.tflite | tflite")
+    assert "not scored: is <damaged>" in lines[5]
+    assert "5 rounds of 3" in lines[-1]
+    assert len({line.count("|") for line in lines[:6]}) == 1
+
+
+def test_a_missing_table_is_no_markdown(tmp_path):
+    with pytest.raises(ValueError, match="has no rows; score a run first"):
+        markdown_table(tmp_path / "scores.csv")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium to open the page with")
+def test_a_browser_sorts_the_table_on_a_click_and_reports_no_error(run):
+    page = write_report(run)
+    click = "<script>[...document.querySelectorAll('th button')].find(b => b.textContent === 'Size').click();"
+    click += "document.querySelector('.point[tabindex]').focus()</script>"
+    page.write_text(page.read_text().replace("</body>", f"{click}</body>"))
+    command = [str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom", page.as_uri()]
+    log = ["--enable-logging=stderr", "--v=0"]
+    done = subprocess.run([*command, *log], capture_output=True, text=True, timeout=60, check=True)
+    names = re.findall(r'<th scope="row" data-value="([^"]*)"', done.stdout)
+    assert names == ["student.int8.tflite", "student", "student.fp32.onnx", "bad.onnx"]
+    assert re.search(r'class="tip"[^>]*>student \(torch, fp32\)', done.stdout)  # by keyboard as by mouse
+    assert "CONSOLE" not in done.stderr

@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+import pytest
+
+from torchseg.harness.format import bytes_text, milliseconds, percent, short_name
+
+
+def test_what_is_not_known_is_empty():
+    assert percent(None) == bytes_text(None) == milliseconds(None) == ""
+
+
+@pytest.mark.parametrize(("count", "text"), [(512, "0.5 kB"), (489_920, "489.9 kB"), (1_831_580, "1.83 MB")])
+def test_bytes_read_as_on_a_disks_label(count, text):
+    assert bytes_text(count) == text
+
+
+@pytest.mark.parametrize(("value", "text"), [(6.367, "6.37 ms"), (22.9, "22.9 ms"), (132.18, "132 ms")])
+def test_milliseconds_have_three_digits(value, text):
+    assert milliseconds(value) == text
+
+
+def test_shares_are_percent():
+    assert percent(0.99717, digits=3) == "99.717 %"
+
+
+def test_a_checkpoint_is_called_by_its_stage_and_a_file_by_its_name():
+    assert short_name("student/model.safetensors") == "student"
+    assert short_name("artifacts/student.int8.tflite") == "student.int8.tflite"

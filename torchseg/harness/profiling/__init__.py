@@ -1,0 +1,1 @@
+"""Where the time of one prediction goes, layer by layer, in each runtime."""

@@ -1,0 +1,150 @@
+"""Everything that a run folder says about itself, as far as it exists."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torchseg.harness.csv_table import read_table
+from torchseg.harness.scoring.columns import SCORE_COLUMNS
+
+Row = Mapping[str, str]
+_STAGES = (
+    "teacher",
+    "trained",
+    "student",
+    "twin",
+    "shrunk",
+    "pruned",
+    "clustered",
+)  # the order in which a chain makes them
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRecord:
+    """What lies in a run folder; empty where it holds nothing.
+
+    Attributes:
+        folder: of the run.
+        scores: rows of scores.csv.
+        classes: rows of per_class.csv.
+        precision_recall: rows of precision_recall.csv.
+        pictures: rows of per_image.csv for the pictures in the gallery.
+        curves: rows of curves.csv by stage, in the order of the chain.
+        certificates: contents by file name of the artifact.
+        ledger: rows of ledger.csv.
+        environment: environment.json.
+        config: text of config.yaml.
+        gallery: figures/gallery.json.
+        confusion: figures/confusion.json.
+    """
+
+    folder: Path
+    scores: Sequence[Row]
+    classes: Sequence[Row]
+    precision_recall: Sequence[Row]
+    pictures: Sequence[Row]
+    curves: Mapping[str, Sequence[Row]]
+    certificates: Mapping[str, Mapping[str, Any]]
+    ledger: Sequence[Row]
+    environment: Mapping[str, Any]
+    config: str
+    gallery: Mapping[str, Any]
+    confusion: Mapping[str, Any]
+
+
+def read_run(folder: Path) -> RunRecord:
+    """Reads a run folder; a file that is missing or damaged is left out, the latter with a warning.
+
+    Raises:
+        ValueError: if there is no such folder, or nothing of a run in it.
+    """
+    if not folder.is_dir():
+        raise ValueError(f"there is no folder {folder}; give the folder of a run, e.g. runs/scenes")
+    curves = {path.parent.name: read_table(path) for path in folder.glob("*/curves.csv")}
+    scores = read_scores(folder / "scores.csv")
+    if not scores and not curves:
+        raise ValueError(f"{folder} holds neither scores.csv nor a stage's curves.csv; give the folder of a run")
+    gallery = _read_gallery(folder)
+    config = folder / "config.yaml"
+    return RunRecord(
+        folder=folder,
+        scores=scores,
+        classes=read_table(folder / "per_class.csv"),
+        precision_recall=read_table(folder / "precision_recall.csv"),
+        pictures=_rows_of(folder / "per_image.csv", {str(each["name"]) for each in gallery.get("samples", [])}),
+        curves={stage: curves[stage] for stage in sorted(curves, key=chain_rank)},
+        certificates={
+            path.name.removesuffix(".json"): _read_json(path) for path in sorted(folder.glob("artifacts/*.json"))
+        },
+        ledger=read_table(folder / "ledger.csv"),
+        environment=_read_json(folder / "environment.json"),
+        config=config.read_text(errors="replace", encoding="utf-8") if config.is_file() else "",
+        gallery=gallery,
+        confusion=_read_json(folder / "figures/confusion.json"),
+    )
+
+
+def number(row: Row, column: str) -> float | None:
+    """The value of a cell; None if it is empty, missing or no finite number."""
+    try:
+        value = float(row.get(column, ""))
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def conditions(rows: Sequence[Row]) -> dict[str, str]:
+    """What all rows say in each column: its values, each once, joined by `or`."""
+    return {name: " or ".join(dict.fromkeys(row[name] for row in rows if row[name])) for name in rows[0]}
+
+
+def read_scores(path: Path) -> list[dict[str, str]]:
+    """Rows of a scores.csv; a column that an older version did not write is empty."""
+    empty = dict.fromkeys(SCORE_COLUMNS, "")
+    return [empty | row for row in read_table(path)]
+
+
+def chain_rank(stage: str) -> tuple[int, str]:
+    """Sorts stages in the order in which a chain makes them; others come after, by name."""
+    return (_STAGES.index(stage) if stage in _STAGES else len(_STAGES), stage)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        _log.warning("left out of the report: %s is damaged (%s)", path, error)
+        return {}
+    return values if isinstance(values, dict) else {}
+
+
+def _read_gallery(folder: Path) -> dict[str, Any]:
+    """The index of the gallery with the samples of which every file is there."""
+    values = _read_json(folder / "figures/gallery.json")
+    samples = values.get("samples", [])
+    whole = [each for each in samples if _is_whole(each, folder)]
+    if len(whole) < len(samples):
+        _log.warning("left out of the report: %d pictures of which files are gone", len(samples) - len(whole))
+    return values | {"samples": whole}
+
+
+def _is_whole(sample: Mapping[str, Any], folder: Path) -> bool:
+    if not {"name", "rank", "picture", "truth", "labels"} <= sample.keys():
+        return False
+    return all(
+        (folder / str(path)).is_file() for path in (sample["picture"], sample["truth"], *sample["labels"].values())
+    )
+
+
+def _rows_of(path: Path, images: set[str]) -> list[Row]:
+    """Rows of these pictures alone: the file has one per picture and model."""
+    return [row for row in read_table(path) if row.get("image") in images] if images else []

@@ -1,0 +1,1 @@
+"""The runtimes that open a model file, behind one protocol."""

@@ -1,0 +1,149 @@
+"""Runs a .tflite file in LiteRT with XNNPACK."""
+
+from __future__ import annotations
+
+from collections import Counter
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from torchseg.harness.runtimes.registry import RuntimeInfo
+from torchseg.modelfile.describe import class_count
+from torchseg.modelfile.layout import Layout, from_layout, layout_of, to_layout
+
+_CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
+_IDENTIFIER = b"TFL3"  # bytes 4 to 8 of every .tflite file
+
+
+class LitertRuntime:
+    """LiteRT's interpreter; XNNPACK takes what it can. The first input and the first output count."""
+
+    def __init__(self, *, threads: int) -> None:
+        try:
+            from ai_edge_litert import interpreter
+        except ModuleNotFoundError as error:
+            raise ImportError(
+                "running .tflite files needs ai-edge-litert: pip install 'torchseg-compress[tf]'"
+            ) from error
+        self._library = interpreter
+        self._threads = threads
+        self._interpreter: Any = None
+        self._input: dict[str, Any] = {}
+        self._output: dict[str, Any] = {}
+        self._layout: Layout = "NHWC"
+        self._classes: int | None = None
+        self._path: Path | None = None
+
+    def load(self, path: Path) -> None:
+        """Opens the file; raises ValueError if it is damaged or does not take pictures."""
+        with path.open("rb") as file:
+            if file.read(8)[4:] != _IDENTIFIER:
+                raise ValueError(f"{path} is no TFLite file: its header lacks {_IDENTIFIER.decode()}; export it again")
+        try:
+            interpreter = self._library.Interpreter(model_path=str(path), num_threads=self._threads)
+            interpreter.allocate_tensors()
+        except (ValueError, RuntimeError) as error:
+            raise ValueError(f"{path} is no TFLite file that LiteRT can open: {error}") from error
+        self._interpreter = interpreter
+        self._path = path
+        self._input = interpreter.get_input_details()[0]
+        self._output = interpreter.get_output_details()[0]
+        self._layout = layout_of([int(side) for side in self._input["shape"]], usual="NHWC")
+        self._classes = class_count(path) if len(self._output["shape"]) == 3 else None
+
+    def predict(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Logits `(B, K, H, W)`; the file's batch is fixed, so it is called as often as it takes."""
+        if self._interpreter is None:
+            raise ValueError("no .tflite file is loaded; call load first")
+        batch = to_layout(images, self._layout)
+        expected = tuple(int(side) for side in self._input["shape"])
+        if batch.shape[1:] != expected[1:] or len(batch) % expected[0]:
+            raise ValueError(f"the file takes {list(expected)} ({self._layout}) and {list(batch.shape)} came")
+        step = expected[0]
+        parts = [self._run(batch[start : start + step]) for start in range(0, len(batch), step)]
+        answer = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        return from_layout(answer, self._layout, classes=self._classes)
+
+    def _run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        self._interpreter.set_tensor(self._input["index"], _quantize(batch, self._input))
+        try:
+            self._interpreter.invoke()
+        except RuntimeError as error:
+            raise ValueError(f"{self._path} fails while it runs: {error}; export it again") from error
+        return _dequantize(self._interpreter.get_tensor(self._output["index"]), self._output)
+
+    def describe(self) -> RuntimeInfo:
+        """LiteRT's version, threads, number format, and the operators that XNNPACK left over."""
+        operators = self._interpreter._get_ops_details() if self._interpreter else []
+        return RuntimeInfo(
+            name="litert",
+            version=version("ai-edge-litert"),
+            threads=self._threads,
+            arithmetic=self._arithmetic(operators),
+            input_shape=tuple(int(side) for side in self._input.get("shape", ())),
+            layout=self._layout,
+            fast_path="XNNPACK",
+            leftovers=tuple(sorted(self._leftovers(operators))),
+        )
+
+    def _leftovers(self, operators: list[dict[str, Any]]) -> list[str]:
+        """An operator inside a delegate has no tensor to write to, unless the delegate hands that one out."""
+        handed_out = {int(i) for each in operators if each["op_name"] == "DELEGATE" for i in each["outputs"]}
+        return [
+            str(each["op_name"])
+            for each in operators
+            if each["op_name"] != "DELEGATE"
+            and any(int(i) not in handed_out and self._has_data(int(i)) for i in each["outputs"])
+        ]
+
+    def _has_data(self, index: int) -> bool:
+        try:
+            self._interpreter.get_tensor(index)
+        except ValueError:
+            return False
+        return True
+
+    def _arithmetic(self, operators: list[dict[str, Any]]) -> str:
+        """What most convolutions compute in; a processor without half-precision kernels expands float16 at load.
+
+        An fp16 file may have more light layers in float32 than heavy ones in float16.
+        """
+        if self._interpreter is None:
+            return "float32"
+        numbers = {each["index"]: np.dtype(each["dtype"]).name for each in self._interpreter.get_tensor_details()}
+        expanded = {int(each["outputs"][0]): numbers[each["inputs"][0]] for each in operators if _expands(each)}
+        kinds = Counter(
+            (numbers[each["inputs"][0]], expanded.get(int(each["inputs"][1]), numbers[each["inputs"][1]]))
+            for each in operators
+            if each["op_name"] in _CONVOLUTIONS
+        )
+        if ("float32", "float16") in kinds:
+            return "float32 from float16"
+        activations, weights = kinds.most_common(1)[0][0] if kinds else ("float32", "float32")
+        if activations == weights:
+            return activations
+        return f"{weights} (dynamic)"
+
+
+def _expands(operator: dict[str, Any]) -> bool:
+    return str(operator["op_name"]) == "DEQUANTIZE"
+
+
+def _quantize(values: NDArray[np.float32], details: dict[str, Any]) -> NDArray[Any]:
+    number = np.dtype(details["dtype"])
+    if not np.issubdtype(number, np.integer):
+        return values.astype(number, copy=False)
+    scale, zero_point = details["quantization"]
+    limits = np.iinfo(number)
+    codes = np.round(values / scale) + zero_point if scale else np.round(values)
+    return np.asarray(np.clip(codes, limits.min, limits.max), number)
+
+
+def _dequantize(codes: NDArray[Any], details: dict[str, Any]) -> NDArray[np.float32]:
+    scale, zero_point = details["quantization"]
+    if not np.issubdtype(codes.dtype, np.integer) or not scale:
+        return np.asarray(codes, np.float32)
+    return np.asarray((codes.astype(np.float32) - zero_point) * np.float32(scale), np.float32)

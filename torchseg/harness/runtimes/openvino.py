@@ -1,0 +1,94 @@
+"""Runs a .onnx file in OpenVINO on the CPU."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from torchseg.harness.runtimes.onnxruntime import onnx_arithmetic
+from torchseg.harness.runtimes.registry import RuntimeInfo
+from torchseg.modelfile.describe import class_count
+from torchseg.modelfile.layout import Layout, from_layout, layout_of, to_layout, to_pixels
+
+_PRECISION = "f32"  # left to itself it computes in bfloat16 where the processor can, and is compared unfairly
+
+
+class OpenvinoRuntime:
+    """OpenVINO's CPU plugin, pinned to float32, a fixed number of threads; the first input and output count."""
+
+    def __init__(self, *, threads: int) -> None:
+        try:
+            openvino = import_module("openvino")  # it has no types, and a checker cannot tell where it is missing
+        except ModuleNotFoundError as error:
+            raise ImportError(
+                "running in OpenVINO needs openvino: pip install 'torchseg-compress[openvino]'"
+            ) from error
+        self._library = openvino
+        self._threads = threads
+        self._model: Any = None
+        self._shape: tuple[int | None, ...] = ()
+        self._layout: Layout = "NCHW"
+        self._takes_pixels = False
+        self._classes: int | None = None
+        self._path: Path | None = None
+
+    def load(self, path: Path, *, count_layers: bool = False) -> None:
+        """Opens and compiles the file; raises ValueError if it is damaged or does not take pictures.
+
+        Args:
+            path: of the file.
+            count_layers: measure every layer, which costs time; see `layers`.
+        """
+        options = {
+            "INFERENCE_NUM_THREADS": self._threads,
+            "INFERENCE_PRECISION_HINT": _PRECISION,
+            "PERFORMANCE_HINT": "LATENCY",
+            "PERF_COUNT": count_layers,
+        }
+        try:
+            model = self._library.Core().compile_model(str(path), "CPU", options)
+        except RuntimeError as error:
+            reason = str(error).strip().splitlines()[-1]
+            raise ValueError(f"{path} is no file that OpenVINO can open: {reason}") from error
+        shape = model.input(0).get_partial_shape()
+        self._classes = class_count(path) if len(model.output(0).get_partial_shape()) == 3 else None
+        self._takes_pixels = model.input(0).get_element_type().get_type_name() == "u8"
+        self._shape = tuple(None if side.is_dynamic else side.get_length() for side in shape)
+        self._layout = layout_of(self._shape, usual="NCHW")
+        self._model = model.create_infer_request()
+        self._path = path
+
+    def predict(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Logits `(B, K, H, W)`; a file made for a fixed batch is called as often as it takes."""
+        if self._model is None:
+            raise ValueError("no .onnx file is loaded; call load first")
+        batch = to_layout(to_pixels(images) if self._takes_pixels else images, self._layout)
+        step = self._shape[0] or len(batch)
+        sides = zip(self._shape[1:], batch.shape[1:], strict=True)
+        if len(batch) % step or any(side not in (None, came) for side, came in sides):
+            raise ValueError(f"the file takes {list(self._shape)} and {list(batch.shape)} came")
+        answers = [self._run(batch[start : start + step]) for start in range(0, len(batch), step)]
+        return from_layout(np.concatenate(answers), self._layout, classes=self._classes)
+
+    def _run(self, batch: NDArray[Any]) -> NDArray[np.float32]:
+        answer = self._model.infer([batch])
+        return np.array(next(iter(answer.values())), np.float32)  # the request writes into the same memory next time
+
+    def layers(self) -> list[Any]:
+        """OpenVINO's `ProfilingInfo` of every layer in the last prediction."""
+        return list(self._model.get_profiling_info())
+
+    def describe(self) -> RuntimeInfo:
+        """OpenVINO's version, threads and number format."""
+        return RuntimeInfo(
+            name="openvino",
+            version=str(self._library.__version__),
+            threads=self._threads,
+            arithmetic=onnx_arithmetic(self._path) if self._path else "float32",
+            input_shape=self._shape,
+            layout=self._layout,
+        )

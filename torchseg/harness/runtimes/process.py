@@ -1,0 +1,223 @@
+"""A runtime in a process of its own: honest memory and time, and a crash that stays there."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import subprocess
+import sys
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from threading import Thread
+from types import TracebackType
+from typing import IO, Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from torchseg.exit_code import cause_of_end
+from torchseg.harness.measure.judgement import Judgement
+from torchseg.harness.measure.weights import WeightCount
+from torchseg.harness.profiling.registry import LayerCost, Profile
+from torchseg.harness.runtimes.registry import RuntimeInfo, check_name
+from torchseg.modelfile.kinds import runtime_name
+
+Array = NDArray[np.float32]
+Labels = NDArray[np.uint8]
+_LOAD_LIMIT_S = 120  # a damaged file can keep a runtime busy for ever; an honest one opens within seconds
+_CALL_LIMIT_S = 900  # likewise for what is asked of it; the longest is the time of each of a large file's layers
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+
+class RuntimeProcessError(ValueError):
+    """A model file could not be opened or run; says why in one sentence."""
+
+
+class RuntimeProcess:
+    """Opens one model file in a fresh Python process and measures there.
+
+    The library starts to import at once and in the background; `ready` and `load` wait for it. Use it as a context
+    manager, or call `close`. After a failure the process is gone and every further call raises the same
+    failure again.
+    """
+
+    def __init__(self, path: Path, *, name: str | None = None, threads: int = 1) -> None:
+        """Starts the process; raises ValueError for an unknown kind of file or runtime."""
+        self.path = path
+        self.name = check_name(name or runtime_name(path))
+        self._failure: RuntimeProcessError | None = None
+        self._imported = False
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
+        # Questions and answers go over the two streams that every system gives a child; Windows passes no others on.
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "torchseg.harness.worker", self.name, str(threads)],
+            env=_environment(threads),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+        )
+        self._answers: SimpleQueue[tuple[Any, ...] | None] = SimpleQueue()
+        self._listener = Thread(target=_listen, args=(self._process.stdout, self._answers), daemon=True)
+        self._listener.start()
+        self._send("start")
+
+    def ready(self) -> None:
+        """Waits until the library is imported.
+
+        Raises:
+            RuntimeProcessError: if the runtime is not installed or the process died.
+        """
+        if not self._imported:
+            self._imported = self._receive("start") is None
+
+    def load(self) -> float:
+        """Opens the file and returns the milliseconds that took, the library's import not among them.
+
+        Raises:
+            RuntimeProcessError: if the file is damaged, the runtime is not installed, the process died or hangs.
+        """
+        self.ready()
+        self._send("load", str(self.path))
+        return cast(float, self._receive("load", limit_s=_LOAD_LIMIT_S))
+
+    def predict(self, images: Array) -> Array:
+        """Logits `(B, K, H, W)` of normalised images `(B, C, H, W)`; raises RuntimeProcessError."""
+        return cast(Array, self._call("predict", images))
+
+    def labels(self, images: Array, *, size: tuple[int, int] | None = None) -> Labels:
+        """Classes `(B, *size)` of normalised images `(B, C, H, W)`, by default at their size.
+
+        Raises:
+            RuntimeProcessError: if the file fails.
+        """
+        return cast(Labels, self._call("labels", images, size or images.shape[2:]))
+
+    def judge(self, images: Array, masks: Labels, *, num_classes: int) -> Judgement:
+        """The answers at the size of `masks`, `(B, H, W)`, counted in the process.
+
+        Raises:
+            RuntimeProcessError: if the file fails.
+        """
+        return cast(Judgement, self._call("judge", images, masks, num_classes))
+
+    def time(self, image: Array, *, repeats: int, warmup: int = 1) -> list[float]:
+        """Milliseconds of `repeats` predictions, measured inside the process; raises RuntimeProcessError."""
+        return cast(list[float], self._call("time", image, repeats, warmup))
+
+    def time_traced(self, image: Array, *, repeats: int) -> list[tuple[float, float]]:
+        """Milliseconds and MiB of `repeats` predictions as Python's tracemalloc sees them, itself timed along.
+
+        Only to reproduce what others measured: it slows Python down and sees nothing of what runtimes allocate.
+        """
+        return cast(list[tuple[float, float]], self._call("time_traced", image, repeats))
+
+    def describe(self) -> RuntimeInfo:
+        """Conditions of what the process computes; raises RuntimeProcessError."""
+        values = cast(dict[str, Any], self._call("describe"))
+        return RuntimeInfo(**values)
+
+    def peak_rss_mb(self) -> float:
+        """Peak resident memory so far above the empty process, in MiB, the library included."""
+        return cast(float, self._call("peak_rss_mb"))
+
+    def count_weights(self) -> WeightCount:
+        """Zeros and distinct values in the file; loads it a second time, so read the memory first."""
+        return WeightCount(**cast(dict[str, Any], self._call("count_weights")))
+
+    def multiply_adds(self, image_shape: tuple[int, ...]) -> int | None:
+        """Of one picture `(1, C, H, W)`; None if the file does not say how large its tensors are."""
+        return cast("int | None", self._call("multiply_adds", image_shape))
+
+    def profile(self, image: Array) -> Profile:
+        """Time of every layer for one image `(1, C, H, W)`; opens the file again. Raises RuntimeProcessError."""
+        values = cast(dict[str, Any], self._call("profile", image))
+        return Profile(**values | {"layers": [LayerCost(**each) for each in values["layers"]]})
+
+    def close(self) -> None:
+        """Ends the process; safe to call twice."""
+        with suppress(OSError):  # it died before it had read its last question
+            cast(IO[bytes], self._process.stdin).close()
+        self._ended(patience_s=5)
+        self._listener.join(timeout=5)
+        self._log.close()
+
+    def __enter__(self) -> RuntimeProcess:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _call(self, method: str, *arguments: object) -> object:
+        self._send(method, *arguments)
+        return self._receive(method)
+
+    def _send(self, method: str, *arguments: object) -> None:
+        if self._failure:
+            raise self._failure
+        try:
+            stdin = cast(IO[bytes], self._process.stdin)
+            pickle.dump((method, arguments), stdin)
+            stdin.flush()
+        except OSError as error:
+            raise self._died(method) from error
+
+    def _receive(self, method: str, *, limit_s: float | None = None) -> object:
+        if self._failure:
+            raise self._failure
+        limit_s = limit_s or _CALL_LIMIT_S
+        try:
+            answer = self._answers.get(timeout=limit_s)
+        except Empty:
+            self._ended(patience_s=0)
+            self._failure = RuntimeProcessError(
+                f"{self.name} has not ended '{method}' of {self.path} within {limit_s} s; the file is probably "
+                "damaged: export it again"
+            )
+            raise self._failure from None
+        if answer is None:
+            raise self._died(method)
+        if answer[0] == "ok":
+            return answer[1]
+        # The child's own words are a whole sentence already for the errors that this project raises.
+        text = answer[2] if answer[1] in ("ValueError", "ImportError") else f"{answer[1]}: {answer[2]}"
+        raise RuntimeProcessError(text or answer[1])
+
+    def _ended(self, *, patience_s: float) -> int:
+        """Exit code of the process, which is killed if it does not end by itself in time."""
+        try:
+            return self._process.wait(timeout=patience_s)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            return self._process.wait()
+
+    def _died(self, method: str) -> RuntimeProcessError:
+        code = self._ended(patience_s=30)  # a crash takes a while to write its core; then only the connection is gone
+        self._log.seek(0)
+        said = self._log.read().decode(errors="replace").strip().splitlines()
+        last = f"; its last words: {said[-1][:300]}" if said else ""
+        self._failure = RuntimeProcessError(
+            f"the {self.name} process died with {cause_of_end(code)} during '{method}' of {self.path}{last}; "
+            "the file is probably damaged or needs more memory than there is: export it again"
+        )
+        return self._failure
+
+
+def _listen(stdout: IO[bytes], answers: SimpleQueue[tuple[Any, ...] | None]) -> None:
+    """Passes on what a child says until it is gone, which becomes None; Windows cannot wait for a pipe and a clock."""
+    try:
+        with stdout:
+            while True:
+                answers.put(pickle.load(stdout))
+    except (EOFError, OSError, pickle.UnpicklingError):  # the last one: it died in the middle of an answer
+        answers.put(None)
+
+
+def _environment(threads: int) -> dict[str, str]:
+    """The child finds the same packages, and no numeric library takes more cores than it was given."""
+    paths = os.pathsep.join(path or os.getcwd() for path in sys.path)
+    fixed = dict.fromkeys(_THREAD_VARIABLES, str(threads))
+    return {**os.environ, **fixed, "PYTHONPATH": paths, "TF_CPP_MIN_LOG_LEVEL": "2"}

@@ -1,0 +1,1 @@
+"""Scores of model files: accuracy, latency, memory, and the tables of them."""

@@ -1,0 +1,110 @@
+"""Saves the pictures of a run that are worth looking at: the best, the median and the worst."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from torchseg.data import Sample, Samples
+from torchseg.harness.drawing import indexed
+from torchseg.harness.scoring.accuracy import predict_labels
+from torchseg.harness.scoring.measurement import Measured
+from torchseg.partial_file import partial_file
+from torchseg.spec import ImageSpec
+
+FOLDER = "figures/gallery"
+INDEX = "figures/gallery.json"
+
+
+def save_gallery(files: Sequence[Measured], samples: Samples, spec: ImageSpec, out: Path, *, jobs: int = 1) -> None:
+    """Writes picture, truth and every file's labels of about six samples as PNGs, and an index of them.
+
+    Labels are indexed PNGs: pixel values are classes, 255 is unknown. The samples are chosen by the mean IoU
+    per picture of the leader: the student's checkpoint, or the first file that works. `jobs` files answer at a time.
+    """
+    working = list({id(each.tally): each for each in reversed(files) if not each.reason}.values())[::-1]
+    if not working:
+        (out / INDEX).unlink(missing_ok=True)  # the pictures of an earlier call are not those of these files
+        return
+    leader = next((each for each in working if _is_student(each)), working[0])
+    chosen = choose(leader.tally.image_miou)
+    folder = out / FOLDER
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    picked = [samples[at] for _, at in chosen]
+    with ThreadPoolExecutor(max_workers=jobs) as pool:
+        found = predict_labels(working, np.stack([sample.picture for sample in picked]), pool)
+    entries = []
+    for number, ((rank, at), sample) in enumerate(zip(chosen, picked, strict=True)):
+        labels = {each.key: part[number] for each, part in zip(working, found, strict=True) if part is not None}
+        entry = {"name": sample.name, "rank": rank, "miou": round(leader.tally.image_miou[at], 6)}
+        entries.append(entry | _save(out, number, sample, labels))
+    keys = {each.artifact.folder: each.key for each in reversed(working)}
+    index = {
+        "leader": leader.key,
+        "classes": list(spec.classes),
+        "artifacts": [_description(each, keys) for each in working],
+        "samples": entries,
+    }
+    with partial_file(out / INDEX) as partial:
+        partial.write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
+
+
+def choose(image_miou: Sequence[float], *, each: int = 2) -> list[tuple[str, int]]:
+    """Picks `each` samples of the highest, the middle and the lowest score, none of them twice.
+
+    Args:
+        image_miou: score per sample; NaN (nothing known in the picture) is never chosen while there is
+            another.
+        each: samples per rank, at least 1.
+
+    Returns:
+        `(rank, index)` with rank `best`, `median` or `worst`, best first.
+    """
+    order = sorted(range(len(image_miou)), key=lambda at: (-np.nan_to_num(image_miou[at], nan=-1.0), at))
+    order = [at for at in order if not np.isnan(image_miou[at])] or order
+    if len(order) <= 3 * each:
+        third = -(-len(order) // 3)
+        ranks = ["best"] * third + ["median"] * third + ["worst"] * third
+        return list(zip(ranks, order, strict=False))
+    middle = (len(order) - each) // 2
+    groups = {"best": order[:each], "median": order[middle : middle + each], "worst": order[-each:]}
+    return [(rank, at) for rank, group in groups.items() for at in group]
+
+
+def _save(out: Path, number: int, sample: Sample, labels: Mapping[str, NDArray[np.uint8]]) -> dict[str, object]:
+    """Writes the PNGs of one sample; their paths inside the run folder."""
+    stem = f"{FOLDER}/{number:02d}"
+    Image.fromarray(sample.picture).save(out / f"{stem}.picture.png", optimize=True)
+    indexed(sample.mask).save(out / f"{stem}.truth.png", optimize=True)
+    paths = {}
+    for at, (name, classes) in enumerate(labels.items()):  # numbered: two names may be alike in letters and digits
+        paths[name] = f"{stem}.{at:02d}-{re.sub('[^A-Za-z0-9]+', '-', name)}.png"
+        indexed(classes).save(out / paths[name], optimize=True)
+    return {"picture": f"{stem}.picture.png", "truth": f"{stem}.truth.png", "labels": paths}
+
+
+def _description(measured: Measured, keys: Mapping[Path, str]) -> dict[str, str]:
+    """What the report says of a file; `reference` is the one that it was made from, by its key."""
+    artifact, source = measured.artifact, measured.artifact.reference_folder
+    return {
+        "artifact": measured.key,
+        "reference": keys.get(source, "") if source else "",
+        "file": measured.name,
+        "runtime": measured.process.name if measured.process else "",
+        "stage": artifact.stage,
+        "format": artifact.format,
+        "precision": artifact.precision,
+    }
+
+
+def _is_student(measured: Measured) -> bool:
+    return measured.artifact.stage == "student" and measured.artifact.format == "torch"

@@ -1,0 +1,119 @@
+"""What is known about one file while it is scored."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from torchseg.harness.measure.pixel_counts import Tally
+from torchseg.harness.measure.size import files_of, size_bytes
+from torchseg.harness.measure.weights import WeightCount
+from torchseg.harness.runtimes.process import RuntimeProcess, RuntimeProcessError
+from torchseg.harness.runtimes.registry import RuntimeInfo
+from torchseg.harness.scoring.artifact import Artifact
+from torchseg.harness.scoring.latency import Latency
+from torchseg.harness.scoring.latency_ratio import LatencyRatio
+from torchseg.metrics import MiouDifference
+from torchseg.spec import ImageSpec
+
+Result = TypeVar("Result")
+_log = logging.getLogger(__name__)
+
+
+@dataclass(kw_only=True)
+class Measured:
+    """One artifact, its process, and its measurements as they come in; `reason` ends them."""
+
+    artifact: Artifact
+    name: str  # in the column `artifact`
+    key: str  # unique among the rows: the name, with runtime and threads where the name alone is not
+    spec: ImageSpec  # of the pictures that the file takes
+    threads: int
+    tally: Tally  # of its pixels; shared by rows that differ in threads alone
+    process: RuntimeProcess | None = None
+    reason: str = ""
+    size_bytes: int | None = None
+    gzip_bytes: int | None = None
+    zstd_bytes: int | None = None
+    sha256: str = ""
+    load_ms: float | None = None
+    latency: Latency | None = None
+    baseline: str = ""  # key of the file that ratio and difference are held against
+    ratio: LatencyRatio | None = None
+    difference: MiouDifference | None = None
+    peak_rss_mb: float | None = None
+    peak_share: float | None = None  # of the processor's measured peak
+    info: RuntimeInfo | None = None
+    weights: WeightCount | None = None
+    multiply_adds: int | None = None
+
+    def close(self) -> None:
+        """Ends the process, if there is one."""
+        if self.process is not None:
+            self.process.close()
+
+
+def start_measured(measured: Measured) -> None:
+    """Notes the file's size and starts its process; a reason in the result tells why it could not."""
+    artifact = measured.artifact
+    try:
+        measured.size_bytes = size_bytes(artifact.path)
+        measured.sha256 = _sha256(files_of(artifact.path))
+        measured.process = RuntimeProcess(artifact.path, name=artifact.runtime, threads=measured.threads)
+    except ValueError as error:
+        measured.reason = str(error)
+
+
+def wait_for_measured(measured: Measured) -> None:
+    """Waits until its process has imported the library: loading beside an import would be timed too long."""
+    _noting_failure(measured, lambda process: process.ready())
+
+
+def load_measured(measured: Measured) -> None:
+    """Loads the file in its process and notes how long that took."""
+    measured.load_ms = _noting_failure(measured, lambda process: process.load())
+
+
+def inspect_measured(measured: Measured) -> None:
+    """Notes memory, conditions, weights and work, in this order: looking at the weights takes memory itself.
+
+    A file that runs and whose weights cannot be read is scored all the same, without those numbers.
+    """
+    if measured.process is None or measured.reason:
+        return
+    spec = measured.spec
+    try:
+        measured.peak_rss_mb = measured.process.peak_rss_mb()
+        measured.info = measured.process.describe()
+    except RuntimeProcessError as failure:
+        measured.reason = str(failure)
+        return
+    try:
+        measured.weights = measured.process.count_weights()
+        measured.multiply_adds = measured.process.multiply_adds((1, spec.channels, spec.height, spec.width))
+    except RuntimeProcessError as failure:
+        _log.warning("%s: its weights cannot be read (%s)", measured.name, failure)
+
+
+def _noting_failure(measured: Measured, work: Callable[[RuntimeProcess], Result]) -> Result | None:
+    """What the file's process answers; None where there is none to ask, or it fails, which becomes the reason."""
+    if measured.process is not None and not measured.reason:
+        try:
+            return work(measured.process)
+        except RuntimeProcessError as failure:
+            measured.reason = str(failure)
+    return None
+
+
+def _sha256(parts: list[Path]) -> str:
+    """Of the file; of file and external data one after the other where there is any."""
+    digest = hashlib.sha256()
+    for part in parts:
+        with part.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()

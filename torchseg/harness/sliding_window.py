@@ -1,0 +1,84 @@
+"""Classes for a picture of any size, from a network that takes one size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from torchseg.data import Sample, resize
+from torchseg.harness.postprocess import probabilities_of
+from torchseg.spec import ImageSpec
+
+Predict = Callable[[NDArray[np.float32]], NDArray[np.float32]]  # (B, C, H, W) to (B, K, H, W)
+Picture = NDArray[np.uint8]  # RGB, (H, W, 3)
+Labels = NDArray[np.uint8]  # (H, W)
+Segment = Callable[[Predict, Picture, ImageSpec], Labels]
+_OVERLAP = 0.25  # share of a tile's side that it has in common with its neighbour
+_BATCH = 8  # tiles at a time
+
+
+def by_resizing(predict: Predict, picture: Picture, spec: ImageSpec) -> Labels:
+    """The whole picture at the network's size, as in scores; the answer is enlarged before the classes are chosen.
+
+    Enlarging probabilities gives smooth outlines where enlarging classes gives stairs.
+    """
+    height, width = picture.shape[:2]
+    sample = Sample(name="", picture=picture, mask=np.zeros((height, width), np.uint8))
+    small = resize(sample, height=spec.height, width=spec.width)
+    shares = _shares(predict, small.picture[None], spec)[0]  # (K, h, w)
+    best, labels = np.full((height, width), -1, np.float32), np.zeros((height, width), np.uint8)
+    for index, share in enumerate(shares):  # one class at a time: all of them at full size may not fit into memory
+        full = np.asarray(Image.fromarray(share).resize((width, height), Image.Resampling.BILINEAR))
+        labels[full > best] = index
+        best = np.maximum(best, full)
+    return labels
+
+
+def by_tiles(predict: Predict, picture: Picture, spec: ImageSpec) -> Labels:
+    """The picture at its own scale in overlapping tiles of the network's size, probabilities averaged.
+
+    A tile counts less towards its border, where the network sees little around a pixel. A side shorter than a tile is
+    continued by its last pixels. Memory: one float per pixel and class.
+    """
+    height, width = picture.shape[:2]
+    missing = [(0, max(0, side - has)) for side, has in ((spec.height, height), (spec.width, width))]
+    padded = np.pad(picture, [*missing, (0, 0)], mode="edge")
+    weight = np.outer(_ramp(spec.height), _ramp(spec.width))
+    places = [
+        (top, left) for top in _starts(padded.shape[0], spec.height) for left in _starts(padded.shape[1], spec.width)
+    ]
+    total: NDArray[np.float32] | None = None
+    for start in range(0, len(places), _BATCH):
+        batch = places[start : start + _BATCH]
+        tiles = np.stack([padded[top : top + spec.height, left : left + spec.width] for top, left in batch])
+        shares = _shares(predict, tiles, spec)  # (B, K, h, w)
+        if total is None:
+            total = np.zeros((shares.shape[1], *padded.shape[:2]), np.float32)
+        for (top, left), share in zip(batch, shares, strict=True):
+            total[:, top : top + spec.height, left : left + spec.width] += share * weight
+    assert total is not None, "a picture has at least one tile"
+    return np.asarray(total[:, :height, :width].argmax(axis=0), np.uint8)
+
+
+def _shares(predict: Predict, pictures: NDArray[np.uint8], spec: ImageSpec) -> NDArray[np.float32]:
+    """Probabilities `(B, K, H, W)` of pictures `(B, H, W, C)`."""
+    scores = predict(spec.prepare(pictures))
+    if not np.isfinite(scores).all():
+        raise ValueError("the file puts out NaN or infinity for a real picture; export it at a wider precision")
+    return probabilities_of(scores)
+
+
+def _starts(length: int, tile: int) -> Iterator[int]:
+    """Where tiles begin: evenly spread, the first at 0 and the last ending with the side."""
+    steps = -(-(length - tile) // max(1, int(tile * (1 - _OVERLAP))))
+    for number in range(steps + 1):
+        yield round(number * (length - tile) / steps) if steps else 0
+
+
+def _ramp(side: int) -> NDArray[np.float32]:
+    """Weights along one side, rising over the overlap from both ends."""
+    distance = np.minimum(np.arange(side), np.arange(side)[::-1]) + 1
+    return np.minimum(distance / max(1.0, side * _OVERLAP), 1).astype(np.float32)
