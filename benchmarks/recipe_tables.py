@@ -14,7 +14,7 @@ from PIL import Image
 
 from torchseg.checkpoint import read_card
 from torchseg.data import Sample
-from torchseg.harness.comparison import comparison
+from torchseg.harness.drawing import comparison
 from torchseg.harness.report.run_record import chain_rank
 from torchseg.metrics import confusion_matrix, overlap
 

@@ -19,7 +19,7 @@ import numpy as np
 from show_table import show_table
 
 from torchseg.data import Sample
-from torchseg.harness.peak_memory import peak_memory_mb
+from torchseg.harness.host import peak_memory_mb
 from torchseg.harness.scoring.latency import LatencyConfig
 from torchseg.harness.scoring.score import score_artifacts
 from torchseg.pipeline.file_spec import file_size

@@ -49,7 +49,7 @@ def measure_here():
     """Lets files be measured in the test's own process until the patch is undone."""
 
     def apply(patch):
-        for module in ("scoring.measurement", "scoring.probes"):
+        for module in ("scoring.measurement", "scoring.peak"):
             patch.setattr(f"torchseg.harness.{module}.RuntimeProcess", _ProcessHere)
 
     return apply

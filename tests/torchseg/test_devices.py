@@ -12,7 +12,7 @@ from torchseg.compress import ClusterConfig, Int8Simulation, PruneConfig, Prunin
 from torchseg.compress.shrink import ShrinkConfig, _least
 from torchseg.data import Batch
 from torchseg.losses import SOFT_LOSSES
-from torchseg.losses.terms import TERMS
+from torchseg.losses.segmentation import TERMS
 from torchseg.models import build_model
 from torchseg.spec import ImageSpec
 from torchseg.train import DistillationConfig, Teacher, distill_step

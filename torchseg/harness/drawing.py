@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import colorsys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from torchseg.harness.palette import palette
+from torchseg.data import Sample
+from torchseg.harness.format import percent
+from torchseg.metrics import confusion_matrix, overlap
+from torchseg.spec import ImageSpec
 
 Picture = NDArray[np.uint8]  # RGB, (H, W, 3)
 Labels = NDArray[np.uint8]  # (H, W)
@@ -17,6 +21,11 @@ WRONG, DIFFERENT = (220, 38, 38), (192, 38, 211)
 _SIDE = 360  # pixels of a panel's longer side
 _GAP, _TEXT = 10, 15
 _INK, _SOFT_INK, _PAPER = (24, 24, 27), (113, 113, 122), (255, 255, 255)
+
+# Okabe and Ito's set, told apart with any kind of colour vision; the last two are lighter and darker
+# relatives.
+_FIRST = ("0072B2", "E69F00", "009E73", "CC79A7", "F0E442", "56B4E9", "D55E00", "8A8A8A", "A6CEE3", "6A3D9A")
+_UNKNOWN = (40, 40, 40)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -112,3 +121,55 @@ def _borders(labels: Labels) -> NDArray[np.bool_]:
     borders[:, :-1] |= labels[:, :-1] != labels[:, 1:]
     borders[:-1] |= labels[:-1] != labels[1:]
     return borders
+
+
+def palette() -> NDArray[np.uint8]:
+    """RGB of every mask value, `(256, 3)`; 255, where nothing is known, is nearly black."""
+    colours = np.zeros((256, 3), np.uint8)
+    for index in range(255):
+        if index < len(_FIRST):
+            colours[index] = tuple(bytes.fromhex(_FIRST[index]))
+        else:  # golden-angle steps: neighbours differ, whatever their number
+            hue = (index * 0.381966) % 1.0
+            shade = colorsys.hsv_to_rgb(hue, 0.55 + 0.35 * (index % 2), 0.9 - 0.2 * (index % 3))
+            colours[index] = [round(255 * part) for part in shade]
+    colours[255] = _UNKNOWN
+    return colours
+
+
+def comparison(sample: Sample, answers: Mapping[str, Labels], spec: ImageSpec) -> Image.Image:
+    """The picture and every model's classes; below them wrong pixels, where the truth is known, and differences.
+
+    Args:
+        sample: a picture; a mask that is ignored everywhere stands for no truth.
+        answers: classes `(H, W)` by the model's name; the first is the one that the others are held against.
+        spec: the classes.
+    """
+    known = sample.mask < spec.num_classes
+    above: list[Panel | None] = [Panel(picture=sample.picture, title=sample.name)]
+    below: list[Panel | None] = [_differences(sample, answers)]
+    if known.any():
+        above.append(Panel(picture=overlay(sample.picture, sample.mask), title="truth"))
+        below.append(None)
+    for name, labels in answers.items():
+        note = ""
+        if known.any():
+            scores = overlap(confusion_matrix(labels, sample.mask, num_classes=spec.num_classes))
+            note = f"mean IoU {percent(scores.miou)}"
+            below.append(_marked(sample, (labels != sample.mask) & known, WRONG, f"wrong: {name}", int(known.sum())))
+        above.append(Panel(picture=overlay(sample.picture, labels), title=name, note=note))
+    return sheet([above, below] if known.any() else [[*above, *below]], spec.classes)
+
+
+def _differences(sample: Sample, answers: Mapping[str, Labels]) -> Panel | None:
+    """Pixels where any model gives another class than the first; None for a single model."""
+    reference, *others = answers.values()
+    if not others:
+        return None
+    differ = np.any([labels != reference for labels in others], axis=0)
+    return _marked(sample, differ, DIFFERENT, "where they differ", differ.size)
+
+
+def _marked(sample: Sample, where: NDArray[np.bool_], colour: tuple[int, int, int], title: str, counted: int) -> Panel:
+    share = percent(int(where.sum()) / counted)
+    return Panel(picture=marked(sample.picture, where, colour), title=title, note=f"{share} of pixels")

@@ -17,13 +17,14 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from torchseg.harness.peak_memory import peak_memory_mb
+from torchseg.harness.host import peak_memory_mb
 from torchseg.harness.postprocess import labels_of, resize_logits
-from torchseg.harness.runtimes.registry import Runtime, new_runtime
+from torchseg.harness.runtimes.base import Runtime
+from torchseg.harness.runtimes.registry import new_runtime
 from torchseg.modelfile.kinds import check_readable
 
 if TYPE_CHECKING:
-    from torchseg.harness.measure.judgement import Judgement
+    from torchseg.harness.measure.pixel_counts import Judgement
 
 Array = NDArray[np.float32]
 Size = tuple[int, int]
@@ -63,7 +64,7 @@ class Worker:
 
     def judge(self, images: Array, masks: NDArray[np.uint8], num_classes: int) -> Judgement:
         """The answers at the masks' size `(B, H, W)` and what they are worth."""
-        from torchseg.harness.measure.judgement import judge
+        from torchseg.harness.measure.pixel_counts import judge
 
         logits = resize_logits(self._opened.predict(images), height=masks.shape[1], width=masks.shape[2])
         return judge(logits, masks, num_classes=num_classes)

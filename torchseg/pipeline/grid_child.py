@@ -29,7 +29,7 @@ def run_commands(commands: Sequence[Sequence[str]]) -> int:
         The exit code of the last one; 70 for an exception that no command ends with.
     """
     from torchseg.__main__ import main
-    from torchseg.harness.peak_memory import peak_memory_mb
+    from torchseg.harness.host import peak_memory_mb
 
     code = DONE
     for command in commands:

@@ -28,7 +28,8 @@ from tf_bridge.parity import Parity, Predict, compare, verdict
 from torchseg.checkpoint import load_checkpoint, sha256_of
 from torchseg.data import Sample, Samples, resize
 from torchseg.harness.postprocess import labels_of
-from torchseg.harness.runtimes.registry import Runtime, open_runtime
+from torchseg.harness.runtimes.base import Runtime
+from torchseg.harness.runtimes.registry import open_runtime
 from torchseg.modelfile.layout import to_pixels
 from torchseg.modelfile.precision import Precision
 from torchseg.models import fold_branches

@@ -15,9 +15,8 @@ from torchseg.command import DONE
 from torchseg.config import PredictConfig
 from torchseg.data import Sample
 from torchseg.data.picture_file import find_pictures
-from torchseg.harness.comparison import comparison
 from torchseg.harness.csv_table import Table
-from torchseg.harness.drawing import WRONG, indexed, marked, overlay
+from torchseg.harness.drawing import WRONG, comparison, indexed, marked, overlay
 from torchseg.harness.format import percent
 from torchseg.harness.sliding_window import by_resizing, by_tiles
 from torchseg.metrics import Counts, confusion_matrix, overlap

@@ -10,7 +10,7 @@ from tf_bridge.parity import MAX_DROP
 from torchseg.checkpoint import read_card, sha256_of
 from torchseg.command import CHECK_FAILED, DONE
 from torchseg.config import VerifyConfig
-from torchseg.harness.runtimes.trial import try_model_file
+from torchseg.harness.runtimes.process import try_model_file
 from torchseg.modelfile.precision import Precision
 from torchseg.pipeline.budget import Budget
 from torchseg.pipeline.import_tf import certify_again

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from torchseg.losses import DEFAULT_TERMS, TERMS, segmentation_loss
+from torchseg.losses import DEFAULT_TERMS, TERMS, parse_terms, segmentation_loss
 
 CHOICES = [DEFAULT_TERMS, *({name: 1.0} for name in TERMS), {"focal": 1.0, "dice": 0.5}]
 WEIGHTS = [None, [0.1, 1.0, 5.0, 2.0]]
@@ -98,3 +98,23 @@ def test_a_heavy_class_pulls_the_loss_towards_its_own_mistakes():
             segmentation_loss(logits, mask, class_weights=weights, **options) for weights in ([1.0, 9.0], [9.0, 1.0])
         )
         assert missed > found
+
+
+def test_a_flag_names_terms_and_their_weights():
+    assert parse_terms("cross_entropy+dice") == DEFAULT_TERMS
+    assert parse_terms("focal + 0.5*dice") == {"focal": 1.0, "dice": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("lovazs", r"names 'lovazs' \(did you mean 'lovasz'\?\); choose from cross_entropy, dice"),
+        ("", "names ''"),
+        ("dice+dice", "name each term once"),
+        ("-1*dice", "with a positive weight"),
+        ("much*dice", "with a positive weight"),
+    ],
+)
+def test_another_form_is_refused(text, message):
+    with pytest.raises(ValueError, match=message):
+        parse_terms(text)

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
-from torchseg.harness.measure.judgement import Judgement
-from torchseg.metrics import BoundaryCounts, Counts, Overlap, ResampledCounts, ScoreCounts, overlap
+from torchseg.harness.postprocess import labels_of, probabilities_of
+from torchseg.metrics import (
+    BoundaryCounts,
+    Counts,
+    Overlap,
+    ResampledCounts,
+    ScoreCounts,
+    boundary_counts,
+    confusion_matrices,
+    overlap,
+    score_counts,
+)
 
 Labels = NDArray[np.uint8]
 
@@ -49,3 +61,40 @@ class Tally:
         """Compares a batch of answers with those of the model that the file was exported from."""
         self._agreeing += int(np.count_nonzero(labels == reference))
         self._compared += labels.size
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Judgement:
+    """Answers to some pictures, and their pixels counted.
+
+    Attributes:
+        labels: classes `(B, H, W)`.
+        counts: confusion matrix of every picture, `(B, K, K)`, rows are the truth.
+        boundary: bands along the contours, of all pictures together.
+        scores: pixels by probability, of all pictures together.
+    """
+
+    labels: Labels
+    counts: Counts
+    boundary: BoundaryCounts
+    scores: ScoreCounts
+
+
+def judge(logits: NDArray[np.float32], masks: Labels, *, num_classes: int) -> Judgement:
+    """Holds logits `(B, C, H, W)` against masks `(B, H, W)`.
+
+    Raises:
+        ValueError: if a value is NaN or infinite, or a class is none of the K.
+    """
+    if logits.shape[1] == 1 and num_classes != 2:
+        raise ValueError(
+            f"the file has one output channel, which tells two classes apart, and the data has {num_classes}; "
+            "export logits of every class"
+        )
+    labels = labels_of(logits)  # refuses values that make no probabilities
+    return Judgement(
+        labels=labels,
+        counts=confusion_matrices(labels, masks, num_classes=num_classes),
+        boundary=boundary_counts(labels, masks, num_classes=num_classes),
+        scores=score_counts(probabilities_of(logits), masks, num_classes=num_classes),
+    )

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from torchseg.harness.profiling.registry import LayerCost, Profile
+from torchseg.harness.measure.layer_profile import LayerCost, Profile
 from torchseg.harness.runtimes.litert import LitertRuntime
 from torchseg.modelfile.weights import TfliteOperator, tflite_operators
 

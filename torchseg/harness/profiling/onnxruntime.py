@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from torchseg.harness.profiling.registry import LayerCost, Profile
+from torchseg.harness.measure.layer_profile import LayerCost, Profile
 from torchseg.harness.runtimes.onnxruntime import OnnxRuntime
 
 _SUFFIX = "_kernel_time"

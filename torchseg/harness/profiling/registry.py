@@ -1,56 +1,16 @@
-"""Where the time of one prediction goes, layer by layer, and the table of profilers."""
+"""Where the time of one prediction goes: the table of profilers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from torchseg.harness.measure.layer_profile import Profile
+
 Image = NDArray[np.float32]
-
-
-@dataclass(frozen=True, kw_only=True)
-class LayerCost:
-    """One layer as the runtime runs it; what it fused into one is one layer.
-
-    Attributes:
-        name: of the layer, or of what it writes.
-        kind: of operator, e.g. `Conv`.
-        milliseconds: median over predictions.
-        note: what else the runtime says: number format, kernel, shape, or that no fast path took it.
-    """
-
-    name: str
-    kind: str
-    milliseconds: float
-    note: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Profile:
-    """All layers of a file in the order in which they run.
-
-    Attributes:
-        layers: with their times.
-        method: how the times were taken, in one sentence.
-        fast: share of the operators that the fast path took, in [0, 1]; None where there is no such distinction.
-    """
-
-    layers: Sequence[LayerCost]
-    method: str
-    fast: float | None = None
-
-    @property
-    def total_ms(self) -> float:
-        """Of all layers."""
-        return sum(layer.milliseconds for layer in self.layers)
-
-    def costliest(self, count: int = 10) -> list[LayerCost]:
-        """The layers that take longest, longest first."""
-        return sorted(self.layers, key=lambda layer: -layer.milliseconds)[:count]
 
 
 def profile_file(name: str, path: Path, image: Image, *, threads: int, repeats: int = 20) -> Profile:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from torchseg.harness.profiling.registry import LayerCost, Profile
+from torchseg.harness.measure.layer_profile import LayerCost, Profile
 
 _WARMUP = 3
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from torchseg.harness.format import counted
-from torchseg.harness.profiling.registry import LayerCost, Profile
+from torchseg.harness.measure.layer_profile import LayerCost, Profile
 from torchseg.harness.report.run_record import Row, number
 
 _CONVERSIONS = {"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "Cast", "QUANTIZE", "DEQUANTIZE"}

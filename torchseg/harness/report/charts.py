@@ -1,4 +1,4 @@
-"""The plots of a report: accuracy against cost, and how training went."""
+"""The plots of a report: accuracy against cost, precision against recall, and how training went."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from html import escape
 
 from torchseg.harness.format import bytes_text, milliseconds, percent, short_name
-from torchseg.harness.report.pareto import pareto
 from torchseg.harness.report.run_record import Row, RunRecord, chain_rank, number
 from torchseg.harness.report.svg import Axis, axis_of, chart, name_tags, point_x, point_y
 
@@ -16,6 +15,9 @@ _CURVES = {
     "val_miou": ("Validation mean IoU", 0.01, " %"),
     "learning_rate": ("Learning rate", 1.0, ""),
 }
+
+_LINES = 5  # as many as a reader can tell apart
+_Points = Sequence[tuple[float, float]]
 
 
 def tradeoff_plots(run: RunRecord) -> str:
@@ -131,3 +133,86 @@ def _lines(
         hover = f"{stage}, epoch {across:g}: {y.text(up)}"
         marks.append(f'<g class="point s{colours[stage]}"><title>{escape(hover)}</title><circle {place} r="3.5"/></g>')
     return chart(x, y, marks, title=f"{title} over epochs")
+
+
+def precision_recall_plots(run: RunRecord) -> str:
+    """Curves of the checkpoints, which all other files follow, or of the first files; empty where none were kept."""
+    shown = curve_files(run)
+    classes = list(dict.fromkeys(row["class"] for row in run.precision_recall if row["artifact"] in shown))
+    if not shown or not classes:
+        return ""
+    stages = {row["artifact"]: row["stage"] for row in run.scores}
+    drawn = [stages[name] for name in shown]
+    # A colour is a stage, as everywhere; only where two files of one stage are drawn each has its own.
+    own = len(set(drawn)) < len(drawn)
+    colours = {name: at if own else stage_colours(run)[stages[name]] for at, name in enumerate(shown)}
+    averages = {(row["artifact"], row["class"]): number(row, "average_precision") for row in run.classes}
+    figures = "".join(_figure(run, name, shown, averages, colours) for name in classes)
+    keys = "".join(f'<span><i class="s{at}"></i>{escape(short_name(name))}</span>' for name, at in colours.items())
+    return f'<div class="plots">{figures}</div><p class="legend">{keys}</p>'
+
+
+def curve_files(run: RunRecord) -> list[str]:
+    """Names of the files whose curves are drawn."""
+    drawn = {row["artifact"] for row in run.precision_recall}
+    known = [row for row in run.scores if row["artifact"] in drawn]
+    checkpoints = [row["artifact"] for row in known if row.get("format") == "torch"]
+    stages = {row["artifact"]: row["stage"] for row in known}
+    names = list(dict.fromkeys(checkpoints or stages))
+    names = sorted(names, key=lambda name: chain_rank(stages[name]))
+    return names if len(names) <= _LINES else [*names[:2], *names[2 - _LINES :]]  # where it began and where it ended
+
+
+def _figure(
+    run: RunRecord,
+    name: str,
+    shown: Sequence[str],
+    averages: Mapping[tuple[str, str], float | None],
+    colours: Mapping[str, int],
+) -> str:
+    x = Axis(label=f"Recall of {name}", low=0.0, high=1.0, unit=0.01, suffix=" %")
+    y = Axis(label="Precision", low=0.0, high=1.0, unit=0.01, suffix=" %")
+    marks, words = [], []
+    for artifact in shown:
+        points = curve_points(run.precision_recall, artifact, name)
+        if not points:
+            continue
+        average = percent(averages.get((artifact, name)), digits=1)
+        path = " ".join(f"{point_x(x, recall):.1f},{point_y(y, precision):.1f}" for recall, precision in points)
+        title = f"{short_name(artifact)}, {name}: average precision {average}"
+        marks.append(
+            f'<g class="line s{colours[artifact]}"><title>{escape(title)}</title><polyline points="{path}"/></g>'
+        )
+        words.append(f"{short_name(artifact)} {average}")
+    caption = f"{name}: average precision {', '.join(words)}"
+    plot = chart(x, y, marks, title=caption)
+    return f"<figure>{plot}<figcaption>{escape(caption)}</figcaption></figure>"
+
+
+def curve_points(rows: Sequence[Row], artifact: str, name: str) -> _Points:
+    """Recall and precision of one class in one file, recall rising."""
+    runtime = next((row["runtime"] for row in rows if row["artifact"] == artifact), "")
+    found = [
+        (number(row, "recall"), number(row, "precision"))
+        for row in rows
+        if row["artifact"] == artifact and row["class"] == name and row["runtime"] == runtime
+    ]
+    return [(recall, precision) for recall, precision in found if recall is not None and precision is not None]
+
+
+def pareto(points: Sequence[tuple[float, float]]) -> list[int]:
+    """Indices of the points that no other one beats, by rising cost.
+
+    Args:
+        points: `(cost, gain)` each; less cost and more gain are better.
+
+    Returns:
+        Every kept point gains more than all that cost less; of equal points the first is kept.
+    """
+    best = float("-inf")
+    kept = []
+    for index in sorted(range(len(points)), key=lambda at: (points[at][0], -points[at][1], at)):
+        if points[index][1] > best:
+            best = points[index][1]
+            kept.append(index)
+    return kept

@@ -10,14 +10,13 @@ from pathlib import Path
 import numpy as np
 
 from torchseg.harness.format import counted, milliseconds, percent
+from torchseg.harness.measure.layer_profile import Profile
 from torchseg.harness.measure.weights import WeightCount
-from torchseg.harness.profiling.registry import Profile
 from torchseg.harness.report.advice import explain, explain_profile
+from torchseg.harness.runtimes.base import RuntimeInfo
 from torchseg.harness.runtimes.process import RuntimeProcess, RuntimeProcessError
-from torchseg.harness.runtimes.registry import RuntimeInfo
 from torchseg.harness.scoring.latency import Latency, LatencyConfig, measure_latency
-from torchseg.harness.scoring.peak import peak_kind
-from torchseg.harness.scoring.probes import Probes
+from torchseg.harness.scoring.peak import Probes, peak_kind
 
 _NAME_WIDTH = 48
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from torchseg.harness.format import short_name
-from torchseg.harness.report.report_curves import curve_files, curve_points
+from torchseg.harness.report.charts import curve_files, curve_points
 from torchseg.harness.report.run_record import RunRecord, number
 from torchseg.partial_file import partial_file
 

@@ -13,9 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from torchseg.harness.drawing import indexed
+from torchseg.harness.drawing import indexed, palette
 from torchseg.harness.format import percent, short_name
-from torchseg.harness.palette import palette
 from torchseg.harness.report.run_record import Row, RunRecord, number
 
 Labels = NDArray[np.uint8]

@@ -1,4 +1,4 @@
-"""The tables of a report: scores, classes, confusion, ledger."""
+"""The tables of a report: scores, classes, confusion, ledger, certificates."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from torchseg.harness.format import bytes_text, milliseconds, percent, short_names
-from torchseg.harness.report.report_values import wide
+from torchseg.harness.format import bytes_text, counted, milliseconds, percent, short_name, short_names
 from torchseg.harness.report.run_record import Row, RunRecord, number
+
+_TOTAL = "total"
+_WHOLE = ("parameters", "channels", "zeros", "unique_values", "unique_per_channel", "nan", "subnormal", "multiply_adds")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -206,3 +208,89 @@ def _shaded(share: float | None) -> str:
     if share is None or share != share:
         return '<td class="number"></td>'
     return f'<td class="number" style="--share:{100 * share:.0f}%">{percent(share, digits=1)}</td>'
+
+
+def ledger_section(rows: Sequence[Row]) -> str:
+    """The `total` row of each network and file, and all tensors to open; everything as it is without such rows."""
+    totals = [row for row in rows if row.get("tensor") == _TOTAL]
+    if not totals:
+        return plain_table(rows)
+    columns = [name for name in totals[0] if name != "tensor"]
+    heads = "".join(f'<th scope="col">{escape(name.replace("_", " "))}</th>' for name in columns)
+    body = "".join(f"<tr>{''.join(_ledger_cell(row, name) for name in columns)}</tr>" for row in totals)
+    tensors = [row for row in rows if row.get("tensor") != _TOTAL]
+    rest = (
+        f"<details><summary>{counted(len(tensors), 'tensor')} one by one</summary>{plain_table(tensors)}</details>"
+        if tensors
+        else ""
+    )
+    table = f"<table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>"
+    return wide(table, label="Ledger") + rest
+
+
+def _ledger_cell(row: Row, column: str) -> str:
+    value = number(row, column)
+    if column == "stage":
+        return f'<th scope="row">{escape(row[column])}</th>'
+    if column == "sparsity":
+        return f'<td class="number">{percent(value)}</td>'
+    if column in _WHOLE and value is not None:
+        bad = ' bad"' if column == "nan" and value else '"'
+        return f'<td class="number{bad}>{value:,.0f}</td>'
+    text = row.get(column, "")
+    return f"<td>{escape(short_name(text) if column == 'artifact' else text)}</td>"
+
+
+def certificate_list(run: RunRecord) -> str:
+    """One badge per certificate; empty if there is none."""
+    if not run.certificates:
+        return ""
+    items = "".join(_badge(name, values) for name, values in run.certificates.items() if values)
+    return f'<div class="certificates">{items}</div>'
+
+
+def verdict(certificate: Mapping[str, Any]) -> bool | None:
+    """Whether a certificate says that its file holds; None if it does not say."""
+    judged = certificate.get("verdict", {})
+    return bool(judged["passed"]) if "passed" in judged else None
+
+
+def _badge(name: str, values: Mapping[str, Any]) -> str:
+    good = verdict(values)
+    kind, text = ("", "no verdict") if good is None else ("good", "holds") if good else ("bad", "fails")
+    return (
+        f'<details><summary><span class="badge {kind}">{text}</span> {escape(name)}</summary>'
+        f"{value_table(values, label=name)}</details>"
+    )
+
+
+def wide(table: str, *, label: str) -> str:
+    """A table in a box that scrolls sideways, by keyboard as well; `label` is what a screen reader says."""
+    return f'<div class="wide" tabindex="0" role="region" aria-label="{escape(label)}">{table}</div>'
+
+
+def value_table(values: Mapping[str, Any], *, label: str) -> str:
+    """One row per value; the keys on the way to it are joined by dots."""
+    rows = "".join(
+        f'<tr><th scope="row">{escape(key)}</th><td>{escape(value)}</td></tr>' for key, value in _flat(values, "")
+    )
+    return wide(f"<table><tbody>{rows}</tbody></table>", label=label)
+
+
+def _flat(values: object, prefix: str) -> list[tuple[str, str]]:
+    """Nested values as `outer.inner` lines; short lists on one line."""
+    if isinstance(values, Mapping):
+        return [
+            line for key, value in values.items() for line in _flat(value, f"{prefix}.{key}" if prefix else str(key))
+        ]
+    if isinstance(values, list) and any(isinstance(value, Mapping | list) for value in values):
+        return [line for at, value in enumerate(values) for line in _flat(value, f"{prefix}[{at}]")]
+    if isinstance(values, list):
+        return [(prefix, ", ".join(_scalar(value) for value in values))]
+    return [(prefix, _scalar(values))]
+
+
+def _scalar(value: object) -> str:
+    if isinstance(value, bool) or value is None:
+        return {True: "yes", False: "no", None: ""}[value]
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from torchseg.harness.runtimes.registry import RuntimeInfo
+from torchseg.harness.runtimes.base import RuntimeInfo
 from torchseg.modelfile.describe import CLASSES, count_names
 from torchseg.modelfile.layout import Layout, from_layout, layout_of, to_layout, to_pixels
 

@@ -18,11 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from torchseg.exit_code import cause_of_end
-from torchseg.harness.measure.judgement import Judgement
+from torchseg.harness.measure.layer_profile import LayerCost, Profile
+from torchseg.harness.measure.pixel_counts import Judgement
 from torchseg.harness.measure.weights import WeightCount
-from torchseg.harness.profiling.registry import LayerCost, Profile
-from torchseg.harness.runtimes.registry import RuntimeInfo, check_name
+from torchseg.harness.runtimes.base import RuntimeInfo
+from torchseg.harness.runtimes.registry import check_name
 from torchseg.modelfile.kinds import runtime_name
+from torchseg.spec import ImageSpec
 
 Array = NDArray[np.float32]
 Labels = NDArray[np.uint8]
@@ -221,3 +223,14 @@ def _environment(threads: int) -> dict[str, str]:
     paths = os.pathsep.join(path or os.getcwd() for path in sys.path)
     fixed = dict.fromkeys(_THREAD_VARIABLES, str(threads))
     return {**os.environ, **fixed, "PYTHONPATH": paths, "TF_CPP_MIN_LOG_LEVEL": "2"}
+
+
+def try_model_file(path: Path, spec: ImageSpec) -> None:
+    """Opens the file and runs it once in a process of its own, before this process opens it.
+
+    Raises:
+        ValueError: if its runtime refuses it, hangs or crashes.
+    """
+    with RuntimeProcess(path) as process:
+        process.load()
+        process.predict(np.zeros((1, spec.channels, spec.height, spec.width), np.float32))

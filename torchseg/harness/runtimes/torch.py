@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from torchseg.harness.runtimes.registry import RuntimeInfo
+from torchseg.harness.runtimes.base import RuntimeInfo
 
 if TYPE_CHECKING:
     from torch import nn

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 
 from torchseg.checkpoint import read_card
 from torchseg.data import Sample, Samples
-from torchseg.harness.measure.judgement import Judgement
-from torchseg.harness.measure.pixel_counts import Tally
+from torchseg.harness.measure.pixel_counts import Judgement, Tally
 from torchseg.harness.preprocess import prepare_each
 from torchseg.harness.runtimes.process import RuntimeProcess, RuntimeProcessError
 from torchseg.harness.scoring.artifact import Artifact

@@ -12,11 +12,10 @@ from typing import TypeVar
 from torchseg.harness.measure.pixel_counts import Tally
 from torchseg.harness.measure.size import files_of, size_bytes
 from torchseg.harness.measure.weights import WeightCount
+from torchseg.harness.runtimes.base import RuntimeInfo
 from torchseg.harness.runtimes.process import RuntimeProcess, RuntimeProcessError
-from torchseg.harness.runtimes.registry import RuntimeInfo
 from torchseg.harness.scoring.artifact import Artifact
-from torchseg.harness.scoring.latency import Latency
-from torchseg.harness.scoring.latency_ratio import LatencyRatio
+from torchseg.harness.scoring.latency import Latency, LatencyRatio
 from torchseg.metrics import MiouDifference
 from torchseg.spec import ImageSpec
 

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
+
+from torchseg.harness.runtimes.process import RuntimeProcess, RuntimeProcessError
+from torchseg.harness.scoring.latency import Latency
 
 if TYPE_CHECKING:
     import onnx
+
 
 # Nothing but 3x3 convolutions whose pictures and kernels stay in the second-level cache, in the library with the best
 # kernels for both kinds of number. A matrix product of PyTorch is no such measure: it stays far below.
@@ -89,3 +96,54 @@ def _model(nodes: list[onnx.NodeProto], stored: list[onnx.TensorProto], *, resul
     )
     graph = helper.make_graph(nodes, "probe", [image], [answer], stored)
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+
+
+class Probes:
+    """A float32 and an int8 probe for each number of threads; none where ONNX Runtime is not installed.
+
+    Attributes:
+        processes: loaded, one per probe.
+        images: what each of them takes, `(1, C, H, W)`.
+    """
+
+    def __init__(self, threads: Iterable[int]) -> None:
+        self._folder = tempfile.TemporaryDirectory()
+        self._keys: list[tuple[str, int]] = []
+        self._peaks: dict[tuple[str, int], float] = {}  # multiply-adds per millisecond
+        self._work: list[int] = []
+        self.processes: list[RuntimeProcess] = []
+        self.images: list[NDArray[np.float32]] = []
+        probes = write_probes(Path(self._folder.name))
+        for count in sorted(set(threads)):
+            for kind, probe in probes.items():
+                process = RuntimeProcess(probe.path, threads=count)
+                try:
+                    process.load()
+                except RuntimeProcessError:
+                    process.close()
+                    continue
+                self._keys.append((kind, count))
+                self._work.append(probe.multiply_adds)
+                self.processes.append(process)
+                self.images.append(np.random.default_rng(0).random(IMAGE_SHAPE, np.float32))
+
+    def note(self, outcomes: Sequence[Latency | RuntimeProcessError]) -> None:
+        """Takes what timing gave for `processes`, in their order."""
+        for key, work, outcome in zip(self._keys, self._work, outcomes, strict=True):
+            if isinstance(outcome, Latency):
+                self._peaks[key] = work / outcome.min_ms
+
+    def share(self, multiply_adds: int, latency: Latency, *, arithmetic: str, threads: int) -> float | None:
+        """Share of the peak that a file reaches; None if that was not measured."""
+        peak = self._peaks.get((peak_kind(arithmetic), threads))
+        return multiply_adds / latency.min_ms / peak if peak else None
+
+    def __enter__(self) -> Probes:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for process in self.processes:
+            process.close()
+        self._folder.cleanup()

@@ -31,8 +31,7 @@ from torchseg.harness.scoring.columns import (
     score_row,
 )
 from torchseg.harness.scoring.gallery import save_gallery
-from torchseg.harness.scoring.latency import Latency, LatencyConfig, measure_latency
-from torchseg.harness.scoring.latency_ratio import latency_ratio
+from torchseg.harness.scoring.latency import Latency, LatencyConfig, latency_ratio, measure_latency
 from torchseg.harness.scoring.measurement import (
     Measured,
     inspect_measured,
@@ -40,7 +39,7 @@ from torchseg.harness.scoring.measurement import (
     start_measured,
     wait_for_measured,
 )
-from torchseg.harness.scoring.probes import Probes
+from torchseg.harness.scoring.peak import Probes
 from torchseg.metrics import Overlap, miou_difference, overlap
 from torchseg.partial_file import partial_file
 from torchseg.spec import ImageSpec

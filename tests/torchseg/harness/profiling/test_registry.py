@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from torchseg.harness.profiling.registry import LayerCost, Profile, profile_file
+from torchseg.harness.measure.layer_profile import LayerCost, Profile
+from torchseg.harness.profiling.registry import profile_file
 from torchseg.harness.runtimes.registry import RUNTIMES
 
 IMAGE = np.random.default_rng(0).normal(size=(1, 3, 16, 24)).astype(np.float32)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from torchseg.harness.profiling.registry import LayerCost, Profile
+from torchseg.harness.measure.layer_profile import LayerCost, Profile
 from torchseg.harness.report.advice import explain, explain_profile
 
 

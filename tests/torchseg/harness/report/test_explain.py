@@ -3,11 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from torchseg.harness.measure.layer_profile import LayerCost, Profile
 from torchseg.harness.measure.weights import WeightCount
-from torchseg.harness.profiling.registry import LayerCost, Profile
 from torchseg.harness.report.explain import Explanation, explanation_lines, measure_explanation
+from torchseg.harness.runtimes.base import RuntimeInfo
 from torchseg.harness.runtimes.process import RuntimeProcessError
-from torchseg.harness.runtimes.registry import RuntimeInfo
 from torchseg.harness.scoring.latency import Latency, LatencyConfig
 
 QUICK = LatencyConfig(rounds=2, repeats=2, max_rounds=2)

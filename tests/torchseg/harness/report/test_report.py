@@ -12,8 +12,7 @@ import pytest
 from PIL import Image
 
 from torchseg.harness.csv_table import Table
-from torchseg.harness.report.report import markdown_table, write_report
-from torchseg.harness.report.report_html import report_html
+from torchseg.harness.report.report import markdown_table, report_html, write_report
 from torchseg.harness.report.run_record import read_run
 from torchseg.harness.scoring.columns import CLASS_COLUMNS, CURVE_COLUMNS, IMAGE_COLUMNS, SCORE_COLUMNS
 

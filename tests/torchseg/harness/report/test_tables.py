@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from torchseg.harness.report.report_certificates import verdict
+from torchseg.harness.report.tables import verdict
 
 
 @pytest.mark.parametrize(
