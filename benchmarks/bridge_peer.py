@@ -29,8 +29,8 @@ from prepared_network import arrays, predictor, prepared_network
 from show_table import show_table
 from torch import nn
 
+from tf_bridge.certify.parity import Parity, compare
 from tf_bridge.conversion import Conversion
-from tf_bridge.parity import Parity, compare
 from torchseg.config import DataConfig
 from torchseg.harness.host import cpu_name
 from torchseg.harness.runtimes.process import RuntimeProcess, RuntimeProcessError

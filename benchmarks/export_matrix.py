@@ -28,8 +28,8 @@ import numpy as np
 from prepared_network import arrays, predictor, prepared_network
 from torch import nn
 
+from tf_bridge.certify.parity import Parity, compare, verdict
 from tf_bridge.conversion import Conversion
-from tf_bridge.parity import Parity, compare, verdict
 from torchseg.config import FORMATS, DataConfig
 from torchseg.harness.host import cpu_name
 from torchseg.harness.runtimes.registry import open_runtime

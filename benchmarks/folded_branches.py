@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 from torch import nn
 
-from tf_bridge.onnx_export import export_onnx
-from tf_bridge.tflite_export import export_tflite
+from tf_bridge.onnx.export import export_onnx
+from tf_bridge.tflite.export import export_tflite
 from torchseg.checkpoint import Card, save_checkpoint
 from torchseg.harness.runtimes.process import RuntimeProcess
 from torchseg.harness.scoring.latency import Latency, LatencyConfig, measure_latency

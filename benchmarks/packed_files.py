@@ -30,8 +30,8 @@ from marked_table import write_marked_table
 from numpy.typing import NDArray
 from torch import nn
 
-from tf_bridge.onnx_export import export_onnx
-from tf_bridge.packed import pack_onnx
+from tf_bridge.onnx.export import export_onnx
+from tf_bridge.packing.pack import pack_onnx
 from torchseg.checkpoint import load_checkpoint
 from torchseg.compress import (
     ClusterConfig,

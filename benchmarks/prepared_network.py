@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from tf_bridge.parity import Predict
+from tf_bridge.certify.parity import Predict
 from torchseg.data import Samples, resize
 from torchseg.models import build_model, fold_branches
 from torchseg.pipeline.pictures import Pictures

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from tf_bridge.tflite_export import export_tflite
+from tf_bridge.tflite.export import export_tflite
 from torchseg.checkpoint import load_checkpoint
 from torchseg.compress import ShrinkConfig, shrink_channels
 from torchseg.compress.shrink import Importance

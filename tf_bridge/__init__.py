@@ -1,6 +1,6 @@
 """A PyTorch model in, a deployable file with a certificate out."""
 
-from tf_bridge.certificate import (
+from tf_bridge.certify.certificate import (
     Evidence,
     certificate_path,
     hash_images,
@@ -8,13 +8,13 @@ from tf_bridge.certificate import (
     read_certificate,
     write_certificate,
 )
+from tf_bridge.certify.first_difference import FirstDifference, first_difference
+from tf_bridge.certify.parity import Parity, Predict, compare, verdict
 from tf_bridge.conversion import Conversion
-from tf_bridge.first_difference import FirstDifference, first_difference
-from tf_bridge.float_layers import Loss, fewest_float_layers
-from tf_bridge.lowering import UnsupportedOperatorError
-from tf_bridge.onnx_export import OnnxShape, export_onnx
-from tf_bridge.parity import Parity, Predict, compare, verdict
-from tf_bridge.tflite_export import export_tflite
+from tf_bridge.lowering.lower import UnsupportedOperatorError
+from tf_bridge.mixed_precision.search import Loss, fewest_float_layers
+from tf_bridge.onnx.export import OnnxShape, export_onnx
+from tf_bridge.tflite.export import export_tflite
 from torchseg.modelfile.describe import describe_file
 from torchseg.modelfile.precision import Precision
 

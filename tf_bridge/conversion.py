@@ -11,15 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tf_bridge.calibration import check_calibration
-from tf_bridge.light_weights import SHARES
-from tf_bridge.onnx_export import onnx_graph, save_onnx, write_onnx
-from tf_bridge.onnx_mixed import MixedOnnx
-from tf_bridge.onnx_precision import halve_onnx
-from tf_bridge.program import export_program
-from tf_bridge.tflite_convert import TracedFunction, convert_tflite
-from tf_bridge.tflite_export import tflite_function, write_tflite
-from tf_bridge.tflite_halves import halve_tflite
-from tf_bridge.tflite_mixed import MixedTflite
+from tf_bridge.float_weights import SHARES
+from tf_bridge.mixed_precision.onnx import MixedOnnx
+from tf_bridge.mixed_precision.tflite import MixedTflite
+from tf_bridge.onnx.export import onnx_graph, save_onnx, write_onnx
+from tf_bridge.onnx.quantize import halve_onnx
+from tf_bridge.tflite.convert import TracedFunction, convert_tflite
+from tf_bridge.tflite.export import tflite_function, write_tflite
+from tf_bridge.tflite.tflite_halves import halve_tflite
+from tf_bridge.tracing import export_program
 from torchseg.modelfile.precision import Precision
 from torchseg.spec import ImageSpec
 

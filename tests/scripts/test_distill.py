@@ -148,7 +148,7 @@ def test_a_run_killed_in_the_middle_of_the_student_ends_with_the_same_scores(fin
 
 @pytest.mark.slow
 def test_a_failing_certificate_is_kept_aside_and_ends_in_one(flags, monkeypatch, capsys):
-    monkeypatch.setattr("tf_bridge.certificate.verdict", lambda *_, **__: ["argmax agreement is 0.5"])
+    monkeypatch.setattr("tf_bridge.certify.certificate.verdict", lambda *_, **__: ["argmax agreement is 0.5"])
     assert main(flags) == 1
     assert "FAILED: student.fp32.onnx fails its certificate: argmax agreement is 0.5" in capsys.readouterr().out
     assert (RUN / "artifacts/student.fp32.failed.onnx").is_file()
@@ -160,7 +160,7 @@ def test_a_failing_certificate_is_kept_aside_and_ends_in_one(flags, monkeypatch,
 @pytest.mark.slow
 def test_files_of_an_earlier_training_do_not_pass_for_files_of_the_new_one(finished, monkeypatch, capsys):
     assert export.main([str(RUN / "student"), "--formats", "onnx", "--precisions", "fp16"]) == 0
-    monkeypatch.setattr("tf_bridge.certificate.verdict", lambda *_, **__: ["argmax agreement is 0.5"])
+    monkeypatch.setattr("tf_bridge.certify.certificate.verdict", lambda *_, **__: ["argmax agreement is 0.5"])
     assert main([*finished, "--learning_rate", "0.001"]) == 1
     left = {path.name for path in (RUN / "artifacts").glob("student*.onnx")}
     assert left == {"student.fp16.onnx", "student.fp32.failed.onnx"}

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from scripts import import_tf, score, verify
-from tf_bridge import import_process
+from tf_bridge.from_tensorflow import process
+from tf_bridge.lowering.lazy_tensorflow import import_tensorflow
 from tf_bridge.quiet import quiet
-from tf_bridge.tensorflow_import import import_tensorflow
 from torchseg.harness.csv_table import read_table
 from torchseg.pipeline.model_spec import spec_of
 
@@ -44,7 +44,7 @@ def models(tf, tmp_path_factory):
 @pytest.fixture
 def in_this_process(monkeypatch):
     """TensorFlow is here already: another import in a child would only take time."""
-    monkeypatch.setattr(import_process, "_run_child", lambda source, folder: import_process._serve(folder))
+    monkeypatch.setattr(process, "_run_child", lambda source, folder: process._serve(folder))
 
 
 @pytest.fixture

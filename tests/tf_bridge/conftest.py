@@ -119,7 +119,7 @@ def images(spec: ImageSpec) -> Images:
 @pytest.fixture(scope="session")
 def convolution_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The smallest ONNX file, for tests that read files and do not care what they compute."""
-    from tf_bridge.onnx_export import export_onnx
+    from tf_bridge.onnx.export import export_onnx
 
     path = tmp_path_factory.mktemp("files") / "net.fp32.onnx"
     export_onnx(nn.Conv2d(3, 3, 3, padding=1), SPEC, path)

@@ -8,9 +8,9 @@ from torch import nn
 
 from tf_bridge import conversion as module
 from tf_bridge.conversion import Conversion
-from tf_bridge.light_weights import SHARES
-from tf_bridge.onnx_export import export_onnx
-from tf_bridge.tflite_export import export_tflite
+from tf_bridge.float_weights import SHARES
+from tf_bridge.onnx.export import export_onnx
+from tf_bridge.tflite.export import export_tflite
 from torchseg.harness.runtimes.registry import open_runtime
 from torchseg.modelfile.describe import describe_file
 from torchseg.modelfile.precision import Precision

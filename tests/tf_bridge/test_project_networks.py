@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from torch import nn
 
-from tf_bridge.onnx_export import export_onnx
-from tf_bridge.parity import compare, verdict
-from tf_bridge.tflite_export import export_tflite
+from tf_bridge.certify.parity import compare, verdict
+from tf_bridge.onnx.export import export_onnx
+from tf_bridge.tflite.export import export_tflite
 from torchseg.modelfile.precision import Precision
 from torchseg.models import build_model
 from torchseg.spec import ImageSpec

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import torch
 
+from tf_bridge.certify.parity import compare, verdict
 from tf_bridge.conversion import Conversion
-from tf_bridge.parity import compare, verdict
 from torchseg.data.scenes import CLASSES, draw_scene
 from torchseg.modelfile.precision import Precision
 from torchseg.models import build_model

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from tf_bridge.first_difference import FirstDifference, first_difference
+from tf_bridge.certify.first_difference import FirstDifference, first_difference
 from torchseg.modelfile.precision import Precision
 
 if TYPE_CHECKING:

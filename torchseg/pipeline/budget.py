@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tf_bridge.parity import MAX_DROP, Parity
+from tf_bridge.certify.parity import MAX_DROP, Parity
 
 CERTIFIED_WITH = 64  # validation pictures at most
 BUDGETED_WITH = 256  # the same, where the user asks for a budget

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tf_bridge.certificate import certificate_path
+from tf_bridge.certify.certificate import certificate_path
 from torchseg.modelfile.precision import Precision
 from torchseg.pipeline.network_export import NetworkExport
 from torchseg.pipeline.pictures import Pictures

@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from tf_bridge.baking import picture_spec
+from tf_bridge.end_to_end import picture_spec
 from torchseg.checkpoint import read_card
 from torchseg.harness.scoring.artifact import Artifact
 from torchseg.modelfile.describe import FileFacts, file_facts

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from tf_bridge.certify.parity import Parity
 from tf_bridge.conversion import Mixed
-from tf_bridge.float_layers import Loss, fewest_float_layers
-from tf_bridge.parity import Parity
+from tf_bridge.mixed_precision.search import Loss, fewest_float_layers
 from torchseg.harness.runtimes.process import RuntimeProcess
 from torchseg.harness.scoring.latency import Latency, LatencyConfig, measure_latency
 from torchseg.pipeline.budget import Budget

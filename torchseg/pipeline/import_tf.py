@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tf_bridge.certificate import Evidence, hash_images, make_certificate, write_certificate
-from tf_bridge.import_process import ImportResult, import_apart
-from tf_bridge.parity import Predict, compare
-from tf_bridge.tensorflow_source import TFLITE, source_kind
+from tf_bridge.certify.certificate import Evidence, hash_images, make_certificate, write_certificate
+from tf_bridge.certify.parity import Predict, compare
+from tf_bridge.from_tensorflow.process import ImportResult, import_apart
+from tf_bridge.from_tensorflow.source import TFLITE, source_kind
 from torchseg.command import CHECK_FAILED, DONE, other_command
 from torchseg.config import ImportConfig
 from torchseg.harness.runtimes.process import RuntimeProcess

@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tf_bridge.baking import is_baked, picture_spec
-from tf_bridge.certificate import (
+from tf_bridge.certify.certificate import (
     Evidence,
     certificate_path,
     hash_images,
@@ -21,10 +20,11 @@ from tf_bridge.certificate import (
     read_certificate,
     write_certificate,
 )
+from tf_bridge.certify.first_difference import FirstDifference
+from tf_bridge.certify.parity import Parity, Predict, compare, verdict
 from tf_bridge.conversion import Conversion
-from tf_bridge.first_difference import FirstDifference
-from tf_bridge.onnx_export import OnnxShape, export_onnx
-from tf_bridge.parity import Parity, Predict, compare, verdict
+from tf_bridge.end_to_end import is_baked, picture_spec
+from tf_bridge.onnx.export import OnnxShape, export_onnx
 from torchseg.checkpoint import load_checkpoint, sha256_of
 from torchseg.data import Sample, Samples, resize
 from torchseg.harness.postprocess import labels_of
@@ -95,7 +95,7 @@ class NetworkExport:
 
     def pack(self, source: Path, path: Path) -> dict[str, Any]:
         """Packs a certified ONNX file, writes a certificate of its own beside the result and returns it."""
-        from tf_bridge.packed import pack_onnx
+        from tf_bridge.packing.pack import pack_onnx
 
         summary, recorded = pack_onnx(source, path), read_certificate(source)
         certificate = self.certify(path, precision=Precision(recorded["precision"]))

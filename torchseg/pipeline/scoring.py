@@ -8,8 +8,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from tf_bridge.baking import picture_spec
-from tf_bridge.certificate import certificate_path, read_certificate
+from tf_bridge.certify.certificate import certificate_path, read_certificate
+from tf_bridge.end_to_end import picture_spec
 from torchseg.checkpoint import WEIGHTS, read_card, sha256_of
 from torchseg.harness.scoring.artifact import Artifact
 from torchseg.harness.scoring.latency import LatencyConfig

@@ -8,7 +8,7 @@ import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from tf_bridge.onnx_export import export_onnx
+from tf_bridge.onnx.export import export_onnx
 from torchseg.config import DistillConfig, SearchConfig
 from torchseg.harness.runtimes.process import RuntimeProcess
 from torchseg.harness.scoring.latency import LatencyConfig, measure_latency

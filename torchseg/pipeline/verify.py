@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tf_bridge.certificate import read_certificate
-from tf_bridge.parity import MAX_DROP
+from tf_bridge.certify.certificate import read_certificate
+from tf_bridge.certify.parity import MAX_DROP
 from torchseg.checkpoint import read_card, sha256_of
 from torchseg.command import CHECK_FAILED, DONE
 from torchseg.config import VerifyConfig

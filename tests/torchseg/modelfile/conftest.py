@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from torch import nn
 
-from tf_bridge.onnx_export import export_onnx as export_with_metadata
+from tf_bridge.onnx.export import export_onnx as export_with_metadata
 from torchseg.spec import ImageSpec
 
 SPEC = ImageSpec(height=16, width=24, classes=("background", "body", "rim"))

@@ -6,7 +6,7 @@ import onnx
 import pytest
 from torch import nn
 
-from tf_bridge.tflite_export import export_tflite
+from tf_bridge.tflite.export import export_tflite
 from torchseg.modelfile.describe import describe_file, file_facts
 from torchseg.modelfile.precision import Precision
 from torchseg.spec import ImageSpec

@@ -5,8 +5,8 @@ import onnx
 import pytest
 import torch
 
-from tf_bridge.onnx_export import export_onnx
-from tf_bridge.program import export_program
+from tf_bridge.onnx.export import export_onnx
+from tf_bridge.tracing import export_program
 from torchseg.modelfile.precision import Precision
 from torchseg.models import build_model
 from torchseg.pipeline.blame import blame

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tf_bridge.parity import MAX_DROP, Parity
+from tf_bridge.certify.parity import MAX_DROP, Parity
 from torchseg.pipeline.budget import Budget
 
 

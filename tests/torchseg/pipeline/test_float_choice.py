@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tf_bridge.parity import Parity
+from tf_bridge.certify.parity import Parity
 from torchseg.pipeline import float_choice
 from torchseg.pipeline.budget import Budget
 from torchseg.pipeline.float_choice import FloatChoice, choose_float_layers

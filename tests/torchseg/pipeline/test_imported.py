@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tf_bridge.certificate import write_certificate
+from tf_bridge.certify.certificate import write_certificate
 from torchseg.checkpoint import sha256_of
 from torchseg.pipeline.imported import FOLDER, Imported, all_imported, read_imported, sha256_of_model, write_imported
 from torchseg.pipeline.scoring import imported_artifacts

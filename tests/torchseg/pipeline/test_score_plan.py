@@ -8,7 +8,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from tf_bridge.certificate import write_certificate
+from tf_bridge.certify.certificate import write_certificate
 from torchseg.checkpoint import WEIGHTS, Card, save_checkpoint, sha256_of
 from torchseg.config import ScoreConfig
 from torchseg.data import open_data

@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from tf_bridge.certificate import write_certificate
+from tf_bridge.certify.certificate import write_certificate
 from torchseg.checkpoint import WEIGHTS, Card, save_checkpoint, sha256_of
 from torchseg.models import build_model
 from torchseg.pipeline.scoring import find_artifacts

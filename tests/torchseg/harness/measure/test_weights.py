@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from onnx import helper, numpy_helper
 from torch import nn
 
-from tf_bridge.packed import pack_onnx
+from tf_bridge.packing.pack import pack_onnx
 from torchseg.checkpoint import Card, save_checkpoint
 from torchseg.harness.measure.weights import count_weights, weights_in
 from torchseg.models import build_model

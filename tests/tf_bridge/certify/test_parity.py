@@ -1,0 +1,175 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tf_bridge.certify.parity import Parity, compare, verdict
+from torchseg.modelfile.precision import Precision
+
+CLASSES = 3
+
+
+def logits_of(labels: np.ndarray) -> np.ndarray:
+    """One-hot logits `(B, K, H, W)` of labels `(B, H, W)`."""
+    return np.eye(CLASSES, dtype=np.float32)[labels].transpose(0, 3, 1, 2)
+
+
+def images_of(labels: np.ndarray) -> np.ndarray:
+    """Images whose only channel holds the label, so that a prediction can be read off."""
+    return labels[:, None].astype(np.float32)
+
+
+def read_labels(images: np.ndarray) -> np.ndarray:
+    return logits_of(images[:, 0].astype(int))
+
+
+def some_labels(seed: int = 0, count: int = 6) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, CLASSES, (count, 5, 7)).astype(np.uint8)
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.integers(0, 10_000), st.integers(1, 10))
+def test_a_network_has_perfect_parity_with_itself(seed: int, count: int) -> None:
+    labels = some_labels(seed, count)
+    parity = compare(read_labels, read_labels, images_of(labels), labels, num_classes=CLASSES)
+    assert parity.max_abs_error == parity.mean_abs_error == parity.miou_drop == 0
+    assert parity.argmax_agreement == 1
+    for precision in Precision:
+        assert verdict(parity, precision) == []
+
+
+def test_errors_are_measured_on_the_logits() -> None:
+    labels = some_labels()
+    parity = compare(
+        read_labels, lambda images: read_labels(images) + 0.25, images_of(labels), labels, num_classes=CLASSES
+    )
+    assert (parity.max_abs_error, parity.mean_abs_error, parity.logit_range) == (0.25, 0.25, 1.0)
+    assert parity.argmax_agreement == 1
+
+
+def test_the_worst_image_is_the_one_that_disagrees_most() -> None:
+    labels = some_labels()
+
+    def candidate(images: np.ndarray) -> np.ndarray:
+        labels = images[:, 0].astype(int)
+        labels[images[:, 0].sum(axis=(1, 2)) == marked] = 0
+        return logits_of(labels)
+
+    marked = images_of(labels)[4, 0].sum()
+    assert compare(read_labels, candidate, images_of(labels), labels, num_classes=CLASSES).worst_image == 4
+
+
+def test_iou_differences_are_candidate_minus_reference() -> None:
+    labels = np.array([[[0, 0, 1, 1]]], np.uint8)
+    wrong = np.array([[[0, 0, 1, 0]]])
+    parity = compare(read_labels, lambda _: logits_of(wrong), images_of(labels), labels, num_classes=CLASSES)
+    assert parity.iou_difference[0] == pytest.approx(2 / 3 - 1)
+    assert parity.iou_difference[1] == pytest.approx(1 / 2 - 1)
+    assert parity.iou_difference[2] is None  # never occurs in the truth
+    assert parity.miou_drop == pytest.approx((1 / 3 + 1 / 2) / 2)
+
+
+def test_ignored_pixels_do_not_enter_the_iou() -> None:
+    labels = np.array([[[0, 0, 1, 1]]], np.uint8)
+    wrong = np.array([[[0, 0, 1, 0]]])
+    masks = np.array([[[0, 0, 1, 255]]], np.uint8)
+    parity = compare(read_labels, lambda _: logits_of(wrong), images_of(labels), masks, num_classes=CLASSES)
+    assert parity.miou_drop == 0
+    assert parity.argmax_agreement == 0.75
+
+
+@pytest.mark.parametrize(("precision", "passes"), [(Precision.FP32, True), (Precision.INT8, False)])
+def test_masks_that_are_ignored_everywhere_prove_nothing_where_mean_iou_is_judged(
+    precision: Precision, passes: bool
+) -> None:
+    labels = some_labels()
+    masks = np.full_like(labels, 255)
+    parity = compare(read_labels, read_labels, images_of(labels), masks, num_classes=CLASSES)
+    assert parity.iou_difference == (None, None, None)
+    assert parity.miou_drop == 0
+    failures = verdict(parity, precision)
+    assert (failures == []) == passes
+    assert passes or "no pixel of the masks is known" in failures[0]
+
+
+def test_logits_that_are_no_numbers_fail_at_every_precision() -> None:
+    labels = some_labels()
+
+    def broken(images: np.ndarray) -> np.ndarray:
+        logits = read_labels(images)
+        logits[0, 0, 0, 0] = np.nan
+        return logits
+
+    parity = compare(read_labels, broken, images_of(labels), labels, num_classes=CLASSES)
+    for precision in Precision:
+        assert any("not finite" in failure for failure in verdict(parity, precision, max_drop=1))
+
+
+def measured(**changes: float) -> Parity:
+    values = {
+        "max_abs_error": 0.0,
+        "mean_abs_error": 0.0,
+        "logit_range": 10.0,
+        "argmax_agreement": 1.0,
+        "miou_drop": 0.0,
+    }
+    return Parity(**(values | changes), iou_difference=(0.0, 0.0, None), worst_image=0)
+
+
+@pytest.mark.parametrize(
+    ("precision", "passing", "failing", "message"),
+    [
+        (Precision.FP32, {"argmax_agreement": 0.9995}, {"argmax_agreement": 0.9994}, "argmax agreement is 0.9994"),
+        (Precision.FP32, {"max_abs_error": 0.01}, {"max_abs_error": 0.011}, "largest logit error is 0.011"),
+        (Precision.FP16, {"argmax_agreement": 0.999}, {"argmax_agreement": 0.998}, "expected at least 0.999"),
+        (Precision.DYNAMIC, {"miou_drop": 0.02}, {"miou_drop": 0.021}, "mean IoU drops by 0.0210"),
+        (Precision.INT8, {"miou_drop": 0.02}, {"miou_drop": 0.021}, "expected at most 0.02"),
+    ],
+)
+def test_each_precision_has_its_threshold(precision: Precision, passing, failing, message: str) -> None:
+    assert verdict(measured(**passing), precision) == []
+    assert message in verdict(measured(**failing), precision)[0]
+
+
+def test_the_allowed_drop_can_be_given() -> None:
+    assert verdict(measured(miou_drop=0.01), Precision.INT8, max_drop=0.005) != []
+    assert verdict(measured(miou_drop=0.04), Precision.INT8, max_drop=0.05) == []
+
+
+def test_no_class_may_lose_more_than_its_own_limit() -> None:
+    parity = replace(measured(miou_drop=0.005), iou_difference=(0.02, -0.03, None))
+    assert parity.worst_class_drop == 0.03
+    assert verdict(parity, Precision.INT8, max_class_drop=0.03) == []
+    assert "IoU of one class drops by 0.0300" in verdict(parity, Precision.INT8, max_class_drop=0.02)[0]
+    assert verdict(parity, Precision.FP32, max_class_drop=0.02) == []
+
+
+def test_classes_that_only_gain_lose_nothing() -> None:
+    assert replace(measured(), iou_difference=(None, None, None)).worst_class_drop == 0
+    assert verdict(replace(measured(), iou_difference=(0.1, 0.1, None)), Precision.INT8, max_class_drop=0.0) == []
+
+
+def test_masks_of_another_size_are_refused() -> None:
+    labels = some_labels()
+    with pytest.raises(ValueError, match=r"images are \(6, 1, 5, 7\) and masks \(6, 5, 6\)"):
+        compare(read_labels, read_labels, images_of(labels), labels[:, :, 1:], num_classes=CLASSES)
+
+
+def test_no_images_are_refused() -> None:
+    labels = some_labels(count=0)
+    with pytest.raises(ValueError, match="with B at least 1"):
+        compare(read_labels, read_labels, images_of(labels), labels, num_classes=CLASSES)
+
+
+def test_logits_in_the_wrong_layout_are_refused() -> None:
+    labels = some_labels()
+    with pytest.raises(ValueError, match=r"a prediction has shape \(4, 5, 7, 3\); expected logits"):
+        compare(
+            read_labels,
+            lambda images: read_labels(images).transpose(0, 2, 3, 1),
+            images_of(labels),
+            labels,
+            num_classes=CLASSES,
+        )

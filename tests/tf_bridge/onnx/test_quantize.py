@@ -1,0 +1,72 @@
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from torch import nn
+
+from tf_bridge.onnx.quantize import convert_onnx
+from tf_bridge.quiet import quiet
+from torchseg.modelfile.precision import Precision
+
+pytestmark = pytest.mark.slow
+
+# Largest logit error allowed, as a share of the logits' range, for a network with random weights.
+ERRORS = {Precision.FP32: 1e-5, Precision.FP16: 5e-3, Precision.DYNAMIC: 0.05, Precision.INT8: 0.08}
+
+
+@pytest.fixture(scope="module")
+def traced(tmp_path_factory: pytest.TempPathFactory) -> dict[str, onnx.ModelProto]:
+    """Filled by the first test: tracing takes most of the time."""
+    return {}
+
+
+@pytest.fixture
+def model(traced: dict[str, onnx.ModelProto], network: nn.Module, images) -> onnx.ModelProto:
+    if not traced:
+        names = {"input_names": ["image"], "output_names": ["logits"]}
+        with quiet():
+            program = torch.onnx.export(network, (torch.from_numpy(images[:1]),), dynamo=True, verbose=False, **names)
+        traced["model"] = program.model_proto
+    return traced["model"]
+
+
+@pytest.mark.parametrize("precision", Precision)
+def test_the_graph_computes_what_the_network_computes(
+    precision: Precision, tmp_path: Path, network: nn.Module, model, images, torch_predict, onnx_predict
+) -> None:
+    path = tmp_path / "net.onnx"
+    path.write_bytes(convert_onnx(model, precision, images).SerializeToString())
+    logits = onnx_predict(path)(images)
+    expected = torch_predict(network)(images)
+    assert logits.dtype == np.float32
+    assert np.abs(logits - expected).max() <= ERRORS[precision] * np.ptp(expected)
+
+
+@pytest.mark.parametrize("precision", Precision)
+def test_the_original_graph_stays_as_it_was(precision: Precision, model, images) -> None:
+    before = model.SerializeToString()
+    convert_onnx(model, precision, images)
+    assert model.SerializeToString() == before
+
+
+def test_batch_norm_is_folded(model) -> None:
+    assert "BatchNormalization" not in {node.op_type for node in model.graph.node}
+
+
+def test_int8_pairs_unsigned_activations_with_signed_weights_per_channel(model, images) -> None:
+    graph = convert_onnx(model, Precision.INT8, images).graph
+    weights = [tensor for tensor in graph.initializer if tensor.data_type == onnx.TensorProto.INT8]
+    zero_points = {tensor.name: tensor for tensor in graph.initializer if "zero_point" in tensor.name}
+    activations = [node for node in graph.node if node.op_type == "QuantizeLinear"]
+    assert any(len(tensor.dims) == 4 for tensor in weights)
+    assert {zero_points[node.input[2]].data_type for node in activations} == {onnx.TensorProto.UINT8}
+    assert any(tensor.dims == [8] for name, tensor in zero_points.items() if "weight" in name)
+
+
+def test_a_weight_beyond_float16_is_refused() -> None:
+    weight = onnx.numpy_helper.from_array(np.full((2, 2), 1e5, np.float32), "heavy")
+    graph = onnx.helper.make_graph([], "net", [], [], [weight])
+    with pytest.raises(ValueError, match="weight heavy leaves the range of float16"):
+        convert_onnx(onnx.helper.make_model(graph), Precision.FP16, None)

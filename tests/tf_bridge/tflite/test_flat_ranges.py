@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from tf_bridge.tflite.export import export_tflite
+from torchseg.modelfile.precision import Precision
+from torchseg.spec import ImageSpec
+
+pytestmark = [pytest.mark.tflite, pytest.mark.slow]
+pytest.importorskip("tensorflow")
+
+
+class DeadLayers(nn.Module):
+    """A ReLU that never fires behind a convolution, a product and a sum: as narrow gates of untrained networks have."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Conv2d(3, 3, 1) for _ in range(3))
+        self.silent = nn.Conv2d(3, 3, 1)
+        nn.init.constant_(self.silent.bias, -100.0)
+
+    def forward(self, image: Tensor) -> Tensor:
+        dead = torch.relu(self.silent(image))
+        positive = torch.relu(image)
+        return (
+            self.layers[0](dead)
+            + self.layers[1](dead * image)
+            + self.layers[2](torch.relu(-(positive + torch.relu(self.layers[0](image)))))
+        )
+
+
+def test_layers_that_are_always_zero_leave_a_file_that_runs(
+    tmp_path: Path, spec: ImageSpec, images, torch_predict, tflite_predict
+) -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = DeadLayers().eval()
+    export_tflite(network, spec, tmp_path / "net.tflite", precision=Precision.INT8, calibration=images)
+    logits = tflite_predict(tmp_path / "net.tflite")(images)
+    expected = torch_predict(network)(images)
+    np.testing.assert_allclose(logits, expected, atol=0.02)

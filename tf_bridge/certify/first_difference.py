@@ -1,0 +1,135 @@
+"""Names the first layer of an exported file whose output leaves that of the PyTorch network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tf_bridge.certify.file_layers import file_layers
+from tf_bridge.certify.reference_layers import OUTPUT, ReferenceLayers, reference_layers
+from torchseg.modelfile.precision import Precision
+
+if TYPE_CHECKING:
+    from torch.export import ExportedProgram
+
+# Share of a layer's range. Floats: the largest error; integers, which round everywhere: the root of the mean square.
+TOLERANCES: Mapping[Precision, float] = {
+    Precision.FP32: 1e-3,
+    Precision.FP16: 1e-2,
+    Precision.DYNAMIC: 2e-2,
+    Precision.INT8: 2e-2,
+}
+_ROUNDED = (Precision.DYNAMIC, Precision.INT8)
+_JUMP = 2.0  # rounding errors add up slowly; the layer to look at is one that gives twice the error that it gets
+_DEAD = 1e-4  # share of the widest layer's range below which a layer is taken for constant
+
+
+@dataclass(frozen=True, kw_only=True)
+class FirstDifference:
+    """Where a file begins to compute something else."""
+
+    layer: str  # path of the PyTorch layer, e.g. `decode.2.0`
+    operator: str  # in that layer
+    also: tuple[str, ...]  # layers that the file computes in the same step, so that the fault may lie in them
+    error: float  # share of the layer's range
+    tolerance: float  # share of the layer's range
+
+    def __str__(self) -> str:
+        also = f" (or {', '.join(self.also)}, which the file computes in the same step)" if self.also else ""
+        return (
+            f"first differs at layer `{self.layer}`{also}, operator {self.operator}: "
+            f"error {self.error:.3g} of the layer's range, expected at most {self.tolerance:.3g}"
+        )
+
+
+def first_difference(
+    program: ExportedProgram,
+    path: Path,
+    image: NDArray[np.float32],
+    *,
+    precision: Precision,
+    picture: NDArray[np.uint8] | None = None,
+) -> FirstDifference | None:
+    """Runs network and file on one image and compares what their layers compute, in the network's order.
+
+    Args:
+        program: the network that the file should compute, traced, from `export_program`.
+        path: `.onnx` or `.tflite` file whose tensors are named after layers, as the exporters here name them.
+        image: prepared, `(1, C, H, W)`.
+        precision: of the file; decides what counts as a difference.
+        picture: what the file gets instead of the image if it prepares pictures itself, `(1, C, H, W)`.
+
+    Returns:
+        The first layer beyond its tolerance; at int8 and dynamic, the first one there where the error jumps, if it
+        does anywhere. None if every layer that can be compared is within.
+
+    Raises:
+        ValueError: if the file names no layer of the network.
+    """
+    reference = reference_layers(program, image)
+    found = file_layers(path, image if picture is None else picture)
+    if OUTPUT in found:
+        found[reference.output] = found.pop(OUTPUT)
+    errors = _errors(reference, found, rounded=precision in _ROUNDED)
+    if not errors:
+        raise ValueError(f"{path} names no layer of the network; export it again with this release")
+    tolerance = TOLERANCES[precision]
+    beyond = [name for name, error in errors.items() if not error <= tolerance]  # so that a NaN is beyond
+    if not beyond:
+        return None
+    name = beyond[0]
+    if precision in _ROUNDED:
+        name = next((each for each in beyond if _jumps(each, errors, reference)), name)
+    layer, _, operator = name.rpartition("/")
+    return FirstDifference(
+        layer=layer,
+        operator=operator,
+        also=_also(name, errors, reference),
+        error=errors[name],
+        tolerance=tolerance,
+    )
+
+
+def _errors(reference: ReferenceLayers, found: Mapping[str, NDArray[Any]], *, rounded: bool) -> dict[str, float]:
+    """Share of the layer's range, by name, in the network's order, for every layer that the file shows."""
+    # Zero belongs to a range, as it does for quantizers.
+    spans = {name: max(float(v.max()), 0.0) - min(float(v.min()), 0.0) for name, v in reference.values.items()}
+    least = _DEAD * max(spans.values(), default=0.0)
+    errors = {}
+    for name, value in reference.values.items():
+        if name in found and found[name].shape == value.shape:
+            difference = np.abs(found[name].astype(np.float64) - value)
+            size = np.sqrt(np.square(difference).mean()) if rounded else difference.max()
+            errors[name] = float(size) / (max(spans[name], least) or 1.0)
+    return errors
+
+
+def _jumps(name: str, errors: Mapping[str, float], reference: ReferenceLayers) -> bool:
+    given = [errors[each] for each in _inputs(name, errors, reference)[0]]
+    return not errors[name] <= _JUMP * max(given, default=0.0)
+
+
+def _also(name: str, errors: Mapping[str, float], reference: ReferenceLayers) -> tuple[str, ...]:
+    own = name.rpartition("/")[0]
+    layers = (each.rpartition("/")[0] for each in reversed(_inputs(name, errors, reference)[1]))
+    return tuple(dict.fromkeys(layer for layer in layers if layer != own))
+
+
+def _inputs(name: str, errors: Mapping[str, float], reference: ReferenceLayers) -> tuple[list[str], list[str]]:
+    """The nearest values before this one that the file shows, and those on the way that it does not show."""
+    shown: list[str] = []
+    hidden: list[str] = []
+    waiting = list(reference.sources.get(name, ()))
+    while waiting:
+        each = waiting.pop(0)
+        if each in errors:
+            shown.append(each)
+        elif each not in hidden:
+            hidden.append(each)
+            waiting += reference.sources.get(each, ())
+    return shown, hidden

@@ -1,0 +1,1 @@
+"""A TensorFlow model in, an ONNX file out."""

@@ -1,0 +1,128 @@
+"""Imports a TensorFlow model in a process of its own: TensorFlow may crash on a damaged file, and only there.
+
+The child is `python -m tf_bridge.from_tensorflow.process FOLDER`; request, pictures, file and answers lie there.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tf_bridge.from_tensorflow.class_scores import ClassScores
+from tf_bridge.from_tensorflow.convert import from_tensorflow
+from tf_bridge.from_tensorflow.source import one_line, source_kind
+from torchseg.exit_code import cause_of_end
+from torchseg.modelfile.precision import Precision
+from torchseg.spec import ImageSpec
+
+Images = NDArray[np.float32]
+_REQUEST, _REPLY, _IMAGES, _ANSWERS, _MODEL = "request.json", "reply.json", "images.npy", "answers.npy", "model.onnx"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportResult:
+    """What the child made.
+
+    Attributes:
+        path: of the ONNX file.
+        kind: `keras`, `saved_model` or `tflite`.
+        precision: of the ONNX file.
+        scores: what the original puts out.
+        version: of TensorFlow.
+        answers: of the original for the images, `(B, K, H, W)`; None for a `.tflite` file, which is run elsewhere.
+    """
+
+    path: Path
+    kind: str
+    precision: Precision
+    scores: ClassScores
+    version: str
+    answers: Images | None
+
+
+def import_apart(
+    source: Path, spec: ImageSpec, images: Images, folder: Path, *, notes: Mapping[str, str]
+) -> ImportResult:
+    """Converts the model and asks it about the images, all in a child process.
+
+    Args:
+        source: Keras file, SavedModel folder or `.tflite` file.
+        spec: pictures that the model takes.
+        images: prepared by that spec, `(B, C, H, W)`.
+        folder: an empty one, for what parent and child hand each other.
+        notes: further metadata for the ONNX file.
+
+    Raises:
+        ValueError: if the model cannot be read or converted, or the child died of it.
+        ImportError: without TensorFlow and tf2onnx.
+    """
+    source_kind(source)
+    missing = [name for name in ("tensorflow", "tf2onnx") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ImportError(f"importing {source} needs {' and '.join(missing)}: install torchseg-compress[tf]")
+    np.save(folder / _IMAGES, images)
+    request = {"source": str(source.resolve()), "spec": spec.to_dict(), "notes": dict(notes)}
+    (folder / _REQUEST).write_text(json.dumps(request), encoding="utf-8")
+    _run_child(source, folder)
+    reply = json.loads((folder / _REPLY).read_text(encoding="utf-8"))
+    if "error" in reply:
+        raise ValueError(reply["error"].replace(str(source.resolve()), str(source)))
+    answers = folder / _ANSWERS
+    return ImportResult(
+        path=folder / _MODEL,
+        kind=reply["kind"],
+        precision=Precision(reply["precision"]),
+        scores=ClassScores(**reply["scores"]),
+        version=importlib.metadata.version("tensorflow"),
+        answers=np.load(answers) if answers.is_file() else None,
+    )
+
+
+def _run_child(source: Path, folder: Path) -> None:
+    paths = os.pathsep.join(path or os.getcwd() for path in sys.path)
+    done = subprocess.run(
+        [sys.executable, "-m", "tf_bridge.from_tensorflow.process", str(folder)],
+        env={**os.environ, "PYTHONPATH": paths, "TF_CPP_MIN_LOG_LEVEL": "3"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+    )
+    if done.returncode:
+        lines = done.stderr.strip().splitlines()
+        said = f" ({lines[-1][:300]})" if lines else ""
+        raise ValueError(
+            f"the process that opened {source} died with {cause_of_end(done.returncode)}{said}; "
+            "the file is probably damaged or needs more memory than there is: save the model again"
+        )
+
+
+def _serve(folder: Path) -> None:
+    """The child's side: whatever the file is to blame for becomes the reply."""
+    request = json.loads((folder / _REQUEST).read_text(encoding="utf-8"))
+    spec = ImageSpec.from_dict(request["spec"])
+    try:
+        imported = from_tensorflow(Path(request["source"]), folder / _MODEL, spec, notes=request["notes"])
+        if imported.predict is not None:
+            np.save(folder / _ANSWERS, imported.predict(np.load(folder / _IMAGES)))
+        reply = {"kind": imported.kind, "precision": str(imported.precision), "scores": asdict(imported.scores)}
+    except (ValueError, ImportError) as error:
+        reply = {"error": " ".join(str(error).split())}
+    except Exception as error:  # TensorFlow raises nearly every class there is when it runs a damaged model
+        reply = {"error": f"{request['source']} cannot be run: {one_line(error)}; save the model again"}
+    (folder / _REPLY).write_text(json.dumps(reply), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    _serve(Path(sys.argv[1]))

@@ -1,0 +1,1 @@
+"""Files of which some layers are in int8 and others in float."""

@@ -1,0 +1,68 @@
+"""ONNX files in int8 with some layers left in float."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tf_bridge.mixed_precision.groups import Operation, layer_groups
+from tf_bridge.onnx.export import save_onnx
+from tf_bridge.onnx.quantize import measure_ranges, quantize_onnx
+from torchseg.modelfile.precision import Precision
+from torchseg.spec import ImageSpec
+
+if TYPE_CHECKING:
+    from onnx import ModelProto, NodeProto
+
+_WEIGHTED = {"Conv", "ConvTranspose", "Gemm", "MatMul"}
+
+
+class MixedOnnx:
+    """A float32 graph whose ranges were measured once, to be written with any choice of layers in float.
+
+    Args:
+        graph: from `onnx_graph`.
+        spec: of its pictures.
+        images: calibration, float32 `(B, C, H, W)`.
+    """
+
+    def __init__(self, graph: ModelProto, spec: ImageSpec, images: NDArray[np.float32]) -> None:
+        self._graph, self._spec = graph, spec
+        self._groups = _groups(graph)
+        self._ranges = measure_ranges(graph, images)
+
+    @property
+    def layers(self) -> Sequence[str]:
+        """What can be in int8 or in float, in the order of the graph."""
+        return list(self._groups)
+
+    def write(self, path: Path, *, float_layers: Collection[str]) -> None:
+        """Writes the file; input and output are float32 as in every ONNX file of the project."""
+        nodes = [node for layer in float_layers for node in self._groups[layer]]
+        mixed = quantize_onnx(self._graph, self._ranges, float_nodes=nodes)
+        save_onnx(mixed, self._spec, path, precision=Precision.INT8)
+
+
+def _groups(graph: ModelProto) -> dict[str, list[str]]:
+    """Names of the nodes that belong to each layer of the network, see `layer_groups`."""
+    weights = {tensor.name for tensor in graph.graph.initializer}
+    return layer_groups(
+        Operation(
+            name=node.name,
+            layer=_layer(node, weights),
+            inputs=list(node.input),
+            outputs=list(node.output),
+            weighted=node.op_type in _WEIGHTED,
+        )
+        for node in graph.graph.node
+    )
+
+
+def _layer(node: NodeProto, weights: set[str]) -> str:
+    """The PyTorch layer, which its weights are called after; what has no weights computes `LAYER/OPERATOR`."""
+    own = [name.rpartition(".")[0] for name in node.input if name in weights and "." in name]
+    return str(own[0] if own else node.output[0].split("/")[0])

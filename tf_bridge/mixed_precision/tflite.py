@@ -1,0 +1,88 @@
+"""TFLite files in int8 with some layers left in float."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tf_bridge.layer_names import layer_of_tensor
+from tf_bridge.mixed_precision.groups import Operation, layer_groups
+from tf_bridge.quiet import quiet
+from tf_bridge.tflite.convert import TracedFunction, calibrated_tflite
+from tf_bridge.tflite.export import write_tflite
+from tf_bridge.tflite.tflite_roundings import drop_idle_roundings
+from torchseg.modelfile.precision import Precision
+from torchseg.spec import ImageSpec
+
+_TRANSPOSED = "TRANSPOSE_CONV"
+_WEIGHTED = {"CONV_2D", "DEPTHWISE_CONV_2D", _TRANSPOSED, "FULLY_CONNECTED"}  # the second input is the weights
+
+
+class MixedTflite:
+    """A network whose ranges were measured once, to be written with any choice of layers in float.
+
+    Args:
+        traced: from `tflite_function`.
+        spec: of its pictures.
+        images: calibration, float32 `(B, C, H, W)`.
+    """
+
+    def __init__(self, traced: TracedFunction, spec: ImageSpec, images: NDArray[np.float32]) -> None:
+        self._spec = spec
+        self._calibrated = calibrated_tflite(traced, images)
+        self._groups, self._transposed = _groups(self._calibrated)
+
+    @property
+    def layers(self) -> Sequence[str]:
+        """What can be in int8 or in float, in the order of the graph."""
+        return list(self._groups)
+
+    def write(self, path: Path, *, float_layers: Collection[str]) -> None:
+        """Writes the file; its input and output are float32, because the layers there may be."""
+        # What tf.lite.experimental.QuantizationDebugger calls; it would quantize every choice twice, and run it.
+        from tensorflow.lite.python.convert import mlir_quantize
+
+        operations = {operation for layer in float_layers for operation in self._groups[layer]}
+        kinds = {_TRANSPOSED} if self._transposed in float_layers else set()
+        with quiet():
+            content = bytes(mlir_quantize(self._calibrated, denylisted_nodes=operations, denylisted_ops=kinds))
+        write_tflite(drop_idle_roundings(content), self._spec, path, precision=Precision.INT8)
+
+
+def _groups(calibrated: bytes) -> tuple[dict[str, list[str]], str]:
+    """The operations that belong to each layer of the network, see `layer_groups`; the layer of transposed ones.
+
+    The quantizer knows a transposed convolution by its kind alone, so all of them count as one layer. In float they
+    compute with floats, but their weights stay rounded.
+    """
+    from tensorflow.lite.tools import flatbuffer_utils
+
+    model = flatbuffer_utils.read_model_from_bytearray(bytearray(calibrated))
+    graph = model.subgraphs[0]
+    kinds = [flatbuffer_utils.opcode_to_name(model, at) for at in range(len(model.operatorCodes))]
+    found = [(_operation(graph, each, kinds[each.opcodeIndex]), kinds[each.opcodeIndex]) for each in graph.operators]
+    transposed = ", ".join(dict.fromkeys(operation.layer for operation, kind in found if kind == _TRANSPOSED))
+    groups = layer_groups(
+        replace(operation, layer=transposed) if kind == _TRANSPOSED else operation for operation, kind in found
+    )
+    return groups, transposed
+
+
+def _operation(graph: Any, operation: Any, kind: str) -> Operation:
+    def names(indices: Iterable[int]) -> list[str]:
+        return [graph.tensors[index].name.decode() for index in indices if index >= 0]
+
+    inputs, outputs = names(operation.inputs), names(operation.outputs)
+    weighted = kind in _WEIGHTED
+    return Operation(
+        name=outputs[0],  # the quantizer knows an operation by what it computes
+        layer=layer_of_tensor(inputs[1] if weighted else outputs[0]),
+        inputs=inputs,
+        outputs=outputs,
+        weighted=weighted,
+    )

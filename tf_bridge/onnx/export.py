@@ -1,0 +1,182 @@
+"""Exports a PyTorch network to ONNX."""
+
+from __future__ import annotations
+
+import copy
+import enum
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tf_bridge.calibration import check_calibration
+from tf_bridge.layer_names import layer_names
+from tf_bridge.onnx.onnx_lossy import refuse_lossy
+from tf_bridge.onnx.quantize import convert_onnx
+from tf_bridge.quiet import quiet
+from tf_bridge.tracing import check_logits, export_program
+from torchseg.modelfile.metadata import METADATA_PREFIX, metadata
+from torchseg.modelfile.precision import Precision
+from torchseg.partial_file import partial_file
+from torchseg.spec import ImageSpec
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+    from torch import Tensor, nn
+    from torch.export import ExportedProgram
+
+
+class OnnxShape(enum.StrEnum):
+    """Which sides of the input a file leaves open."""
+
+    STATIC = "static"  # batch 1, the size of the spec: the fastest
+    DYNAMIC_BATCH = "dynamic_batch"  # any number of images of the spec's size
+    DYNAMIC = "dynamic"  # any number of images of any size that divides by the network's stride
+
+
+def export_onnx(
+    model: nn.Module,
+    spec: ImageSpec,
+    path: Path,
+    *,
+    precision: Precision = Precision.FP32,
+    calibration: NDArray[np.float32] | None = None,
+    shape: OnnxShape = OnnxShape.STATIC,
+) -> None:
+    """Writes one `.onnx` file: `image` `(B, C, H, W)` in, `logits` `(B, K, H, W)` out, both float32 at every precision.
+
+    Args:
+        model: `(B, C, H, W)` images to `(B, K, H, W)` logits; left as it was.
+        spec: the pictures that it was made for.
+        path: of the file; appears when it is complete and checked.
+        precision: number format of the file.
+        calibration: for int8, float32 `(B, C, H, W)`, prepared as for evaluation.
+        shape: which sides stay open. Open heights and widths go in steps of `model.stride`, or of 32 without one.
+
+    Raises:
+        ImportError: without onnxscript, or without ONNX Runtime at a precision that needs it.
+        ValueError: if the network does not fit the spec or cannot be traced, or int8 gets no fitting images.
+    """
+    images = check_calibration(calibration, spec, precision=precision)
+    graph = onnx_graph(export_program(model, spec)) if shape is OnnxShape.STATIC else _open_graph(model, spec, shape)
+    # Of which both sides of an image must be multiples; convert_onnx takes it along.
+    if shape is OnnxShape.DYNAMIC:
+        graph.metadata_props.add(key=f"{METADATA_PREFIX}multiple", value=str(_stride(model)))
+    write_onnx(graph, spec, path, precision=precision, images=images)
+
+
+def onnx_graph(program: ExportedProgram) -> ModelProto:
+    """A traced network as an `onnx.ModelProto` in float32: batch 1, static size.
+
+    Raises:
+        ImportError: without onnxscript.
+        ValueError: for an operator that ONNX does not have.
+    """
+    return _translate(program, OnnxShape.STATIC)
+
+
+def write_onnx(
+    graph: ModelProto, spec: ImageSpec, path: Path, *, precision: Precision, images: NDArray[np.float32] | None
+) -> None:
+    """Converts a float32 graph, which stays as it was, and writes it; `images` as `check_calibration` gives them."""
+    save_onnx(convert_onnx(graph, precision, images), spec, path, precision=precision)
+
+
+def save_onnx(graph: ModelProto, spec: ImageSpec, path: Path, *, precision: Precision) -> None:
+    """Writes a copy of a converted graph, with the project's metadata; the file appears when it is complete."""
+    import onnx
+
+    labelled = onnx.ModelProto()
+    labelled.CopyFrom(graph)
+    _strip_traces(labelled)
+    for key, value in metadata(spec, layout="NCHW", precision=precision).items():
+        labelled.metadata_props.add(key=key, value=value)
+    onnx.checker.check_model(labelled, full_check=True)
+    with partial_file(path) as partial:
+        partial.write_bytes(labelled.SerializeToString())
+
+
+def _open_graph(model: nn.Module, spec: ImageSpec, shape: OnnxShape) -> ModelProto:
+    """A graph with open sides; PyTorch has to trace the network once more for it."""
+    import torch
+
+    network = copy.deepcopy(model).cpu().float().eval()
+    image = torch.zeros(2, spec.channels, spec.height, spec.width)  # a batch of 1 would be taken for a constant
+    check_logits(network, image, spec)
+    return _translate(network, shape, image)
+
+
+def _translate(network: nn.Module | ExportedProgram, shape: OnnxShape, *images: Tensor) -> ModelProto:
+    import torch
+
+    try:
+        import onnxscript  # noqa: F401 - torch.onnx.export asks for it only halfway through
+    except ModuleNotFoundError as error:
+        raise ImportError("exporting .onnx files needs onnxscript: install torchseg-compress") from error
+    try:
+        with quiet(), torch.no_grad():
+            program = torch.onnx.export(
+                network,
+                images,
+                input_names=["image"],
+                output_names=["logits"],
+                dynamo=True,
+                external_data=False,
+                verbose=False,
+                dynamic_shapes=_dynamic_shapes(network, shape),
+            )
+    except torch.onnx.OnnxExporterError as error:
+        raise ValueError(_complaint(error, shape)) from error
+    assert program is not None
+    assert program.exported_program is not None
+    refuse_lossy(program.exported_program.graph)
+    return _named(program.model_proto, layer_names(program.exported_program.graph))
+
+
+def _named(model: ModelProto, names: Mapping[str, str]) -> ModelProto:
+    """Renames what layers compute: the exporter names a value after the node of the traced graph that it comes from."""
+    fixed = {value.name for value in (*model.graph.input, *model.graph.output)}
+    new = {old: name for old, name in names.items() if old not in fixed}
+    for node in model.graph.node:
+        for values in (node.input, node.output):
+            values[:] = [new.get(value, value) for value in values]
+    for value in model.graph.value_info:
+        value.name = new.get(value.name, value.name)
+    return model
+
+
+def _dynamic_shapes(model: nn.Module | ExportedProgram, shape: OnnxShape) -> tuple[dict[int, Any]] | None:
+    from torch.export import Dim
+
+    if shape is OnnxShape.STATIC:
+        return None
+    if shape is OnnxShape.DYNAMIC_BATCH:
+        return ({0: Dim("batch")},)
+    stride = _stride(model)
+    return ({0: Dim("batch"), 2: stride * Dim("rows"), 3: stride * Dim("columns")},)
+
+
+def _stride(model: nn.Module | ExportedProgram) -> int:
+    stride = getattr(model, "stride", 32)
+    return stride if isinstance(stride, int) else 32
+
+
+def _strip_traces(model: ModelProto) -> None:
+    """Removes the exporter's notes: they hold source paths of this machine and a tenth of a small file's bytes."""
+    graph = model.graph
+    del graph.metadata_props[:]
+    for item in (*graph.node, *graph.initializer, *graph.value_info, *graph.input, *graph.output):
+        del item.metadata_props[:]
+        item.doc_string = ""
+
+
+def _complaint(error: Exception, shape: OnnxShape) -> str:
+    reason = str(error.__cause__ or error).strip().splitlines()
+    advice = (
+        "replace the layer that it names by one that torch.onnx.export knows"
+        if shape is OnnxShape.STATIC
+        else f"export with shape '{OnnxShape.STATIC}', or make the network's forward free of sizes fixed by int()"
+    )
+    return f"the network cannot be exported to ONNX ({reason[0] if reason else type(error).__name__}); {advice}"

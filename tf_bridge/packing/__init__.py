@@ -1,0 +1,1 @@
+"""ONNX files whose weights are stored as indices into a codebook."""

@@ -1,0 +1,203 @@
+"""Stores the weights of an ONNX file in the bytes that pruning and clustering leave to them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tf_bridge.packing.codebook import PackedWeight, without_negative_zeros
+from tf_bridge.packing.packed_operators import executed_operators
+from tf_bridge.packing.packed_slim import slim_graph
+from tf_bridge.packing.rebuild import PackedRebuild
+from torchseg.modelfile.describe import describe_file
+from torchseg.modelfile.metadata import METADATA_PREFIX
+from torchseg.partial_file import partial_file
+
+if TYPE_CHECKING:
+    from onnx import GraphProto, ModelProto
+
+_WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")  # operators whose second input is a weight
+_MIN_OPSET = 13
+_STORAGE = f"{METADATA_PREFIX}storage"
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredWeight:
+    """How one weight tensor is stored in a packed file."""
+
+    name: str
+    shape: tuple[int, ...]
+    storage: str  # "dense", "codes" or "mask and codes"
+    codebooks: int  # 1 for the tensor, one for each channel, 0 when dense
+    values: int  # distinct values in the largest codebook, zero not counted beside a mask; 0 when dense
+    dense_bytes: int
+    packed_bytes: int  # an estimate, with the operators that rebuild it
+
+
+@dataclass(frozen=True, kw_only=True)
+class PackingSummary:
+    """What packing a file gained."""
+
+    source_bytes: int  # of the files on disk
+    target_bytes: int
+    weights: tuple[StoredWeight, ...]  # in the order of the file
+
+    @property
+    def times_smaller(self) -> float:
+        """Size of the source over size of the target."""
+        return self.source_bytes / self.target_bytes
+
+
+def pack_onnx(source: Path, target: Path) -> PackingSummary:
+    """Writes an ordinary `.onnx` file that computes the same, its weights as bitmask, codes and codebook.
+
+    Standard operators rebuild the weights, and ONNX Runtime folds these into constants when it loads the file:
+    afterwards it holds and executes what it would for `source`. Each tensor gets the smallest of: dense, codes, mask
+    and codes; with one codebook or one per channel. In an int8 file the codebooks are int8. Names of inputs, outputs
+    and weights stay.
+
+    Args:
+        source: fp32 or QDQ int8, with the weights of convolutions, transposed convolutions and linear layers as
+            initializers. Weights with more than 256 distinct values per channel stay dense.
+        target: appears when ONNX Runtime has rebuilt every weight to the bit, and kept every executed operator.
+
+    Returns:
+        Sizes in bytes, of the files and per weight.
+
+    Raises:
+        ValueError: if `source` is missing, damaged, packed already, older than opset 13, or holds weights that are
+            not finite; if a file is not called `.onnx`; or if the installed ONNX Runtime does not fold the weights
+            back.
+        ImportError: without ONNX Runtime.
+    """
+    model = _read(source, target)
+    weights = _find_weights(model.graph, source)
+    smallest = {name: _smallest(name, weight) for name, weight in weights.items()}
+    packed = {name: storage for name, storage in smallest.items() if storage is not None}
+    rebuild = PackedRebuild()
+    for name, storage in packed.items():
+        rebuild.add(name, storage)
+    _check_weights(rebuild, {name: weights[name] for name in packed})
+    _replace(model, rebuild, packed)
+    slim_graph(model.graph, keep=weights)
+    with partial_file(target) as partial:
+        partial.write_bytes(_serialize(model))
+        _check_operators(source, partial)
+        source_bytes, target_bytes = source.stat().st_size, partial.stat().st_size  # now: both may be one path
+    rows = tuple(_row(name, weight, packed.get(name)) for name, weight in weights.items())
+    return PackingSummary(source_bytes=source_bytes, target_bytes=target_bytes, weights=rows)
+
+
+def _read(source: Path, target: Path) -> ModelProto:
+    import onnx
+
+    for path in (source, target):
+        if path.suffix != ".onnx":
+            raise ValueError(f"{path} is no .onnx file; only ONNX files can be packed")
+    if _STORAGE in describe_file(source)["metadata"]:  # refuses a missing or damaged file
+        raise ValueError(f"{source} is packed already; give the file that it was made from")
+    model = onnx.load(source)
+    opset = next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 0)
+    if opset < _MIN_OPSET:
+        raise ValueError(f"{source} has opset {opset}; packing needs {_MIN_OPSET} or later: export it again")
+    return model
+
+
+def _find_weights(graph: GraphProto, source: Path) -> dict[str, NDArray[Any]]:
+    """Initializers that are weights, directly or behind a DequantizeLinear."""
+    from onnx import TensorProto, numpy_helper
+
+    # What is also an input may be replaced by the caller and is never folded.
+    constants = {tensor.name: tensor for tensor in graph.initializer}
+    for value in graph.input:
+        constants.pop(value.name, None)
+    dequantized = {node.output[0]: node.input[0] for node in graph.node if node.op_type == "DequantizeLinear"}
+    weights = {}
+    for node in graph.node:
+        if node.op_type not in _WEIGHTED:
+            continue
+        name = dequantized.get(node.input[1], node.input[1])
+        if name in constants and constants[name].data_type in (TensorProto.FLOAT, TensorProto.INT8, TensorProto.UINT8):
+            try:
+                weights[name] = numpy_helper.to_array(constants[name])
+            except ValueError as error:
+                raise ValueError(f"{source} holds a damaged weight {name} ({error}); export it again") from error
+    return weights
+
+
+def _smallest(name: str, weight: NDArray[Any]) -> PackedWeight | None:
+    try:
+        return PackedWeight.smallest(weight)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from error
+
+
+def _replace(model: ModelProto, rebuild: PackedRebuild, packed: Collection[str]) -> None:
+    graph = model.graph
+    initializers = [tensor for tensor in graph.initializer if tensor.name not in packed]
+    nodes = [*rebuild.nodes, *graph.node]
+    del graph.initializer[:], graph.node[:]
+    graph.initializer.extend([*initializers, *rebuild.initializers])
+    graph.node.extend(nodes)
+    model.metadata_props.add(key=_STORAGE, value="packed")
+
+
+def _serialize(model: ModelProto) -> bytes:
+    import onnx
+
+    onnx.checker.check_model(model, full_check=True)
+    content: bytes = model.SerializeToString()
+    return content
+
+
+def _check_weights(rebuild: PackedRebuild, weights: dict[str, NDArray[Any]]) -> None:
+    """Lets ONNX Runtime rebuild all weights and compares their bits."""
+    if not weights:
+        return
+    import onnx
+
+    try:
+        import onnxruntime
+    except ModuleNotFoundError as error:
+        raise ImportError("packing .onnx files needs onnxruntime: install torchseg-compress") from error
+    outputs = [
+        onnx.helper.make_tensor_value_info(name, onnx.helper.np_dtype_to_tensor_dtype(weight.dtype), weight.shape)
+        for name, weight in weights.items()
+    ]
+    graph = onnx.helper.make_graph(rebuild.nodes, "weights", [], outputs, rebuild.initializers)
+    opsets = [onnx.helper.make_opsetid("", _MIN_OPSET)]
+    model = onnx.helper.make_model(graph, opset_imports=opsets, ir_version=8)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    for (name, weight), rebuilt in zip(weights.items(), session.run(list(weights), {}), strict=True):
+        if without_negative_zeros(weight).tobytes() != np.ascontiguousarray(rebuilt).tobytes():
+            raise ValueError(f"ONNX Runtime rebuilds {name} with other values; keep the unpacked file and report this")
+
+
+def _check_operators(source: Path, packed: Path) -> None:
+    before, after = executed_operators(source), executed_operators(packed)
+    if before != after:
+        more, fewer = dict(after - before), dict(before - after)
+        raise ValueError(
+            f"the packed file executes {more or 'nothing'} more and {fewer or 'nothing'} less than {source}; "
+            "this version of ONNX Runtime does not fold weights at load: keep the unpacked file"
+        )
+
+
+def _row(name: str, weight: NDArray[Any], packed: PackedWeight | None) -> StoredWeight:
+    masked = packed is not None and packed.mask is not None
+    return StoredWeight(
+        name=name,
+        shape=weight.shape,
+        storage="dense" if packed is None else "mask and codes" if masked else "codes",
+        codebooks=0 if packed is None else len(packed.codebook),
+        values=0 if packed is None else packed.codebook.shape[1] - masked,
+        dense_bytes=weight.nbytes,
+        packed_bytes=weight.nbytes if packed is None else packed.size_bytes,
+    )

@@ -1,0 +1,135 @@
+"""Runs TensorFlow's converter at each precision."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tf_bridge.lowering.lower import Lowered, UnsupportedOperatorError
+from tf_bridge.lowering.values import Tensor, TensorFlow
+from tf_bridge.quiet import quiet
+from tf_bridge.tflite.flat_ranges import widen_flat_ranges
+from torchseg.modelfile.precision import Precision
+
+Images = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class TracedFunction:
+    """A network as one TensorFlow function: what every conversion of it starts from."""
+
+    tf: TensorFlow
+    module: Any  # holds the function; it must live as long as the function is converted
+    function: Any  # concrete: `image` `(1, H, W, C)` to a dictionary of outputs
+
+
+def trace_lowered(tf: TensorFlow, lowered: Lowered, shape: tuple[int, int, int, int]) -> TracedFunction:
+    """Traces a lowered network for images of this shape, `(1, H, W, C)`.
+
+    Its outputs are `logits`, then `output1`, `output2`, ...
+
+    Raises:
+        UnsupportedOperatorError: for a use of an operator that cannot be expressed.
+    """
+
+    def network(image: Tensor) -> dict[str, Tensor]:
+        outputs = lowered(image)
+        return {"logits": outputs[0], **{f"output{index}": value for index, value in enumerate(outputs[1:], start=1)}}
+
+    image = tf.TensorSpec(shape, tf.float32, name="image")
+    module = tf.Module()
+    with quiet():
+        module.network = tf.function(network, input_signature=[image], autograph=False)
+        return TracedFunction(tf, module, module.network.get_concrete_function())
+
+
+def convert_tflite(
+    traced: TracedFunction, *, precision: Precision = Precision.FP32, images: Images | None = None
+) -> bytes:
+    """Converts a traced network.
+
+    Args:
+        traced: from `trace_lowered`; may be converted any number of times.
+        precision: of the file.
+        images: for int8, float32 `(B, C, H, W)`, run one by one to measure ranges.
+
+    Returns:
+        Bytes of a `.tflite` file with signature `image` to `logits`.
+
+    Raises:
+        UnsupportedOperatorError: for an operator that TFLite does not have.
+    """
+    if precision is not Precision.INT8:
+        return _convert(traced, _SETTINGS[precision](traced.tf))
+    from tensorflow.lite.python.convert import mlir_quantize
+
+    assert images is not None
+    calibrated, int8 = calibrated_tflite(traced, images), traced.tf.int8
+    with quiet():
+        return bytes(mlir_quantize(calibrated, input_data_type=int8, output_data_type=int8))
+
+
+def calibrated_tflite(traced: TracedFunction, images: Images) -> bytes:
+    """The float32 file with the range that every tensor takes on the images: what a quantization starts from.
+
+    By itself the converter goes on to quantize; ranges that integer kernels cannot compute with are mended before that.
+    """
+    return widen_flat_ranges(_convert(traced, _calibration(traced.tf, images)))
+
+
+def _convert(traced: TracedFunction, settings: dict[str, Any]) -> bytes:
+    from tensorflow.lite.python.convert_phase import ConverterError
+
+    with quiet():
+        converter = traced.tf.lite.TFLiteConverter.from_concrete_functions([traced.function], traced.module)
+        for name, value in settings.items():
+            owner, _, attribute = name.rpartition(".")
+            setattr(getattr(converter, owner) if owner else converter, attribute, value)
+        try:
+            return bytes(converter.convert())
+        except ConverterError as error:
+            raise UnsupportedOperatorError(_complaint(str(error))) from error
+
+
+def _complaint(message: str) -> str:
+    """The converter's first lines; the graph that it prints behind them helps nobody."""
+    operators = sorted(set(re.findall(r"'tf\.(\w+)' op", message)))
+    reason = f"it has no {', '.join(operators)}" if operators else message.strip().splitlines()[0][:200]
+    return f"TensorFlow's converter refuses the lowered network ({reason}); replace the layer that uses it"
+
+
+def _fp32(tf: TensorFlow) -> dict[str, Any]:
+    return {}
+
+
+def _fp16(tf: TensorFlow) -> dict[str, Any]:
+    return {"optimizations": [tf.lite.Optimize.DEFAULT], "target_spec.supported_types": [tf.float16]}
+
+
+def _dynamic(tf: TensorFlow) -> dict[str, Any]:
+    return {"optimizations": [tf.lite.Optimize.DEFAULT]}
+
+
+def _calibration(tf: TensorFlow, images: Images) -> dict[str, Any]:
+    def representative() -> Iterator[list[Images]]:
+        for image in images:
+            yield [np.ascontiguousarray(image.transpose(1, 2, 0)[None])]  # (1, H, W, C)
+
+    return {
+        "optimizations": [tf.lite.Optimize.DEFAULT],
+        "representative_dataset": representative,
+        "target_spec.supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS_INT8],
+        "_experimental_calibrate_only": True,
+    }
+
+
+_SETTINGS: dict[Precision, Callable[[TensorFlow], dict[str, Any]]] = {
+    Precision.FP32: _fp32,
+    Precision.FP16: _fp16,
+    Precision.DYNAMIC: _dynamic,
+}

@@ -1,0 +1,82 @@
+"""Scaling in front of a TFLite graph and the argmax behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from tf_bridge.tflite.flatbuffer import TfliteEdit
+from torchseg.spec import ImageSpec
+
+_PIXELS = ([1.0], [-128])  # int8 codes of the values 0 to 255
+
+
+def bake_tflite(content: bytes, spec: ImageSpec, metadata: Mapping[str, str]) -> bytes:
+    """A file from `image` to `logits`, made one from a uint8 picture `(1, H, W, C)` to `classes`, uint8 `(1, H, W)`.
+
+    In an int8 file the scaling is one int8 operation as well: its factors and summands are exact to a hundredth of a
+    grey level, and it rounds to the same codes as whoever prepares pictures for the plain file.
+    """
+    edit = TfliteEdit(content)
+    image, logits = edit.input, edit.output
+    shape = [int(side) for side in edit.tensor(image).shape]
+    # Scale 1 and zero point 0 say that the codes are the values.
+    picture = edit.add_tensor("picture", shape, "UINT8", codes=([1.0], [0]) if edit.is_int8(image) else None)
+    edit.tensor(image).name = b"image/prepared"
+    (_scale_integers if edit.is_int8(image) else _scale_floats)(edit, picture, image, spec)
+    edit.take(picture, "image")
+    wide = edit.add_tensor("classes/wide", shape[:3], "INT32")
+    classes = edit.add_tensor("classes", shape[:3], "UINT8")
+    axis = edit.add_tensor("classes/axis", [1], "INT32", values=np.asarray([3], np.int32))
+    edit.put_behind("ARG_MAX", [logits, axis], wide, outputType=edit.tensor(wide).type)
+    edit.put_behind("CAST", [wide], classes, inDataType=edit.tensor(wide).type, outDataType=edit.tensor(classes).type)
+    edit.give(classes, "classes")
+    return edit.content(metadata)
+
+
+def _scale_floats(edit: TfliteEdit, picture: int, image: int, spec: ImageSpec) -> None:
+    factor, summand = _factor_and_summand(spec)
+    shape = edit.tensor(image).shape
+    pixels = edit.add_tensor("image/float", shape, "FLOAT32")
+    scaled = edit.add_tensor("image/scaled", shape, "FLOAT32")
+    places = [
+        edit.add_tensor(f"image/{name}", [spec.channels], "FLOAT32", values=values.astype(np.float32))
+        for name, values in (("factor", factor), ("summand", summand))
+    ]
+    kinds = {"inDataType": edit.tensor(picture).type, "outDataType": edit.tensor(pixels).type}
+    edit.put_in_front("CAST", [picture], pixels, **kinds)
+    edit.put_in_front("MUL", [pixels, places[0]], scaled)
+    edit.put_in_front("ADD", [scaled, places[1]], image)
+
+
+def _scale_integers(edit: TfliteEdit, picture: int, image: int, spec: ImageSpec) -> None:
+    """A depthwise 1x1 convolution has a factor, as a weight, and a summand, as a bias, for each channel."""
+    factor, summand = _factor_and_summand(spec)
+    shape = edit.tensor(image).shape
+    pixels = edit.add_tensor("image/codes", shape, "INT8", codes=_PIXELS)
+    steps = factor / 127  # every weight has the code 127
+    zeros = [0] * spec.channels
+    weights = edit.add_tensor(
+        "image/factor",
+        [1, 1, 1, spec.channels],
+        "INT8",
+        codes=(steps.tolist(), zeros),
+        values=np.full(spec.channels, 127, np.int8),
+    )
+    bias = edit.add_tensor(
+        "image/summand",
+        [spec.channels],
+        "INT32",
+        codes=(steps.tolist(), zeros),
+        values=np.round(summand / steps).astype(np.int32),
+    )
+    edit.put_in_front("QUANTIZE", [picture], pixels)
+    strides = dict.fromkeys(("strideW", "strideH", "depthMultiplier", "dilationWFactor", "dilationHFactor"), 1)
+    edit.put_in_front("DEPTHWISE_CONV_2D", [pixels, weights, bias], image, **strides)
+
+
+def _factor_and_summand(spec: ImageSpec) -> tuple[np.ndarray, np.ndarray]:
+    """`(picture / 255 - mean) / std`, for each channel."""
+    mean, std = np.asarray(spec.mean), np.asarray(spec.std)
+    return 1 / (255 * std), -mean / std
