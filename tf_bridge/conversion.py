@@ -18,7 +18,7 @@ from tf_bridge.onnx.export import onnx_graph, save_onnx, write_onnx
 from tf_bridge.onnx.quantize import halve_onnx
 from tf_bridge.tflite.convert import TracedFunction, convert_tflite
 from tf_bridge.tflite.export import tflite_function, write_tflite
-from tf_bridge.tflite.tflite_halves import halve_tflite
+from tf_bridge.tflite.flatbuffer import halve_tflite
 from tf_bridge.tracing import export_program
 from torchseg.modelfile.precision import Precision
 from torchseg.spec import ImageSpec

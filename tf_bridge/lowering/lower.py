@@ -3,18 +3,35 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from tf_bridge.layer_names import layer_names
-from tf_bridge.lowering.lowering_ops import OPERATORS
+from tf_bridge.lowering.convolution import CONVOLUTION
+from tf_bridge.lowering.pointwise import POINTWISE
+from tf_bridge.lowering.pooling import POOLING
+from tf_bridge.lowering.reduction import REDUCTION
+from tf_bridge.lowering.resize import RESIZE
+from tf_bridge.lowering.shape import SHAPE
 from tf_bridge.lowering.values import Tensor, TensorFlow
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
     from torch.fx import Node
 
+
 Lowered = Callable[[Tensor], list[Tensor]]
+
+# The table of operators: a new one is one function and one line in its group.
+
+OPERATORS: Mapping[str, Callable[..., Any]] = {
+    **CONVOLUTION,
+    **POINTWISE,
+    **POOLING,
+    **REDUCTION,
+    **RESIZE,
+    **SHAPE,
+}
 
 
 class UnsupportedOperatorError(ValueError):
@@ -109,5 +126,5 @@ def _complaint(node: Node, problem: str) -> str:
     layer = f"'{path}' ({kind})" if path else str(kind)
     return (
         f"operator {_name(node)} in layer {layer} {problem}; replace that layer by a supported one, "
-        "or add a function for the operator to a table of tf_bridge/lowering/lowering_ops.py"
+        "or add a function for the operator to a table of tf_bridge/lowering/lower.py"
     )

@@ -15,7 +15,7 @@ from tf_bridge.mixed_precision.groups import Operation, layer_groups
 from tf_bridge.quiet import quiet
 from tf_bridge.tflite.convert import TracedFunction, calibrated_tflite
 from tf_bridge.tflite.export import write_tflite
-from tf_bridge.tflite.tflite_roundings import drop_idle_roundings
+from tf_bridge.tflite.flatbuffer import drop_idle_roundings
 from torchseg.modelfile.precision import Precision
 from torchseg.spec import ImageSpec
 

@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tf_bridge.calibration import check_calibration
-from tf_bridge.layer_names import layer_names
-from tf_bridge.onnx.onnx_lossy import refuse_lossy
+from tf_bridge.layer_names import layer_names, layer_of
 from tf_bridge.onnx.quantize import convert_onnx
 from tf_bridge.quiet import quiet
 from tf_bridge.tracing import check_logits, export_program
@@ -26,6 +25,10 @@ if TYPE_CHECKING:
     from onnx import ModelProto
     from torch import Tensor, nn
     from torch.export import ExportedProgram
+    from torch.fx import Graph
+
+
+_DIVISOR = 6  # place of the argument `divisor_override` of aten.avg_pool2d
 
 
 class OnnxShape(enum.StrEnum):
@@ -180,3 +183,19 @@ def _complaint(error: Exception, shape: OnnxShape) -> str:
         else f"export with shape '{OnnxShape.STATIC}', or make the network's forward free of sizes fixed by int()"
     )
     return f"the network cannot be exported to ONNX ({reason[0] if reason else type(error).__name__}); {advice}"
+
+
+def refuse_lossy(graph: Graph) -> None:
+    """Looks through a traced network.
+
+    Raises:
+        ValueError: for an average pooling with a divisor of its own: ONNX has none, and the exporter leaves it out.
+    """
+    for node in graph.nodes:
+        if str(node.target) == "aten.avg_pool2d.default":
+            divisor = node.args[_DIVISOR] if len(node.args) > _DIVISOR else node.kwargs.get("divisor_override")
+            if divisor is not None:
+                raise ValueError(
+                    f"layer '{layer_of(node)}' is an average pooling with divisor_override={divisor}, which ONNX does "
+                    "not have; leave it out and multiply the result by the area of the window over the divisor"
+                )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,15 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tf_bridge.packing.codebook import PackedWeight, without_negative_zeros
-from tf_bridge.packing.packed_operators import executed_operators
-from tf_bridge.packing.packed_slim import slim_graph
 from tf_bridge.packing.rebuild import PackedRebuild
+from tf_bridge.packing.slim import slim_graph
 from torchseg.modelfile.describe import describe_file
 from torchseg.modelfile.metadata import METADATA_PREFIX
 from torchseg.partial_file import partial_file
 
 if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto
+
 
 _WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")  # operators whose second input is a weight
 _MIN_OPSET = 13
@@ -201,3 +203,37 @@ def _row(name: str, weight: NDArray[Any], packed: PackedWeight | None) -> Stored
         dense_bytes=weight.nbytes,
         packed_bytes=weight.nbytes if packed is None else packed.size_bytes,
     )
+
+
+def executed_operators(path: Path) -> Counter[str]:
+    """Counts the operators that are left after ONNX Runtime has optimized a file for this processor.
+
+    Args:
+        path: of an `.onnx` file.
+
+    Returns:
+        Operator name, with its domain where it is not a standard one, to how often it occurs.
+
+    Raises:
+        ValueError: if ONNX Runtime cannot load the file.
+        ImportError: without ONNX Runtime.
+    """
+    import onnx
+
+    try:
+        import onnxruntime
+    except ModuleNotFoundError as error:
+        raise ImportError("looking into an .onnx file needs onnxruntime: install torchseg-compress") from error
+    with tempfile.TemporaryDirectory() as folder:
+        optimized = Path(folder) / "optimized.onnx"
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.log_severity_level = 3  # it warns that the optimized graph fits this processor only
+        options.optimized_model_filepath = str(optimized)
+        try:
+            onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # its exceptions have no class in common
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise ValueError(f"ONNX Runtime cannot load {path} ({reason}); export it again") from error
+        nodes = onnx.load(optimized).graph.node
+    return Counter(f"{node.domain}.{node.op_type}".lstrip(".") for node in nodes)

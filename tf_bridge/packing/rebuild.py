@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tf_bridge.packing.codebook import PackedWeight
-from tf_bridge.packing.packed_digits import PackedDigits
+from tf_bridge.packing.codebook import PackedDigits, PackedWeight
 
 if TYPE_CHECKING:
     from onnx import NodeProto, TensorProto

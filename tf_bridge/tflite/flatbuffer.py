@@ -1,4 +1,4 @@
-"""Changes the graph of a finished TFLite file at its two ends."""
+"""Changes the graph of a finished TFLite file: its two ends, idle roundings, weights in float16."""
 
 from __future__ import annotations
 
@@ -7,6 +7,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from tf_bridge.float_weights import lightest
+from tf_bridge.layer_names import layer_of_tensor
+
+_FLOAT32 = 0  # of the schema's TensorType
 
 
 class TfliteEdit:
@@ -177,3 +182,74 @@ _OPTIONS = {
     "QUANTIZE": "QuantizeOptions",
 }
 _VERSIONS = {"ARG_MAX": 2, "DEPTHWISE_CONV_2D": 3, "DEQUANTIZE": 3}  # know int8 and float16
+
+
+def drop_idle_roundings(content: bytes) -> bytes:
+    """Removes each QUANTIZE whose integers are only turned back into floats.
+
+    The converter leaves such pairs beside slices and concatenations of float layers: they cost accuracy and time.
+    """
+    from tensorflow.lite.tools import flatbuffer_utils
+
+    model = flatbuffer_utils.read_model_from_bytearray(bytearray(content))
+    graph = model.subgraphs[0]
+    kinds = [flatbuffer_utils.opcode_to_name(model, at) for at in range(len(model.operatorCodes))]
+
+    def kind(operation: Any) -> str:
+        return str(kinds[operation.opcodeIndex])
+
+    made_by = {int(tensor): each for each in graph.operators for tensor in each.outputs}
+    originals: dict[int, int] = {}  # what is turned back into floats -> the floats that it came from
+    for operation in graph.operators:
+        if kind(operation) != "DEQUANTIZE" or operation.outputs[0] in graph.outputs:
+            continue
+        source = int(operation.inputs[0])
+        while source in made_by and kind(made_by[source]) == "QUANTIZE":
+            source = int(made_by[source].inputs[0])
+        if graph.tensors[source].type == _FLOAT32:
+            originals[int(operation.outputs[0])] = source
+    for operation in graph.operators:
+        operation.inputs = [originals.get(int(tensor), int(tensor)) for tensor in operation.inputs]
+    graph.operators = _needed(graph, [each for each in graph.operators if kind(each) in ("QUANTIZE", "DEQUANTIZE")])
+    return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
+
+
+def _needed(graph: Any, roundings: list[Any]) -> list[Any]:
+    """The graph's operations without those roundings whose result nothing takes."""
+    kept, idle = list(graph.operators), roundings
+    while idle:
+        taken = {int(tensor) for each in kept for tensor in each.inputs} | {int(tensor) for tensor in graph.outputs}
+        idle = [each for each in roundings if each in kept and int(each.outputs[0]) not in taken]
+        kept = [each for each in kept if each not in idle]
+    return kept
+
+
+# The converter itself halves all weights or none.
+
+
+def halve_tflite(content: bytes, *, float_share: float) -> tuple[bytes, list[str]]:
+    """Stores weights as float16 in front of a DEQUANTIZE each, as the converter does.
+
+    Args:
+        content: a float32 file.
+        float_share: of all values, that stay in float32: those of the lightest weights, and of such that leave the
+            range of float16.
+
+    Returns:
+        Bytes of the file, and the layers whose weights stayed in float32, in the order of the graph.
+    """
+    edit = TfliteEdit(content)
+    constants = edit.constants()
+    kept = lightest({place: values.size for place, values in constants.items()}, float_share)
+    layers = []
+    for place, values in constants.items():
+        with np.errstate(over="ignore"):
+            half = values.astype(np.float16)
+        if place in kept or not np.isfinite(half).all():
+            if values.ndim > 1:
+                layers.append(layer_of_tensor(edit.tensor(place).name.decode()))
+            continue
+        name = edit.tensor(place).name.decode()
+        edit.put_in_front("DEQUANTIZE", [edit.add_tensor(f"{name}/half", half.shape, "FLOAT16", values=half)], place)
+        edit.forget(place)
+    return edit.content({}), list(dict.fromkeys(layers))

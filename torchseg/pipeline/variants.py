@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from tf_bridge.end_to_end import bake
-from tf_bridge.tflite.tflite_io import TfliteIo, change_io
+from tf_bridge.tflite.end_to_end import TfliteIo, change_io
 from torchseg.config import VariantFlags
 from torchseg.modelfile.describe import describe_file
 from torchseg.modelfile.precision import Precision

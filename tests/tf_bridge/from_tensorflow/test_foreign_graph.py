@@ -4,7 +4,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from tf_bridge.from_tensorflow.class_scores import LOGITS, SIGMOID, SOFTMAX, ClassScores
-from tf_bridge.from_tensorflow.foreign_graph import final_activation, precision_of, wrap_graph
+from tf_bridge.from_tensorflow.convert import final_activation, precision_of, wrap_graph
 from tf_bridge.lowering.lower import UnsupportedOperatorError
 from torchseg.modelfile.precision import Precision
 from torchseg.spec import ImageSpec

@@ -11,8 +11,7 @@ from torch import nn
 from tf_bridge.onnx.export import export_onnx
 from tf_bridge.onnx.quantize import convert_onnx
 from tf_bridge.packing.codebook import PackedWeight
-from tf_bridge.packing.pack import PackingSummary, pack_onnx
-from tf_bridge.packing.packed_operators import executed_operators
+from tf_bridge.packing.pack import PackingSummary, executed_operators, pack_onnx
 from tf_bridge.packing.rebuild import PackedRebuild
 from torchseg.modelfile.describe import describe_file
 from torchseg.modelfile.precision import Precision

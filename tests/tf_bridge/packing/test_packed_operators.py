@@ -4,7 +4,7 @@ import onnx
 import onnx.parser
 import pytest
 
-from tf_bridge.packing.packed_operators import executed_operators
+from tf_bridge.packing.pack import executed_operators
 
 
 def test_constants_are_folded_and_operators_fused(tmp_path: Path) -> None:

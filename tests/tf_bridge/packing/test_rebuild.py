@@ -8,8 +8,8 @@ from hypothesis.extra.numpy import array_shapes
 from numpy.typing import NDArray
 
 from tf_bridge.packing.codebook import PackedWeight, _candidates
-from tf_bridge.packing.packed_slim import slim_graph
 from tf_bridge.packing.rebuild import PackedRebuild
+from tf_bridge.packing.slim import slim_graph
 
 
 def clustered(shape, clusters: int, sparsity: float, dtype=np.float32, seed: int = 0) -> NDArray:

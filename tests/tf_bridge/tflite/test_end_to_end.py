@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from torch import nn
 
+from tf_bridge.tflite.end_to_end import TfliteIo, change_io
 from tf_bridge.tflite.export import export_tflite
-from tf_bridge.tflite.tflite_io import TfliteIo, change_io
 from torchseg.harness.runtimes.registry import open_runtime
 from torchseg.modelfile.describe import describe_file
 from torchseg.modelfile.precision import Precision

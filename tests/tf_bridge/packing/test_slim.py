@@ -5,7 +5,7 @@ import onnx
 import onnx.parser
 import onnxruntime
 
-from tf_bridge.packing.packed_slim import slim_graph
+from tf_bridge.packing.slim import slim_graph
 
 
 def model_from(text: str) -> onnx.ModelProto:
