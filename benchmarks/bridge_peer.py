@@ -36,7 +36,7 @@ from torchseg.harness.host import cpu_name
 from torchseg.harness.runtimes.process import RuntimeProcess, RuntimeProcessError
 from torchseg.harness.scoring.latency import Latency, LatencyConfig, measure_latency
 from torchseg.modelfile.precision import Precision
-from torchseg.pipeline.pictures import Pictures, open_pictures
+from torchseg.pipeline.run.dataset import Pictures, open_pictures
 
 PEERS = {
     "litert": ("litert-torch", "ai-edge-quantizer", "torch", "ai-edge-litert"),

@@ -22,12 +22,12 @@ from torchseg.checkpoint import load_checkpoint
 from torchseg.compress import model_ledger, total
 from torchseg.config import DistillConfig
 from torchseg.data import GENERATED, HeldSamples
-from torchseg.pipeline.compressing import Compressor, recovery
-from torchseg.pipeline.pictures import Pictures, open_pictures
-from torchseg.pipeline.recorded import recorded_config
-from torchseg.pipeline.run_folder import RunFolder
-from torchseg.pipeline.session import launch
-from torchseg.pipeline.training import VIEWS, Trainer
+from torchseg.pipeline.run.dataset import Pictures, open_pictures
+from torchseg.pipeline.run.folder import RunFolder
+from torchseg.pipeline.run.recorded_config import recorded_config
+from torchseg.pipeline.run.session import launch
+from torchseg.pipeline.stages.compression import Compressor, recovery
+from torchseg.pipeline.stages.training import VIEWS, Trainer
 from torchseg.train import DistillationConfig, evaluate
 
 Row = tuple[float, float]  # mean IoU in %, on the validation and the test part

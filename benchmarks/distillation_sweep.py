@@ -22,10 +22,10 @@ from show_table import show_table
 from torchseg.checkpoint import load_checkpoint
 from torchseg.config import DistillConfig
 from torchseg.data import HeldSamples
-from torchseg.pipeline.pictures import Pictures, open_pictures
-from torchseg.pipeline.run_folder import RunFolder, Stage
-from torchseg.pipeline.session import launch
-from torchseg.pipeline.training import STUDENT_STEPS, TEACHER_STEPS, VIEWS, Student, Trainer
+from torchseg.pipeline.run.dataset import Pictures, open_pictures
+from torchseg.pipeline.run.folder import RunFolder, Stage
+from torchseg.pipeline.run.session import launch
+from torchseg.pipeline.stages.training import STUDENT_STEPS, TEACHER_STEPS, VIEWS, Student, Trainer
 from torchseg.train import DistillationConfig, evaluate
 
 

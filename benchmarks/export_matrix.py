@@ -35,7 +35,7 @@ from torchseg.harness.host import cpu_name
 from torchseg.harness.runtimes.registry import open_runtime
 from torchseg.modelfile.precision import Precision
 from torchseg.models import MODELS
-from torchseg.pipeline.pictures import Pictures, open_pictures
+from torchseg.pipeline.run.dataset import Pictures, open_pictures
 
 SMP: dict[str, dict[str, Any]] = {
     "smp:Unet:resnet18": {},

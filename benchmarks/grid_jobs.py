@@ -19,13 +19,13 @@ from pathlib import Path
 import yaml
 
 from torchseg.config import GridConfig
-from torchseg.pipeline.grid_jobs import Jobs
-from torchseg.pipeline.grid_making import Maker
-from torchseg.pipeline.grid_plan import expand
-from torchseg.pipeline.grid_recipe import read_recipe
-from torchseg.pipeline.grid_trainings import make_trainings
-from torchseg.pipeline.pictures import open_pictures
-from torchseg.pipeline.run_folder import RunFolder
+from torchseg.pipeline.grid.grid_trainings import make_trainings
+from torchseg.pipeline.grid.jobs import Jobs
+from torchseg.pipeline.grid.plan import expand
+from torchseg.pipeline.grid.recipe import read_recipe
+from torchseg.pipeline.grid.trainer import Maker
+from torchseg.pipeline.run.dataset import open_pictures
+from torchseg.pipeline.run.folder import RunFolder
 
 ALLOWED = 1.05
 RECIPE = {

@@ -12,7 +12,7 @@ from torch import nn
 from tf_bridge.certify.parity import Predict
 from torchseg.data import Samples, resize
 from torchseg.models import build_model, fold_branches
-from torchseg.pipeline.pictures import Pictures
+from torchseg.pipeline.run.dataset import Pictures
 from torchseg.spec import ImageSpec
 
 _BATCH = 8

@@ -28,8 +28,8 @@ from torchseg.config import LearningConfig
 from torchseg.data import Batches, BatchPlan, BoundedSamples, RandomView, Sample, Samples, open_data
 from torchseg.data.read_in_order import read_in_order
 from torchseg.harness.host import cpu_name
-from torchseg.pipeline.pictures import cached_pictures, check_stage, open_pictures
-from torchseg.pipeline.run_folder import RunFolder
+from torchseg.pipeline.run.dataset import cached_pictures, check_stage, open_pictures
+from torchseg.pipeline.run.folder import RunFolder
 from torchseg.spec import ImageSpec
 from torchseg.train import TrainingPrecision, choose_precision
 

@@ -19,8 +19,8 @@ from torchseg.checkpoint import load_checkpoint
 from torchseg.config import SEARCH_ENGINES
 from torchseg.data import GENERATED, open_data
 from torchseg.harness.host import cpu_name
-from torchseg.pipeline.search_record import TrialRecord, TrialRecords, stage_of
-from torchseg.pipeline.search_table import best_trial
+from torchseg.pipeline.search.record import TrialRecord, TrialRecords, stage_of
+from torchseg.pipeline.search.results import best_trial
 from torchseg.train import evaluate
 
 

@@ -25,7 +25,7 @@ from torchseg.config import DataConfig
 from torchseg.harness.runtimes.process import RuntimeProcess
 from torchseg.harness.scoring.latency import Latency, LatencyConfig, measure_latency
 from torchseg.modelfile.precision import Precision
-from torchseg.pipeline.pictures import open_pictures
+from torchseg.pipeline.run.dataset import open_pictures
 
 # Ratios to fp32 of the same format to be reached on a processor with AVX512-VNNI.
 AIMS = {"int8.tflite": 0.32, "dynamic.tflite": 0.42, "int8.onnx": 0.36}

@@ -10,7 +10,7 @@ from torchseg.config import CompressConfig
 
 
 def _job(config: CompressConfig) -> int:
-    from torchseg.pipeline.compress import compress
+    from torchseg.pipeline.commands.compress import compress
 
     return compress(config)
 

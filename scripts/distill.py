@@ -10,7 +10,7 @@ from torchseg.config import DistillConfig
 
 
 def _job(config: DistillConfig) -> int:
-    from torchseg.pipeline.distill import distill
+    from torchseg.pipeline.commands.distill import distill
 
     return distill(config)
 

@@ -10,7 +10,7 @@ from torchseg.config import ExportConfig
 
 
 def _job(config: ExportConfig) -> int:
-    from torchseg.pipeline.export import export
+    from torchseg.pipeline.commands.export import export
 
     return export(config)
 

@@ -10,7 +10,7 @@ from torchseg.config import ImportConfig
 
 
 def _job(config: ImportConfig) -> int:
-    from torchseg.pipeline.import_tf import import_tf
+    from torchseg.pipeline.commands.import_tf import import_tf
 
     return import_tf(config)
 

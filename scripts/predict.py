@@ -10,7 +10,7 @@ from torchseg.config import PredictConfig
 
 
 def _job(config: PredictConfig) -> int:
-    from torchseg.pipeline.predict import predict
+    from torchseg.pipeline.commands.predict import predict
 
     return predict(config)
 

@@ -10,7 +10,7 @@ from torchseg.config import PrepareConfig
 
 
 def _job(config: PrepareConfig) -> int:
-    from torchseg.pipeline.prepare import prepare
+    from torchseg.pipeline.commands.prepare import prepare
 
     return prepare(config)
 

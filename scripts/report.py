@@ -10,7 +10,7 @@ from torchseg.config import ReportConfig
 
 
 def _job(config: ReportConfig) -> int:
-    from torchseg.pipeline.report import report
+    from torchseg.pipeline.commands.report import report
 
     return report(config)
 

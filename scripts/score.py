@@ -10,7 +10,7 @@ from torchseg.config import ScoreConfig
 
 
 def _job(config: ScoreConfig) -> int:
-    from torchseg.pipeline.score import score
+    from torchseg.pipeline.commands.score import score
 
     return score(config)
 

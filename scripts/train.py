@@ -10,7 +10,7 @@ from torchseg.config import TrainConfig
 
 
 def _job(config: TrainConfig) -> int:
-    from torchseg.pipeline.train import train
+    from torchseg.pipeline.commands.train import train
 
     return train(config)
 

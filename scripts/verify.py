@@ -10,7 +10,7 @@ from torchseg.config import VerifyConfig
 
 
 def _job(config: VerifyConfig) -> int:
-    from torchseg.pipeline.verify import verify
+    from torchseg.pipeline.commands.verify import verify
 
     return verify(config)
 

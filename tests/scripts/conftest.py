@@ -18,9 +18,9 @@ from torchseg.harness.worker import Worker
 from torchseg.modelfile.kinds import runtime_name
 from torchseg.modelfile.metadata import metadata
 from torchseg.modelfile.precision import Precision
-from torchseg.pipeline import grid_scoring
-from torchseg.pipeline.grid_child import run_commands
-from torchseg.pipeline.grid_jobs import Jobs, read_outcomes
+from torchseg.pipeline.grid import scorer
+from torchseg.pipeline.grid.child import run_commands
+from torchseg.pipeline.grid.jobs import Jobs, read_outcomes
 from torchseg.spec import ImageSpec
 
 COMPRESSION = [
@@ -40,7 +40,7 @@ def _time_quickly(monkeypatch):
     def quick(**settings):
         return LatencyConfig(**settings | {"rounds": 2, "repeats": 1, "warmup": 1, "max_rounds": 2})
 
-    for module in ("scoring", "score", "explanation"):
+    for module in ("stages.scoring", "commands.score", "commands.explanation"):
         monkeypatch.setattr(f"torchseg.pipeline.{module}.LatencyConfig", quick)
 
 
@@ -92,8 +92,8 @@ def train_here(measure_here):
     def apply(patch):
         measure_here(patch)
         patch.setattr(Jobs, "run", run_here)
-        patch.setattr(grid_scoring, "LatencyConfig", lambda **_: LatencyConfig(rounds=1, repeats=1, max_rounds=1))
-        patch.setattr(grid_scoring, "write_report", lambda run: None)  # its plots take longer than all the rest
+        patch.setattr(scorer, "LatencyConfig", lambda **_: LatencyConfig(rounds=1, repeats=1, max_rounds=1))
+        patch.setattr(scorer, "write_report", lambda run: None)  # its plots take longer than all the rest
 
     return apply
 

@@ -16,7 +16,7 @@ from scripts import compress, distill, export, predict, report, score, train, ve
 from torchseg.__main__ import COMMANDS, main
 from torchseg.checkpoint import load_checkpoint, read_card
 from torchseg.models.pretrained import LITE_SCALING
-from torchseg.pipeline.run_folder import RunFolder
+from torchseg.pipeline.run.folder import RunFolder
 
 _SCRIPTS = Path(__file__).parents[2] / "scripts"
 BUSY = "another command is running in busy; wait until it has ended, or give another --out"
@@ -110,7 +110,7 @@ def test_one_network_trains_with_labels(pictures, capsys):
 
 @pytest.mark.slow
 def test_a_pretrained_network_brings_the_scaling_of_its_pictures_along(pictures, monkeypatch):
-    monkeypatch.setattr("torchseg.pipeline.train.pretrained_scaling", lambda *_: LITE_SCALING)
+    monkeypatch.setattr("torchseg.pipeline.commands.train.pretrained_scaling", lambda *_: LITE_SCALING)
     flags = ["--data", "folder", "--root", str(pictures), "--image_size", "32", "--epochs", "1", "--workers", "0"]
     assert train.main(flags) == 0
     assert export.main([str(RUN / "trained"), "--formats", "onnx", "--precisions", "fp32"]) == 0

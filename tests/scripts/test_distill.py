@@ -16,7 +16,7 @@ from torchseg.checkpoint import Card, read_card, save_checkpoint
 from torchseg.harness.scoring.score import score_artifacts
 from torchseg.modelfile.weights import StoredWeight
 from torchseg.models import build_model
-from torchseg.pipeline import training
+from torchseg.pipeline.stages import training
 from torchseg.spec import ImageSpec
 
 TIMING = {
@@ -82,7 +82,7 @@ def test_a_file_that_lost_its_zeros_fails_the_run(compressed, monkeypatch, capsy
     def dense(path):
         return [StoredWeight("weight", np.ones((2, 2), np.float32), "float32")]
 
-    monkeypatch.setattr("torchseg.pipeline.ledger.weights_in", dense)
+    monkeypatch.setattr("torchseg.pipeline.stages.ledger.weights_in", dense)
     (RUN / ".stages/ledger.json").unlink()
     assert main(compressed) == 1
     assert "clustered.fp32.onnx: total: 60.00% zeros became 0.00%" in capsys.readouterr().out
@@ -121,7 +121,7 @@ def test_with_a_core_to_spare_files_of_the_teacher_are_made_in_another_process(f
     teacher = RUN / "artifacts/teacher.fp32.onnx"
     teacher.unlink()
     with monkeypatch.context() as here:  # not in the other process, which starts afresh
-        here.delattr("torchseg.pipeline.network_export.NetworkExport.export")
+        here.delattr("torchseg.pipeline.export.exporter.NetworkExport.export")
         assert main([*finished, "--threads", "2"]) == 0
     assert teacher.is_file()
     assert "artifacts/teacher.fp32.onnx" in capsys.readouterr().out
@@ -250,7 +250,7 @@ def test_a_file_that_cannot_be_scored_ends_in_one_until_it_can(finished, monkeyp
         return ["student.fp32.onnx: the process died"]
 
     with monkeypatch.context() as broken:
-        broken.setattr("torchseg.pipeline.scoring.score_artifacts", fails)
+        broken.setattr("torchseg.pipeline.stages.scoring.score_artifacts", fails)
         (RUN / ".stages/score.json").unlink()
         assert main(finished) == 1
         assert main(finished) == 1

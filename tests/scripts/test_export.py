@@ -14,10 +14,10 @@ from scripts import export, verify
 from torchseg.checkpoint import Card, load_checkpoint, read_card, save_checkpoint
 from torchseg.config import DistillConfig, ExportConfig
 from torchseg.models import build_model
-from torchseg.pipeline.network_export import NetworkExport
-from torchseg.pipeline.pictures import open_pictures
-from torchseg.pipeline.run_folder import RunFolder
-from torchseg.pipeline.session import write_record
+from torchseg.pipeline.export.exporter import NetworkExport
+from torchseg.pipeline.run.dataset import open_pictures
+from torchseg.pipeline.run.folder import RunFolder
+from torchseg.pipeline.run.session import write_record
 
 RUN = Path("run")
 OUTLIER = 1000.0

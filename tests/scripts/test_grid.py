@@ -13,10 +13,10 @@ from PIL import Image
 from scripts import grid
 from torchseg.data.split import share_of
 from torchseg.harness.scoring.latency import LatencyConfig
-from torchseg.pipeline import grid_scoring
-from torchseg.pipeline.grid_jobs import Jobs, read_outcomes
-from torchseg.pipeline.grid_tables import AVERAGE, COMPRESSED, EFFECTS, INDIVIDUAL, TIMING_COLUMNS, TRAINED
-from torchseg.pipeline.run_folder import RunFolder
+from torchseg.pipeline.grid import scorer
+from torchseg.pipeline.grid.jobs import Jobs, read_outcomes
+from torchseg.pipeline.grid.tables import AVERAGE, COMPRESSED, EFFECTS, INDIVIDUAL, TIMING_COLUMNS, TRAINED
+from torchseg.pipeline.run.folder import RunFolder
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 
@@ -167,12 +167,12 @@ def test_a_grid_killed_twice_ends_with_the_same_tables(finished, flags, run_comm
     assert len(list((out / "trainings").glob("*/trained/model.safetensors"))) == 2
     with monkeypatch.context() as patch:
         trained = interrupt(patch, Jobs, "run", call=99)
-        interrupt(patch, grid_scoring, "score_artifacts", call=2)
+        interrupt(patch, scorer, "score_artifacts", call=2)
         assert grid.main(command) == 130
     assert len(trained) == 2
     assert not (out / AVERAGE).exists()
     with monkeypatch.context() as patch:
-        measured = interrupt(patch, grid_scoring, "score_artifacts", call=99)
+        measured = interrupt(patch, scorer, "score_artifacts", call=99)
         assert grid.main(command) == verdict(out)
     assert len(measured) == 3
     for name in (TRAINED, COMPRESSED, INDIVIDUAL, AVERAGE):
@@ -225,7 +225,7 @@ def test_a_cell_that_fails_is_named_and_the_others_go_on(finished, flags, monkey
 def test_trainings_run_in_processes_of_their_own(pets, monkeypatch, tmp_path, capsys):
     monkeypatch.undo()
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(grid_scoring, "LatencyConfig", lambda **_: LatencyConfig(rounds=1, repeats=1, max_rounds=1))
+    monkeypatch.setattr(scorer, "LatencyConfig", lambda **_: LatencyConfig(rounds=1, repeats=1, max_rounds=1))
     changes = ["image_size=16", "batch_size=4", "factors.epochs=[1]", "measure.pictures=1"]
     changes += [
         "factors.filters={model_arguments.base_width: [16]}",

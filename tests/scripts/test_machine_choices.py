@@ -93,7 +93,7 @@ def test_search(choices, chain, monkeypatch):
     def export_size(model, spec, path, **options):
         path.write_bytes(b"0" * sum(each.numel() for each in model.parameters()))
 
-    monkeypatch.setattr("torchseg.pipeline.search_budget.export_onnx", export_size)
+    monkeypatch.setattr("torchseg.pipeline.search.budget.export_onnx", export_size)
     flags = ["--engine", "optuna", "--trials", "1", "--space", "alpha=0.1..0.9", "--out", "searched"]
     assert search.main([*chain, *choices, *flags]) == 0
     _check_weights(Path("searched/teacher"), choices)

@@ -28,7 +28,7 @@ _RUN = Path("run")
 def in_miniature(monkeypatch, measure_here):
     """One process, and one file a recipe instead of several networks and precisions."""
     measure_here(monkeypatch)
-    monkeypatch.setattr("torchseg.pipeline.distill._DENSE", {"student": (), "teacher": ()})
+    monkeypatch.setattr("torchseg.pipeline.commands.distill._DENSE", {"student": (), "teacher": ()})
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def train_only(monkeypatch):
     """Leaves out files and scores, which a correction makes as its recipe does."""
 
     def apply():
-        monkeypatch.setattr("torchseg.pipeline.distill.Chain._files", lambda _: ())
+        monkeypatch.setattr("torchseg.pipeline.commands.distill.Chain._files", lambda _: ())
 
     return apply
 

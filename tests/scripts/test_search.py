@@ -14,9 +14,9 @@ import yaml
 from scripts import distill
 from scripts.search import main
 from torchseg.config import SEARCH_ENGINES
-from torchseg.pipeline import training
-from torchseg.pipeline.search import ENGINES
-from torchseg.pipeline.search_processes import marked_processes
+from torchseg.pipeline.search.nni.processes import marked_processes
+from torchseg.pipeline.search.search import ENGINES
+from torchseg.pipeline.stages import training
 
 RUN = Path("runs/folder-search")
 
@@ -42,7 +42,7 @@ def no_export(monkeypatch):
     def export(model, spec, path, **options):
         path.write_bytes(b"0" * sum(each.numel() for each in model.parameters()))
 
-    monkeypatch.setattr("torchseg.pipeline.search_budget.export_onnx", export)
+    monkeypatch.setattr("torchseg.pipeline.search.budget.export_onnx", export)
 
 
 def _table() -> list[dict[str, str]]:
@@ -69,7 +69,9 @@ def test_a_search_ends_with_a_table_a_picture_and_a_configuration_for_the_main_j
     best = max((row for row in rows if row["val_miou"]), key=lambda row: float(row["val_miou"]))
     assert f"trial {best['trial']}, {100 * float(best['val_miou']):.2f} % mean IoU" in out
 
-    monkeypatch.setattr("torchseg.pipeline.distill.Chain._files", lambda chain: iter(()))  # has tests of its own
+    monkeypatch.setattr(
+        "torchseg.pipeline.commands.distill.Chain._files", lambda chain: iter(())
+    )  # has tests of its own
     assert distill.main(["--config", str(RUN / "best.yaml"), "--sparsity", "0", "--clusters", "null"]) == 0
     card = json.loads((RUN / "best/student/card.json").read_text())
     assert card["metrics"]["val_miou"] == pytest.approx(float(best["val_miou"]), abs=1e-6)
@@ -185,7 +187,7 @@ def test_nni_searches_in_processes_that_all_end_whatever_becomes_of_a_trial(flag
         while not over.wait(0.3):
             for process in marked_processes(*mark):
                 with contextlib.suppress(psutil.Error):
-                    if "torchseg.pipeline.search_nni_trial" in process.cmdline() and not killed:
+                    if "torchseg.pipeline.search.nni.trial" in process.cmdline() and not killed:
                         killed.append(process.pid)
                         process.kill()
                     sockets = process.net_connections("inet")

@@ -1,0 +1,128 @@
+"""The main job: teacher, student, compression, files, certificates, scores, ledger, report."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+
+from torchseg.checkpoint import Card
+from torchseg.command import CHECK_FAILED, DONE
+from torchseg.config import DistillConfig
+from torchseg.models import build_model, parse_arguments
+from torchseg.pipeline.commands.summary import print_summary
+from torchseg.pipeline.installed import check_formats
+from torchseg.pipeline.run.dataset import Pictures, cached_pictures, check_stage
+from torchseg.pipeline.run.distill_pictures import distill_pictures
+from torchseg.pipeline.run.folder import Stage
+from torchseg.pipeline.run.session import Session, open_session
+from torchseg.pipeline.stages.compression import Compressor, check_compression, recovery
+from torchseg.pipeline.stages.export import CertificateError, Exporter
+from torchseg.pipeline.stages.export_beside import export_beside
+from torchseg.pipeline.stages.ledger import LedgerError, ledger_stage
+from torchseg.pipeline.stages.lesson import check_lesson, lesson, teacher_stage
+from torchseg.pipeline.stages.scoring import ScoreError, report_stage, score_stage
+from torchseg.pipeline.stages.training import STUDENT_STEPS, Lengths, Student, Trainer
+
+_DENSE = {"student": ("fp32", "int8"), "teacher": ("fp32",)}  # files that compressed ones are held against
+_LOG = logging.getLogger(__name__)
+
+
+def distill(config: DistillConfig) -> int:
+    """Runs every stage that is not done yet; 0 when all went well, 1 when a certificate or a score failed."""
+    started = time.monotonic()
+    check_formats(kind for kind, _ in config.files)
+    pictures = distill_pictures(config)
+    _check(config, pictures)
+    with open_session(config) as session:
+        chain = Chain(session, pictures)
+        ran = list(chain.run())
+        session.fabric.barrier()
+        if session.fabric.is_global_zero:
+            seconds = time.monotonic() - started
+            print_summary(session.folder, ran, last=chain.last, problems=chain.problems, seconds=seconds)
+    return CHECK_FAILED if chain.problems else DONE
+
+
+def _check(config: DistillConfig, pictures: Pictures) -> None:
+    """Refuses what cannot work before a folder is made for it."""
+    check_lesson(config, pictures.spec)
+    arguments = parse_arguments(config.student_arguments)
+    card = Card(builder=config.student, arguments=arguments, spec=pictures.spec, stage="student")
+    network = build_model(card.builder, arguments, card.spec).eval()
+    check_compression(network, card, config, Lengths(config, pictures))
+
+
+class Chain:
+    """The stages of one run, in order; each is described when those before it are done: it hashes their files."""
+
+    def __init__(self, session: Session[DistillConfig], pictures: Pictures) -> None:
+        self.config, self.folder, self.fabric = session.config, session.folder, session.fabric
+        self.pictures = pictures
+        self.problems: list[str] = []
+        self.done_beside: set[str] = set()
+        self.trainer = Trainer(self.config, pictures, self.folder, self.fabric)
+
+    @property
+    def last(self) -> str:
+        """The stage whose network is the result."""
+        return ("student", *self.config.stages)[-1]
+
+    def run(self) -> Iterator[str]:
+        """Does what is left to do and gives the names of the stages that ran."""
+        for stage in self._training():
+            if self._do(stage):
+                yield stage.name
+        if not self.fabric.is_global_zero:  # files are written by one process; the others have done their share
+            return
+        for stage in self._files():
+            try:
+                if self.folder.do(stage) or stage.name in self.done_beside:
+                    yield stage.name
+            except (CertificateError, ScoreError, LedgerError) as error:
+                _LOG.error("%s", error)
+                self.problems.append(str(error))
+
+    def _do(self, stage: Stage) -> bool:
+        return self.folder.do(stage, writes=self.fabric.is_global_zero, wait=self.fabric.barrier)
+
+    def _training(self) -> Iterator[Stage]:
+        config = self.config
+        yield check_stage(self.pictures, config, writes=self.fabric.is_global_zero)
+        pictures = self.pictures = cached_pictures(self.pictures, self.folder.path)
+        trainer = self.trainer = replace(self.trainer, pictures=pictures)
+        teacher = self.folder.path / "teacher" if config.teacher else None
+        if stage := teacher_stage(config, trainer):
+            yield stage
+        epochs = trainer.epochs(config.epochs, steps=STUDENT_STEPS)
+        how = lesson(config)
+        arguments = parse_arguments(config.student_arguments)
+        student = Student(stage="student", model=config.student, arguments=arguments, epochs=epochs)
+        yield trainer.with_teacher(student, teacher, how) if teacher else trainer.with_labels(student)
+        if config.twin:
+            yield trainer.with_labels(replace(student, stage="twin"))
+        compressor = Compressor(trainer, config, recovery(trainer, teacher, how))
+        yield from compressor.stages(self.folder.path / "student")
+
+    def _files(self) -> Iterator[Stage]:
+        """Every precision of the last network; of those before it what it is to be held against."""
+        exporter, files = Exporter(self.pictures, self.folder), self.config.files
+        networks = [*(["teacher"] if self.config.teacher else []), "student"]
+        dense = {
+            network: [file for file in files if file[1] in _DENSE[network]]
+            for network in reversed(networks)
+            if network != self.last
+        }
+        beside = dict([dense.popitem()]) if dense else {}  # the teacher's take about as long as all the others
+        with export_beside(exporter, beside, cores=self.config.cores) as finished:
+            yield from exporter.stages(self.last, files, packed=bool(self.config.stages))
+            for network, chosen in dense.items():
+                yield from exporter.stages(network, chosen)
+            self.done_beside = finished()
+        for network, chosen in beside.items():
+            yield from exporter.stages(network, chosen)
+        stages = [*networks, *(["twin"] if self.config.twin else []), *self.config.stages]
+        yield score_stage(self.pictures, self.folder, stages)
+        yield ledger_stage(self.folder, stages)
+        yield report_stage(self.folder, stages)

@@ -1,0 +1,84 @@
+"""Files for one trained network."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from torchseg.checkpoint import read_card
+from torchseg.command import CHECK_FAILED, DONE, other_command
+from torchseg.config import DataConfig, ExportConfig, LearningConfig
+from torchseg.modelfile.precision import Precision
+from torchseg.pipeline.export.budget import Budget
+from torchseg.pipeline.export.exporter import NetworkExport
+from torchseg.pipeline.export.variants import variants
+from torchseg.pipeline.installed import check_formats
+from torchseg.pipeline.run.dataset import Pictures, open_pictures
+from torchseg.pipeline.run.folder import RunFolder, held_run, is_run
+from torchseg.pipeline.run.recorded_config import recorded_config, run_of
+from torchseg.pipeline.stages.export import ARTIFACTS
+from torchseg.pipeline.stages.qat import train_for_int8
+
+
+def export(config: ExportConfig) -> int:
+    """Exports the checkpoint to every format and precision asked for; 1 if a certificate fails."""
+    check_formats(kind for kind, _ in config.files)
+    card = read_card(config.checkpoint)
+    data = config if config.root else recorded_config(run_of(config.checkpoint))
+    pictures = open_pictures(data).scaled((card.spec.mean, card.spec.std))
+    if pictures.spec != card.spec:
+        raise ValueError(
+            f"{config.checkpoint} was made for {card.spec.describe()}, but the data gives {pictures.spec.describe()}; "
+            "give its own --data and --image_size"
+        )
+    with held_run(config.checkpoint.parent):
+        return _export(config, data, pictures)
+
+
+def _export(config: ExportConfig, data: DataConfig, pictures: Pictures) -> int:
+    out = config.out or config.checkpoint.parent / ARTIFACTS
+    checkpoint = _after_training(config, data, pictures, out) if config.qat_epochs else config.checkpoint
+    out.mkdir(parents=True, exist_ok=True)
+    exported = NetworkExport(checkpoint, pictures, Budget.of_points(config.max_drop, config.max_class_drop))
+    failed = False
+    for kind, precision in config.files:
+        path = out / f"{read_card(checkpoint).stage}.{precision}.{kind}"
+        certificates = {path: exported.export(path, precision=Precision(precision))}
+        for further, write in variants(path, config, exported, precision=Precision(precision)):
+            write()
+            certificates[further] = exported.certify_like(further, certificates[path])
+        for written, certificate in certificates.items():
+            failed |= not certificate["verdict"]["passed"]
+            print(f"{written}: {_told(certificate, searched=config.max_drop is not None)}")
+    print(f"  next     {other_command('predict')} {path} PICTURE...")
+    return CHECK_FAILED if failed else DONE
+
+
+def _after_training(config: ExportConfig, data: DataConfig, pictures: Pictures, out: Path) -> Path:
+    """The checkpoint that training with simulated int8 leaves in the run, or in `out` where there is no run."""
+    parent = config.checkpoint.parent
+    folder = RunFolder(parent if is_run(parent) else out)
+    values = {field.name: getattr(data, field.name) for field in fields(DataConfig)}
+    values |= {name: getattr(config, name) for name in ("seed", "threads", "training_precision", "device", "workers")}
+    training = LearningConfig(**values)
+    checkpoint = train_for_int8(config.checkpoint, folder, pictures, training, epochs=config.qat_epochs)
+    before, after = (100 * read_card(checkpoint).metrics[name] for name in ("val_miou_untrained", "val_miou"))
+    print(
+        f"{checkpoint}: {after:.2f} % mean IoU on the validation part, int8 simulated; {before:.2f} % before training"
+    )
+    return checkpoint
+
+
+def _told(certificate: dict[str, Any], *, searched: bool) -> str:
+    """One sentence about a file."""
+    agreement = f"agrees on {100 * certificate['differences']['argmax_agreement']:.3f} % of pixels"
+    if failures := certificate["verdict"]["failures"]:
+        helpless = certificate["precision"] == Precision.INT8 and searched
+        advice = "; leaving layers in float does not hold that budget: give a larger --max_drop or --qat_epochs"
+        return f"{agreement}; {'; '.join(failures)}{advice if helpless else ''}"
+    if layers := certificate["float_layers"]:
+        ratio = certificate["float_latency_ratio"]
+        time = f", which takes {ratio:.2f} times as long" if ratio else ""
+        return f"{agreement}; certified with {', '.join(layers)} in {'float' if ratio else 'float32'}{time}"
+    return f"{agreement}; certified"

@@ -1,0 +1,118 @@
+"""Masks for a user's own pictures, from any model files; with true masks scores, with several models a comparison."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from tqdm import tqdm
+
+from torchseg.command import DONE
+from torchseg.config import PredictConfig
+from torchseg.data import Sample
+from torchseg.data.picture_file import find_pictures
+from torchseg.harness.csv_table import Table
+from torchseg.harness.drawing import WRONG, comparison, indexed, marked, overlay
+from torchseg.harness.format import percent
+from torchseg.harness.sliding_window import by_resizing, by_tiles
+from torchseg.metrics import Counts, confusion_matrix, overlap
+from torchseg.pipeline.commands.opened_model import OpenedModel, names_of
+from torchseg.pipeline.commands.truth import reader_with_truth, without_truth
+from torchseg.spec import ImageSpec
+
+Labels = NDArray[np.uint8]
+_COLUMNS = ("model", "image", "miou", "mean_dice", "pixel_accuracy")
+_ALL = "all pictures"
+
+
+def predict(config: PredictConfig) -> int:
+    """Writes a mask of each picture's own size, an overlay, and what `--truth` and `--compare` ask for.
+
+    Raises:
+        ValueError: if a model, a picture or a mask cannot be read.
+    """
+    files = _find(config.images)
+    paths = [config.model, *config.compare]
+    segment = by_tiles if config.tiles else by_resizing
+    with ExitStack() as opened:
+        models = [
+            opened.enter_context(OpenedModel(path, name, segment=segment, threads=config.cores))
+            for path, name in zip(paths, names_of(paths), strict=True)
+        ]
+        spec = _common_spec(models)
+        read = reader_with_truth(files, config.truth, config.model, spec) if config.truth else without_truth
+        totals: dict[str, Counts] = {model.name: np.zeros((spec.num_classes,) * 2, np.int64) for model in models}
+        rows = []
+        for file in tqdm(files, desc="pictures", unit="picture", disable=None, dynamic_ncols=True):
+            sample = read(file)
+            answers = {model.name: model.labels(sample.picture) for model in models}
+            _save(config, sample, answers, spec)
+            for name, labels in answers.items():
+                counts = confusion_matrix(labels, sample.mask, num_classes=spec.num_classes)
+                totals[name] += counts
+                rows.append(_row(name, sample.name, counts))
+    rows += [_row(name, _ALL, counts) for name, counts in totals.items()]
+    _print_outcome(config, len(files), rows, spec)
+    return DONE
+
+
+def _find(images: Sequence[Path]) -> list[Path]:
+    """Every picture named, folders opened; raises ValueError if two of them would get one mask."""
+    files = [file for given in images for file in (find_pictures(given) if given.is_dir() else [given])]
+    by_name: dict[str, Path] = {}
+    for file in files:
+        other = by_name.setdefault(file.stem.casefold(), file)  # some systems tell no capitals from small letters
+        if other is not file:
+            raise ValueError(f"{other} and {file} would both get the mask {file.stem}.png; give them apart")
+    return files
+
+
+def _common_spec(models: Sequence[OpenedModel]) -> ImageSpec:
+    """The first model's spec; raises ValueError if another one has other classes."""
+    spec = models[0].spec
+    for model in models[1:]:
+        if model.spec.num_classes != spec.num_classes:
+            raise ValueError(
+                f"{model.name} tells {model.spec.num_classes} classes apart and {models[0].name} {spec.num_classes}; "
+                "compare models of the same classes"
+            )
+    return spec
+
+
+def _save(config: PredictConfig, sample: Sample, answers: Mapping[str, Labels], spec: ImageSpec) -> None:
+    labels = next(iter(answers.values()))
+    images = {"": indexed(labels), "overlays": Image.fromarray(overlay(sample.picture, labels))}
+    if config.truth:
+        wrong = (labels != sample.mask) & (sample.mask < spec.num_classes)
+        images["errors"] = Image.fromarray(marked(sample.picture, wrong, WRONG))
+    if config.truth or config.compare:
+        images["figures"] = comparison(sample, answers, spec)
+    for folder, image in images.items():
+        path = config.out / folder / f"{sample.name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        image.save(path)
+
+
+def _row(model: str, image: str, counts: Counts) -> dict[str, object]:
+    scores = overlap(counts)
+    return {"model": model, "image": image} | {name: round(getattr(scores, name), 6) for name in _COLUMNS[2:]}
+
+
+def _print_outcome(config: PredictConfig, count: int, rows: Sequence[Mapping[str, object]], spec: ImageSpec) -> None:
+    names = ", ".join(f"{index} {name}" for index, name in enumerate(spec.classes))
+    print(f"{count} masks in {config.out}, painted over the pictures in {config.out / 'overlays'}; values are {names}")
+    if config.truth:
+        with Table(config.out / "scores.csv", _COLUMNS) as table:
+            for row in rows:
+                table.write(row)
+        for row in rows:
+            if row["image"] == _ALL:
+                shares = [percent(float(str(row[name]))) for name in ("miou", "pixel_accuracy")]
+                print(f"  {row['model']}: mean IoU {shares[0]}, {shares[1]} of pixels right")
+        print(f"  scores   {config.out / 'scores.csv'}")
+    if config.truth or config.compare:
+        print(f"  figures  {config.out / 'figures'}")

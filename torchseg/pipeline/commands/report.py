@@ -1,0 +1,21 @@
+"""Builds the report of a run again."""
+
+from __future__ import annotations
+
+from torchseg.command import DONE
+from torchseg.config import ReportConfig
+from torchseg.harness.report.report import write_report
+from torchseg.pipeline.run.folder import held_run
+
+
+def report(config: ReportConfig) -> int:
+    """Writes `report.html` and the figures from what the run folder holds.
+
+    Raises:
+        ValueError: if the folder holds no scores.
+    """
+    if not (config.run / "scores.csv").is_file():
+        raise ValueError(f"{config.run} holds no scores.csv; give the folder of a finished run, e.g. runs/scenes")
+    with held_run(config.run):
+        print(f"  report   {write_report(config.run)}")
+    return DONE

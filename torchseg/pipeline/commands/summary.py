@@ -1,0 +1,81 @@
+"""The few lines that a command ends with: what was made, where it is, what to run next."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+from torchseg.command import other_command
+from torchseg.harness.format import counted
+from torchseg.pipeline.run.folder import RunFolder
+
+_COLUMNS = (
+    ("file", "artifact", "{}"),
+    ("runtime", "runtime", "{}"),
+    ("threads", "threads", "{}"),
+    ("mean IoU %", "miou", "{:.2f}"),
+    ("agreement %", "argmax_agreement", "{:.3f}"),
+    ("ms (min)", "latency_ms_min", "{:.2f}"),
+    ("kB", "size_bytes", "{:.0f}"),
+    ("certified", "certified", "{}"),
+)
+_SHOWN_IF_MIXED = ("runtime", "threads")
+_SCALES = {"miou": 100.0, "argmax_agreement": 100.0, "size_bytes": 1e-3}
+
+
+def print_summary(folder: RunFolder, ran: Sequence[str], *, last: str, problems: Sequence[str], seconds: float) -> None:
+    """Prints the table of scores and the way on; `last` is the stage whose files are the result."""
+    path = folder.path
+    if not ran and not problems:
+        print(f"Nothing to do: {path} is complete and its inputs have not changed ({seconds:.0f} s).")
+    else:
+        print(f"\nDone in {seconds / 60:.1f} minutes: {', '.join(ran) or 'nothing new'}")
+    print("\n" + "\n".join(table_lines(path / "scores.csv")))
+    for problem in problems:
+        print(f"\nFAILED: {problem}")
+    print(f"\n  report   {path / 'report.html'}")
+    print(f"  files    {path / 'artifacts'}")
+    files = [each for kind in ("onnx", "tflite") for each in sorted((path / "artifacts").glob(f"{last}.*.{kind}"))]
+    if files:
+        best = min(files, key=lambda each: ".fp32." not in each.name)
+        print(f"  next     {other_command('predict')} {best} PICTURE...")
+
+
+def table_lines(scores: Path) -> list[str]:
+    """The main columns of `scores.csv`, aligned, one line per row; nothing if there is no table."""
+    if not scores.is_file():
+        return []
+    with scores.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    mixed = {key for key in _SHOWN_IF_MIXED if len({row.get(key) for row in rows}) > 1}
+    columns = [each for each in _COLUMNS if each[1] not in _SHOWN_IF_MIXED or each[1] in mixed]
+    cells = [[_cell(row, key, form) for _, key, form in columns] for row in rows]
+    table = [[title for title, _, _ in columns], *cells]
+    widths = [max(len(row[column]) for row in table) for column in range(len(columns))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table]
+
+
+def comparison_lines(scores: Path) -> list[str]:
+    """How every file stands to the one that it was held against, each difference with its 99 % interval."""
+    with scores.open(newline="", encoding="utf-8") as file:
+        return [_comparison(row) for row in csv.DictReader(file) if row.get("latency_ratio")]
+
+
+def _comparison(row: dict[str, str]) -> str:
+    ratio, low, high = (float(row[f"latency_ratio{end}"]) for end in ("", "_low", "_high"))
+    text = (
+        f"{row['artifact']} ({row['runtime']}, {counted(int(row['threads']), 'thread')}) against {row['against']}:\n"
+        f"  time      {ratio:.3f} times ({low:.3f} to {high:.3f}): {row['speed']}"
+    )
+    if not row["miou_difference"]:
+        return text
+    apart, low, high = (100 * float(row[f"miou_difference{end}"]) for end in ("", "_low", "_high"))
+    return f"{text}\n  mean IoU  {apart:+.2f} points ({low:+.2f} to {high:+.2f}): {row['accuracy']}"
+
+
+def _cell(row: dict[str, str], key: str, form: str) -> str:
+    value = row.get(key, "")
+    if not value or form == "{}":
+        return value or "-"
+    return form.format(float(value) * _SCALES.get(key, 1.0))

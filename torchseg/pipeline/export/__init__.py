@@ -1,0 +1,1 @@
+"""Writes the files of a network, each with its certificate and within its accuracy budget."""

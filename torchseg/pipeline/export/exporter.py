@@ -1,0 +1,240 @@
+"""One checkpoint on its way into certified files."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tf_bridge.certify.certificate import (
+    Evidence,
+    certificate_path,
+    hash_images,
+    make_certificate,
+    read_certificate,
+    write_certificate,
+)
+from tf_bridge.certify.first_difference import FirstDifference
+from tf_bridge.certify.parity import Parity, Predict, compare, verdict
+from tf_bridge.conversion import Conversion
+from tf_bridge.end_to_end import is_baked, picture_spec
+from tf_bridge.onnx.export import OnnxShape, export_onnx
+from torchseg.checkpoint import load_checkpoint, sha256_of
+from torchseg.data import Sample, Samples, resize
+from torchseg.harness.postprocess import labels_of
+from torchseg.harness.runtimes.base import Runtime
+from torchseg.harness.runtimes.registry import open_runtime
+from torchseg.modelfile.layout import to_pixels
+from torchseg.modelfile.precision import Precision
+from torchseg.models import fold_branches
+from torchseg.pipeline.export.blame import blame
+from torchseg.pipeline.export.budget import Budget
+from torchseg.pipeline.export.float_choice import FloatChoice, choose_float_layers
+from torchseg.pipeline.run.dataset import Pictures
+from torchseg.spec import ImageSpec
+
+CALIBRATED_WITH = 48  # training pictures at most
+
+Images = NDArray[np.float32]
+
+
+class NetworkExport:
+    """Writes and certifies any number of files of one checkpoint.
+
+    The network is loaded, traced and run over the pictures when the first file needs it, once for all of them. Nothing
+    is kept beyond the object: let it go with the last file.
+
+    Args:
+        checkpoint: its folder.
+        pictures: certificates use the validation part, calibration the training part.
+        budget: what dynamic and int8 files may lose.
+    """
+
+    def __init__(self, checkpoint: Path, pictures: Pictures, budget: Budget | None = None) -> None:
+        self.checkpoint, self.pictures, self.budget = checkpoint, pictures, budget or Budget()
+
+    def export(self, path: Path, *, precision: Precision) -> dict[str, Any]:
+        """Writes the file (`.onnx` or `.tflite`) and its certificate, and returns the certificate."""
+        certificate_path(path).unlink(missing_ok=True)  # an earlier file's, which must not stand beside this one
+        choice, calibration = FloatChoice(), []
+        if precision is Precision.INT8:
+            calibration = self._calibration
+            images = self._prepare(calibration)
+            self._conversion.write(path, precision=precision, calibration=images)
+            if self.budget.mixed:
+                choice = self._hold_budget(path, images)
+        elif precision is Precision.FP16:
+            layers = self._conversion.write_half(
+                path, lambda file: not verdict(self._compare(open_runtime(file)), precision)
+            )
+            choice = FloatChoice(layers=tuple(layers))
+        else:
+            self._conversion.write(path, precision=precision)
+        certificate = self.certify(path, precision=precision, choice=choice, calibration=calibration)
+        write_certificate(path, certificate)
+        return certificate
+
+    def export_dynamic(self, path: Path, *, precision: Precision) -> None:
+        """Writes an ONNX file that takes any number of pictures, of any size that divides by the network's stride."""
+        images = self._prepare(self._calibration) if precision is Precision.INT8 else None
+        network, spec = self._conversion.model, self.pictures.spec
+        export_onnx(network, spec, path, precision=precision, calibration=images, shape=OnnxShape.DYNAMIC)
+
+    def certify_like(self, path: Path, plain: Mapping[str, Any]) -> dict[str, Any]:
+        """Writes the certificate of a file made beside, or from, the one that the certificate `plain` is of."""
+        certificate = self.certify(path, precision=Precision(plain["precision"]))
+        certificate |= {name: plain[name] for name in ("calibration_images", "float_layers", "float_latency_ratio")}
+        write_certificate(path, certificate)
+        return certificate
+
+    def pack(self, source: Path, path: Path) -> dict[str, Any]:
+        """Packs a certified ONNX file, writes a certificate of its own beside the result and returns it."""
+        from tf_bridge.packing.pack import pack_onnx
+
+        summary, recorded = pack_onnx(source, path), read_certificate(source)
+        certificate = self.certify(path, precision=Precision(recorded["precision"]))
+        certificate["calibration_images"] = recorded["calibration_images"]
+        certificate["packed_from"] = {"file": source.name, "sha256": recorded["sha256"]}
+        certificate["times_smaller"] = summary.times_smaller
+        write_certificate(path, certificate)
+        return certificate
+
+    def certify(
+        self,
+        path: Path,
+        *,
+        precision: Precision,
+        choice: FloatChoice | None = None,
+        calibration: Sequence[Sample] = (),
+    ) -> dict[str, Any]:
+        """Compares a file with the checkpoint on validation pictures, in the runtime that users will run it in."""
+        candidate, choice = open_runtime(path), choice or FloatChoice()
+        images, masks = self._compared_on
+        parity = self._compare(candidate, takes_pictures=is_baked(path))
+        evidence = Evidence(
+            checkpoint_sha256=sha256_of(self.checkpoint / "model.safetensors"),
+            image_names=[each.name for each in self._samples],
+            images_sha256=hash_images(images, masks),
+            runtimes={"file": asdict(candidate.describe()), "network": asdict(self._reference.describe())},
+            calibration_names=[each.name for each in calibration],
+            float_layers=choice.layers,
+            float_latency_ratio=choice.latency_ratio,
+        )
+        return make_certificate(
+            path,
+            self.pictures.spec,
+            parity,
+            evidence,
+            precision=precision,
+            max_drop=self.budget.drop,
+            max_class_drop=self.budget.class_drop,
+            first_difference=self._blame(path, parity, precision),
+        )
+
+    def _blame(self, path: Path, parity: Parity, precision: Precision) -> FirstDifference | None:
+        """The layer at which a file that fails begins to differ, on the image that suffers most."""
+        if not verdict(parity, precision, max_drop=self.budget.drop, max_class_drop=self.budget.class_drop):
+            return None
+        at = [parity.worst_image]
+        image, picture = self._compared_on[0][at], to_pixels(self._pictures[at]) if is_baked(path) else None
+        return blame(path, self._conversion.program, image, precision=precision, picture=picture)
+
+    def _hold_budget(self, path: Path, images: Images) -> FloatChoice:
+        """Puts a file with layers in float in the place of the int8 file at `path` if that is what the budget takes."""
+
+        def measure(candidate: Path) -> Parity:
+            return self._compare(open_runtime(candidate))
+
+        if self.budget.share_used(measure(path)) <= 1:
+            return FloatChoice()
+        mixed = self._conversion.mixed(path.suffix, images)
+        return choose_float_layers(mixed, path, measure, self.budget, image=images[:1])
+
+    def _compare(self, candidate: Runtime, *, takes_pictures: bool = False) -> Parity:
+        images, masks = self._compared_on
+        classes = self.pictures.spec.num_classes
+        if not takes_pictures:
+            return compare(self._remembered, candidate.predict, images, masks, num_classes=classes)
+
+        def labels(pictures: Images) -> NDArray[np.uint8]:
+            return labels_of(candidate.predict(pictures))
+
+        return compare(self._remembered, labels, images, masks, num_classes=classes, pictures=self._pictures)
+
+    @cached_property
+    def _conversion(self) -> Conversion:
+        network, card = load_checkpoint(self.checkpoint)
+        fold_branches(network)  # certificates still compare with the checkpoint, whose branches stay
+        return Conversion(network, card.spec)
+
+    @cached_property
+    def _reference(self) -> Runtime:
+        return open_runtime(self.checkpoint)
+
+    @cached_property
+    def _remembered(self) -> Predict:
+        return _remember(self._reference.predict)
+
+    @cached_property
+    def _samples(self) -> list[Sample]:
+        validation = self.pictures.validation
+        return [validation[index] for index in range(min(self.budget.pictures, len(validation)))]
+
+    @cached_property
+    def _compared_on(self) -> tuple[Images, NDArray[np.uint8]]:
+        return self._prepare(self._samples), np.stack([each.mask for each in self._samples])
+
+    @property
+    def _pictures(self) -> Images:
+        """What the images are made from, values from 0 to 255: for files that scale them by themselves."""
+        return picture_spec(self.pictures.spec).prepare(np.stack([each.picture for each in self._samples]))
+
+    @cached_property
+    def _calibration(self) -> list[Sample]:
+        return calibration_samples(self.pictures.train, self.pictures.spec)
+
+    def _prepare(self, samples: Sequence[Sample]) -> Images:
+        return self.pictures.spec.prepare(np.stack([each.picture for each in samples]))  # (B, C, H, W)
+
+
+def calibration_samples(train: Samples, spec: ImageSpec) -> list[Sample]:
+    """Training pictures at the spec's size: those that bring a class which none before has, then the first others."""
+    bringing: list[Sample] = []
+    others: list[Sample] = []
+    missing = set(range(spec.num_classes))
+    for index in range(len(train)):
+        full = len(bringing) + len(others) >= CALIBRATED_WITH
+        if full and not missing:
+            break
+        sample = resize(train[index], height=spec.height, width=spec.width)
+        if brings := missing & set(np.unique(sample.mask).tolist()):
+            missing -= brings
+            bringing.append(sample)
+        elif not full:
+            others.append(sample)
+    return bringing + others
+
+
+def calibration_images(pictures: Pictures) -> Images:
+    """The same, prepared for the network: `(B, C, H, W)`."""
+    chosen = calibration_samples(pictures.train, pictures.spec)
+    return pictures.spec.prepare(np.stack([each.picture for each in chosen]))
+
+
+def _remember(predict: Predict) -> Predict:
+    """Answers the same images from memory: every file of a network is held against the same logits."""
+    answers: dict[bytes, Images] = {}
+
+    def remembered(images: Images) -> Images:
+        key = hashlib.sha256(images.tobytes()).digest()
+        if key not in answers:
+            answers[key] = predict(images)
+        return answers[key]
+
+    return remembered

@@ -1,0 +1,41 @@
+"""Further files of a network, which stand beside its plain ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+from tf_bridge.end_to_end import bake
+from tf_bridge.tflite.end_to_end import TfliteIo, change_io
+from torchseg.config import VariantFlags
+from torchseg.modelfile.describe import describe_file
+from torchseg.modelfile.precision import Precision
+from torchseg.pipeline.export.exporter import NetworkExport
+
+
+def variants(
+    plain: Path, flags: VariantFlags, exported: NetworkExport, *, precision: Precision
+) -> Iterator[tuple[Path, Callable[[], None]]]:
+    """The files that the flags ask for beside `STAGE.PRECISION.KIND`, each with what writes it.
+
+    `.dynamic_shape` has open sides, `.baked` takes pictures and gives classes, `.io_TYPE` has other ends. A file must
+    be written before the next one is taken: it may be made from it.
+    """
+    bases = [plain]
+    if flags.dynamic_shape and plain.suffix == ".onnx":
+        bases.append(_beside(plain, "dynamic_shape"))
+        yield bases[1], partial(exported.export_dynamic, bases[1], precision=precision)
+    if flags.bake:
+        for base in bases:
+            target = _beside(base, "baked")
+            yield target, partial(bake, base, target, exported.pictures.spec)
+    # A file with layers in float has float ends already.
+    if flags.ends and describe_file(plain)["inputs"][0]["type"] == "int8":
+        for name in flags.ends:
+            target = _beside(plain, f"io_{name}")
+            yield target, partial(change_io, plain, target, TfliteIo(name))
+
+
+def _beside(path: Path, word: str) -> Path:
+    return path.with_name(f"{path.stem}.{word}{path.suffix}")

@@ -1,0 +1,1 @@
+"""Many runs from one recipe: trained, exported, measured and compared."""

@@ -1,0 +1,137 @@
+"""A grid of trainings and their files: made in parallel, measured one at a time, told in four tables."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Mapping
+
+import yaml
+
+from torchseg.command import CHECK_FAILED, DONE
+from torchseg.config import GridConfig
+from torchseg.models import parse_arguments
+from torchseg.pipeline.grid.figures import save_effects, save_view
+from torchseg.pipeline.grid.grid_trainings import Failures, make_trainings
+from torchseg.pipeline.grid.jobs import Jobs
+from torchseg.pipeline.grid.per_image import picked_sample
+from torchseg.pipeline.grid.plan import GridPlan, data_flags, expand
+from torchseg.pipeline.grid.recipe import read_recipe
+from torchseg.pipeline.grid.scorer import Scorer
+from torchseg.pipeline.grid.summary import duration, summary_lines, way_on
+from torchseg.pipeline.grid.tables import RESERVED, GridTables
+from torchseg.pipeline.grid.trainer import Launch, Maker
+from torchseg.pipeline.installed import check_formats
+from torchseg.pipeline.run.dataset import Pictures, open_pictures
+from torchseg.pipeline.run.environment import ENVIRONMENT, environment_record
+from torchseg.pipeline.run.folder import RunFolder
+from torchseg.pipeline.stages.training import check_loss, check_network
+
+_LOG = logging.getLogger(__name__)
+
+
+def grid(config: GridConfig) -> int:
+    """Makes and measures what is not there yet; 1 if a cell fails, which does not stop the others."""
+    jobs = Jobs(threads=config.threads_each)
+    try:
+        return run_grid(config, jobs.run)
+    finally:  # Ctrl-C comes through here: nothing goes on behind the user's back
+        jobs.stop()
+
+
+def run_grid(config: GridConfig, launch: Launch) -> int:
+    """The same, with `launch` running the commands that train and export."""
+    started = time.monotonic()
+    plan = expand(read_recipe(config.recipe, config.set), seed=config.seed, root=config.root)
+    pictures = _checked_pictures(plan)
+    folder = RunFolder(config.run)
+    with folder.held():
+        if config.fresh:
+            folder.forget()
+        maker = Maker(
+            plan=plan,
+            folder=folder,
+            fingerprints={name: each.fingerprint for name, each in pictures.items()},
+            launch=launch,
+            threads=config.threads_each,
+        )
+        _write_record(config, plan, folder)
+        failures = make_trainings(maker, pictures, jobs=config.jobs)
+        failures |= _score(Scorer(maker=maker, pictures=pictures, measure=plan.measure), failures)
+        return _tell(plan, maker, pictures, failures, seconds=time.monotonic() - started)
+
+
+def _checked_pictures(plan: GridPlan) -> dict[str, Pictures]:
+    """Pictures by name of the training, opened once; refuses a plan that cannot work before anything is written."""
+    for factor in plan.factors:
+        if factor in RESERVED:
+            raise ValueError(f"a factor is called {factor}, which is a column of the tables; rename it")
+    check_formats(cell.file.rpartition(".")[2] for cell in plan.cells)
+    opened: dict[tuple[object, ...], Pictures] = {}
+    found = {}
+    for training in plan.trainings:
+        key = data_flags(training.config)
+        if key not in opened:
+            opened[key] = open_pictures(training.config)
+            plan.measure.class_indices(opened[key].spec.classes)
+            picked_sample(opened[key].test, plan.measure.view)
+        found[training.name] = opened[key]
+        arguments = parse_arguments(training.config.model_arguments)
+        try:
+            check_network(training.config.model, opened[key].spec, arguments=arguments)
+            check_loss(training.config, opened[key].spec)
+        except ValueError as error:
+            raise ValueError(f"{training.name}: {error}") from error
+    return found
+
+
+def _score(scorer: Scorer, failures: Failures) -> Failures:
+    """Measures one training after the other: what is timed has the machine to itself."""
+    trainings = scorer.maker.plan.trainings
+    whole = [
+        each for each in trainings if any((each.name, file) not in failures for file in scorer.maker.plan.files(each))
+    ]
+    left = [each for each in whole if not scorer.is_done(each)]
+    found, begin = Failures(), time.monotonic()
+    for number, training in enumerate(left):
+        spent = time.monotonic() - begin
+        ending = f", about {duration(spent / number * (len(left) - number))} left" if number else ""
+        print(f"measuring {number + 1} of {len(left)}: {training.name}{ending}", flush=True)
+        try:
+            reasons = scorer.score(training)
+        except Exception as error:  # it costs this training's files, and no other's
+            _LOG.exception("measuring failed")
+            reason = f"measuring: {type(error).__name__}: {error}"
+            reasons = dict.fromkeys(scorer.maker.plan.files(training), reason)
+        found |= {(training.name, file): reason for file, reason in reasons.items()}
+    return found
+
+
+def _tell(plan: GridPlan, maker: Maker, pictures: Mapping[str, Pictures], failures: Failures, *, seconds: float) -> int:
+    """Writes tables and figures and prints the end."""
+    out, first = maker.folder.path, pictures[plan.trainings[0].name]
+    specs = {name: each.spec for name, each in pictures.items()}
+    chosen = {
+        name: [spec.classes[at] for at in plan.measure.class_indices(spec.classes)] for name, spec in specs.items()
+    }
+    effects = GridTables(plan=plan, maker=maker, classes=chosen, failures=failures).write()
+    drawn = [
+        save_effects(effects, plan.factors, out),
+        save_view(plan.cells, picked_sample(first.test, plan.measure.view), first.spec.classes, maker),
+    ]
+    lines = summary_lines(out, plan.factors, effects)
+    print("\n".join(lines))
+    print(f"\nDone in {duration(seconds)}." if not failures else "\nThe same command tries again what failed.")
+    print("\n".join(way_on(out, [path for path in drawn if path])))
+    return CHECK_FAILED if any(line.startswith("FAILED: ") for line in lines) else DONE
+
+
+def _write_record(config: GridConfig, plan: GridPlan, folder: RunFolder) -> None:
+    """What was asked for, cell by cell, and what with."""
+    trainings = {each.name: dict(each.flags) for each in plan.trainings}
+    text = yaml.safe_dump({"recipe": str(config.recipe), "set": config.set, "trainings": trainings}, sort_keys=False)
+    (folder.path / "grid.yaml").write_text(text, encoding="utf-8")
+    (folder.path / ENVIRONMENT).write_text(
+        json.dumps(environment_record(config.cores), indent=2) + "\n", encoding="utf-8"
+    )

@@ -1,0 +1,142 @@
+"""Runs commands in processes of their own, and reads out of their logs how each of them ended."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from torchseg.exit_code import cause_of_end
+from torchseg.pipeline.grid.child import BEGIN, END, PATIENCE_S
+from torchseg.process_group import kept_apart, kill_all
+
+_PROGRAM = (sys.executable, "-m", "torchseg.pipeline.grid.child")
+_ENDING = re.compile(re.escape(END) + r"(\d+) after ([\d.]+) s, peak (\d+) MiB\]")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """How one command ended.
+
+    Attributes:
+        command: its name, e.g. `train`.
+        code: exit code; None if its process ended before it did.
+        peak_rss_mb: largest memory of the process so far; None likewise.
+        reason: its last words.
+    """
+
+    command: str
+    code: int | None
+    peak_rss_mb: float | None
+    reason: str
+
+
+class Jobs:
+    """Starts processes that end when this one does, or when `stop` is called from another thread.
+
+    Args:
+        threads: of each process.
+        program: what takes the commands as its last argument and prints as `run_commands` does.
+    """
+
+    def __init__(self, *, threads: int, program: Sequence[str] = _PROGRAM) -> None:
+        self._threads, self._program = threads, program
+        self._running: set[subprocess.Popen[bytes]] = set()
+        self._lock = threading.Lock()
+        self._stopped = False
+
+    def run(self, commands: Sequence[Sequence[str]], log: Path) -> list[Outcome]:
+        """Runs commands of this project one after the other, in one process, and appends what they print to `log`."""
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("ab") as file:
+            start = file.tell()
+            with self._lock:
+                if self._stopped:
+                    return []
+                process = subprocess.Popen(
+                    [*self._program, json.dumps(commands)],
+                    stdin=subprocess.PIPE,
+                    stdout=file,
+                    stderr=subprocess.STDOUT,
+                    env=_environment(self._threads),
+                    **kept_apart(),
+                )
+                self._running.add(process)
+            code = process.wait()
+        with self._lock:
+            self._running.discard(process)
+        _close(process)
+        return read_outcomes(log.read_bytes()[start:].decode(errors="replace"), code)
+
+    def stop(self) -> None:
+        """Ends every process with what it started: first by asking, as Ctrl-C does."""
+        with self._lock:
+            self._stopped = True
+            running = list(self._running)
+        for process in running:
+            _close(process)
+        for process in running:
+            try:
+                process.wait(PATIENCE_S)
+            except subprocess.TimeoutExpired:
+                kill_all(process.pid)  # with the processes that read pictures for it
+                process.wait()
+
+
+def read_outcomes(text: str, code: int) -> list[Outcome]:
+    """What a log says of each command, in order.
+
+    Args:
+        text: what `run_commands` and its commands printed.
+        code: of the process; below 0 for a signal.
+    """
+    outcomes = []
+    for part in re.split(rf"^{re.escape(BEGIN)}", text, flags=re.MULTILINE)[1:]:
+        title, _, said = part.partition("\n")
+        ending = _ENDING.search(said)
+        words = _last_words(said[: ending.start()] if ending else said)
+        if not ending:
+            words = f"its process died with {cause_of_end(code)}" + (f"; its last words: {words}" if words else "")
+        outcomes.append(
+            Outcome(
+                command=title.split()[0],
+                code=int(ending[1]) if ending else None,
+                peak_rss_mb=float(ending[3]) if ending else None,
+                reason=words,
+            )
+        )
+    return outcomes
+
+
+def last_line(log: Path, *, size: int = 4096) -> str:
+    """The last line in a log that says something; empty where there is none."""
+    if not log.is_file():
+        return ""
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - size))
+        return _last_words(file.read().decode(errors="replace"))
+
+
+def _last_words(text: str) -> str:
+    lines = [line.strip() for line in re.split(r"[\r\n]+", text) if line.strip()]
+    return lines[-1].removeprefix("error: ")[:300] if lines else ""
+
+
+def _close(process: subprocess.Popen[bytes]) -> None:
+    """Lets go of the pipe that keeps the process alive."""
+    if process.stdin is not None:
+        process.stdin.close()
+
+
+def _environment(threads: int) -> dict[str, str]:
+    """The child finds the same packages, and no numeric library takes more cores than its share."""
+    paths = os.pathsep.join(path or os.getcwd() for path in sys.path)
+    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS")
+    fixed = dict.fromkeys(names, str(threads)) | {"TF_NUM_INTEROP_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "2"}
+    return {**os.environ, **fixed, "PYTHONPATH": paths, "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"}

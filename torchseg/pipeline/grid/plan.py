@@ -1,0 +1,148 @@
+"""Expands a recipe: every combination of levels is a cell, and cells of one training share it."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from torchseg.command import config_of
+from torchseg.config import DataConfig, MeasureConfig, TrainConfig
+from torchseg.pipeline.grid.recipe import ARGUMENTS, FILE, Factor, Level, Recipe, arguments_of, text_of
+
+TRAININGS = "trainings"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """One network to train, whichever cells use it.
+
+    Attributes:
+        name: of its folder below `trainings/`, made of the levels that shape it.
+        levels: name of the level by name of the factor, of the factors that shape it.
+        flags: of scripts/train.py.
+        config: the same, parsed; folder, seed and threads left open.
+    """
+
+    name: str
+    levels: Mapping[str, str]
+    flags: Mapping[str, str]
+    config: TrainConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One combination of levels: a training, and one of its files."""
+
+    levels: Mapping[str, str]
+    training: Training
+    file: str
+
+    @property
+    def name(self) -> str:
+        """For a line of text."""
+        return name_of(self.levels)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GridPlan:
+    """Everything that a grid has to do.
+
+    Attributes:
+        factors: names of the levels by name of the factor.
+        trainings: each once.
+        cells: every combination, in the order of the recipe.
+        export: flags of scripts/export.py beside formats and precisions.
+        measure: how files are measured.
+    """
+
+    factors: Mapping[str, Sequence[str]]
+    trainings: Sequence[Training]
+    cells: Sequence[Cell]
+    export: Mapping[str, str]
+    measure: MeasureConfig
+
+    def files(self, training: Training) -> list[str]:
+        """Files of a training that some cell wants, each once."""
+        return list(dict.fromkeys(cell.file for cell in self.cells if cell.training is training))
+
+    def training_factors(self) -> list[str]:
+        """Factors that shape a training."""
+        return [name for name in self.factors if any(name in each.levels for each in self.trainings)]
+
+
+def expand(recipe: Recipe, *, seed: int = 0, root: Path | None = None) -> GridPlan:
+    """All combinations of levels.
+
+    Args:
+        recipe: what to combine.
+        seed: of every training that no factor gives one.
+        root: the data set's folder in place of the recipe's.
+
+    Raises:
+        ValueError: if a value does not fit its flag, or two levels set one flag.
+    """
+    _check_overlaps(recipe.factors)
+    base: dict[str, Any] = {"seed": seed} | dict(recipe.base) | ({"root": root} if root else {})
+    trainings: dict[TrainConfig, Training] = {}
+    cells = []
+    for levels in itertools.product(*(factor.levels for factor in recipe.factors)):
+        training, file = _training(base, recipe.factors, levels)
+        training = trainings.setdefault(training.config, training)
+        named = {factor.name: level.name for factor, level in zip(recipe.factors, levels, strict=True)}
+        cells.append(Cell(levels=named, training=training, file=file))
+    _check_names(list(trainings.values()))
+    return GridPlan(
+        factors={factor.name: [level.name for level in factor.levels] for factor in recipe.factors},
+        trainings=list(trainings.values()),
+        cells=cells,
+        export=recipe.export,
+        measure=recipe.measure,
+    )
+
+
+def name_of(levels: Mapping[str, str]) -> str:
+    """`epochs=50_filters=32`; fit for the name of a folder."""
+    return "_".join(re.sub(r"[^\w.+=-]+", "-", f"{factor}={level}") for factor, level in levels.items())
+
+
+def data_flags(config: DataConfig) -> tuple[object, ...]:
+    """What says which pictures a training sees: two with the same flags can share them."""
+    return (config.data, config.root, config.size, config.patch_size, config.patch_overlap)
+
+
+def _training(base: Mapping[str, Any], factors: Sequence[Factor], levels: Sequence[Level]) -> tuple[Training, str]:
+    merged = dict(base)
+    for level in levels:
+        merged |= level.flags
+    file = str(merged.pop(FILE, "torch"))
+    plain = {name: value for name, value in merged.items() if value is not None and not name.startswith(ARGUMENTS)}
+    flags = {name: text_of(value) for name, value in plain.items()}
+    if arguments := arguments_of(merged):
+        flags[ARGUMENTS] = ",".join(f"{name}={text_of(value)}" for name, value in arguments.items())
+    shaping = {factor.name: level.name for factor, level in zip(factors, levels, strict=True) if factor.trains}
+    try:
+        config = replace(config_of(TrainConfig, flags), threads=0)
+    except ValueError as error:
+        raise ValueError(f"{name_of(shaping) or 'base'}: {error}") from error
+    return Training(name=name_of(shaping) or "base", levels=shaping, flags=flags, config=config), file
+
+
+def _check_overlaps(factors: Sequence[Factor]) -> None:
+    """Two factors that set one flag would make the later one win in silence."""
+    owner: dict[str, str] = {}
+    for factor in factors:
+        for flag in {flag for level in factor.levels for flag in level.flags}:
+            if owner.setdefault(flag, factor.name) != factor.name:
+                raise ValueError(f"factors {owner[flag]} and {factor.name} both set {flag}; let one of them do it")
+
+
+def _check_names(trainings: Sequence[Training]) -> None:
+    folders: dict[str, Training] = {}
+    for training in trainings:
+        other = folders.setdefault(training.name.lower(), training)
+        if other is not training:
+            raise ValueError(f"{dict(other.levels)} and {dict(training.levels)} would share a folder; rename a level")

@@ -1,0 +1,55 @@
+"""Reads back what a run was told."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import yaml
+
+from torchseg.config import DataConfig
+from torchseg.pipeline.run.session import CONFIG
+
+# Flags that say which pictures there are, and how large the networks see them.
+PICTURE_FLAGS = ("data", "root", "image_size", "patch_size", "patch_overlap")
+
+
+def recorded_config(run: Path, *, root: Path | None = None) -> DataConfig:
+    """The flags about pictures in a run's `config.yaml`.
+
+    Args:
+        run: its folder.
+        root: where the pictures lie now; default: where they lay then.
+
+    Raises:
+        ValueError: if the folder is no run.
+    """
+    path = run / CONFIG
+    if not path.is_file():
+        raise ValueError(f"{run} is no run folder: it has no {CONFIG}; give one that distill made")
+    values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    names = {field.name for field in dataclasses.fields(DataConfig)}
+    known = {name: value for name, value in values.items() if name in names}
+    known["root"] = root or (Path(known["root"]) if known.get("root") else None)
+    return DataConfig(**known | {"download": False})
+
+
+def run_of(path: Path) -> Path:
+    """The run folder that a file or folder belongs to: the nearest one above it with a `config.yaml`.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    for folder in (path.resolve(), *path.resolve().parents):
+        if (folder / CONFIG).is_file():
+            return folder
+    raise ValueError(f"{path} lies in no run folder (one with a {CONFIG}); give a file of a run by distill")
+
+
+def check_same_data(config: DataConfig, run: Path) -> None:
+    """Raises ValueError unless the flags name the pictures, at the size, that the run was made with."""
+    recorded = recorded_config(run)
+    for name in ("data", "root", "size", "patch_size", "patch_overlap"):
+        asked, known = getattr(config, name), getattr(recorded, name)
+        if (Path(asked).resolve() != Path(known).resolve()) if name == "root" and asked and known else asked != known:
+            raise ValueError(f"{run} was made with {name} {known} and {asked} came; give the same, or another --out")

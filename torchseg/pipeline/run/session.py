@@ -1,0 +1,171 @@
+"""What every training command needs around its stages: folder, log, processes, and a record of both."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, Literal, TypeVar
+
+import torch
+import yaml
+from lightning_fabric import Fabric
+
+from torchseg.config import DataConfig, LearningConfig
+from torchseg.pipeline.run.environment import ENVIRONMENT, environment_record
+from torchseg.pipeline.run.folder import RunFolder
+from torchseg.train import choose_precision
+
+CONFIG, LOG = "config.yaml", "run.log"
+Config = TypeVar("Config", bound=LearningConfig)
+_LAUNCHED = "LT_CLI_USED"
+_Wanted = Literal["auto", "fp32", "bf16"]
+_LAUNCHER_PRECISIONS: Mapping[str, _Wanted] = {"32-true": "fp32", "32": "fp32", "bf16-mixed": "bf16"}
+_MICRO_BATCHES = 2
+
+
+@dataclass(frozen=True)
+class Session(Generic[Config]):
+    """A command at work: its run folder, its processes, and its flags with every `auto` decided."""
+
+    folder: RunFolder
+    fabric: Fabric
+    config: Config
+
+
+@contextmanager
+def open_session(config: Config) -> Iterator[Session[Config]]:
+    """Opens the run folder and launches the processes; records configuration, environment and log in the folder.
+
+    Under the launcher of Lightning Fabric its environment decides about device and processes; otherwise one process
+    trains on what the flags say.
+
+    Raises:
+        ValueError: if another command is running in the folder, or the flags ask for a device that is not there.
+    """
+    torch.set_num_threads(config.cores)
+    fabric = launch(config)
+    folder = RunFolder(config.run)
+    fabric.barrier()
+    with folder.held() if fabric.is_global_zero else nullcontext():
+        decided = decide(config, fabric, folder.path)
+        fabric.barrier()
+        if fabric.is_global_zero:
+            if config.fresh:
+                folder.forget()
+            write_record(config, folder.path, training=_training_record(decided, fabric))
+        fabric.barrier()
+        log = _open_log(folder.path / LOG) if fabric.is_global_zero else None
+        try:
+            yield Session(folder, fabric, decided)
+        finally:
+            if log:
+                logging.getLogger().removeHandler(log)
+                log.close()
+
+
+def launch(config: LearningConfig) -> Fabric:
+    """Processes and their device, as the launcher says, or one process on the device of the flags.
+
+    Precision is no matter of Fabric's: the training loop sees to it.
+
+    Raises:
+        ValueError: if there is no such device.
+    """
+    if _LAUNCHED in os.environ:
+        return Fabric()
+    if config.device == "cuda" and not torch.cuda.is_available():
+        raise ValueError("device is cuda, but PyTorch finds no GPU that it can use here; give --device cpu or auto")
+    cuda = config.device == "cuda" or (config.device == "auto" and torch.cuda.is_available())
+    fabric = Fabric(accelerator="cuda" if cuda else "cpu", devices=1)
+    fabric.launch()
+    return fabric
+
+
+def decide(config: Config, fabric: Fabric, run: Path) -> Config:
+    """The flags with precision and micro-batches decided where they are `auto`.
+
+    A run goes on with what it was begun with, so that one that moves to another machine need not train anew.
+
+    Raises:
+        ValueError: if flags and launcher contradict each other.
+    """
+    begun = {} if config.fresh else recorded_training(run)
+    notes = []
+    wanted = _of_launcher(config.training_precision)
+    precision = choose_precision(begun.get("training_precision", "auto") if wanted == "auto" else wanted, fabric.device)
+    if wanted == "auto" and precision == "bf16" and choose_precision("auto", fabric.device) == "fp32":
+        notes.append(
+            "was begun with bf16, which this machine only emulates: it goes on, slowly; --training_precision fp32 "
+            "trains again in float32"
+        )
+    default = 1 if fabric.world_size > 1 or fabric.device.type != "cpu" else min(_MICRO_BATCHES, config.batch_size // 2)
+    parts = begun.get("micro_batches", default) if config.micro_batches == "auto" else config.micro_batches
+    if fabric.world_size > 1 and parts > 1:
+        if config.micro_batches != "auto":
+            raise ValueError(f"micro_batches is {parts}, but several processes take a batch whole; give 1 or auto")
+        notes.append("was begun in one process on parts of batches; several processes take them whole and train again")
+        parts = 1
+    if fabric.is_global_zero:
+        for note in notes:
+            print(f"{run} {note}")
+    return dataclasses.replace(config, training_precision=precision, micro_batches=parts)
+
+
+def _of_launcher(wanted: _Wanted) -> _Wanted:
+    """The precision asked for by flag or by launcher, which must not contradict each other."""
+    text = os.environ.get("LT_PRECISION") if _LAUNCHED in os.environ else None
+    if not text:
+        return wanted
+    if text not in _LAUNCHER_PRECISIONS:
+        known = ", ".join(_LAUNCHER_PRECISIONS)
+        raise ValueError(f"the launcher's --precision is {text}; this training knows {known}")
+    if wanted not in ("auto", _LAUNCHER_PRECISIONS[text]):
+        raise ValueError(f"training_precision is {wanted}, but the launcher's --precision is {text}; give one of them")
+    return _LAUNCHER_PRECISIONS[text]
+
+
+def recorded_training(run: Path) -> Mapping[str, Any]:
+    """What the trainings of a run were made with; empty if none was, or its record cannot be read."""
+    try:
+        training = json.loads((run / ENVIRONMENT).read_text(encoding="utf-8"))["training"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+    known = isinstance(training, dict) and training.get("training_precision") in ("fp32", "bf16")
+    return training if known and isinstance(training.get("micro_batches"), int) else {}
+
+
+def _training_record(config: LearningConfig, fabric: Fabric) -> dict[str, Any]:
+    """What was decided for the trainings of a run."""
+    return {
+        "training_precision": config.training_precision,
+        "micro_batches": config.micro_batches,
+        "device": str(fabric.device),
+        "processes": fabric.world_size,
+        "workers": config.workers,
+    }
+
+
+def write_record(config: DataConfig, folder: Path, *, training: Mapping[str, Any] | None = None) -> None:
+    """Writes `config.yaml`, which `--config` reads, and `environment.json`."""
+    values = {
+        key: str(value) if isinstance(value, Path) else value for key, value in dataclasses.asdict(config).items()
+    }
+    values.pop("fresh", None)
+    (folder / CONFIG).write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
+    record = environment_record(config.cores) | ({"training": dict(training)} if training else {})
+    (folder / ENVIRONMENT).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+
+
+def _open_log(path: Path) -> logging.Handler:
+    handler = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    for name in ("torchseg", "tf_bridge"):
+        logging.getLogger(name).setLevel(logging.DEBUG)
+    logging.getLogger().addHandler(handler)
+    return handler

@@ -1,0 +1,1 @@
+"""The hyper-parameter search, its engines and its tables."""

@@ -1,0 +1,132 @@
+"""What a student's file costs, and whether that is within the budget of a search."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from tf_bridge.onnx.export import export_onnx
+from torchseg.config import DistillConfig, SearchConfig
+from torchseg.harness.runtimes.process import RuntimeProcess
+from torchseg.harness.scoring.latency import LatencyConfig, measure_latency
+from torchseg.modelfile.precision import Precision
+from torchseg.models import build_model, fold_branches, multiply_adds, parse_arguments
+from torchseg.pipeline.export.exporter import calibration_images
+from torchseg.pipeline.run.dataset import Pictures
+from torchseg.pipeline.run.folder import RunFolder, Stage
+
+_FREE = {"dropout"}  # arguments that leave no trace in a file
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """Of one file.
+
+    Attributes:
+        size_bytes: on disk.
+        multiply_adds: of one picture.
+        latency_ms: quickest prediction of one picture on one thread; None if nobody asked.
+    """
+
+    size_bytes: int
+    multiply_adds: int
+    latency_ms: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchBudget:
+    """What a file may cost at most; None leaves it open."""
+
+    max_bytes: float | None = None
+    max_ms: float | None = None
+
+    def overrun(self, cost: Cost) -> float:
+        """The largest share by which the cost is too high, 0 if it is not."""
+        shares = [cost.size_bytes / self.max_bytes - 1] if self.max_bytes else []
+        if self.max_ms and cost.latency_ms is not None:
+            shares.append(cost.latency_ms / self.max_ms - 1)
+        return max(0.0, *shares)
+
+    @property
+    def text(self) -> str:
+        """In words."""
+        size = f"{self.max_bytes / 1e3:.1f} kB" if self.max_bytes else ""
+        time = f"{self.max_ms:g} ms" if self.max_ms else ""
+        return " and ".join(filter(None, (size, time)))
+
+
+class CostMeter:
+    """Measures what a configuration's student costs as an ONNX file.
+
+    That hangs on its layers and not on its weights, so it is known before the training, exactly for the size, and
+    measured once for all trials of one architecture.
+    """
+
+    def __init__(self, config: SearchConfig, pictures: Pictures, folder: RunFolder) -> None:
+        self.config, self.pictures, self.folder = config, pictures, folder
+
+    def cost(self, candidate: DistillConfig) -> Cost:
+        """Measures the file unless that was done before.
+
+        Raises:
+            ValueError: if the network cannot be exported or run.
+        """
+        stage = self._stage(candidate)
+        self.folder.do(stage)
+        return Cost(**json.loads((self.folder.path / stage.outputs[0]).read_text(encoding="utf-8"))["cost"])
+
+    def budget(self) -> SearchBudget:
+        """What the flags say; without any, what the configuration as given takes."""
+        if self.config.max_kb is None and self.config.max_ms is None:
+            return SearchBudget(max_bytes=self.cost(self.config).size_bytes)
+        size = None if self.config.max_kb is None else 1e3 * self.config.max_kb
+        return SearchBudget(max_bytes=size, max_ms=self.config.max_ms)
+
+    def _stage(self, candidate: DistillConfig) -> Stage:
+        arguments = parse_arguments(candidate.student_arguments)
+        network = {
+            "student": candidate.student,
+            "arguments": {name: value for name, value in arguments.items() if name not in _FREE},
+        }
+        name = hashlib.sha256(json.dumps(network, sort_keys=True).encode()).hexdigest()[:12]
+        inputs = network | {
+            "spec": self.pictures.spec.to_dict(),
+            "precision": self.config.budget_precision,
+            "timed": self.config.max_ms is not None,
+            "version": 1,
+        }
+        output = f"costs/{name}.json"
+
+        def run(work: Path) -> None:
+            (work / output).parent.mkdir(parents=True, exist_ok=True)
+            cost = asdict(self._measure(candidate))
+            (work / output).write_text(json.dumps(network | {"cost": cost}, indent=2) + "\n", encoding="utf-8")
+
+        return Stage(name=f"costs/{name}", inputs=inputs, outputs=[output], run=run)
+
+    def _measure(self, candidate: DistillConfig) -> Cost:
+        spec, precision = self.pictures.spec, Precision(self.config.budget_precision)
+        network = build_model(candidate.student, parse_arguments(candidate.student_arguments), spec).eval()
+        fold_branches(network)
+        images = calibration_images(self.pictures) if precision is Precision.INT8 else None
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "student.onnx"
+            export_onnx(network, spec, path, precision=precision, calibration=images)
+            return Cost(
+                size_bytes=path.stat().st_size,
+                multiply_adds=multiply_adds(network, spec),
+                latency_ms=self._latency_ms(path) if self.config.max_ms is not None else None,
+            )
+
+    def _latency_ms(self, path: Path) -> float:
+        """Quickest prediction on one thread, in a process of its own."""
+        image = self.pictures.spec.prepare(self.pictures.validation[0].picture[None])
+        with RuntimeProcess(path, threads=1) as process:
+            process.load()
+            (latency,) = measure_latency([process], [image], LatencyConfig(budget_s=5.0))
+        if isinstance(latency, Exception):
+            raise latency
+        return latency.min_ms

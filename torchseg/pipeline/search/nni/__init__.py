@@ -1,0 +1,1 @@
+"""The search engine NNI, which runs in processes of its own."""

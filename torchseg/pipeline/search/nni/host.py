@@ -1,0 +1,101 @@
+"""The process that holds an NNI experiment: `python -m torchseg.pipeline.search.nni.host`, see engine.py.
+
+Reads its job as a line of JSON and ends the experiment when its stdin is closed, also because its parent was killed.
+NNI looks the home folder up when it is imported, which is why it has a process of its own, with a home below the run.
+"""
+
+from __future__ import annotations
+
+import atexit
+import ipaddress
+import json
+import os
+import sys
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from torchseg.pipeline.search.nni.processes import TOKEN, end_marked
+
+_POLL_S = 0.5
+_START_S = 60
+_OVER = ("DONE", "STOPPED")
+
+
+def main() -> int:
+    """Runs the experiment to its end, or until nobody wants it any more."""
+    job = json.loads(sys.stdin.readline() or "null")
+    if job is None:
+        return 0
+    unwanted = threading.Event()
+    threading.Thread(target=_await_hang_up, args=(unwanted,), daemon=True).start()
+    experiment = _experiment(job)
+    try:
+        experiment.start(job["port"])
+        refuse_open_doors(psutil.Process())
+        while not unwanted.wait(_POLL_S):
+            status = experiment.get_status()
+            if status in _OVER:
+                return 0
+            if status == "ERROR":
+                print("NNI reports an error; see its log below", job["folder"], flush=True)
+                return 1
+        return 0
+    finally:
+        # NNI's own way out waits half a minute for whoever does not answer, and nothing that it would save is needed.
+        atexit.unregister(experiment.stop)
+        end_marked(TOKEN, os.environ[TOKEN])
+
+
+def refuse_open_doors(parent: psutil.Process) -> None:
+    """Makes sure that no child of `parent` listens for other machines.
+
+    Raises:
+        RuntimeError: naming the address on which one does.
+    """
+    for child in parent.children(recursive=True):
+        for connection in child.net_connections("inet"):
+            if connection.status == psutil.CONN_LISTEN and not ipaddress.ip_address(connection.laddr.ip).is_loopback:
+                where = f"{connection.laddr.ip}:{connection.laddr.port}"
+                raise RuntimeError(f"NNI listens on {where}, beyond this machine, although it was told not to")
+
+
+def _experiment(job: Mapping[str, Any]) -> Any:
+    import nni  # type: ignore[import-untyped]
+    from nni.experiment import Experiment, launcher  # type: ignore[import-untyped]
+
+    nni.silence_stdout()  # what it says is in its own log too
+    _wait_longer(launcher)
+    experiment = Experiment("local")
+    config = experiment.config
+    config.search_space = job["space"]
+    config.trial_command, config.trial_code_directory = job["command"], os.getcwd()
+    config.trial_concurrency, config.max_trial_number = 1, job["trials"]
+    config.experiment_working_directory = job["folder"]
+    # The tuner is found like any module; NNI only wants to hear of a folder.
+    config.tuner.name, config.tuner.code_directory = None, str(Path(__file__).parent)
+    config.tuner.class_name = "torchseg.pipeline.search.nni.tuner.RecallingTpe"
+    config.tuner.class_args = job["tuner"]
+    return experiment
+
+
+def _wait_longer(launcher: Any) -> None:
+    """NNI gives its server 3 s to start, which is too short on a busy machine, and has no setting for it."""
+    check = launcher._check_rest_server
+
+    def patient(port: int, retry: int = 3, url_prefix: str | None = None) -> None:
+        check(port, max(retry, _START_S), url_prefix)  # one try a second
+
+    launcher._check_rest_server = patient
+
+
+def _await_hang_up(unwanted: threading.Event) -> None:
+    sys.stdin.read()
+    unwanted.set()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

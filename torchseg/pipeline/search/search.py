@@ -1,0 +1,181 @@
+"""Searches hyper-parameters of the student: one teacher, many trials, one table."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import signal
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from torchseg.checkpoint import sha256_of
+from torchseg.command import CHECK_FAILED, DONE, other_command
+from torchseg.config import CompressionFlags, ExportFlags, SearchConfig
+from torchseg.pipeline.run.dataset import Pictures, cached_pictures, check_stage
+from torchseg.pipeline.run.distill_pictures import distill_pictures
+from torchseg.pipeline.run.folder import is_run
+from torchseg.pipeline.run.session import Session, open_session
+from torchseg.pipeline.search.budget import SearchBudget
+from torchseg.pipeline.search.candidate import check_space, given_trial
+from torchseg.pipeline.search.engine import Engine, SearchTask
+from torchseg.pipeline.search.nni.engine import NniEngine
+from torchseg.pipeline.search.optuna import OptunaEngine
+from torchseg.pipeline.search.record import TrialRecord
+from torchseg.pipeline.search.results import BEST, TABLE, best_trial, write_best, write_table
+from torchseg.pipeline.search.search_figure import save_search_figure
+from torchseg.pipeline.search.trial import TrialRunner
+from torchseg.pipeline.stages.lesson import check_lesson, teacher_stage
+from torchseg.pipeline.stages.training import STUDENT_STEPS, Trainer
+
+ENGINES: Mapping[str, Engine] = {"nni": NniEngine(), "optuna": OptunaEngine()}
+
+_PREMISE = "search.json"
+# Flags that change no trial: a search may go on with others.
+_FREE = {"trials", "threads", "workers", "device", "cache_gb", "out", "fresh", "download", "twin"}
+_FREE |= {field.name for part in (CompressionFlags, ExportFlags) for field in dataclasses.fields(part)}
+
+
+def search(config: SearchConfig) -> int:
+    """Runs every trial that has not ended; 0 with a best configuration, 1 if no trial ended within the budget."""
+    if "LT_CLI_USED" in os.environ:
+        raise ValueError("a search trains in one process a trial; start it without the launcher of Fabric")
+    ENGINES[config.engine].check()
+    pictures = distill_pictures(config)
+    check_lesson(config, pictures.spec)
+    check_space(config, pictures.spec)
+    premise = _premise(config, pictures)
+    _check_premise(config, premise)
+    with _ended_by_signal(), open_session(config) as session:
+        (session.folder.path / _PREMISE).write_text(json.dumps(premise, indent=2) + "\n", encoding="utf-8")
+        return Search(session, pictures).run()
+
+
+class Search:
+    """One search in its run folder."""
+
+    def __init__(self, session: Session[SearchConfig], pictures: Pictures) -> None:
+        self.config, self.folder, self.fabric = session.config, session.folder, session.fabric
+        self.folder.do(check_stage(pictures, self.config))
+        self.trainer = Trainer(self.config, cached_pictures(pictures, self.folder.path), self.folder, self.fabric)
+
+    def run(self) -> int:
+        """Teacher, the configuration as given, the engine's trials, the result."""
+        if teacher := teacher_stage(self.config, self.trainer):
+            self.folder.do(teacher)
+        runner = TrialRunner(self.config, self.trainer.pictures, self.folder, self.fabric)
+        print(f"Budget of the {self.config.budget_precision} ONNX file: {runner.budget.text}")
+        task = SearchTask(
+            config=self.config,
+            records=runner.records,
+            given=given_trial(self.config),
+            run=runner.run,
+            told=lambda record: self._tell(record, runner),
+        )
+        given = runner.records.read(0)
+        if given is None or not given.ended:
+            task.told(runner.run(0, {}))
+        if task.open:
+            ENGINES[self.config.engine].run(task)
+        return self._conclude(runner)
+
+    def _tell(self, record: TrialRecord, runner: TrialRunner) -> None:
+        """One line for a trial that has ended, and the table as it stands."""
+        print(_line(record, self.config), flush=True)
+        write_table(self.folder.path / TABLE, runner.records.ended(), self.config, runner.budget)
+
+    def _conclude(self, runner: TrialRunner) -> int:
+        """Leaves table, picture and best configuration, and says how the search went."""
+        path, records = self.folder.path, [each for each in runner.records.ended() if self._asked(each)]
+        write_table(path / TABLE, records, self.config, runner.budget)
+        save_search_figure(path / "figures" / "search.png", records, self.config.ranges, runner.budget)
+        best = best_trial(records)
+        print(f"\n  table    {path / TABLE}\n  figure   {path / 'figures' / 'search.png'}")
+        if best is None:
+            (path / BEST).unlink(missing_ok=True)
+            print(f"\nFAILED: {_why_none(records, runner.budget)}")
+            return CHECK_FAILED
+        epochs = self.trainer.epochs(self.config.epochs, steps=STUDENT_STEPS)
+        write_best(path / BEST, best, self.config, epochs=epochs)
+        print(f"  best     {path / BEST}: {_verdict(best, records[0])}")
+        print(f"  next     {other_command('distill')} --config {path / BEST}")
+        return DONE
+
+    def _asked(self, record: TrialRecord) -> bool:
+        """A call with fewer --trials than one before it shows as many as it was asked for."""
+        return record.number <= self.config.trials
+
+
+def _premise(config: SearchConfig, pictures: Pictures) -> dict[str, object]:
+    """All that the trials of a search have in common; they can be compared only under the same."""
+    values = {name: value for name, value in dataclasses.asdict(config).items() if name not in _FREE}
+    premise = {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
+    if config.teacher_checkpoint:
+        premise["teacher_weights"] = sha256_of(config.teacher_checkpoint / "model.safetensors")
+    return premise | {"pictures": pictures.fingerprint}
+
+
+def _check_premise(config: SearchConfig, premise: Mapping[str, object]) -> None:
+    """Raises ValueError if the folder holds a search whose trials cannot stand beside the ones to come."""
+    path = config.run / _PREMISE
+    if config.fresh or not is_run(config.run):
+        return
+    way_out = "give another --out, or --fresh to start over"
+    if not path.is_file():
+        raise ValueError(f"--out {config.run} holds a run of another command; {way_out}")
+    recorded = json.loads(path.read_text(encoding="utf-8"))
+    for name in {**recorded, **premise}:
+        if recorded.get(name) != premise.get(name):
+            raise ValueError(
+                f"{config.run} holds a search with {name} {recorded.get(name)}, and {premise.get(name)} came; "
+                f"its trials cannot be compared with new ones: {way_out}"
+            )
+
+
+@contextmanager
+def _ended_by_signal() -> Iterator[None]:
+    """Lets a polite kill end the search as Ctrl-C does, with all that it started."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _line(record: TrialRecord, config: SearchConfig) -> str:
+    size = "" if record.size_bytes is None else f", {record.size_bytes / 1e3:.1f} kB"
+    time = "" if record.latency_ms is None else f", {record.latency_ms:.2f} ms"
+    what = {
+        "done": f"{100 * (record.val_miou or 0):.2f} % mean IoU{size}{time}",
+        "over budget": f"over budget{size}{time}",
+    }.get(record.status, f"failed: {record.note}")
+    chosen = ", ".join(f"{name}={value}" for name, value in record.parameters.items())
+    return f"trial {record.number} of {config.trials}: {what}  ({chosen or 'as given'})"
+
+
+def _verdict(best: TrialRecord, given: TrialRecord) -> str:
+    miou = f"trial {best.number}, {100 * (best.val_miou or 0):.2f} % mean IoU on the validation part"
+    if best.number == 0:
+        return f"{miou}: no trial beat the configuration as given"
+    if given.val_miou is None:
+        return f"{miou}; the configuration as given is {given.status}"
+    return f"{miou}, {100 * ((best.val_miou or 0) - given.val_miou):+.2f} points against the configuration as given"
+
+
+def _why_none(records: list[TrialRecord], budget: SearchBudget) -> str:
+    over = [record for record in records if record.status == "over budget"]
+    if over:
+        least = min(over, key=lambda record: record.overrun)
+        size = f"{(least.size_bytes or 0) / 1e3:.1f} kB"
+        cost = size if least.latency_ms is None else f"{size} and {least.latency_ms:.2f} ms"
+        return (
+            f"no trial is within the budget of {budget.text}; the nearest, trial {least.number}, takes {cost}: raise "
+            "the budget, or let the space reach smaller networks"
+        )
+    return f"every trial failed; trial {records[0].number} with {records[0].note}"

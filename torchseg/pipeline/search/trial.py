@@ -1,0 +1,98 @@
+"""One trial of a search: the student of one configuration, distilled and judged on the validation part."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import logging
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from lightning_fabric import Fabric
+
+from torchseg.checkpoint import read_card
+from torchseg.config import SearchConfig
+from torchseg.config.search_space import Value
+from torchseg.models import parse_arguments
+from torchseg.pipeline.run.dataset import Pictures
+from torchseg.pipeline.run.folder import RunFolder
+from torchseg.pipeline.search.budget import CostMeter
+from torchseg.pipeline.search.candidate import candidate
+from torchseg.pipeline.search.record import TrialRecord, TrialRecords, stage_of
+from torchseg.pipeline.stages.lesson import lesson
+from torchseg.pipeline.stages.training import STUDENT_STEPS, Student, Trainer
+from torchseg.train import Row
+
+_LOG = logging.getLogger(__name__)
+
+Report = Callable[[int, float], object]
+"""Hears the epoch and the mean IoU of every validation."""
+
+
+class TrialRunner:
+    """Runs trials of one search, one after the other, and records what becomes of each.
+
+    Args:
+        config: of the search.
+        pictures: out of the cache of the run.
+        folder: of the run; holds the trained teacher.
+        fabric: device and precision.
+    """
+
+    def __init__(self, config: SearchConfig, pictures: Pictures, folder: RunFolder, fabric: Fabric) -> None:
+        self.config, self.folder = config, folder
+        self.trainer = Trainer(config, pictures, folder, fabric)  # one for all: what its teacher remembers stays known
+        self.records = TrialRecords(folder.path)
+        self.meter = CostMeter(config, pictures, folder)
+        self.budget = self.meter.budget()
+
+    def run(
+        self, number: int, parameters: Mapping[str, Value], *, report: Report = lambda epoch, miou: None
+    ) -> TrialRecord:
+        """Runs the trial, or goes on with it, and gives its record; one that breaks is recorded as failed.
+
+        Raises:
+            OSError: if its files cannot be written; that is no fault of the configuration.
+        """
+        record = TrialRecord(number=number, parameters=dict(parameters))
+        self.records.write(record)
+        started = time.monotonic()
+        try:
+            record = self._judge(record, report)
+        except OSError:
+            raise
+        except Exception as error:  # whatever a configuration breaks, the next one may work
+            _LOG.exception("trial %d failed", number)
+            reason = str(error).strip().splitlines() or [""]
+            record = dataclasses.replace(record, status="failed", note=f"{type(error).__name__}: {reason[0]}")
+        record = dataclasses.replace(record, seconds=round(time.monotonic() - started, 1))
+        self.records.write(record)
+        return record
+
+    def _judge(self, record: TrialRecord, report: Report) -> TrialRecord:
+        chosen = candidate(self.config, record.parameters)
+        cost = self.meter.cost(chosen)
+        record = dataclasses.replace(record, overrun=self.budget.overrun(cost), **dataclasses.asdict(cost))
+        if record.overrun:
+            return dataclasses.replace(record, status="over budget")
+        self._train(chosen, stage_of(record.number), lambda row: report(int(row["epoch"]), row["val_miou"]))
+        folder = self.folder.path / stage_of(record.number)
+        miou = float(read_card(folder).metrics["val_miou"])
+        return dataclasses.replace(record, status="done", val_miou=miou, validations=_validations(folder))
+
+    def _train(self, chosen: SearchConfig, stage: str, told: Callable[[Row], object]) -> None:
+        trainer = dataclasses.replace(self.trainer, config=chosen, told=told)
+        student = Student(
+            stage=stage,
+            model=chosen.student,
+            arguments=parse_arguments(chosen.student_arguments),
+            epochs=trainer.epochs(chosen.epochs, steps=STUDENT_STEPS),
+        )
+        self.folder.do(trainer.with_teacher(student, self.folder.path / "teacher", lesson(chosen)))
+
+
+def _validations(folder: Path) -> tuple[tuple[int, float], ...]:
+    """Epoch and mean IoU of each, those from before an interruption among them."""
+    with (folder / "curves.csv").open(newline="", encoding="utf-8") as file:
+        return tuple((int(row["epoch"]), float(row["val_miou"])) for row in csv.DictReader(file) if row["val_miou"])

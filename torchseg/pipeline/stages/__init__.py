@@ -1,0 +1,1 @@
+"""The stages of the chain: each reads one folder and writes one folder."""

@@ -1,0 +1,235 @@
+"""The stages that make a trained network's weights cheap: zeros, then shared values, each with recovery training."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from torchseg.checkpoint import WEIGHTS, Card, load_checkpoint, sha256_of
+from torchseg.compress import (
+    ClusterConfig,
+    LedgerRow,
+    PruneConfig,
+    Pruning,
+    ScheduleConfig,
+    check_ledger,
+    cluster_weights,
+    clustered_layers,
+    flush_subnormals,
+    model_ledger,
+    strip_clustering,
+)
+from torchseg.compress.light_layers import carried_sparsity, light_layers
+from torchseg.compress.weight_layers import weight_layers
+from torchseg.config.compression_flags import CompressionFlags, names
+from torchseg.pipeline.installed import OPTIMAL, check_installed
+from torchseg.pipeline.run.folder import Stage
+from torchseg.pipeline.stages.folded import folded
+from torchseg.pipeline.stages.ledger import LedgerError
+from torchseg.pipeline.stages.training import Course, Lengths, Start, Trainer
+from torchseg.pipeline.stages.unbranched import unbranched
+from torchseg.train import DistillationConfig, FitConfig, Step
+
+ORDER = ("pruned", "clustered")
+# Optimizer steps where nobody gave epochs, by whether the pictures are generated, and shares of the rate.
+PRUNE_STEPS = {True: 160, False: 480}
+CLUSTER_STEPS = {True: 80, False: 240}
+_PRUNE_RATE = 1.0
+_CLUSTER_RATE = 0.3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recovery:
+    """What a network learns from while it gets over its compression.
+
+    Attributes:
+        step: makes it.
+        transfer: whether pictures without masks take part.
+        inputs: what it depends on.
+        views: as in `BatchPlan`.
+    """
+
+    step: Callable[[], Step]
+    transfer: bool
+    inputs: Mapping[str, Any]
+    views: int = 0
+
+
+def recovery(trainer: Trainer, teacher: Path | None, how: DistillationConfig) -> Recovery:
+    """From the teacher's checkpoint and the masks, or from the masks alone where there is no teacher."""
+    if teacher is None:
+        return Recovery(step=trainer.label_step, transfer=False, inputs={"teacher": ""})
+    inputs = {"teacher": sha256_of(teacher / "model.safetensors"), **asdict(how)}
+    return Recovery(step=lambda: trainer.distill_step(teacher, how), transfer=True, inputs=inputs, views=how.views)
+
+
+@dataclass(frozen=True)
+class Compressor:
+    """Makes the compression stages of one run."""
+
+    trainer: Trainer
+    flags: CompressionFlags
+    recovery: Recovery
+
+    def stages(self, checkpoint: Path) -> Iterator[Stage]:
+        """The stages that the flags ask for, from this checkpoint on; ask for the next one when the last is done."""
+        if self.flags.sparsity:
+            yield self.pruned(checkpoint)
+            checkpoint = self.trainer.folder.path / "pruned"
+        if self.flags.clusters:
+            yield self.clustered(checkpoint)
+
+    def pruned(self, checkpoint: Path) -> Stage:
+        """Zeros by a polynomial schedule, then recovery with the zeros held."""
+        config = _prune_config(self.flags, _open(checkpoint, "pruned")[0])
+        epochs = prune_epochs(self.trainer, self.flags)
+
+        def start(steps_per_epoch: int) -> Start:
+            network, card = _open(checkpoint, "pruned")
+            hook = Pruning(network, config, epochs=epochs, steps_per_epoch=steps_per_epoch)
+            print(f"{hook.describe()}\n  stay dense: {', '.join(config.exclude) or 'none'}", flush=True)
+            return Start(network=network, card=card, hook=hook)
+
+        def finish(network: nn.Module, card: Card) -> Card:
+            flush_subnormals(network)
+            losses = _missed_targets(network, config) + check_ledger(_ledger_of(checkpoint), model_ledger(network))
+            return _kept(card, losses)
+
+        pace = self.trainer.pace(epochs, share=_PRUNE_RATE)
+        return self._stage("pruned", checkpoint, pace, start, finish, asdict(config))
+
+    def clustered(self, checkpoint: Path) -> Stage:
+        """Few shared values, trained, then written back as plain weights."""
+        config = _cluster_config(self.flags)
+
+        def start(_: int) -> Start:
+            network, card = _open(checkpoint, "clustered")
+            if config.per == "tensor":  # a scale for each channel, folded in later, would multiply the values
+                network, card = folded(network, card)
+            return Start(network=network, card=card, hook=cluster_weights(network, config))
+
+        def finish(network: nn.Module, card: Card) -> Card:
+            strip_clustering(network)
+            flush_subnormals(network)
+            return _kept(card, check_ledger(_ledger_of(checkpoint), model_ledger(network), per=config.per))
+
+        epochs = cluster_epochs(self.trainer, self.flags)
+        pace = self.trainer.pace(epochs, share=_CLUSTER_RATE)
+        return self._stage("clustered", checkpoint, pace, start, finish, asdict(config))
+
+    def _stage(
+        self,
+        stage: str,
+        checkpoint: Path,
+        pace: FitConfig,
+        start: Callable[[int], Start],
+        finish: Callable[[nn.Module, Card], Card],
+        settings: Mapping[str, Any],
+    ) -> Stage:
+        inputs = {"from": sha256_of(checkpoint / WEIGHTS), "settings": settings, "recovery": self.recovery.inputs}
+        course = Course(
+            stage=stage,
+            pace=pace,
+            start=start,
+            step=self.recovery.step,
+            transfer=self.recovery.transfer,
+            inputs=inputs,
+            finish=finish,
+            first_view=1 + ORDER.index(stage),
+            views=self.recovery.views,
+        )
+        return self.trainer.stage(course)
+
+
+def prune_epochs(lengths: Lengths, flags: CompressionFlags) -> int:
+    """Length of the pruning stage."""
+    return lengths.epochs(flags.prune_epochs, steps=PRUNE_STEPS)
+
+
+def cluster_epochs(lengths: Lengths, flags: CompressionFlags) -> int:
+    """Length of the stage that trains shared values."""
+    return lengths.epochs(flags.cluster_epochs, steps=CLUSTER_STEPS)
+
+
+def check_compression(network: nn.Module, card: Card, flags: CompressionFlags, lengths: Lengths) -> None:
+    """Refuses, before anything long starts, a plan that this network or these epochs cannot take.
+
+    Args:
+        network: in eval mode.
+        card: of the network.
+        flags: the plan.
+        lengths: of the run.
+
+    Raises:
+        ValueError: for an unknown layer, or a schedule that cannot meet its target.
+        ImportError: if what pruning or clustering needs is not installed.
+    """
+    network, card = unbranched(copy.deepcopy(network), card)
+    if flags.sparsity:
+        epochs = prune_epochs(lengths, flags)
+        Pruning(network, _prune_config(flags, network), epochs=epochs, steps_per_epoch=lengths.steps_per_epoch)
+    if flags.clusters:
+        config = _cluster_config(flags)
+        if config.start == "optimal":
+            check_installed(OPTIMAL)
+        clustered_layers(network, config)
+        if config.per == "tensor":
+            folded(network, card)
+
+
+def _prune_config(flags: CompressionFlags, network: nn.Module) -> PruneConfig:
+    """The flags for this network: light layers are excluded, and the others carry their share of the zeros."""
+    schedule = ScheduleConfig(
+        mode=flags.prune_mode, begin=flags.prune_begin, end=flags.prune_end, frequency=flags.prune_frequency
+    )
+    exclude, layers = names(flags.prune_exclude), flags.layer_sparsity
+    pruned = weight_layers(network, exclude=exclude, named=layers)
+    shared = {name: layer for name, layer in pruned.items() if name not in layers}
+    light = light_layers(shared, share=flags.prune_light)
+    sparsity = carried_sparsity(shared, light, sparsity=flags.sparsity)
+    if sparsity >= 1:  # the others cannot carry that much
+        light, sparsity = (), flags.sparsity
+    return PruneConfig(sparsity=sparsity, exclude=(*exclude, *light), layers=layers, schedule=schedule)
+
+
+def _cluster_config(flags: CompressionFlags) -> ClusterConfig:
+    return ClusterConfig(
+        clusters=flags.clusters or 1,
+        per=flags.cluster_per,
+        start=flags.cluster_start,
+        exclude=names(flags.cluster_exclude),
+        layers=flags.layer_clusters,
+    )
+
+
+def _open(checkpoint: Path, stage: str) -> tuple[nn.Module, Card]:
+    """The network, and the card that it will have after this stage."""
+    network, card = unbranched(*load_checkpoint(checkpoint))
+    return network, replace(card, stage=stage, parents={card.stage: sha256_of(checkpoint / WEIGHTS)})
+
+
+def _ledger_of(checkpoint: Path) -> list[LedgerRow]:
+    return model_ledger(load_checkpoint(checkpoint)[0])
+
+
+def _missed_targets(network: nn.Module, config: PruneConfig) -> list[str]:
+    """Layers that have fewer zeros than planned by more than one weight."""
+    targets = {f"{name}.weight": share for name, share in config.layers.items()}
+    pruned = {f"{name}.weight" for name in weight_layers(network, exclude=config.exclude)}
+    missed = []
+    for row in model_ledger(network):
+        target = targets.get(row.tensor, config.sparsity)
+        if row.tensor in pruned and row.zeros < int(target * row.parameters) - 1:
+            missed.append(f"{row.tensor} has {row.sparsity:.2%} zeros, planned were {target:.2%}")
+    return missed
+
+
+def _kept(card: Card, losses: list[str]) -> Card:
+    if losses:
+        raise LedgerError(f"stage {card.stage} did not keep its promise: {'; '.join(losses)}")
+    return card

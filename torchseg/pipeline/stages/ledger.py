@@ -1,0 +1,105 @@
+"""The ledger of a run: what is inside the weights of every checkpoint and file, and whether all of it was kept."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from torchseg.checkpoint import load_checkpoint, read_card, sha256_of
+from torchseg.compress import LedgerRow, check_ledger, ledger_row, model_ledger, total
+from torchseg.compress.ledger import Per
+from torchseg.harness.measure.weights import weights_in
+from torchseg.harness.scoring.artifact import Artifact
+from torchseg.pipeline.run.folder import RunFolder, Stage
+from torchseg.pipeline.stages.scoring import find_artifacts
+
+LEDGER = "ledger.csv"
+COLUMNS = (
+    *("stage", "artifact", "tensor", "parameters", "channels", "zeros", "sparsity", "unique_values"),
+    *("unique_per_channel", "nan", "subnormal", "dtype", "multiply_adds"),
+)
+
+
+class LedgerError(Exception):
+    """A stage or a file lost zeros or shared values that it should have kept."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Entry:
+    """All rows of one checkpoint or file."""
+
+    artifact: Artifact
+    rows: Sequence[LedgerRow]
+
+
+def ledger_stage(folder: RunFolder, stages: Sequence[str]) -> Stage:
+    """Counts the weights of the checkpoints of `stages` and of every file in `artifacts/` into `ledger.csv`.
+
+    Running it raises LedgerError, with the table in place, if a file holds fewer zeros or more distinct values than its
+    checkpoint.
+    """
+    artifacts = find_artifacts(folder.path, list(stages))
+    inputs = {"stages": {name: folder.digest(name) for name in stages}}
+    inputs |= {"files": {each.path.name: sha256_of(each.path) for each in artifacts if each.reference}}
+
+    def run(work: Path) -> None:
+        entries = [_Entry(artifact=each, rows=_rows(each)) for each in artifacts]
+        losses = list(_losses(entries))
+        _write(entries, (folder.path if losses else work) / LEDGER)
+        if losses:
+            raise LedgerError("; ".join(losses))
+
+    return Stage(name="ledger", inputs=inputs, outputs=[LEDGER], run=run)
+
+
+def _rows(artifact: Artifact) -> list[LedgerRow]:
+    if artifact.format == "torch":
+        return model_ledger(load_checkpoint(artifact.path)[0])
+    return [ledger_row(name, rows, dtype=dtype) for name, rows, dtype in weights_in(artifact.path)]
+
+
+def _losses(entries: Sequence[_Entry]) -> Iterator[str]:
+    """What files lost of what their checkpoints had."""
+    checkpoints = {each.artifact.stage: each.rows for each in entries if each.artifact.format == "torch"}
+    for each in entries:
+        if each.artifact.format != "torch":
+            before = checkpoints[each.artifact.stage]
+            for loss in check_ledger(before, each.rows, per=_shared_by(before, each.rows)):
+                yield f"{each.artifact.path.name}: {loss}"
+
+
+def _shared_by(before: Sequence[LedgerRow], after: Sequence[LedgerRow]) -> Per:
+    """What shares values in a file: a tensor, unless values were shared by channels, or integers scale each channel."""
+    whole = total(before)
+    floats = all(row.dtype.startswith("float") for row in after)
+    return "tensor" if floats and whole.unique_values <= whole.unique_per_channel else "channel"
+
+
+def _write(entries: Sequence[_Entry], path: Path) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(COLUMNS)
+        for each in entries:
+            for row in (*each.rows, total(each.rows)):
+                writer.writerow(_cells(each.artifact, row))
+
+
+def _cells(artifact: Artifact, row: LedgerRow) -> list[str | int]:
+    metrics = read_card(artifact.reference or artifact.path).metrics
+    return [
+        artifact.stage,
+        artifact.path.name if artifact.reference else f"{artifact.stage}/model.safetensors",
+        row.tensor,
+        row.parameters,
+        row.channels,
+        row.zeros,
+        f"{row.sparsity:.6f}",
+        row.unique_values,
+        row.unique_per_channel,
+        row.nan,
+        row.subnormal,
+        row.dtype,
+        int(metrics.get("multiply_adds", 0)) or "" if row.tensor == "total" else "",
+    ]

@@ -1,0 +1,53 @@
+"""Who takes part in a distillation, and how the student listens."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+from torchseg.config import DistillConfig
+from torchseg.data import GENERATED
+from torchseg.models import parse_arguments
+from torchseg.pipeline.run.folder import Stage
+from torchseg.pipeline.stages.training import (
+    TEACHER_STEPS,
+    VIEWS,
+    Student,
+    Trainer,
+    check_loss,
+    check_network,
+    given_teacher,
+)
+from torchseg.spec import ImageSpec
+from torchseg.train import DistillationConfig
+
+
+def check_lesson(config: DistillConfig, spec: ImageSpec) -> None:
+    """Refuses, before anything is written, networks and losses that do not exist or do not fit.
+
+    Raises:
+        ValueError: naming what there is instead.
+    """
+    check_loss(config, spec)
+    check_network(config.student, spec, arguments=parse_arguments(config.student_arguments))
+    if config.teacher_checkpoint:
+        given_teacher(config.teacher_checkpoint, spec)
+    elif config.teacher:
+        check_network(config.teacher, spec, arguments=parse_arguments(config.teacher_arguments))
+
+
+def teacher_stage(config: DistillConfig, trainer: Trainer) -> Stage | None:
+    """The stage that trains or takes the teacher; None if the student has none."""
+    if config.teacher_checkpoint:
+        return given_teacher(config.teacher_checkpoint, trainer.pictures.spec)
+    if config.teacher is None:
+        return None
+    epochs = trainer.epochs(config.teacher_epochs, steps=TEACHER_STEPS)
+    arguments = parse_arguments(config.teacher_arguments)
+    return trainer.with_labels(Student(stage="teacher", model=config.teacher, arguments=arguments, epochs=epochs))
+
+
+def lesson(config: DistillConfig) -> DistillationConfig:
+    """The flags of the same names; views that nobody gave are those that fit the data."""
+    values = {each.name: getattr(config, each.name) for each in fields(DistillationConfig)}
+    views = VIEWS[config.data == GENERATED] if config.views is None else config.views
+    return DistillationConfig(**values | {"views": views})

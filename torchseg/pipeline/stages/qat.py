@@ -1,0 +1,102 @@
+"""A short training in which a network learns to live with int8."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from torchseg.checkpoint import Card, load_checkpoint, read_card, save_checkpoint, sha256_of
+from torchseg.compress import Int8Simulation
+from torchseg.config import LearningConfig
+from torchseg.pipeline.export.exporter import calibration_images
+from torchseg.pipeline.run.dataset import Pictures
+from torchseg.pipeline.run.folder import RunFolder
+from torchseg.pipeline.run.session import launch
+from torchseg.pipeline.stages.training import Course, Start, Trainer
+from torchseg.train import evaluate
+
+LEARNING_RATE = 1e-4  # peak; a twentieth of a training's, because the network knows its task already
+SUFFIX = "_qat"
+
+
+def train_for_int8(
+    checkpoint: Path, folder: RunFolder, pictures: Pictures, config: LearningConfig, *, epochs: int
+) -> Path:
+    """Trains the checkpoint's network with labels and simulated int8 into `STAGE_qat`, unless that is done already.
+
+    Args:
+        checkpoint: its folder; stays as it is.
+        folder: where the new checkpoint goes.
+        pictures: of the training.
+        config: their flags, and with what the network trains; `auto` precision is fp32, because rounding to bfloat16
+            hides the levels of int8.
+        epochs: passes over the labelled pictures.
+
+    Returns:
+        The new checkpoint's folder: a plain float network with the same card but for stage and parents. It has the
+        weights that were best on the validation part, int8 simulated; these are the old ones, rounded, if the training
+        improved nothing. Its metrics, int8 simulated: `val_miou`, and `val_miou_untrained` before.
+    """
+    card = read_card(checkpoint)
+    stage = f"{card.stage}{SUFFIX}"
+    torch.set_num_threads(config.cores)
+    fabric = launch(config)
+    precision = "fp32" if config.training_precision == "auto" else config.training_precision
+    config = replace(config, learning_rate=LEARNING_RATE, training_precision=precision)
+    trainer = Trainer(config, pictures, folder, fabric)
+    parents = {**card.parents, card.stage: sha256_of(checkpoint / "model.safetensors")}
+    school = _School(checkpoint, pictures, replace(card, stage=stage, parents=parents))
+    pace = trainer.pace(epochs)
+    course = Course(
+        stage=stage,
+        pace=pace,
+        start=school.start,
+        step=trainer.label_step,
+        transfer=False,
+        inputs={"parents": parents, **asdict(pace)},
+        finish=school.finish,
+        first_view=1,
+    )
+    training = trainer.stage(course)
+
+    def run(work: Path) -> None:
+        training.run(work)
+        network, trained = load_checkpoint(work / stage)
+        save_checkpoint(network, replace(trained, metrics={**trained.metrics, **school.metrics}), work / stage)
+
+    folder.do(replace(training, run=run))
+    return folder.path / stage
+
+
+class _School:
+    """The network before and after; a training that improved nothing must not make it worse."""
+
+    def __init__(self, checkpoint: Path, pictures: Pictures, card: Card) -> None:
+        self.checkpoint, self.pictures, self.card = checkpoint, pictures, card
+        self.simulation: Int8Simulation | None = None
+        self.weights: dict[str, Tensor] = {}
+        self.metrics: dict[str, float] = {}
+
+    def start(self, _: int) -> Start:
+        network, _card = load_checkpoint(self.checkpoint)
+        self.simulation = Int8Simulation(network)
+        self.simulation.observe(torch.from_numpy(calibration_images(self.pictures)))
+        self.weights = copy.deepcopy(network.state_dict())
+        self.metrics["val_miou_untrained"] = self._miou(network)
+        return Start(network=network, card=self.card)
+
+    def finish(self, network: nn.Module, card: Card) -> Card:
+        assert self.simulation is not None
+        untrained, trained = self.metrics["val_miou_untrained"], self._miou(network)
+        if trained < untrained:
+            network.load_state_dict(self.weights)
+        self.metrics["val_miou"] = max(untrained, trained)
+        self.simulation.remove()
+        return card
+
+    def _miou(self, network: nn.Module) -> float:
+        return evaluate(network, self.pictures.validation, self.pictures.spec)[0]

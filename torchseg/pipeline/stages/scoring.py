@@ -1,0 +1,149 @@
+"""The stages that measure and show: the table across runtimes, and the report."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from tf_bridge.certify.certificate import certificate_path, read_certificate
+from tf_bridge.end_to_end import picture_spec
+from torchseg.checkpoint import WEIGHTS, read_card, sha256_of
+from torchseg.harness.scoring.artifact import Artifact
+from torchseg.harness.scoring.latency import LatencyConfig
+from torchseg.harness.scoring.score import score_artifacts
+from torchseg.pipeline.run.dataset import Pictures
+from torchseg.pipeline.run.folder import RunFolder, Stage
+from torchseg.pipeline.run.imported import all_imported
+
+TABLES = ("scores.csv", "per_class.csv", "per_image.csv", "precision_recall.csv")
+Source = tuple[str, int, int]
+"""Hash of the weights, height and width of the pictures that a file was made from."""
+_LOG = logging.getLogger(__name__)
+
+
+class ScoreError(Exception):
+    """Some files could not be scored; the tables have a row for each that says why."""
+
+
+def score_stage(pictures: Pictures, folder: RunFolder, stages: list[str]) -> Stage:
+    """Scores the checkpoints of `stages` and every file in `artifacts/`.
+
+    Running it raises ScoreError, with the tables in place, if a file failed: the stage is then tried again next time.
+    """
+    artifacts = find_artifacts(folder.path, stages)
+    inputs = {
+        "stages": {name: folder.digest(name) for name in stages},
+        "files": {each.path.name: sha256_of(each.path) for each in artifacts if each.reference},
+        "data": pictures.fingerprint,
+    }
+
+    def run(work: Path) -> None:
+        # The harness names files relative to the run folder, so it writes there; each table appears when complete.
+        timing = LatencyConfig(budget_s=5.0)  # scripts/score.py takes longer and gives tighter intervals
+        failures = score_artifacts(artifacts, pictures.test, pictures.spec, folder.path, config=timing)
+        if failures:
+            raise ScoreError("; ".join(str(failure) for failure in failures))
+        for table in TABLES:
+            (folder.path / table).replace(work / table)
+
+    return Stage(name="score", inputs=inputs, outputs=TABLES, run=run)
+
+
+def report_stage(folder: RunFolder, stages: list[str]) -> Stage:
+    """Builds `report.html` from what the run folder holds."""
+
+    def run(work: Path) -> None:
+        from torchseg.harness.report.report import write_report
+
+        write_report(folder.path).replace(work / "report.html")
+
+    inputs = {name: folder.digest(name) for name in stages}
+    tables = [folder.path / table for table in (*TABLES, "ledger.csv")]
+    inputs |= {table.name: sha256_of(table) for table in tables if table.is_file()}
+    return Stage(name="report", inputs=inputs, outputs=["report.html"], run=run)
+
+
+def find_artifacts(run: Path, stages: list[str], *, name: str | None = None) -> list[Artifact]:
+    """The checkpoints of `stages`, then the files `artifacts/STAGE.PRECISION.*` that were made from them.
+
+    Files that failed their certificate are left out, and those whose certificate names other weights or another size:
+    an earlier training in the same folder left them. With `name`, no other file than that is looked at.
+    """
+    found = [Artifact(path=run / stage, stage=stage, format="torch", precision="fp32") for stage in stages]
+    source = cache(lambda stage: _source(run / stage))  # hashes: of the checkpoints whose files are there alone
+    for path in sorted((run / "artifacts").glob("*.*.*")):
+        stage, precision, *rest = path.name.split(".")
+        if (
+            path.suffix not in (".onnx", ".tflite")
+            or stage not in stages
+            or "failed" in rest
+            or name not in (None, path.name)
+        ):
+            continue
+        certificate = _certificate_of(path)
+        if certificate and _source_in(certificate) != source(stage):
+            _LOG.warning("%s was made from an earlier %s and is left out; export it again or delete it", path, stage)
+            continue
+        found.append(
+            Artifact(
+                path=path,
+                stage=stage,
+                format=path.suffix[1:],
+                precision=precision,
+                reference=run / stage,
+                certified=_is_certified(path, certificate),
+                spec=picture_spec(read_card(run / stage).spec) if "baked" in rest else None,
+            )
+        )
+    return found
+
+
+def imported_artifacts(run: Path) -> list[Artifact]:
+    """The ONNX file of every imported network, and the original where a runtime here can run it."""
+    found = []
+    for each in all_imported(run):
+        original = run / each.file
+        common: dict[str, Any] = {"stage": each.stage, "spec": each.spec}
+        reference = original if each.kind == "tflite" else None
+        if reference:
+            precision = original.name.split(".")[-2]
+            found.append(Artifact(path=original, format="tflite", precision=precision, **common))
+        path = run / "artifacts" / f"{each.stage}.{each.precision}.onnx"
+        if path.is_file():
+            common |= {"reference": reference, "certified": _is_certified(path, _certificate_of(path))}
+            found.append(Artifact(path=path, format="onnx", precision=each.precision, **common))
+    return found
+
+
+def artifacts_in(run: Path, *, name: str | None = None) -> list[Artifact]:
+    """Every checkpoint and model file of a run, imported ones last; `name` as in `find_artifacts`."""
+    return find_artifacts(run, checkpoints_in(run), name=name) + imported_artifacts(run)
+
+
+def checkpoints_in(run: Path) -> list[str]:
+    """Names of the stages of a run that left a checkpoint."""
+    return sorted(card.parent.name for card in run.glob("*/card.json"))
+
+
+def _source(checkpoint: Path) -> Source:
+    spec = read_card(checkpoint).spec
+    return sha256_of(checkpoint / WEIGHTS), spec.height, spec.width
+
+
+def _source_in(certificate: Mapping[str, Any]) -> Source:
+    pictures = certificate["preprocessing"]
+    return certificate["checkpoint_sha256"], pictures["height"], pictures["width"]
+
+
+def _certificate_of(path: Path) -> dict[str, Any] | None:
+    return read_certificate(path) if certificate_path(path).is_file() else None
+
+
+def _is_certified(path: Path, certificate: Mapping[str, Any] | None) -> bool | None:
+    """Whether the certificate is of this very file, and it passed; None without one."""
+    if certificate is None:
+        return None
+    return bool(certificate["verdict"]["passed"]) and certificate["sha256"] == sha256_of(path)

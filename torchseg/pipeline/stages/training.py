@@ -1,0 +1,316 @@
+"""Training stages: a teacher or any network with labels, a student with its teacher."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+from lightning_fabric import Fabric
+from torch import nn
+
+from torchseg.checkpoint import Card, load_checkpoint, read_card, save_checkpoint, sha256_of
+from torchseg.config import LearningConfig
+from torchseg.data import GENERATED, Batches, BatchPlan, RandomView
+from torchseg.losses import MEDIAN_FREQUENCY, class_weights, parse_terms, segmentation_loss
+from torchseg.models import build_model, check_size, count_parameters, multiply_adds
+from torchseg.pipeline.run.dataset import REPORT, Pictures
+from torchseg.pipeline.run.folder import RunFolder, Stage
+from torchseg.spec import ImageSpec
+from torchseg.train import (
+    DistillationConfig,
+    FitConfig,
+    Hook,
+    Loss,
+    NoHook,
+    Progress,
+    Row,
+    Step,
+    Task,
+    Teacher,
+    choose_precision,
+    discard_progress,
+    distill_step,
+    fit,
+    label_step,
+)
+
+# Optimizer steps of a training whose epochs nobody gave, by whether the pictures are generated. Scenes must be over
+# within minutes; the length on photos is the one behind the README and was not swept (docs/distillation.md).
+TEACHER_STEPS = {True: 320, False: 1680}
+STUDENT_STEPS = {True: 640, False: 1440}
+VIEWS = {True: 1, False: 0}  # of a distillation, likewise
+CURVE_COLUMNS = ("epoch", "step", "learning_rate", "train_loss", "val_loss", "val_miou", "seconds")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Student:
+    """A network to train: its place in the chain, how to build it and for how long it learns."""
+
+    stage: str
+    model: str
+    epochs: int
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """Where a training begins: the network, the card of its checkpoint, and what watches over its weights."""
+
+    network: nn.Module
+    card: Card
+    hook: Hook = field(default_factory=NoHook)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Course:
+    """One training of the chain.
+
+    Attributes:
+        stage: its name.
+        pace: length and learning rate.
+        start: makes or loads the network; told how many steps an epoch has.
+        step: makes what it learns from.
+        transfer: whether pictures without masks take part.
+        inputs: what the result depends on beside pictures, pace and order.
+        finish: what is done to the trained network before it is saved, and to its card.
+        first_view: added to the seed of order and views, so that a later training of one network sees others.
+        views: as in `BatchPlan`; if they are limited, every training sees the same.
+    """
+
+    stage: str
+    pace: FitConfig
+    start: Callable[[int], Start]
+    step: Callable[[], Step]
+    transfer: bool
+    inputs: Mapping[str, Any]
+    finish: Callable[[nn.Module, Card], Card] = lambda _, card: card
+    first_view: int = 0
+    views: int = 0
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """How long the trainings of one run are, which is known before there is a folder for it."""
+
+    config: LearningConfig
+    pictures: Pictures
+
+    def epochs(self, wanted: int, *, steps: Mapping[bool, int]) -> int:
+        """The epochs asked for, or as many as make about `steps` steps, given by whether pictures are generated."""
+        return wanted or max(1, round(steps[self.config.data == GENERATED] / self.steps_per_epoch))
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimizer steps of a pass over the labelled pictures."""
+        return self._plan(transfer=False).steps_per_epoch
+
+    def _plan(self, *, transfer: bool) -> BatchPlan:
+        return BatchPlan(
+            labelled=len(self.pictures.train),
+            transfer=len(self.pictures.transfer) if transfer else 0,
+            batch_size=self.config.batch_size,
+            seed=self.config.seed,
+        )
+
+
+@dataclass(frozen=True)
+class Trainer(Lengths):
+    """Makes the training stages of one run; they share pictures, pace and processes.
+
+    `told` hears each row of their curves that has a validation. `teachers` go by the hash of their weights: what one
+    remembers serves every training of the run.
+    """
+
+    folder: RunFolder
+    fabric: Fabric
+    told: Callable[[Row], object] = lambda row: None
+    teachers: dict[str, Teacher] = field(default_factory=dict)
+
+    def with_labels(self, student: Student) -> Stage:
+        """Learns from the masks alone."""
+        return self.stage(self._from_scratch(student, self.label_step, transfer=False))
+
+    def with_teacher(self, student: Student, teacher: Path, how: DistillationConfig) -> Stage:
+        """Learns from the teacher's checkpoint, and from the masks."""
+        parents = {"teacher": sha256_of(teacher / "model.safetensors")}
+        course = self._from_scratch(student, lambda: self.distill_step(teacher, how), transfer=True, parents=parents)
+        return self.stage(replace(course, inputs={**course.inputs, **asdict(how)}, views=how.views))
+
+    def pace(self, epochs: int, *, share: float = 1.0) -> FitConfig:
+        """That many epochs at a share of the learning rate of the flags."""
+        rate = share * self.config.learning_rate
+        parts = self.config.micro_batches
+        return FitConfig(
+            epochs=epochs,
+            learning_rate=rate,
+            schedule=self.config.schedule,
+            precision=choose_precision(self.config.training_precision, self.fabric.device),
+            micro_batches=FitConfig.micro_batches if parts == "auto" else parts,
+        )
+
+    def label_step(self) -> Step:
+        """What a network learns from masks."""
+        return label_step(ignore_index=self.pictures.spec.ignore_index, loss=self.loss)
+
+    def distill_step(self, teacher: Path, how: DistillationConfig) -> Step:
+        """What a network learns from a teacher's checkpoint."""
+        key = sha256_of(teacher / "model.safetensors")
+        if key not in self.teachers:
+            network, _ = load_checkpoint(teacher)
+            self.teachers[key] = Teacher(network.to(self.fabric.device), remembers=how.views > 0)
+        return distill_step(self.teachers[key], how, ignore_index=self.pictures.spec.ignore_index, loss=self.loss)
+
+    def stage(self, course: Course) -> Stage:
+        """The stage that runs a training and leaves `STAGE/` with weights, card and curves."""
+        plan = replace(self._plan(transfer=course.transfer), views=course.views)
+        if not course.views:
+            plan = replace(plan, seed=plan.seed + course.first_view)
+        inputs = {"stage": course.stage} | asdict(course.pace) | asdict(plan) | dict(course.inputs)
+        inputs |= {"data": self.pictures.fingerprint, "spec": self.pictures.spec.to_dict()}
+        inputs |= {"loss": self.config.loss, "class_weights": self.config.class_weights}
+
+        def run(work: Path) -> None:
+            start = course.start(plan.steps_per_epoch)
+            task = Task(
+                name=course.stage,
+                batches=self._batches(plan),
+                validation=self.pictures.validation,
+                spec=self.pictures.spec,
+                hook=start.hook,
+                told=self.told,
+            )
+            progress = fit(start.network, task, course.step(), course.pace, fabric=self.fabric, folder=work)
+            if self.fabric.is_global_zero:
+                card = course.finish(start.network, start.card)
+                _save(start.network, card, progress, work / course.stage)
+                discard_progress(work)
+
+        outputs = [f"{course.stage}/{name}" for name in ("model.safetensors", "card.json", "curves.csv", "tensorboard")]
+        return Stage(name=course.stage, inputs=inputs, outputs=outputs, run=run)
+
+    def _from_scratch(
+        self, student: Student, step: Callable[[], Step], *, transfer: bool, parents: Mapping[str, str] | None = None
+    ) -> Course:
+        spec = self.pictures.spec
+        card = Card(
+            builder=student.model,
+            arguments=student.arguments,
+            spec=spec,
+            stage=student.stage,
+            parents=parents or {},
+        )
+        return Course(
+            stage=student.stage,
+            pace=self.pace(student.epochs),
+            start=lambda _: Start(
+                network=build_model(student.model, student.arguments, spec, seed=self.config.seed), card=card
+            ),
+            step=step,
+            transfer=transfer,
+            inputs=asdict(student) | {"parents": parents or {}},
+        )
+
+    def _batches(self, plan: BatchPlan) -> Batches:
+        return Batches(
+            self.pictures.train,
+            self.pictures.transfer,
+            view=self._view,
+            plan=plan,
+            workers=self.config.workers,
+            rank=self.fabric.global_rank,
+            processes=self.fabric.world_size,
+        )
+
+    @cached_property
+    def loss(self) -> Loss:
+        """What the masks teach with; weights by frequency come from the report of the stage that read the pictures."""
+        seen: dict[str, float] = {}
+        if self.config.class_weights == MEDIAN_FREQUENCY:
+            seen = json.loads((self.folder.path / REPORT).read_text(encoding="utf-8"))["train"]["class_frequencies"]
+        weights = class_weights(self.config.class_weights, self.pictures.spec.classes, frequencies=seen)
+        return partial(segmentation_loss, terms=parse_terms(self.config.loss), class_weights=weights)
+
+    @cached_property
+    def _view(self) -> RandomView:
+        return RandomView(height=self.pictures.spec.height, width=self.pictures.spec.width)
+
+
+def check_network(name: str, spec: ImageSpec, *, arguments: Mapping[str, Any]) -> None:
+    """Refuses, before anything is written, a network that does not exist or cannot take pictures of this size.
+
+    Raises:
+        ValueError: naming what there is instead.
+    """
+    network = build_model(name, arguments, spec)
+    check_size(spec.height, spec.width, stride=getattr(network, "stride", 1))
+
+
+def check_loss(config: LearningConfig, spec: ImageSpec) -> None:
+    """Refuses, before anything is written, a loss or class weights that do not exist or fit.
+
+    Raises:
+        ValueError: naming what there is instead.
+    """
+    parse_terms(config.loss)
+    class_weights(config.class_weights, spec.classes, frequencies=dict.fromkeys(spec.classes, 1.0))
+
+
+def given_teacher(checkpoint: Path, spec: ImageSpec) -> Stage:
+    """Takes a trained teacher into the run.
+
+    Raises:
+        ValueError: if it is no checkpoint, or was made for other classes or another scaling of pictures.
+    """
+    card = read_card(checkpoint)
+    theirs = card.spec
+    if theirs.classes != spec.classes:
+        raise ValueError(
+            f"teacher {checkpoint} knows the classes {', '.join(theirs.classes)}, but the data has "
+            f"{', '.join(spec.classes)}; train a teacher on this data or choose the data that it knows"
+        )
+    if (theirs.channels, theirs.mean, theirs.std) != (spec.channels, spec.mean, spec.std):
+        raise ValueError(f"teacher {checkpoint} scales pictures in another way than this run; train it again")
+
+    return copied(checkpoint, "teacher", spec)
+
+
+def copied(checkpoint: Path, stage: str, spec: ImageSpec) -> Stage:
+    """Takes a trained network into the run under this name, for pictures of this spec."""
+
+    def run(work: Path) -> None:
+        network, card = load_checkpoint(checkpoint)
+        save_checkpoint(network, replace(card, stage=stage, spec=spec), work / stage)
+
+    inputs = {"weights": sha256_of(checkpoint / "model.safetensors"), "card": sha256_of(checkpoint / "card.json")}
+    outputs = [f"{stage}/model.safetensors", f"{stage}/card.json"]
+    return Stage(name=stage, inputs={**inputs, "spec": spec.to_dict()}, outputs=outputs, run=run)
+
+
+def _save(model: nn.Module, card: Card, progress: Progress, folder: Path) -> None:
+    metrics = {
+        "val_miou": progress.best_miou,
+        "parameters": count_parameters(model),
+        "multiply_adds": multiply_adds(model, card.spec),
+    }
+    save_checkpoint(model, replace(card, metrics=metrics), folder)
+    with (folder / "curves.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, CURVE_COLUMNS)
+        writer.writeheader()
+        writer.writerows(progress.curve)
+    _write_events(progress, folder)
+
+
+def _write_events(progress: Progress, folder: Path) -> None:
+    """The same curves for TensorBoard."""
+    from tensorboardX import SummaryWriter
+
+    with SummaryWriter(logdir=str(folder / "tensorboard")) as writer:
+        for row in progress.curve:
+            for name in CURVE_COLUMNS[2:]:
+                if name in row:
+                    writer.add_scalar(name, row[name], int(row["step"]))
