@@ -19,7 +19,7 @@ from pathlib import Path
 import yaml
 
 from torchseg.config import GridConfig
-from torchseg.pipeline.grid.grid_trainings import make_trainings
+from torchseg.pipeline.grid.grid import make_trainings
 from torchseg.pipeline.grid.jobs import Jobs
 from torchseg.pipeline.grid.plan import expand
 from torchseg.pipeline.grid.recipe import read_recipe

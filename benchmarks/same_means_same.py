@@ -21,7 +21,7 @@ from show_table import show_table
 from torchseg.harness.host import cpu_name
 from torchseg.harness.runtimes.process import RuntimeProcess
 from torchseg.harness.scoring.latency import Latency, LatencyConfig, latency_ratio, measure_latency
-from torchseg.pipeline.commands.score_plan import single_artifact
+from torchseg.pipeline.commands.score import single_artifact
 from torchseg.pipeline.run.image_spec import file_size
 
 VERDICTS = ("faster", "same", "slower")

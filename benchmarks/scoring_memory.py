@@ -22,7 +22,7 @@ from torchseg.data import Sample
 from torchseg.harness.host import peak_memory_mb
 from torchseg.harness.scoring.latency import LatencyConfig
 from torchseg.harness.scoring.score import score_artifacts
-from torchseg.pipeline.commands.score_plan import single_artifact
+from torchseg.pipeline.commands.score import single_artifact
 from torchseg.pipeline.run.image_spec import file_size
 from torchseg.spec import ImageSpec
 

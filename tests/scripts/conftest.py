@@ -40,7 +40,7 @@ def _time_quickly(monkeypatch):
     def quick(**settings):
         return LatencyConfig(**settings | {"rounds": 2, "repeats": 1, "warmup": 1, "max_rounds": 2})
 
-    for module in ("stages.scoring", "commands.score", "commands.explanation"):
+    for module in ("stages.scoring", "commands.score"):
         monkeypatch.setattr(f"torchseg.pipeline.{module}.LatencyConfig", quick)
 
 

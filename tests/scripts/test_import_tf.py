@@ -12,7 +12,7 @@ from tf_bridge.from_tensorflow import process
 from tf_bridge.lowering.lazy_tensorflow import import_tensorflow
 from tf_bridge.quiet import quiet
 from torchseg.harness.csv_table import read_table
-from torchseg.pipeline.run.model_spec import spec_of
+from torchseg.pipeline.run.image_spec import spec_of
 
 pytestmark = [pytest.mark.tflite, pytest.mark.slow]
 RUN = Path("run")

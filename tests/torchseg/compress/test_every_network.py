@@ -22,8 +22,7 @@ from torchseg.compress import (
     total,
 )
 from torchseg.models import MODELS, build_model
-from torchseg.pipeline.stages.folded import folded
-from torchseg.pipeline.stages.unbranched import unbranched
+from torchseg.pipeline.stages.compression import folded, unbranched
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*encoders are deprecated:DeprecationWarning")
 SHALLOW = {"encoder_depth": 3, "decoder_channels": [16, 16, 16]}

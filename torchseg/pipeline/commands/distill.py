@@ -13,15 +13,13 @@ from torchseg.config import DistillConfig
 from torchseg.models import build_model, parse_arguments
 from torchseg.pipeline.commands.summary import print_summary
 from torchseg.pipeline.installed import check_formats
-from torchseg.pipeline.run.dataset import Pictures, cached_pictures, check_stage
-from torchseg.pipeline.run.distill_pictures import distill_pictures
+from torchseg.pipeline.run.dataset import Pictures, cached_pictures, check_stage, distill_pictures
 from torchseg.pipeline.run.folder import Stage
 from torchseg.pipeline.run.session import Session, open_session
 from torchseg.pipeline.stages.compression import Compressor, check_compression, recovery
-from torchseg.pipeline.stages.export import CertificateError, Exporter
-from torchseg.pipeline.stages.export_beside import export_beside
+from torchseg.pipeline.stages.distillation import check_lesson, lesson, teacher_stage
+from torchseg.pipeline.stages.export import CertificateError, Exporter, export_beside
 from torchseg.pipeline.stages.ledger import LedgerError, ledger_stage
-from torchseg.pipeline.stages.lesson import check_lesson, lesson, teacher_stage
 from torchseg.pipeline.stages.scoring import ScoreError, report_stage, score_stage
 from torchseg.pipeline.stages.training import STUDENT_STEPS, Lengths, Student, Trainer
 

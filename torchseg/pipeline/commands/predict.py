@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from types import TracebackType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,20 +14,25 @@ from tqdm import tqdm
 
 from torchseg.command import DONE
 from torchseg.config import PredictConfig
-from torchseg.data import Sample
-from torchseg.data.picture_file import find_pictures
+from torchseg.data import Sample, open_data
+from torchseg.data.file_samples import FileSamples
+from torchseg.data.picture_file import find_pictures, read_picture
 from torchseg.harness.csv_table import Table
 from torchseg.harness.drawing import WRONG, comparison, indexed, marked, overlay
-from torchseg.harness.format import percent
-from torchseg.harness.sliding_window import by_resizing, by_tiles
+from torchseg.harness.format import percent, short_name
+from torchseg.harness.runtimes.process import RuntimeProcess
+from torchseg.harness.runtimes.validate import check_model_file
+from torchseg.harness.sliding_window import Segment, by_resizing, by_tiles
 from torchseg.metrics import Counts, confusion_matrix, overlap
-from torchseg.pipeline.commands.opened_model import OpenedModel, names_of
-from torchseg.pipeline.commands.truth import reader_with_truth, without_truth
+from torchseg.pipeline.run.image_spec import spec_of
+from torchseg.pipeline.run.recorded_config import recorded_config, run_of
 from torchseg.spec import ImageSpec
 
 Labels = NDArray[np.uint8]
 _COLUMNS = ("model", "image", "miou", "mean_dice", "pixel_accuracy")
 _ALL = "all pictures"
+
+Read = Callable[[Path], Sample]
 
 
 def predict(config: PredictConfig) -> int:
@@ -116,3 +122,91 @@ def _print_outcome(config: PredictConfig, count: int, rows: Sequence[Mapping[str
         print(f"  scores   {config.out / 'scores.csv'}")
     if config.truth or config.compare:
         print(f"  figures  {config.out / 'figures'}")
+
+
+def without_truth(file: Path) -> Sample:
+    """The picture, with a mask that is ignored everywhere."""
+    picture = read_picture(file)
+    return Sample(name=file.stem, picture=picture, mask=np.full(picture.shape[:2], 255, np.uint8))
+
+
+def reader_with_truth(files: Sequence[Path], truth: Path, model: Path, spec: ImageSpec) -> Read:
+    """Reads a picture together with its true mask.
+
+    Args:
+        files: the pictures that will be asked for.
+        truth: the mask of a single picture, or a folder with a PNG of each picture's name.
+        model: whose run's data set says how masks are stored; elsewhere pixel values are classes.
+        spec: the classes.
+
+    Raises:
+        ValueError: if a mask is missing; the reader raises it for one that does not fit its picture or the classes.
+    """
+    masks = {file: truth / f"{file.stem}.png" if truth.is_dir() else truth for file in files}
+    if not truth.is_dir() and len(files) > 1:
+        raise ValueError(f"--truth {truth} is one mask for {len(files)} pictures; give the folder of their masks")
+    for file, mask in masks.items():
+        if not mask.is_file():
+            raise ValueError(f"picture {file} has no mask: expected {mask}; add it, or leave --truth out")
+    stored = _samples_of(model)
+
+    def read(file: Path) -> Sample:
+        pairs = [(file, masks[file])]
+        if stored is None:
+            return FileSamples(pairs, classes=spec.classes)[0]
+        return FileSamples(pairs, classes=spec.classes, decode=stored.decode, read=stored.read)[0]
+
+    return read
+
+
+def _samples_of(model: Path) -> FileSamples | None:
+    """Samples of the model's run, which know how their masks are stored; None if there is no such run or data."""
+    try:
+        config = recorded_config(run_of(model))
+        data = open_data(config.data, config.root, size=config.size)
+    except (ValueError, OSError):
+        return None
+    return data.test if isinstance(data.test, FileSamples) else None
+
+
+class OpenedModel:
+    """Runs a model file in a process of its own: if the runtime crashes on the file, this process does not.
+
+    Args:
+        path: a checkpoint's folder, a `.onnx` or a `.tflite` file.
+        name: in pictures and tables.
+        segment: turns its answers into classes for a whole picture.
+        threads: that compute one answer.
+
+    Raises:
+        ValueError: if the file cannot be a model, or does not say what pictures it takes.
+    """
+
+    def __init__(self, path: Path, name: str, *, segment: Segment, threads: int) -> None:
+        check_model_file(path)
+        self.name, self.spec = name, spec_of(path)
+        self._segment = segment
+        self._process = RuntimeProcess(path, threads=threads)
+
+    def labels(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Classes of an RGB picture `(H, W, 3)`, `(H, W)`; raises ValueError if the file fails."""
+        return self._segment(self._process.predict, picture, self.spec)
+
+    def __enter__(self) -> OpenedModel:
+        try:
+            self._process.load()
+        except ValueError:
+            self._process.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._process.close()
+
+
+def names_of(paths: Sequence[Path]) -> list[str]:
+    """Short names; full ones for files that share a short one."""
+    short = [short_name(path.as_posix()) for path in paths]
+    return [name if short.count(name) == 1 else path.as_posix() for name, path in zip(short, paths, strict=True)]

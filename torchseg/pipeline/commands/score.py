@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 
+from torchseg.checkpoint import CARD, read_card
 from torchseg.command import CHECK_FAILED, DONE
-from torchseg.config import ScoreConfig
+from torchseg.config import DataConfig, ScoreConfig
+from torchseg.data import Samples
+from torchseg.harness.report.explain import explanation_lines, measure_explanation
 from torchseg.harness.report.report import write_report
+from torchseg.harness.runtimes.process import RuntimeProcessError
+from torchseg.harness.runtimes.registry import OPENS
+from torchseg.harness.runtimes.validate import check_model_file
+from torchseg.harness.scoring.artifact import Artifact
 from torchseg.harness.scoring.latency import LatencyConfig
 from torchseg.harness.scoring.score import score_artifacts
-from torchseg.pipeline.commands.explanation import print_explanation
-from torchseg.pipeline.commands.score_plan import plan_scores
+from torchseg.modelfile.describe import file_facts
+from torchseg.modelfile.kinds import CHECKPOINT_FILES, runtime_name
 from torchseg.pipeline.commands.summary import comparison_lines, table_lines
 from torchseg.pipeline.installed import check_runtimes
-from torchseg.pipeline.run.environment import ENVIRONMENT, environment_record
+from torchseg.pipeline.run.dataset import open_pictures
 from torchseg.pipeline.run.folder import held_run
+from torchseg.pipeline.run.image_spec import file_precision, file_size, file_spec
+from torchseg.pipeline.run.recorded_config import recorded_config, run_of
+from torchseg.pipeline.run.session import CONFIG, ENVIRONMENT, environment_record
+from torchseg.pipeline.stages.scoring import artifacts_in
+from torchseg.spec import ImageSpec
+
+_OUT = Path("runs/scores")
 
 
 def score(config: ScoreConfig) -> int:
@@ -44,3 +61,173 @@ def score(config: ScoreConfig) -> int:
         print(f"FAILED: {failure}")
     print(f"\n  report   {page}")
     return CHECK_FAILED if failures else DONE
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScorePlan:
+    """Files and pictures that fit each other.
+
+    Attributes:
+        artifacts: to be measured.
+        samples: with masks, of the spec's size.
+        spec: of the pictures; a file that wants them otherwise has a spec of its own.
+        out: folder for the tables and the report.
+        is_run: whether that is a run's own folder.
+    """
+
+    artifacts: Sequence[Artifact]
+    samples: Samples
+    spec: ImageSpec
+    out: Path
+    is_run: bool
+
+
+def plan_scores(config: ScoreConfig) -> ScorePlan:
+    """Resolves the flags.
+
+    Raises:
+        ValueError: if nothing is named, a file is missing, damaged or of an unknown kind, no runtime takes it, or it is
+            not known which pictures to score it on.
+    """
+    if not config.files:
+        raise ValueError("no file is named; give a run's folder or model files, e.g. runs/scenes or my.onnx")
+    found = [each for path in config.files for each in _artifacts(path)]
+    if config.against is not None:
+        baseline = _artifacts(config.against)
+        if len(baseline) != 1:
+            raise ValueError(f"--against {config.against} holds {len(baseline)} model files; name one of them")
+        found = [*baseline, *(each for each in found if each.folder != baseline[0].folder)]
+        found = [replace(each, baseline=baseline[0].path) for each in found]
+    for each in found:
+        check_model_file(each.path)
+    artifacts = _in_runtimes(found, config)
+    run = config.files[0] if len(config.files) == 1 and _is_run(config.files[0]) else None
+    pictures = open_pictures(_data(config, artifacts))
+    wanted = _scaled(pictures.spec, config)
+    specs = [file_spec(each, wanted) for each in artifacts]
+    return ScorePlan(
+        artifacts=[
+            each if spec == pictures.spec else replace(each, spec=spec)
+            for each, spec in zip(artifacts, specs, strict=True)
+        ],
+        samples=pictures.test,
+        spec=pictures.spec,
+        out=config.out or run or _OUT,
+        is_run=config.out is None and run is not None,
+    )
+
+
+def single_artifact(path: Path) -> Artifact:
+    """One model file, and what its place and its own words say about it.
+
+    Raises:
+        ValueError: if there is no such file, or it is none of the kinds that can be run.
+    """
+    if not path.exists():
+        raise ValueError(f"there is no file {path}; check the path")
+    kind = runtime_name(path)
+    if kind == "torch":
+        folder = path.parent if path.name in CHECKPOINT_FILES else path
+        return Artifact(path=folder, stage=folder.resolve().name, format="torch", precision="fp32")
+    known = [each for each in _run_files(path) if each.path.resolve() == path.resolve()]
+    if known:
+        return replace(known[0], path=path)
+    return Artifact(path=path, stage=path.stem, format=path.suffix[1:], precision=file_precision(path))
+
+
+def _artifacts(path: Path) -> list[Artifact]:
+    """Every file of a run's folder; otherwise the file itself."""
+    if not _is_run(path):
+        return [single_artifact(path)]
+    found = artifacts_in(path)
+    if not found:
+        raise ValueError(f"{path} holds no checkpoint and no exported file yet; finish the run first")
+    return found
+
+
+def _is_run(path: Path) -> bool:
+    return (path / CONFIG).is_file() and not (path / CARD).is_file()
+
+
+def _run_files(path: Path) -> list[Artifact]:
+    """What the run that a file lies in, if it does, knows of files of its name: reading all certificates takes time."""
+    try:
+        run = run_of(path)
+    except ValueError:
+        return []
+    return artifacts_in(run, name=path.resolve().name)
+
+
+def _in_runtimes(artifacts: Sequence[Artifact], config: ScoreConfig) -> list[Artifact]:
+    """Each file once per runtime that was asked for and takes its kind, and per number of threads."""
+    counts = config.thread_list
+    chosen = [
+        replace(each, runtime=runtime, threads=threads)
+        for each in artifacts
+        for runtime in _runtimes_for(each, config.runtime_list)
+        for threads in (counts if len(counts) > 1 else [None])
+    ]
+    if not chosen:
+        raise ValueError(f"no file runs in {config.runtimes}; leave --runtimes out to take the one made for each kind")
+    return chosen
+
+
+def _runtimes_for(artifact: Artifact, asked: Sequence[str]) -> list[str | None]:
+    return [name for name in asked if artifact.format in OPENS[name]] if asked else [None]
+
+
+def _scaled(spec: ImageSpec, config: ScoreConfig) -> ImageSpec:
+    """What holds for a file that says nothing of its scaling."""
+    return replace(spec, mean=config.mean_values or spec.mean, std=config.std_values or spec.std)
+
+
+def _data(config: ScoreConfig, artifacts: Sequence[Artifact]) -> DataConfig:
+    """The pictures that the flags name, else those of the run that the files belong to."""
+    if config.data:
+        names = {field.name for field in dataclasses.fields(DataConfig)}
+        given = {name: getattr(config, name) for name in names}
+        sizes = [size for size in map(file_size, artifacts) if size]
+        if sizes and not config.image_size:
+            height, width = max(sizes, key=lambda size: size[0] * size[1])
+            given["image_size"] = f"{height},{width}"
+        return DataConfig(**given)
+    for artifact in artifacts:
+        try:
+            recorded = recorded_config(run_of(artifact.path), root=config.root)
+        except ValueError:
+            continue
+        return replace(recorded, image_size=config.image_size) if config.image_size else recorded
+    raise ValueError(
+        f"{artifacts[0].path} lies in no run folder, so it is not known which pictures to score it on: "
+        "give --data NAME and --root FOLDER, e.g. --data folder --root my_pictures"
+    )
+
+
+def print_explanation(config: ScoreConfig) -> None:
+    """Prints the breakdown of `config.explain`, once per runtime that was asked for.
+
+    Raises:
+        ValueError: if the file cannot be opened or run.
+    """
+    assert config.explain is not None, "the command asks for it"
+    artifact = single_artifact(config.explain)
+    timing = LatencyConfig(threads=config.thread_list[0])
+    asked: list[str | None] = [*config.runtime_list] or [None]
+    for runtime in asked:
+        try:
+            found = measure_explanation(artifact.path, _shape(artifact.path, config), runtime=runtime, config=timing)
+        except RuntimeProcessError as failure:
+            raise ValueError(str(failure)) from failure
+        print(f"{config.explain}\n" + "\n".join(explanation_lines(found)) + "\n")
+
+
+def _shape(path: Path, config: ScoreConfig) -> tuple[int, int, int, int]:
+    """`(1, C, H, W)` as the file fixes it; the flags, or their default, where it takes any size."""
+    height, width = config.size
+    if path.is_dir():
+        spec = read_card(path).spec
+        return (1, spec.channels, *((height, width) if config.image_size else (spec.height, spec.width)))
+    facts = file_facts(path)
+    if facts is None:
+        return (1, 3, height, width)  # opening it in its runtime says what is wrong
+    return (1, facts.channels or 3, facts.height or height, facts.width or width)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,7 @@ from tf_bridge.certify.certificate import (
     read_certificate,
     write_certificate,
 )
-from tf_bridge.certify.first_difference import FirstDifference
+from tf_bridge.certify.first_difference import FirstDifference, first_difference
 from tf_bridge.certify.parity import Parity, Predict, compare, verdict
 from tf_bridge.conversion import Conversion
 from tf_bridge.end_to_end import is_baked, picture_spec
@@ -33,15 +34,19 @@ from torchseg.harness.runtimes.registry import open_runtime
 from torchseg.modelfile.layout import to_pixels
 from torchseg.modelfile.precision import Precision
 from torchseg.models import fold_branches
-from torchseg.pipeline.export.blame import blame
-from torchseg.pipeline.export.budget import Budget
-from torchseg.pipeline.export.float_choice import FloatChoice, choose_float_layers
+from torchseg.pipeline.export.budget import Budget, FloatChoice, choose_float_layers
 from torchseg.pipeline.run.dataset import Pictures
 from torchseg.spec import ImageSpec
+
+if TYPE_CHECKING:
+    from torch.export import ExportedProgram
+
 
 CALIBRATED_WITH = 48  # training pictures at most
 
 Images = NDArray[np.float32]
+
+_LOG = logging.getLogger(__name__)
 
 
 class NetworkExport:
@@ -238,3 +243,22 @@ def _remember(predict: Predict) -> Predict:
         return answers[key]
 
     return remembered
+
+
+def blame(
+    path: Path,
+    program: ExportedProgram,
+    image: NDArray[np.float32],
+    *,
+    precision: Precision,
+    picture: NDArray[np.uint8] | None = None,
+) -> FirstDifference | None:
+    """Where a file begins to differ from its network on one image, as `first_difference` tells it.
+
+    Takes seconds, so it is for files that fail. None, with a warning, if the file's layers cannot be told apart.
+    """
+    try:
+        return first_difference(program, path, image, precision=precision, picture=picture)
+    except ValueError as error:
+        _LOG.warning("which layer of %s differs first is not known: %s", path.name, error)
+        return None

@@ -5,18 +5,21 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from pathlib import Path
 
 import yaml
 
 from torchseg.command import CHECK_FAILED, DONE
 from torchseg.config import GridConfig
-from torchseg.models import parse_arguments
+from torchseg.harness.format import counted
+from torchseg.models import build_model, multiply_adds, parse_arguments
+from torchseg.pipeline.grid.child import BEGIN
 from torchseg.pipeline.grid.figures import save_effects, save_view
-from torchseg.pipeline.grid.grid_trainings import Failures, make_trainings
-from torchseg.pipeline.grid.jobs import Jobs
+from torchseg.pipeline.grid.jobs import Jobs, last_line
 from torchseg.pipeline.grid.per_image import picked_sample
-from torchseg.pipeline.grid.plan import GridPlan, data_flags, expand
+from torchseg.pipeline.grid.plan import GridPlan, Training, data_flags, expand
 from torchseg.pipeline.grid.recipe import read_recipe
 from torchseg.pipeline.grid.scorer import Scorer
 from torchseg.pipeline.grid.summary import duration, summary_lines, way_on
@@ -24,11 +27,15 @@ from torchseg.pipeline.grid.tables import RESERVED, GridTables
 from torchseg.pipeline.grid.trainer import Launch, Maker
 from torchseg.pipeline.installed import check_formats
 from torchseg.pipeline.run.dataset import Pictures, open_pictures
-from torchseg.pipeline.run.environment import ENVIRONMENT, environment_record
 from torchseg.pipeline.run.folder import RunFolder
+from torchseg.pipeline.run.session import ENVIRONMENT, environment_record
 from torchseg.pipeline.stages.training import check_loss, check_network
 
 _LOG = logging.getLogger(__name__)
+
+Failures = dict[tuple[str, str], str]  # reason by name of the training and file
+
+_BETWEEN_S = 30.0
 
 
 def grid(config: GridConfig) -> int:
@@ -135,3 +142,99 @@ def _write_record(config: GridConfig, plan: GridPlan, folder: RunFolder) -> None
     (folder.path / ENVIRONMENT).write_text(
         json.dumps(environment_record(config.cores), indent=2) + "\n", encoding="utf-8"
     )
+
+
+def make_trainings(maker: Maker, pictures: Mapping[str, Pictures], *, jobs: int) -> Failures:
+    """Trains and exports what is left, the longest first so that the last ones end together.
+
+    Args:
+        maker: of the grid.
+        pictures: by name of the training.
+        jobs: trainings at a time.
+
+    Returns:
+        The reason for every file that could not be made; empty when all went well.
+    """
+    left = [each for each in maker.plan.trainings if not maker.is_done(each)]
+    before = len(maker.plan.trainings) - len(left)
+    cells, files = len(maker.plan.cells), f", {before} made before" if before else ""
+    each = f"{counted(jobs, 'job')} of {counted(maker.threads, 'thread')}"
+    print(f"{counted(cells, 'cell')} of {counted(len(maker.plan.trainings), 'training')}{files}; {each}", flush=True)
+    work = {training.name: _work(training, pictures[training.name]) for training in left}
+    progress, failures = GridProgress(work), Failures()
+    pool = ThreadPoolExecutor(max_workers=jobs)
+    try:
+        order = sorted(left, key=lambda training: -work[training.name])
+        running: dict[Future[dict[str, str]], Training] = {pool.submit(maker.make, each): each for each in order}
+        while running:
+            done, _ = wait(running, timeout=1.0, return_when=FIRST_COMPLETED)
+            for future in done:
+                training = running.pop(future)
+                failed = _failures(future, maker.plan.files(training))
+                failures |= {(training.name, file): reason for file, reason in failed.items()}
+                progress.end(training.name, failed=len(failed))
+            progress.beat({each.name: maker.log(each) for future, each in running.items() if future.running()})
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+    return failures
+
+
+def _failures(future: Future[dict[str, str]], files: Sequence[str]) -> dict[str, str]:
+    """What a training says of its files; an exception costs all of them, and no other training."""
+    try:
+        return future.result()
+    except Exception as error:
+        _LOG.exception("a training failed")
+        return dict.fromkeys(files, f"training: {type(error).__name__}: {error}")
+
+
+def _work(training: Training, pictures: Pictures) -> float:
+    """How long a training takes, against others."""
+    config = training.config
+    network = build_model(config.model, parse_arguments(config.model_arguments), pictures.spec)
+    return float(max(1, config.epochs) * len(pictures.train) * multiply_adds(network, pictures.spec))
+
+
+class GridProgress:
+    """Prints what begins, what ends and how much is left.
+
+    Args:
+        work: how much there is to each training that is left, by its name; any unit.
+        clock: seconds.
+        tell: takes a line.
+    """
+
+    def __init__(
+        self,
+        work: Mapping[str, float],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        tell: Callable[[str], None] = lambda line: print(line, flush=True),
+    ) -> None:
+        self._work, self._clock, self._tell = work, clock, tell
+        self._begin = self._told = clock()
+        self._done: list[str] = []
+        self._lines: dict[str, str] = {}
+
+    def end(self, name: str, *, failed: int) -> None:
+        """Notes that a training is over, with so many files that could not be made."""
+        self._done.append(name)
+        done = sum(self._work[each] for each in self._done)
+        left = (sum(self._work.values()) - done) / done * (self._clock() - self._begin) if done else 0.0
+        ending = f", about {duration(left)} left" if len(self._done) < len(self._work) else ""
+        trouble = f" ({failed} of its files FAILED)" if failed else ""
+        self._told = self._clock()
+        self._tell(f"trained and exported {len(self._done)} of {len(self._work)}: {name}{trouble}{ending}")
+
+    def beat(self, logs: Mapping[str, Path]) -> None:
+        """Now and then repeats the last line of the logs of what is running, where that is a new one."""
+        if self._clock() - self._told < _BETWEEN_S:
+            return
+        self._told = self._clock()
+        for name, log in logs.items():
+            line = last_line(log)
+            if line.startswith(BEGIN):
+                line = f"{line.removeprefix(BEGIN).split()[0]} has begun"
+            if line and self._lines.get(name) != line:
+                self._lines[name] = line
+                self._tell(f"  {name}: {line}")

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from torchseg.config import DataConfig, LearningConfig
+from torchseg.checkpoint import read_card
+from torchseg.config import DataConfig, DistillConfig, LearningConfig
 from torchseg.data import (
     FEW_SAMPLES,
     BoundedSamples,
@@ -28,7 +29,7 @@ from torchseg.data import (
     open_data,
     read_in_order,
 )
-from torchseg.models import Scaling
+from torchseg.models import Scaling, parse_arguments, pretrained_scaling
 from torchseg.pipeline.run.folder import Stage
 from torchseg.spec import ImageSpec
 
@@ -168,3 +169,32 @@ def _fingerprint(config: DataConfig, files: list[Path]) -> str:
         stat = file.stat()
         lines.append(f"{file.name} {stat.st_size} {stat.st_mtime_ns}")
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def distill_pictures(config: DistillConfig) -> Pictures:
+    """Opens the configured data set and transfer set.
+
+    Raises:
+        ValueError: if pictures are missing or damaged, or teacher and student learned them scaled in different ways.
+    """
+    return open_pictures(config, transfer_set=config.transfer_set).scaled(_scaling(config))
+
+
+def _scaling(config: DistillConfig) -> Scaling | None:
+    """What the pictures are for both networks: as the pretrained one or the given teacher learned them, if either did.
+
+    Raises:
+        ValueError: if they learned them in different ways.
+    """
+    student = pretrained_scaling(config.student, parse_arguments(config.student_arguments))
+    if config.teacher_checkpoint:
+        spec = read_card(config.teacher_checkpoint).spec
+        teacher: Scaling | None = (spec.mean, spec.std)
+    else:
+        teacher = pretrained_scaling(config.teacher or "", parse_arguments(config.teacher_arguments))
+    if teacher and student and teacher != student:
+        raise ValueError(
+            f"teacher {config.teacher_checkpoint} scales pictures in another way than the pretrained student "
+            f"{config.student}; give a student without encoder_weights, or train the teacher again"
+        )
+    return teacher or student

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.metadata
 import json
 import logging
 import os
+import platform
+import shlex
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -17,7 +21,7 @@ import yaml
 from lightning_fabric import Fabric
 
 from torchseg.config import DataConfig, LearningConfig
-from torchseg.pipeline.run.environment import ENVIRONMENT, environment_record
+from torchseg.harness.host import cpu_name
 from torchseg.pipeline.run.folder import RunFolder
 from torchseg.train import choose_precision
 
@@ -27,6 +31,19 @@ _LAUNCHED = "LT_CLI_USED"
 _Wanted = Literal["auto", "fp32", "bf16"]
 _LAUNCHER_PRECISIONS: Mapping[str, _Wanted] = {"32-true": "fp32", "32": "fp32", "bf16-mixed": "bf16"}
 _MICRO_BATCHES = 2
+
+ENVIRONMENT = "environment.json"
+_PACKAGES = (
+    "torchseg-compress",
+    "torch",
+    "torchvision",
+    "lightning-fabric",
+    "onnx",
+    "onnxruntime",
+    "tensorflow",
+    "ai-edge-litert",
+    "openvino",
+)
 
 
 @dataclass(frozen=True)
@@ -169,3 +186,23 @@ def _open_log(path: Path) -> logging.Handler:
         logging.getLogger(name).setLevel(logging.DEBUG)
     logging.getLogger().addHandler(handler)
     return handler
+
+
+def environment_record(cores: int) -> dict[str, Any]:
+    """Plain values for `environment.json`; `cores` is how many this process computes with."""
+    return {
+        "command": shlex.join(["python", *sys.argv]),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "processor": cpu_name(),
+        "capability": torch.backends.cpu.get_cpu_capability(),
+        "cores": cores,
+        "packages": {name: _version(name) for name in _PACKAGES},
+    }
+
+
+def _version(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"

@@ -14,8 +14,7 @@ from types import FrameType
 from torchseg.checkpoint import sha256_of
 from torchseg.command import CHECK_FAILED, DONE, other_command
 from torchseg.config import CompressionFlags, ExportFlags, SearchConfig
-from torchseg.pipeline.run.dataset import Pictures, cached_pictures, check_stage
-from torchseg.pipeline.run.distill_pictures import distill_pictures
+from torchseg.pipeline.run.dataset import Pictures, cached_pictures, check_stage, distill_pictures
 from torchseg.pipeline.run.folder import is_run
 from torchseg.pipeline.run.session import Session, open_session
 from torchseg.pipeline.search.budget import SearchBudget
@@ -24,10 +23,9 @@ from torchseg.pipeline.search.engine import Engine, SearchTask
 from torchseg.pipeline.search.nni.engine import NniEngine
 from torchseg.pipeline.search.optuna import OptunaEngine
 from torchseg.pipeline.search.record import TrialRecord
-from torchseg.pipeline.search.results import BEST, TABLE, best_trial, write_best, write_table
-from torchseg.pipeline.search.search_figure import save_search_figure
+from torchseg.pipeline.search.results import BEST, TABLE, best_trial, save_search_figure, write_best, write_table
 from torchseg.pipeline.search.trial import TrialRunner
-from torchseg.pipeline.stages.lesson import check_lesson, teacher_stage
+from torchseg.pipeline.stages.distillation import check_lesson, teacher_stage
 from torchseg.pipeline.stages.training import STUDENT_STEPS, Trainer
 
 ENGINES: Mapping[str, Engine] = {"nni": NniEngine(), "optuna": OptunaEngine()}

@@ -20,7 +20,7 @@ from torchseg.pipeline.run.folder import RunFolder
 from torchseg.pipeline.search.budget import CostMeter
 from torchseg.pipeline.search.candidate import candidate
 from torchseg.pipeline.search.record import TrialRecord, TrialRecords, stage_of
-from torchseg.pipeline.stages.lesson import lesson
+from torchseg.pipeline.stages.distillation import lesson
 from torchseg.pipeline.stages.training import STUDENT_STEPS, Student, Trainer
 from torchseg.train import Row
 

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from torchseg.checkpoint import WEIGHTS, Card, load_checkpoint, sha256_of
@@ -21,18 +22,18 @@ from torchseg.compress import (
     cluster_weights,
     clustered_layers,
     flush_subnormals,
+    fold_batch_norm,
     model_ledger,
     strip_clustering,
 )
 from torchseg.compress.light_layers import carried_sparsity, light_layers
 from torchseg.compress.weight_layers import weight_layers
 from torchseg.config.compression_flags import CompressionFlags, names
+from torchseg.models import arguments_of, fold_branches
 from torchseg.pipeline.installed import OPTIMAL, check_installed
 from torchseg.pipeline.run.folder import Stage
-from torchseg.pipeline.stages.folded import folded
 from torchseg.pipeline.stages.ledger import LedgerError
 from torchseg.pipeline.stages.training import Course, Lengths, Start, Trainer
-from torchseg.pipeline.stages.unbranched import unbranched
 from torchseg.train import DistillationConfig, FitConfig, Step
 
 ORDER = ("pruned", "clustered")
@@ -233,3 +234,31 @@ def _kept(card: Card, losses: list[str]) -> Card:
     if losses:
         raise LedgerError(f"stage {card.stage} did not keep its promise: {'; '.join(losses)}")
     return card
+
+
+def folded(network: nn.Module, card: Card) -> tuple[nn.Module, Card]:
+    """A copy with batch norm folded into the convolutions, and the card that builds it.
+
+    Args:
+        network: in eval mode; left as it is.
+        card: says how it is built.
+
+    Raises:
+        ValueError: if a batch norm cannot be folded.
+    """
+    plain = copy.deepcopy(network)
+    if not fold_batch_norm(plain, torch.zeros(1, card.spec.channels, card.spec.height, card.spec.width)):
+        return plain, card
+    if "batch_norm" in arguments_of(card.builder):
+        return plain, replace(card, arguments={**card.arguments, "batch_norm": False})
+    return plain, replace(card, folded=True)
+
+
+def unbranched(network: nn.Module, card: Card) -> tuple[nn.Module, Card]:
+    """Folds branches in place, and gives the card that builds what is left; compression starts from here.
+
+    Zeros and shared values of single branches would be lost in their sum, which is what a file holds.
+    """
+    if not fold_branches(network):
+        return network, card
+    return network, replace(card, arguments={**card.arguments, "layers": "plain"})

@@ -16,9 +16,8 @@ from torchseg.losses import segmentation_loss
 from torchseg.pipeline.export.exporter import calibration_samples
 from torchseg.pipeline.run.dataset import Pictures
 from torchseg.pipeline.run.folder import Stage
-from torchseg.pipeline.stages.compression import Recovery
+from torchseg.pipeline.stages.compression import Recovery, unbranched
 from torchseg.pipeline.stages.training import Course, Start, Trainer
-from torchseg.pipeline.stages.unbranched import unbranched
 
 # Optimizer steps where nobody gave epochs, by whether the pictures are generated.
 SHRINK_STEPS = {True: 240, False: 720}

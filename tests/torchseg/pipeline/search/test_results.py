@@ -8,8 +8,7 @@ import yaml
 from torchseg.config import DistillConfig, SearchConfig
 from torchseg.pipeline.search.budget import SearchBudget
 from torchseg.pipeline.search.record import TrialRecord
-from torchseg.pipeline.search.results import best_trial, write_best, write_table
-from torchseg.pipeline.search.search_figure import save_search_figure
+from torchseg.pipeline.search.results import best_trial, save_search_figure, write_best, write_table
 
 CONFIG = SearchConfig(space="alpha=0.1..0.9, base_width=4|8, dice=0.1..10 log", out=Path("here"))
 BUDGET = SearchBudget(max_bytes=1000)

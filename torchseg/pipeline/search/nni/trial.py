@@ -22,8 +22,7 @@ def _job(config: SearchConfig) -> int:
     import nni  # type: ignore[import-untyped]
     import torch
 
-    from torchseg.pipeline.run.dataset import cached_pictures
-    from torchseg.pipeline.run.distill_pictures import distill_pictures
+    from torchseg.pipeline.run.dataset import cached_pictures, distill_pictures
     from torchseg.pipeline.run.folder import RunFolder
     from torchseg.pipeline.run.session import decide, launch
     from torchseg.pipeline.search.trial import TrialRunner

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from torchseg.config import DistillConfig
-from torchseg.pipeline.stages.lesson import lesson
+from torchseg.pipeline.stages.distillation import lesson
 from torchseg.train import DistillationConfig
 
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from torchseg.pipeline.grid.grid_progress import GridProgress
+from torchseg.pipeline.grid.grid import GridProgress
 from torchseg.pipeline.grid.summary import duration
 
 

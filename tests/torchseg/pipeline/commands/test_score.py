@@ -13,7 +13,7 @@ from torchseg.checkpoint import WEIGHTS, Card, save_checkpoint, sha256_of
 from torchseg.config import ScoreConfig
 from torchseg.data import open_data
 from torchseg.models import build_model
-from torchseg.pipeline.commands.score_plan import plan_scores, single_artifact
+from torchseg.pipeline.commands.score import plan_scores, single_artifact
 from torchseg.spec import ImageSpec
 
 CLASSES = open_data("scenes", None, size=(16, 16)).classes
