@@ -29,7 +29,7 @@ from show_table import show_table
 from torch import nn
 
 from torchseg.compress import ClusterConfig, cluster_weights, strip_clustering
-from torchseg.compress.cluster_values import Start
+from torchseg.compress.codebook import Start
 from torchseg.harness.host import cpu_name
 from torchseg.models import build_model
 from torchseg.spec import ImageSpec

@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from torchseg.compress import ClusterConfig, cluster_weights, strip_clustering
-from torchseg.compress.cluster_values import STARTS, Start
+from torchseg.compress.codebook import STARTS, Start
 from torchseg.harness.host import cpu_name
 
 POWERS = range(14, 22)

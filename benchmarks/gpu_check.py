@@ -25,11 +25,11 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from torchseg.__main__ import main as torchseg
-from torchseg.data.scenes import CLASSES, draw_scene
+from torchseg.data.datasets.scenes import CLASSES, draw_scene
 from torchseg.models import build_model
 from torchseg.spec import ImageSpec
-from torchseg.train.hook import NoHook
-from torchseg.train.progress import Progress, load_progress, save_progress
+from torchseg.train.callback import NoHook
+from torchseg.train.state import Progress, load_progress, save_progress
 
 TOLERANCE = (
     0.01  # of a loss after a few steps: the first ones of AdamW follow the sign of a gradient, however small it is

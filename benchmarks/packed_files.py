@@ -43,7 +43,7 @@ from torchseg.compress import (
     fold_batch_norm,
     strip_clustering,
 )
-from torchseg.data.scenes import CLASSES, Scenes
+from torchseg.data.datasets.scenes import CLASSES, Scenes
 from torchseg.harness.host import cpu_name
 from torchseg.modelfile.precision import Precision
 from torchseg.models import build_model, count_parameters

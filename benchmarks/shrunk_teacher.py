@@ -26,7 +26,7 @@ from torchseg.checkpoint import load_checkpoint
 from torchseg.compress import ShrinkConfig, shrink_channels
 from torchseg.compress.shrink import Importance
 from torchseg.data import HeldSamples
-from torchseg.data.scenes import CLASSES, scenes
+from torchseg.data.datasets.scenes import CLASSES, scenes
 from torchseg.harness.host import cpu_name
 from torchseg.harness.runtimes.process import RuntimeProcess
 from torchseg.harness.scoring.latency import Latency, LatencyConfig, measure_latency

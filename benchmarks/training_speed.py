@@ -23,8 +23,8 @@ from halved_training import halved_training
 from PIL import Image
 
 from torchseg.data import Batches, BatchPlan, HeldSamples, RandomView
+from torchseg.data.datasets.scenes import CLASSES, draw_scene
 from torchseg.data.file_samples import FileSamples
-from torchseg.data.scenes import CLASSES, draw_scene
 from torchseg.losses import segmentation_loss
 from torchseg.models import build_model
 from torchseg.spec import ImageSpec

@@ -6,9 +6,9 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+from torchseg.atomic_file import partial_file
 from torchseg.modelfile.describe import describe_file
 from torchseg.modelfile.metadata import METADATA_PREFIX
-from torchseg.partial_file import partial_file
 from torchseg.spec import ImageSpec
 
 

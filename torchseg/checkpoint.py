@@ -14,10 +14,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from torchseg.compress.fold import fold_batch_norm
+from torchseg.atomic_file import partial_file
+from torchseg.compress.batch_norm import fold_batch_norm
 from torchseg.compress.resize import resize_layers
 from torchseg.models import rebuild_model
-from torchseg.partial_file import partial_file
 from torchseg.spec import ImageSpec
 
 CARD_VERSION = 3

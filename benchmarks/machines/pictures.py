@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from torchseg.data.scenes import draw_scene
+from torchseg.data.datasets.scenes import draw_scene
 
 COUNT, SIDE = 30, 32
 _CLASSES = ("Boden", "gestreift", "kariert", "Maß", "кольцо")

@@ -11,7 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 from scripts import distill
-from torchseg.data.scenes import draw_scene
+from torchseg.data.datasets.scenes import draw_scene
 from torchseg.harness.runtimes.process import RuntimeProcess, RuntimeProcessError
 from torchseg.harness.scoring.latency import LatencyConfig
 from torchseg.harness.worker import Worker

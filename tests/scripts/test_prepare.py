@@ -11,7 +11,7 @@ from PIL import Image
 
 from scripts.prepare import main
 from torchseg.data import open_data
-from torchseg.data.folder import folder
+from torchseg.data.datasets.folder import folder
 
 
 @pytest.fixture

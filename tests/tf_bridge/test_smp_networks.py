@@ -13,7 +13,7 @@ import torch
 
 from tf_bridge.certify.parity import compare, verdict
 from tf_bridge.conversion import Conversion
-from torchseg.data.scenes import CLASSES, draw_scene
+from torchseg.data.datasets.scenes import CLASSES, draw_scene
 from torchseg.modelfile.precision import Precision
 from torchseg.models import build_model
 from torchseg.spec import ImageSpec

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from tf_bridge.certify.first_difference import FirstDifference
 from tf_bridge.certify.parity import MAX_DROP, Parity, thresholds, verdict
+from torchseg.atomic_file import partial_file
 from torchseg.modelfile.describe import describe_file
 from torchseg.modelfile.metadata import METADATA_PREFIX, SCALE
 from torchseg.modelfile.precision import Precision
-from torchseg.partial_file import partial_file
 from torchseg.spec import ImageSpec
 
 CERTIFICATE_VERSION = 1

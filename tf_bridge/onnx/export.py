@@ -16,9 +16,9 @@ from tf_bridge.layer_names import layer_names, layer_of
 from tf_bridge.onnx.quantize import convert_onnx
 from tf_bridge.quiet import quiet
 from tf_bridge.tracing import check_logits, export_program
+from torchseg.atomic_file import partial_file
 from torchseg.modelfile.metadata import METADATA_PREFIX, metadata
 from torchseg.modelfile.precision import Precision
-from torchseg.partial_file import partial_file
 from torchseg.spec import ImageSpec
 
 if TYPE_CHECKING:

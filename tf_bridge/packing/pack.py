@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from tf_bridge.packing.codebook import PackedWeight, without_negative_zeros
 from tf_bridge.packing.rebuild import PackedRebuild
 from tf_bridge.packing.slim import slim_graph
+from torchseg.atomic_file import partial_file
 from torchseg.modelfile.describe import describe_file
 from torchseg.modelfile.metadata import METADATA_PREFIX
-from torchseg.partial_file import partial_file
 
 if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from tf_bridge.tflite.flatbuffer import TfliteEdit
-from torchseg.partial_file import partial_file
+from torchseg.atomic_file import partial_file
 from torchseg.spec import ImageSpec
 
 _PIXELS = ([1.0], [-128])  # int8 codes of the values 0 to 255

@@ -14,9 +14,9 @@ from tf_bridge.lowering.lazy_tensorflow import import_tensorflow
 from tf_bridge.lowering.lower import lower_program
 from tf_bridge.tflite.convert import TracedFunction, convert_tflite, trace_lowered
 from tf_bridge.tracing import export_program
+from torchseg.atomic_file import partial_file
 from torchseg.modelfile.metadata import metadata
 from torchseg.modelfile.precision import Precision
-from torchseg.partial_file import partial_file
 from torchseg.spec import ImageSpec
 
 if TYPE_CHECKING:

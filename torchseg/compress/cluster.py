@@ -11,8 +11,8 @@ from torch.nn.utils import parametrize
 
 from torchseg.compress.channel_rows import channel_rows
 from torchseg.compress.cluster_config import ClusterConfig
-from torchseg.compress.shared_values import SharedValues
-from torchseg.compress.weight_layers import weight_layers
+from torchseg.compress.layers import weight_layers
+from torchseg.compress.weight_sharing import SharedValues
 
 
 class Clustering:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from torchseg.compress.cluster_values import STARTS, Start, check_clusters
+from torchseg.compress.codebook import STARTS, Start, check_clusters
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,8 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from torchseg.compress.schedule import Schedule, ScheduleConfig
-from torchseg.compress.weight_layers import weight_layers
+from torchseg.compress.layers import weight_layers
+from torchseg.compress.sparsity_schedule import Schedule, ScheduleConfig
 
 _LOG = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from torchseg.compress.weight_layers import OP_TYPES, weight_layers
+from torchseg.compress.layers import OP_TYPES, weight_layers
 
 Importance = Literal["magnitude", "batch_norm", "taylor"]
 Loss = Callable[[nn.Module], Tensor]

@@ -1,16 +1,16 @@
 """What each command can be told, as frozen dataclasses that check themselves. Nothing heavy is imported here."""
 
+from torchseg.config.base import CommonConfig, DataConfig, PrepareConfig
 from torchseg.config.choices import ENDS, FORMATS, PRECISIONS, RUNTIME_NAMES, SCALINGS, SCHEDULES, SEARCH_ENGINES
 from torchseg.config.compress import CompressConfig
-from torchseg.config.compression_flags import CompressionFlags
-from torchseg.config.data_config import CommonConfig, DataConfig, PrepareConfig
+from torchseg.config.compression import CompressionFlags
 from torchseg.config.distill import DistillConfig
 from torchseg.config.export import ExportConfig, ExportFlags, VariantFlags, VerifyConfig
 from torchseg.config.grid import GridConfig, MeasureConfig
 from torchseg.config.import_tf import ImportConfig
-from torchseg.config.learning import LearningConfig, TrainConfig
 from torchseg.config.score import PredictConfig, ReportConfig, ScoreConfig
 from torchseg.config.search import SearchConfig
+from torchseg.config.training import LearningConfig, TrainConfig
 
 __all__ = [
     "ENDS",

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from torchseg.config.compression_flags import CompressionFlags
-from torchseg.config.learning import LearningConfig, check_epochs
+from torchseg.config.compression import CompressionFlags
 from torchseg.config.lesson_flags import LessonFlags
+from torchseg.config.training import LearningConfig, check_epochs
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from torchseg.config.compression_flags import CompressionFlags
+from torchseg.config.compression import CompressionFlags
 from torchseg.config.export import ExportFlags
-from torchseg.config.learning import LearningConfig, check_epochs
 from torchseg.config.lesson_flags import LessonFlags
+from torchseg.config.training import LearningConfig, check_epochs
 
 
 @dataclass(frozen=True, kw_only=True)

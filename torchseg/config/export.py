@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from torchseg.config.base import CommonConfig, DataConfig
 from torchseg.config.choices import ENDS, FORMATS, PRECISIONS, choices
-from torchseg.config.data_config import CommonConfig, DataConfig
 
 
 @dataclass(frozen=True, kw_only=True)

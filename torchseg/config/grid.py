@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from torchseg.config.data_config import CommonConfig
+from torchseg.config.base import CommonConfig
 from torchseg.spec import nearest
 
 

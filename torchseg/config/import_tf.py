@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from torchseg.config.base import DataConfig
 from torchseg.config.choices import SCALINGS, numbers
-from torchseg.config.data_config import DataConfig
 from torchseg.spec import nearest
 
 

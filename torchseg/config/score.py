@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from torchseg.config.base import CommonConfig, DataConfig
 from torchseg.config.choices import RUNTIME_NAMES, Auto, choices, numbers
-from torchseg.config.data_config import CommonConfig, DataConfig
 
 
 @dataclass(frozen=True, kw_only=True)

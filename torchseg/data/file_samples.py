@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from torchseg.data.picture_file import picture_size, read_mask, read_reduced
+from torchseg.data.image_io import picture_size, read_mask, read_reduced
 from torchseg.data.sample import Fit, Sample
 from torchseg.spec import IGNORE_INDEX
 

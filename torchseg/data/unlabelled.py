@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from torchseg.data.picture_file import find_pictures, read_reduced
+from torchseg.data.image_io import find_pictures, read_reduced
 from torchseg.data.sample import Fit, Sample
 from torchseg.spec import IGNORE_INDEX
 

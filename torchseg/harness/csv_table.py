@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 
-from torchseg.partial_file import partial_file
+from torchseg.atomic_file import partial_file
 
 
 class Table:

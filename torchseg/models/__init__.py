@@ -1,17 +1,10 @@
 """Segmentation networks: `(B, C, H, W)` images in, `(B, K, H, W)` logits out."""
 
 from torchseg.models.arguments import known_arguments, parse_arguments
-from torchseg.models.build import (
-    MODELS,
-    arguments_of,
-    build_model,
-    count_parameters,
-    defaults_of,
-    rebuild_model,
-)
 from torchseg.models.fold_branches import fold_branches
 from torchseg.models.multiply_adds import multiply_adds
 from torchseg.models.pretrained import Scaling, pretrained_scaling
+from torchseg.models.registry import MODELS, arguments_of, build_model, count_parameters, defaults_of, rebuild_model
 from torchseg.models.unet import UNet, check_size
 
 __all__ = [

@@ -1,10 +1,10 @@
 """One loop for labels, distillation and recovery."""
 
+from torchseg.train.callback import Hook, NoHook
 from torchseg.train.evaluate import evaluate
-from torchseg.train.hook import Hook, NoHook
 from torchseg.train.loop import FitConfig, Task, fit, normalise
 from torchseg.train.precision import MixedPrecision, TrainingPrecision, choose_precision
-from torchseg.train.progress import Progress, Row, discard_progress
+from torchseg.train.state import Progress, Row, discard_progress
 from torchseg.train.steps import DistillationConfig, Loss, Step, distill_step, label_step
 from torchseg.train.teacher import Teacher
 

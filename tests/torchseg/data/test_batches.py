@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from torchseg.data import Batches, BatchPlan, RandomView, open_data
-from torchseg.data.scenes import Scenes
+from torchseg.data.datasets.scenes import Scenes
 
 
 def _plan(**changes):

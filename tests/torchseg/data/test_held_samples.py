@@ -5,7 +5,7 @@ import pickle
 import pytest
 
 from torchseg.data import HeldSamples
-from torchseg.data.scenes import Scenes
+from torchseg.data.datasets.scenes import Scenes
 
 
 def test_a_sample_is_read_once():

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from torchseg.data import HeldSamples, open_data, read_in_order
-from torchseg.data.scenes import Scenes
+from torchseg.data.datasets.scenes import Scenes
 
 
 @pytest.mark.parametrize("processes", [1, 2])

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from torchseg.data import BoundedSamples, RandomView, Sample, resize
+from torchseg.data.datasets.scenes import Scenes
 from torchseg.data.file_samples import FileSamples
-from torchseg.data.scenes import Scenes
 
 
 @given(st.integers(0, 2**31 - 1))

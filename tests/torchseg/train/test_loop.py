@@ -11,11 +11,11 @@ from lightning_fabric import Fabric
 import torchseg.train.loop as loop
 from torchseg.compress import ClusterConfig, PruneConfig, Pruning, ScheduleConfig, cluster_weights
 from torchseg.data import Batches, BatchPlan, RandomView
-from torchseg.data.scenes import CLASSES, Scenes
+from torchseg.data.datasets.scenes import CLASSES, Scenes
 from torchseg.models import build_model
 from torchseg.spec import ImageSpec
 from torchseg.train import FitConfig, NoHook, Task, evaluate, fit, label_step, normalise
-from torchseg.train.halves import Halves
+from torchseg.train.data_parallel import Halves
 
 pytestmark = pytest.mark.usefixtures("fabric_in_one_thread")
 SPEC = ImageSpec(height=16, width=16, classes=CLASSES)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from torchseg.atomic_file import partial_file
 from torchseg.harness.format import short_name
 from torchseg.harness.report.charts import curve_files, curve_points
 from torchseg.harness.report.run_record import RunRecord, number
-from torchseg.partial_file import partial_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -5,6 +5,7 @@ from __future__ import annotations
 from html import escape
 from pathlib import Path
 
+from torchseg.atomic_file import partial_file
 from torchseg.harness.format import bytes_text, milliseconds, percent, short_name
 from torchseg.harness.report.advice import explain
 from torchseg.harness.report.charts import curve_plots, precision_recall_plots, tradeoff_plots
@@ -22,7 +23,6 @@ from torchseg.harness.report.tables import (
     score_table,
     value_table,
 )
-from torchseg.partial_file import partial_file
 
 __all__ = ["markdown_table", "write_report"]
 

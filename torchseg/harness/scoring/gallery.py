@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from torchseg.atomic_file import partial_file
 from torchseg.data import Sample, Samples
 from torchseg.harness.drawing import indexed
 from torchseg.harness.scoring.accuracy import predict_labels
 from torchseg.harness.scoring.measurement import Measured
-from torchseg.partial_file import partial_file
 from torchseg.spec import ImageSpec
 
 FOLDER = "figures/gallery"

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
+from torchseg.atomic_file import partial_file
 from torchseg.data import Sample, Samples
 from torchseg.harness.csv_table import Table
 from torchseg.harness.measure.pixel_counts import Tally
@@ -41,7 +42,6 @@ from torchseg.harness.scoring.measurement import (
 )
 from torchseg.harness.scoring.peak import Probes
 from torchseg.metrics import Overlap, miou_difference, overlap
-from torchseg.partial_file import partial_file
 from torchseg.spec import ImageSpec
 
 __all__ = ["Artifact", "ScoreFailure", "score_artifacts"]

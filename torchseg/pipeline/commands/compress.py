@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from torchseg.checkpoint import load_checkpoint, read_card
-from torchseg.command import CHECK_FAILED, DONE, other_command
+from torchseg.cli import CHECK_FAILED, DONE, other_command
 from torchseg.config import CompressConfig
 from torchseg.pipeline.installed import SHRINKING, check_installed
 from torchseg.pipeline.run.dataset import Pictures, cached_pictures, check_stage, open_pictures

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from torchseg.checkpoint import Card
-from torchseg.command import CHECK_FAILED, DONE
+from torchseg.cli import CHECK_FAILED, DONE
 from torchseg.config import DistillConfig
 from torchseg.models import build_model, parse_arguments
 from torchseg.pipeline.commands.summary import print_summary

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
-from torchseg.command import DONE
+from torchseg.cli import DONE
 from torchseg.config import PredictConfig
 from torchseg.data import Sample, open_data
 from torchseg.data.file_samples import FileSamples
-from torchseg.data.picture_file import find_pictures, read_picture
+from torchseg.data.image_io import find_pictures, read_picture
 from torchseg.harness.csv_table import Table
 from torchseg.harness.drawing import WRONG, comparison, indexed, marked, overlay
 from torchseg.harness.format import percent, short_name

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tqdm import tqdm
 
-from torchseg.command import CHECK_FAILED, DONE, other_command
+from torchseg.cli import CHECK_FAILED, DONE, other_command
 from torchseg.config import PrepareConfig
 from torchseg.data import DataSet, Inspection, PatchPlan, inspect_data, open_data, write_folder
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from torchseg.command import DONE
+from torchseg.cli import DONE
 from torchseg.config import ReportConfig
 from torchseg.harness.report.report import write_report
 from torchseg.pipeline.run.folder import held_run

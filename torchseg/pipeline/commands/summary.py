@@ -6,7 +6,7 @@ import csv
 from collections.abc import Sequence
 from pathlib import Path
 
-from torchseg.command import other_command
+from torchseg.cli import other_command
 from torchseg.harness.format import counted
 from torchseg.pipeline.run.folder import RunFolder
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from torchseg.checkpoint import read_card
-from torchseg.command import DONE, other_command
+from torchseg.cli import DONE, other_command
 from torchseg.config import TrainConfig
 from torchseg.models import parse_arguments, pretrained_scaling
 from torchseg.pipeline.run.dataset import cached_pictures, check_stage, open_pictures

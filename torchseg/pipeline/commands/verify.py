@@ -8,7 +8,7 @@ from typing import Any
 from tf_bridge.certify.certificate import read_certificate
 from tf_bridge.certify.parity import MAX_DROP
 from torchseg.checkpoint import read_card, sha256_of
-from torchseg.command import CHECK_FAILED, DONE
+from torchseg.cli import CHECK_FAILED, DONE
 from torchseg.config import VerifyConfig
 from torchseg.harness.runtimes.process import try_model_file
 from torchseg.modelfile.precision import Precision

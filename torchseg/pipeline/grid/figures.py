@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+from torchseg.atomic_file import partial_file
 from torchseg.data import Sample
 from torchseg.harness.drawing import Panel, overlay, sheet
-from torchseg.partial_file import partial_file
 from torchseg.pipeline.grid.effects import METRICS, Effect, Metric
 from torchseg.pipeline.grid.per_image import VIEWS
 from torchseg.pipeline.grid.plan import Cell

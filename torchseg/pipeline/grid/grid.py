@@ -11,7 +11,7 @@ from pathlib import Path
 
 import yaml
 
-from torchseg.command import CHECK_FAILED, DONE
+from torchseg.cli import CHECK_FAILED, DONE
 from torchseg.config import GridConfig
 from torchseg.harness.format import counted
 from torchseg.models import build_model, multiply_adds, parse_arguments

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from torchseg.atomic_file import partial_file
 from torchseg.config import MeasureConfig
 from torchseg.data import Sample, Samples
 from torchseg.harness.csv_table import Table
@@ -17,7 +18,6 @@ from torchseg.harness.preprocess import prepare
 from torchseg.harness.runtimes.process import RuntimeProcess, RuntimeProcessError
 from torchseg.harness.scoring.measurement import Measured
 from torchseg.metrics import confusion_matrix, overlap
-from torchseg.partial_file import partial_file
 
 PICTURES, VIEWS = "pictures.csv", "view"
 COLUMNS = ("file", "image", "time_ms", "memory_mb", "iou", "dice")

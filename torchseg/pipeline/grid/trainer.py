@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from torchseg.atomic_file import partial_file
 from torchseg.checkpoint import sha256_of
-from torchseg.partial_file import partial_file
 from torchseg.pipeline.grid.jobs import Outcome
 from torchseg.pipeline.grid.plan import TRAININGS, GridPlan, Training
 from torchseg.pipeline.run.dataset import CACHE

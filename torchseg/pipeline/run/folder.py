@@ -14,8 +14,8 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from torchseg.atomic_file import partial_file
 from torchseg.checkpoint import sha256_of
-from torchseg.partial_file import partial_file
 
 _STAMPS = ".stages"
 _WORK = ".work"

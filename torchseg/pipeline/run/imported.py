@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from torchseg.atomic_file import partial_file
 from torchseg.checkpoint import sha256_of
-from torchseg.partial_file import partial_file
 from torchseg.spec import ImageSpec
 
 FOLDER = "imported"

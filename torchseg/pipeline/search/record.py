@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from torchseg.atomic_file import partial_file
 from torchseg.config.search_space import Value
-from torchseg.partial_file import partial_file
 
 TRIALS = "trials"
 _FILE = "trial.json"

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import yaml
 
+from torchseg.atomic_file import partial_file
 from torchseg.config import DistillConfig, SearchConfig
 from torchseg.config.search_space import Range, Space
-from torchseg.partial_file import partial_file
 from torchseg.pipeline.search.budget import SearchBudget
 from torchseg.pipeline.search.candidate import as_given, candidate
 from torchseg.pipeline.search.record import TrialRecord

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import FrameType
 
 from torchseg.checkpoint import sha256_of
-from torchseg.command import CHECK_FAILED, DONE, other_command
+from torchseg.cli import CHECK_FAILED, DONE, other_command
 from torchseg.config import CompressionFlags, ExportFlags, SearchConfig
 from torchseg.pipeline.run.dataset import Pictures, cached_pictures, check_stage, distill_pictures
 from torchseg.pipeline.run.folder import is_run

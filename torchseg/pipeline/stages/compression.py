@@ -26,9 +26,9 @@ from torchseg.compress import (
     model_ledger,
     strip_clustering,
 )
+from torchseg.compress.layers import weight_layers
 from torchseg.compress.light_layers import carried_sparsity, light_layers
-from torchseg.compress.weight_layers import weight_layers
-from torchseg.config.compression_flags import CompressionFlags, names
+from torchseg.config.compression import CompressionFlags, names
 from torchseg.models import arguments_of, fold_branches
 from torchseg.pipeline.installed import OPTIMAL, check_installed
 from torchseg.pipeline.run.folder import Stage

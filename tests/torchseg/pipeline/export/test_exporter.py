@@ -6,7 +6,7 @@ import pytest
 
 from torchseg.checkpoint import Card, save_checkpoint
 from torchseg.data import Sample
-from torchseg.data.scenes import CLASSES, Scenes
+from torchseg.data.datasets.scenes import CLASSES, Scenes
 from torchseg.modelfile.precision import Precision
 from torchseg.models import build_model
 from torchseg.pipeline.export.exporter import CALIBRATED_WITH, NetworkExport, calibration_samples

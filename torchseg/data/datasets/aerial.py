@@ -8,7 +8,7 @@ from pathlib import Path
 from torchseg.data.colour_table import ColourTable
 from torchseg.data.data_set import DataSet
 from torchseg.data.file_samples import FileSamples, check_pair
-from torchseg.data.picture_file import find_pictures, read_colours
+from torchseg.data.image_io import find_pictures, read_colours
 from torchseg.spec import IGNORE_INDEX
 
 FOLDER = "aerial"

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from torchseg.partial_file import partial_file
+from torchseg.atomic_file import partial_file
 
 
 def test_a_complete_file_gets_its_name_and_leaves_nothing_else(tmp_path: Path) -> None:

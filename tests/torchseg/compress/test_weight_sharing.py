@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from torchseg.compress import ClusterConfig, cluster_weights
-from torchseg.compress.weight_layers import weight_layers
+from torchseg.compress.layers import weight_layers
 
 
 @pytest.mark.parametrize("gradient", ["sum", "mean"])

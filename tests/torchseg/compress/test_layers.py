@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from torch import nn
 
-from torchseg.compress.weight_layers import weight_layers
+from torchseg.compress.layers import weight_layers
 
 
 def test_default_means_all_three_kinds():

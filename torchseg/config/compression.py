@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from torchseg.config.learning import check_epochs
+from torchseg.config.training import check_epochs
 
 _MOST = 256  # shared values: a byte names one of them
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from torchseg.compress.cluster_values import STARTS, cluster_values
+from torchseg.compress.codebook import STARTS, cluster_values
 
 starts = st.sampled_from(list(STARTS))
 

@@ -12,8 +12,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from torchseg.partial_file import partial_file
-from torchseg.train.hook import Hook
+from torchseg.atomic_file import partial_file
+from torchseg.train.callback import Hook
 
 Row = dict[str, float | int]
 _FILE = "training.safetensors"

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from torchseg.data.folder import folder
+from torchseg.data.datasets.folder import folder
 
 
 def _fill(write_pair, count=40, **options):

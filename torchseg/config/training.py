@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from torchseg.config.base import DataConfig
 from torchseg.config.choices import SCHEDULES, Auto
-from torchseg.config.data_config import DataConfig
 from torchseg.spec import nearest
 
 _MOST_WORKERS = 64

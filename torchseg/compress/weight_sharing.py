@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from torchseg.compress.channel_rows import channel_rows, from_channel_rows
 from torchseg.compress.cluster_config import ClusterConfig
-from torchseg.compress.cluster_values import WORK, cluster_values
+from torchseg.compress.codebook import WORK, cluster_values
 
 
 class SharedValues(nn.Module):

@@ -8,7 +8,7 @@ from torchseg.compress import Int8Simulation
 from torchseg.data import Batch
 from torchseg.models import build_model
 from torchseg.spec import ImageSpec
-from torchseg.train.halves import Halves, may_be_halved, twin
+from torchseg.train.data_parallel import Halves, may_be_halved, twin
 from torchseg.train.side_by_side import side_by_side
 
 SPEC = ImageSpec(height=8, width=8, classes=("sky", "sea"))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from torchseg.data.oxford_pet import oxford_pet, oxford_pet_binary
+from torchseg.data.datasets.oxford_pet import oxford_pet, oxford_pet_binary
 
 
 def test_the_folder_and_the_folder_that_holds_it_are_the_same(pets):

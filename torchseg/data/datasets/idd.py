@@ -8,9 +8,9 @@ from pathlib import Path
 
 from torchseg.data.colour_table import ColourTable
 from torchseg.data.data_set import DataSet
+from torchseg.data.datasets.idd_classes import CITYSCAPES, COLOURS, LEVEL_3, LITE
 from torchseg.data.file_samples import FileSamples, check_pair
-from torchseg.data.idd_classes import CITYSCAPES, COLOURS, LEVEL_3, LITE
-from torchseg.data.picture_file import read_colours, read_mask
+from torchseg.data.image_io import read_colours, read_mask
 from torchseg.data.split import share_of
 
 FOLDER = "idd"

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from torchseg.train.schedule import SCHEDULES, warmup_cosine, warmup_stable_decay
+from torchseg.train.lr_schedule import SCHEDULES, warmup_cosine, warmup_stable_decay
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES.values(), ids=SCHEDULES)

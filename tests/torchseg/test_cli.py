@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from torchseg.command import other_command, run_command
+from torchseg.cli import other_command, run_command
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from torchseg.data.camvid import CLASSES, camvid
+from torchseg.data.datasets.camvid import CLASSES, camvid
 
 PARTS = {"train": 3, "val": 1, "test": 2}
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from torchseg.data.scenes import CLASSES, Scenes, scenes
+from torchseg.data.datasets.scenes import CLASSES, Scenes, scenes
 
 
 def test_a_picture_depends_on_part_and_index_alone():

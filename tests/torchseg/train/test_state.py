@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from torchseg.train.hook import NoHook
-from torchseg.train.progress import Progress, discard_progress, load_progress, save_progress
+from torchseg.train.callback import NoHook
+from torchseg.train.state import Progress, discard_progress, load_progress, save_progress
 
 
 def test_windows_keeps_a_file_that_is_mapped(windows_files, tmp_path):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from torchseg.data.aerial import CLASSES, aerial
+from torchseg.data.datasets.aerial import CLASSES, aerial
 
 WATER, BLACK = (0xE2, 0xA9, 0x29), (0, 0, 0)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from torchseg.data import BoundedSamples, HeldSamples, PatchPlan, ResizedSamples, open_data
-from torchseg.data.open import SOURCES
+from torchseg.data.registry import SOURCES
 
 
 def test_an_unknown_name_brings_the_near_ones(tmp_path):

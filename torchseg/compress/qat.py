@@ -10,7 +10,7 @@ from torch.nn.utils import parametrize
 
 from torchseg.compress.channel_rows import channel_rows, from_channel_rows
 from torchseg.compress.fake_quantize import fake_quantize
-from torchseg.compress.weight_layers import weight_layers
+from torchseg.compress.layers import weight_layers
 
 _PACE = 0.1  # of the moving average: about the last ten batches count
 _RANGE = "int8_range"  # name of what is hung into layers meanwhile

@@ -6,16 +6,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from torchseg.data.aerial import aerial
-from torchseg.data.camvid import camvid
 from torchseg.data.data_set import DataSet
+from torchseg.data.datasets.aerial import aerial
+from torchseg.data.datasets.camvid import camvid
+from torchseg.data.datasets.folder import folder
+from torchseg.data.datasets.idd import idd
+from torchseg.data.datasets.oxford_pet import download_oxford_pet, oxford_pet, oxford_pet_binary
+from torchseg.data.datasets.scenes import scenes
 from torchseg.data.file_samples import FileSamples
-from torchseg.data.folder import folder
-from torchseg.data.idd import idd
-from torchseg.data.oxford_pet import download_oxford_pet, oxford_pet, oxford_pet_binary
 from torchseg.data.patches import PatchPlan, PatchSamples
 from torchseg.data.sample import Samples
-from torchseg.data.scenes import scenes
 from torchseg.spec import nearest
 
 

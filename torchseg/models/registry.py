@@ -12,7 +12,7 @@ from torchseg.models.arguments import check_arguments, default_arguments, known_
 from torchseg.models.multi_unet import multi_unet
 from torchseg.models.multiscale_unet import multiscale_student, multiscale_unet
 from torchseg.models.pretrained import FETCHED
-from torchseg.models.smp_network import PREFIX, smp_builder
+from torchseg.models.smp import PREFIX, smp_builder
 from torchseg.models.unet import attention_unet, small_unet, unet
 from torchseg.models.xception_unet import xception_unet
 from torchseg.spec import ImageSpec, nearest

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from torchseg.data.picture_file import picture_size, read_mask, read_picture, read_reduced
+from torchseg.data.image_io import picture_size, read_mask, read_picture, read_reduced
 from torchseg.data.unlabelled import UnlabelledPictures
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torchseg.data.colour_table import ColourTable
 from torchseg.data.data_set import DataSet
 from torchseg.data.file_samples import FileSamples, check_pair
-from torchseg.data.picture_file import find_pictures, read_mask
+from torchseg.data.image_io import find_pictures, read_mask
 from torchseg.data.split import share_of
 from torchseg.data.text_file import read_lines
 from torchseg.spec import IGNORE_INDEX, nearest
