@@ -12,8 +12,7 @@ from torchseg.data import Batch
 from torchseg.models import build_model
 from torchseg.spec import ImageSpec
 from torchseg.train import MixedPrecision, TrainingPrecision, label_step, normalise
-from torchseg.train.data_parallel import Halves, twin
-from torchseg.train.side_by_side import side_by_side
+from torchseg.train.data_parallel import Halves, side_by_side, twin
 
 
 def halved_training(

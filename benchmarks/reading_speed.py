@@ -26,7 +26,7 @@ from show_table import show_table
 
 from torchseg.config import LearningConfig
 from torchseg.data import Batches, BatchPlan, BoundedSamples, RandomView, Sample, Samples, open_data
-from torchseg.data.read_in_order import read_in_order
+from torchseg.data.cache import read_in_order
 from torchseg.harness.host import cpu_name
 from torchseg.pipeline.run.dataset import cached_pictures, check_stage, open_pictures
 from torchseg.pipeline.run.folder import RunFolder

@@ -18,7 +18,7 @@ from lightning_fabric.wrappers import _FabricModule
 from PIL import Image
 
 import torchseg  # noqa: F401 - mends torchvision before anything imports it
-from torchseg.data.datasets.idd_classes import COLOURS
+from torchseg.data.datasets.idd import COLOURS
 
 settings.register_profile("tensors", deadline=None, max_examples=25)
 settings.load_profile("tensors")

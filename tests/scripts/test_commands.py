@@ -15,7 +15,7 @@ from PIL import Image
 from scripts import compress, distill, export, predict, report, score, train, verify
 from torchseg.__main__ import COMMANDS, main
 from torchseg.checkpoint import load_checkpoint, read_card
-from torchseg.models.pretrained import LITE_SCALING
+from torchseg.models.smp import LITE_SCALING
 from torchseg.pipeline.run.folder import RunFolder
 
 _SCRIPTS = Path(__file__).parents[2] / "scripts"

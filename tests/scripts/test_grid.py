@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from scripts import grid
-from torchseg.data.split import share_of
+from torchseg.data.file_samples import share_of
 from torchseg.harness.scoring.latency import LatencyConfig
 from torchseg.pipeline.grid import scorer
 from torchseg.pipeline.grid.jobs import Jobs, read_outcomes

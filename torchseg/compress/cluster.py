@@ -9,9 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from torchseg.compress.channel_rows import channel_rows
-from torchseg.compress.cluster_config import ClusterConfig
-from torchseg.compress.layers import weight_layers
+from torchseg.compress.codebook import ClusterConfig
+from torchseg.compress.layers import channel_rows, weight_layers
 from torchseg.compress.weight_sharing import SharedValues
 
 

@@ -1,10 +1,10 @@
-"""Which layers of a network compression is about: those that hold nearly all weights."""
+"""Which layers compression is about, which hold too little for it, and their weights as one row per channel."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from torch import nn
+from torch import Tensor, nn
 
 from torchseg.spec import nearest
 
@@ -67,3 +67,57 @@ def _check(name: str, layers: Mapping[str, nn.Module], model: nn.Module) -> None
 def _few(names: Iterable[str]) -> str:
     listed = list(names)
     return ", ".join(listed[:8]) + (f" and {len(listed) - 8} more" if len(listed) > 8 else "")
+
+
+def light_layers(layers: Mapping[str, nn.Module], *, share: float) -> tuple[str, ...]:
+    """The lightest layers that together hold at most this share of the weights of all.
+
+    First and last layers of a segmentation network are among them: they have few channels and work at full resolution,
+    so each of their weights decides about many pixels.
+
+    Args:
+        layers: convolutions and linear layers, by name.
+        share: in [0, 1).
+    """
+    sizes = {name: _weights(layer) for name, layer in layers.items()}
+    left, light = share * sum(sizes.values()), []
+    for name in sorted(sizes, key=lambda name: (sizes[name], name)):
+        left -= sizes[name]
+        if left < 0:
+            break
+        light.append(name)
+    return tuple(light)
+
+
+def carried_sparsity(layers: Mapping[str, nn.Module], light: tuple[str, ...], *, sparsity: float) -> float:
+    """Share of zeros that the other layers need so that all weights together have `sparsity`; may exceed 1."""
+    total = sum(_weights(layer) for layer in layers.values())
+    others = total - sum(_weights(layers[name]) for name in light)
+    return sparsity * total / others if others else sparsity
+
+
+def _weights(layer: nn.Module) -> int:
+    weight = layer.weight
+    return weight.numel() if isinstance(weight, Tensor) else 0
+
+
+def channel_rows(weight: Tensor, layer: nn.Module) -> Tensor:
+    """`(C_out, N)` of a weight, whose N elements each make one output channel.
+
+    Args:
+        weight: of this layer, or anything of its shape; a transposed convolution has `(C_in, C_out / groups, H, W)`.
+        layer: convolution, transposed convolution or linear.
+    """
+    if not isinstance(layer, nn.ConvTranspose2d):
+        return weight.flatten(1)  # (C_out, C_in / groups * H * W)
+    inputs, outputs = weight.shape[0] // layer.groups, weight.shape[1]
+    grouped = weight.reshape(layer.groups, inputs, outputs, *weight.shape[2:]).transpose(1, 2)
+    return grouped.reshape(layer.groups * outputs, -1)  # (C_out, C_in / groups * H * W)
+
+
+def from_channel_rows(rows: Tensor, layer: nn.Module, shape: tuple[int, ...]) -> Tensor:
+    """Undoes `channel_rows` for a weight of this shape."""
+    if not isinstance(layer, nn.ConvTranspose2d):
+        return rows.reshape(shape)
+    grouped = rows.reshape(layer.groups, shape[1], shape[0] // layer.groups, *shape[2:])
+    return grouped.transpose(1, 2).reshape(shape)

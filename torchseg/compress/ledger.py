@@ -11,8 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from torchseg.compress.channel_rows import channel_rows
-from torchseg.compress.layers import weight_layers
+from torchseg.compress.layers import channel_rows, weight_layers
 
 Per = Literal["tensor", "channel"]
 _MOST_VALUES = 256  # a tensor with more values than a byte can tell apart was never clustered

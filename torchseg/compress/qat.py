@@ -8,9 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from torchseg.compress.channel_rows import channel_rows, from_channel_rows
-from torchseg.compress.fake_quantize import fake_quantize
-from torchseg.compress.layers import weight_layers
+from torchseg.compress.layers import channel_rows, from_channel_rows, weight_layers
 
 _PACE = 0.1  # of the moving average: about the last ten batches count
 _RANGE = "int8_range"  # name of what is hung into layers meanwhile
@@ -114,3 +112,21 @@ def _round_logits(network: nn.Module, _: tuple[Any, ...], logits: Tensor) -> Ten
 
 def _freeze(norm: nn.Module, _: tuple[Any, ...]) -> None:
     norm.eval()  # the training loop puts the whole network into training mode every epoch
+
+
+def fake_quantize(values: Tensor, *, scale: Tensor, low: Tensor | float, high: Tensor | float) -> Tensor:
+    """The nearest multiples of `scale` between `low` and `high`: what is left of values that an 8-bit file stores.
+
+    The gradient passes as if nothing were rounded, and stops where a value is cut off (straight-through estimator,
+    arXiv:1308.3432).
+
+    Args:
+        values: any shape.
+        scale: distance of two levels, > 0; broadcasts against the values.
+        low: smallest value that can be stored, a multiple of `scale`; may be a tensor that broadcasts.
+        high: largest one.
+    """
+    cut = values.maximum(low) if isinstance(low, Tensor) else values.clamp(min=low)
+    cut = cut.minimum(high) if isinstance(high, Tensor) else cut.clamp(max=high)
+    rounded = (cut / scale).round() * scale
+    return cut + (rounded - cut).detach()

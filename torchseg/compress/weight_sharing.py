@@ -8,9 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from torchseg.compress.channel_rows import channel_rows, from_channel_rows
-from torchseg.compress.cluster_config import ClusterConfig
-from torchseg.compress.codebook import WORK, cluster_values
+from torchseg.compress.codebook import WORK, ClusterConfig, cluster_values
+from torchseg.compress.layers import channel_rows, from_channel_rows
 
 
 class SharedValues(nn.Module):

@@ -1,7 +1,17 @@
 """What each command can be told, as frozen dataclasses that check themselves. Nothing heavy is imported here."""
 
-from torchseg.config.base import CommonConfig, DataConfig, PrepareConfig
-from torchseg.config.choices import ENDS, FORMATS, PRECISIONS, RUNTIME_NAMES, SCALINGS, SCHEDULES, SEARCH_ENGINES
+from torchseg.config.base import (
+    ENDS,
+    FORMATS,
+    PRECISIONS,
+    RUNTIME_NAMES,
+    SCALINGS,
+    SCHEDULES,
+    SEARCH_ENGINES,
+    CommonConfig,
+    DataConfig,
+    PrepareConfig,
+)
 from torchseg.config.compress import CompressConfig
 from torchseg.config.compression import CompressionFlags
 from torchseg.config.distill import DistillConfig

@@ -8,8 +8,7 @@ from typing import Literal
 
 from torchseg.config.compression import CompressionFlags
 from torchseg.config.export import ExportFlags
-from torchseg.config.lesson_flags import LessonFlags
-from torchseg.config.training import LearningConfig, check_epochs
+from torchseg.config.training import LearningConfig, LessonFlags, check_epochs
 
 
 @dataclass(frozen=True, kw_only=True)

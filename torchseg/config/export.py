@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from torchseg.config.base import CommonConfig, DataConfig
-from torchseg.config.choices import ENDS, FORMATS, PRECISIONS, choices
+from torchseg.config.base import ENDS, FORMATS, PRECISIONS, CommonConfig, DataConfig, choices
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,8 +6,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from torchseg.config.base import DataConfig
-from torchseg.config.choices import SCALINGS, numbers
+from torchseg.config.base import SCALINGS, DataConfig, numbers
 from torchseg.spec import nearest
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from torchseg.config.base import CommonConfig, DataConfig
-from torchseg.config.choices import RUNTIME_NAMES, Auto, choices, numbers
+from torchseg.config.base import RUNTIME_NAMES, Auto, CommonConfig, DataConfig, choices, numbers
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Flags that say how networks learn."""
+"""Flags that say how networks learn, and how one listens to a teacher."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from torchseg.config.base import DataConfig
-from torchseg.config.choices import SCHEDULES, Auto
+from torchseg.config.base import SCHEDULES, Auto, DataConfig
 from torchseg.spec import nearest
 
 _MOST_WORKERS = 64
@@ -95,3 +94,22 @@ class TrainConfig(LearningConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_epochs(epochs=self.epochs)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LessonFlags:
+    """Whose opinion counts how much.
+
+    Attributes:
+        temperature: Softening of both opinions in the distillation loss.
+        alpha: Share of the teacher's opinion in the loss; the labels have the rest.
+    """
+
+    temperature: float = 1.0
+    alpha: float = 0.5
+
+    def __post_init__(self) -> None:
+        if self.temperature <= 0:
+            raise ValueError(f"temperature is {self.temperature}; give a positive number, e.g. 1 or 4")
+        if not 0 <= self.alpha <= 1:
+            raise ValueError(f"alpha is {self.alpha}; give a share in [0, 1], e.g. 0.8")

@@ -1,17 +1,14 @@
 """Pictures and masks in, samples and batches out."""
 
 from torchseg.data.batches import Batch, Batches, BatchPlan
-from torchseg.data.cache import CachedSamples, CacheWriter
-from torchseg.data.data_set import DataSet
-from torchseg.data.held_samples import HeldSamples
+from torchseg.data.cache import FEW_SAMPLES, CachedSamples, CacheWriter, HeldSamples, read_in_order
+from torchseg.data.file_samples import UnlabelledPictures
+from torchseg.data.image_io import write_folder
 from torchseg.data.inspection import Inspection, inspect_data, lone_class
 from torchseg.data.patches import PatchPlan, PatchSamples
-from torchseg.data.read_in_order import FEW_SAMPLES, read_in_order
 from torchseg.data.registry import GENERATED, SOURCES, open_data
-from torchseg.data.sample import Sample, Samples
+from torchseg.data.sample import DataSet, Sample, Samples
 from torchseg.data.transforms import BoundedSamples, RandomView, ResizedSamples, resize
-from torchseg.data.unlabelled import UnlabelledPictures
-from torchseg.data.write_folder import write_folder
 
 __all__ = [
     "FEW_SAMPLES",

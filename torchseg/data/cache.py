@@ -1,18 +1,29 @@
-"""Samples in one memory-mapped file: decoded and resized once, shared by every process that reads them."""
+"""Samples that are read once: in order on every core, into memory, or into one file that processes share."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from torchseg.data.sample import Sample, Samples
 
 _BYTES, _INDEX = ".bin", ".json"
+
+MEMORY_LIMIT_BYTES = 800 * 2**20
+
+FEW_SAMPLES = 64  # that are read before another process would have started
+_BLOCK, _CHUNK = 256, 8  # samples in memory at a time; samples that a process is handed at once
+
+_samples: Samples  # of a reading process
+_MOST_PROCESSES = 61  # that Windows can wait for at once
 
 
 class CacheWriter:
@@ -89,3 +100,59 @@ class CachedSamples:
     def __getstate__(self) -> dict[str, Any]:
         """Without the mapping, which a spawned worker opens for itself instead of receiving a copy."""
         return {name: value for name, value in self.__dict__.items() if name != "_bytes"}
+
+
+class HeldSamples:
+    """Keeps what it has read while it fits into `limit_bytes`; what comes after that is read every time."""
+
+    def __init__(self, samples: Samples, *, limit_bytes: int = MEMORY_LIMIT_BYTES) -> None:
+        self.samples, self.limit_bytes, self.room = samples, limit_bytes, limit_bytes
+        self._held: dict[int, Sample] = {}
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, index: int) -> Sample:
+        """Reads a sample, from memory the second time."""
+        if index < 0 or index >= len(self):
+            raise IndexError(f"sample {index} of {len(self)}")
+        if index not in self._held:
+            sample = self.samples[index]
+            size = sample.picture.nbytes + sample.mask.nbytes
+            if size > self.room:
+                return sample
+            self.room -= size
+            self._held[index] = sample
+        return self._held[index]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what it holds: a process that begins afresh would receive a copy of hundreds of MiB."""
+        return {**self.__dict__, "room": self.limit_bytes, "_held": {}}
+
+
+def read_in_order(samples: Samples, *, processes: int) -> Iterator[Sample]:
+    """Every sample, in the order of its index; what reading one raises is raised here.
+
+    Args:
+        samples: to be read.
+        processes: that read; 1 reads in this one, which is quicker for fewer than `FEW_SAMPLES`.
+    """
+    if isinstance(samples, HeldSamples):  # each is read once: what would be kept, in every process, nobody asks for
+        samples = samples.samples
+    count = len(samples)
+    if processes == 1:
+        yield from (samples[index] for index in range(count))
+        return
+    with ProcessPoolExecutor(min(processes, _MOST_PROCESSES), initializer=_start, initargs=(samples,)) as pool:
+        for start in range(0, count, _BLOCK):
+            yield from pool.map(_read, range(start, min(start + _BLOCK, count)), chunksize=_CHUNK)
+
+
+def _start(samples: Samples) -> None:
+    global _samples
+    _samples = samples
+    torch.set_num_threads(1)  # the processes share the cores already
+
+
+def _read(index: int) -> Sample:
+    return _samples[index]

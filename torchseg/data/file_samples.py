@@ -1,14 +1,15 @@
-"""Samples that are read from pairs of files when asked for."""
+"""Samples that are read from files when asked for: pairs, or pictures without masks."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from torchseg.data.image_io import picture_size, read_mask, read_reduced
+from torchseg.data.image_io import find_pictures, picture_size, read_mask, read_reduced
 from torchseg.data.sample import Fit, Sample
 from torchseg.spec import IGNORE_INDEX
 
@@ -93,3 +94,29 @@ def check_sizes(picture: Path, picture_hw: tuple[int, ...], mask: Path, mask_hw:
             f"mask {mask} is {mask_hw[0]}x{mask_hw[1]} but its picture {picture} is {picture_hw[0]}x{picture_hw[1]} "
             f"(height x width); both must have one size"
         )
+
+
+class UnlabelledPictures:
+    """Every picture directly in a folder, with a mask that is ignored everywhere."""
+
+    def __init__(self, folder: Path) -> None:
+        self.files = find_pictures(folder)
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, index: int) -> Sample:
+        """Reads one picture; raises ValueError naming the file if it cannot be read."""
+        return self.reduced(index)
+
+    def reduced(self, index: int, fit: Fit | None = None) -> Sample:
+        """As `ReducibleSamples`."""
+        path = self.files[index]
+        picture, size = read_reduced(path, fit)
+        return Sample(name=path.stem, picture=picture, mask=np.full(size, IGNORE_INDEX, np.uint8))
+
+
+def share_of(name: str) -> float:
+    """A fixed number in [0, 1) per name: adding pictures to a data set moves no old one to another part."""
+    digest = hashlib.sha256(name.encode()).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64

@@ -1,9 +1,9 @@
-"""Reads pictures and masks with Pillow, and says which file is wrong."""
+"""Reads and writes pictures and masks with Pillow, and says which file is wrong."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -11,9 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from torchseg.data.sample import Fit
+from torchseg.data.sample import DataSet, Fit
+from torchseg.data.transforms import BoundedSamples
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+
+PARTS = ("train", "validation", "test")
 
 
 def read_picture(path: Path) -> NDArray[np.uint8]:
@@ -123,3 +126,37 @@ def _check_name(path: Path) -> None:
             f"the name of the picture {str(path)!a} has bytes that are no {encoding}, the encoding of this locale; "
             "rename it, or set PYTHONUTF8=1"
         ) from error
+
+
+def write_folder(
+    data: DataSet, root: Path, *, size: tuple[int, int], on_picture: Callable[[], object] = lambda: None
+) -> None:
+    """Writes `images/`, `masks/`, `classes.txt`, and a list of names for each part, so that the parts stay the same.
+
+    Pictures keep their shape; those that are larger than training at `size` can use become smaller. Nothing is lost to
+    compression: pictures are PNG files.
+
+    Args:
+        data: to copy; pictures without masks are left out.
+        root: new or empty folder.
+        size: height and width that networks will see.
+        on_picture: called after each.
+
+    Raises:
+        ValueError: if the folder holds anything.
+    """
+    if root.exists() and (not root.is_dir() or any(root.iterdir())):
+        raise ValueError(f"--out {root} exists already; give a new folder for the copy")
+    for folder in ("images", "masks"):
+        (root / folder).mkdir(parents=True, exist_ok=True)
+    (root / "classes.txt").write_text("".join(f"{name}\n" for name in data.classes), encoding="utf-8")
+    for part in PARTS:
+        samples = BoundedSamples(getattr(data, part), height=size[0], width=size[1])
+        names = []
+        for index in range(len(samples)):
+            sample = samples[index]
+            Image.fromarray(sample.picture).save(root / "images" / f"{sample.name}.png")
+            Image.fromarray(sample.mask).save(root / "masks" / f"{sample.name}.png")
+            names.append(sample.name)
+            on_picture()
+        (root / f"{part}.txt").write_text("".join(f"{name}\n" for name in names), encoding="utf-8")

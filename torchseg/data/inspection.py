@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from torchseg.data.data_set import DataSet
+from torchseg.data.sample import DataSet
 
 PARTS = ("train", "validation", "test", "transfer")
 

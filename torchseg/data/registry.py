@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from torchseg.data.data_set import DataSet
 from torchseg.data.datasets.aerial import aerial
 from torchseg.data.datasets.camvid import camvid
 from torchseg.data.datasets.folder import folder
@@ -15,7 +14,7 @@ from torchseg.data.datasets.oxford_pet import download_oxford_pet, oxford_pet, o
 from torchseg.data.datasets.scenes import scenes
 from torchseg.data.file_samples import FileSamples
 from torchseg.data.patches import PatchPlan, PatchSamples
-from torchseg.data.sample import Samples
+from torchseg.data.sample import DataSet, Samples
 from torchseg.spec import nearest
 
 

@@ -1,10 +1,18 @@
 """Segmentation networks: `(B, C, H, W)` images in, `(B, K, H, W)` logits out."""
 
-from torchseg.models.arguments import known_arguments, parse_arguments
-from torchseg.models.fold_branches import fold_branches
+from torchseg.models.branched_conv import fold_branches
 from torchseg.models.multiply_adds import multiply_adds
-from torchseg.models.pretrained import Scaling, pretrained_scaling
-from torchseg.models.registry import MODELS, arguments_of, build_model, count_parameters, defaults_of, rebuild_model
+from torchseg.models.registry import (
+    MODELS,
+    arguments_of,
+    build_model,
+    count_parameters,
+    defaults_of,
+    known_arguments,
+    parse_arguments,
+    rebuild_model,
+)
+from torchseg.models.smp import Scaling, pretrained_scaling
 from torchseg.models.unet import UNet, check_size
 
 __all__ = [

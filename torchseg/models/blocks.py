@@ -60,3 +60,43 @@ class Join(nn.Module):
     def forward(self, skip: Tensor, features: Tensor) -> Tensor:
         """`(B, C1, H, W)` and `(B, C2, H, W)` give `(B, C1 + C2, H, W)`."""
         return torch.cat([skip, features], dim=1)
+
+
+class AttentionGate(nn.Module):
+    """Scales a skip, pixel by pixel, by how much the decoder asks for it. Source: arXiv:1804.03999, figure 2.
+
+    Both inputs have the same height and width: the gate follows the upsampling, so nothing is resampled inside it.
+    """
+
+    def __init__(self, skip_channels: int, signal_channels: int) -> None:
+        super().__init__()
+        hidden = max(1, skip_channels // 2)
+        self.skip = nn.Conv2d(skip_channels, hidden, 1)
+        self.signal = nn.Conv2d(signal_channels, hidden, 1)
+        self.weight = nn.Conv2d(hidden, 1, 1)
+
+    def forward(self, skip: Tensor, signal: Tensor) -> Tensor:
+        """`(B, skip_channels, H, W)` and `(B, signal_channels, H, W)` give `(B, skip_channels, H, W)`."""
+        weight = torch.sigmoid(self.weight(functional.relu(self.skip(skip) + self.signal(signal))))  # (B, 1, H, W)
+        return skip * weight
+
+
+class ChannelAttention(nn.Module):
+    """Scales each channel by how much its average and its maximum ask for. Source: arXiv:1807.06521, section 3.1.
+
+    Args:
+        channels: C; `(B, C, H, W)` stays `(B, C, H, W)`.
+        reduction: the two layers that both pooled vectors share have `channels / reduction` channels between them.
+    """
+
+    def __init__(self, channels: int, *, reduction: int = 16) -> None:
+        super().__init__()
+        hidden = max(1, channels // reduction)
+        self.narrow = nn.Conv2d(channels, hidden, 1)
+        self.widen = nn.Conv2d(hidden, channels, 1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Weakened features; a weight lies in (0, 1)."""
+        pooled = features.mean((2, 3), keepdim=True), features.amax((2, 3), keepdim=True)  # (B, C, 1, 1) each
+        average, maximum = (self.widen(functional.relu(self.narrow(each))) for each in pooled)
+        return features * torch.sigmoid(average + maximum)

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from torchseg.models.blocks import ChannelAttention
 from torchseg.models.branched_conv import BranchedConv
-from torchseg.models.channel_attention import ChannelAttention
 from torchseg.models.unet import check_size
 
 Layers = Literal["branched", "plain", "depthwise"]

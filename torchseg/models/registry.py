@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import torch
 from torch import nn
 
-from torchseg.models.arguments import check_arguments, default_arguments, known_arguments
-from torchseg.models.multi_unet import multi_unet
 from torchseg.models.multiscale_unet import multiscale_student, multiscale_unet
-from torchseg.models.pretrained import FETCHED
-from torchseg.models.smp import PREFIX, smp_builder
-from torchseg.models.unet import attention_unet, small_unet, unet
+from torchseg.models.smp import FETCHED, PREFIX, smp_builder
+from torchseg.models.unet import attention_unet, multi_unet, small_unet, unet
 from torchseg.models.xception_unet import xception_unet
 from torchseg.spec import ImageSpec, nearest
 
@@ -26,6 +24,8 @@ MODELS: Mapping[str, Callable[..., nn.Module]] = {
     "unet": unet,
     "xception_unet": xception_unet,
 }
+
+_SET_BY_BUILDER = {"self", "in_channels", "num_classes", "attention"}
 
 
 def build_model(name: str, arguments: Mapping[str, Any], spec: ImageSpec, *, seed: int = 0) -> nn.Module:
@@ -74,3 +74,73 @@ def _find(name: str) -> tuple[Callable[..., nn.Module], Mapping[str, Any]]:
         listed = ", ".join([*sorted(MODELS), "smp:ARCHITECTURE:ENCODER"])
         raise ValueError(f"there is no model '{name}'{nearest(name, MODELS)}; choose from {listed}")
     return MODELS[name], known_arguments(MODELS[name])
+
+
+def parse_arguments(text: str) -> dict[str, Any]:
+    """Reads `base_width=32,depth=4,batch_norm=false` or `decoder_channels=[64,32,16]`; an empty text gives nothing.
+
+    Raises:
+        ValueError: if the text has another form.
+    """
+    import yaml
+
+    try:
+        values = yaml.safe_load("{" + text.replace("=", ": ") + "}")
+    except yaml.YAMLError:
+        values = None
+    if not isinstance(values, dict) or None in values.values() or not all(isinstance(name, str) for name in values):
+        raise ValueError(f"model arguments are '{text}'; give NAME=VALUE pairs, e.g. base_width=32,batch_norm=false")
+    return values
+
+
+def known_arguments(builder: Callable[..., Any]) -> dict[str, Any]:
+    """Name and type of everything that a builder takes beside channels and classes.
+
+    A builder `f(in_channels, num_classes, **arguments) -> Network` hands its arguments to the class it returns.
+    """
+    network = get_type_hints(builder)["return"]
+    hints = get_type_hints(network.__init__)
+    return {name: hints[name] for name in inspect.signature(network).parameters if name not in _SET_BY_BUILDER}
+
+
+def default_arguments(builder: Callable[..., Any]) -> dict[str, Any]:
+    """What a builder takes where nothing is said: its own defaults, and those of the class it returns for the rest."""
+    network = get_type_hints(builder)["return"]
+    own, left = (inspect.signature(each).parameters for each in (builder, network))
+    return {name: own.get(name, left[name]).default for name in known_arguments(builder)}
+
+
+def check_arguments(model: str, arguments: Mapping[str, Any], known: Mapping[str, Any]) -> None:
+    """Refuses arguments that the builder does not take, or of another type.
+
+    Args:
+        model: name, for the message.
+        arguments: to check.
+        known: name and type of each that the builder takes.
+
+    Raises:
+        ValueError: naming the argument, and those that there are.
+    """
+    for name, value in arguments.items():
+        if name not in known:
+            listed = ", ".join(sorted(known))
+            raise ValueError(f"model '{model}' takes no {name}{nearest(name, known)}; it takes {listed}")
+        if not _fits(value, known[name]):
+            raise ValueError(f"{name} of model '{model}' is {value!r}; give {_described(known[name])}")
+
+
+def _fits(value: Any, kind: Any) -> bool:
+    """Types that are not plain are left to the network itself."""
+    if get_origin(kind) is Literal:
+        return value in get_args(kind)
+    if kind in (int, float) and isinstance(value, bool):
+        return False
+    if kind is float:
+        return isinstance(value, int | float)
+    return isinstance(value, kind) if kind in (int, bool, str) else True
+
+
+def _described(kind: Any) -> str:
+    if get_origin(kind) is Literal:
+        return f"one of {', '.join(map(str, get_args(kind)))}"
+    return {int: "a whole number", float: "a number", bool: "true or false", str: "a word"}[kind]

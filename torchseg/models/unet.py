@@ -7,8 +7,7 @@ from typing import Any, cast
 
 from torch import Tensor, nn
 
-from torchseg.models.attention import AttentionGate
-from torchseg.models.blocks import DoubleConv, Join, Up, Upsampling
+from torchseg.models.blocks import AttentionGate, DoubleConv, Join, Up, Upsampling
 
 
 class UNet(nn.Module):
@@ -94,3 +93,25 @@ def attention_unet(in_channels: int, num_classes: int, **arguments: Any) -> UNet
 def small_unet(in_channels: int, num_classes: int, *, base_width: int = 8, depth: int = 4, **arguments: Any) -> UNet:
     """The default student: narrow and deep, so that it sees far at a fifteenth of the teacher's multiply-adds."""
     return UNet(in_channels=in_channels, num_classes=num_classes, base_width=base_width, depth=depth, **arguments)
+
+
+def multi_unet(
+    in_channels: int,
+    num_classes: int,
+    *,
+    base_width: int = 16,
+    depth: int = 4,
+    dropout: float = 0.1,
+    upsampling: Upsampling = "transposed",
+    **arguments: Any,
+) -> UNet:
+    """A U-Net of widths 16 to 256 that drops a tenth of the channels behind every block while it learns."""
+    return UNet(
+        in_channels=in_channels,
+        num_classes=num_classes,
+        base_width=base_width,
+        depth=depth,
+        dropout=dropout,
+        upsampling=upsampling,
+        **arguments,
+    )

@@ -5,8 +5,7 @@ from torchseg.train.evaluate import evaluate
 from torchseg.train.loop import FitConfig, Task, fit, normalise
 from torchseg.train.precision import MixedPrecision, TrainingPrecision, choose_precision
 from torchseg.train.state import Progress, Row, discard_progress
-from torchseg.train.steps import DistillationConfig, Loss, Step, distill_step, label_step
-from torchseg.train.teacher import Teacher
+from torchseg.train.steps import DistillationConfig, Loss, Step, Teacher, distill_step, label_step
 
 __all__ = [
     "DistillationConfig",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -94,3 +96,25 @@ def _statistics(model: nn.Module) -> Iterator[Tensor]:
     for part in model.modules():
         if isinstance(part, _NormBase):
             yield from part.buffers(recurse=False)
+
+
+@contextmanager
+def side_by_side(workers: int) -> Iterator[ThreadPoolExecutor]:
+    """Runs PyTorch calls beside each other, each on its share of the caller's threads.
+
+    Several threads within one operator wait for each other at the end of each; where the system takes a core away now
+    and then, that wait is long. Threads that meet once a step wait once a step.
+
+    Args:
+        workers: at most so many, and not more than the caller has threads.
+
+    Yields:
+        A pool whose `map` keeps the order.
+    """
+    threads = torch.get_num_threads()
+    workers = max(1, min(workers, threads))
+    try:
+        with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(threads // workers,)) as pool:
+            yield pool
+    finally:
+        torch.set_num_threads(threads)  # the workers' setting is also the one for threads that begin later

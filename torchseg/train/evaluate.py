@@ -10,7 +10,7 @@ from torchseg.data import Samples
 from torchseg.losses import segmentation_loss
 from torchseg.metrics import confusion_matrix, overlap
 from torchseg.spec import ImageSpec
-from torchseg.train.side_by_side import side_by_side
+from torchseg.train.data_parallel import side_by_side
 
 
 def evaluate(model: nn.Module, samples: Samples, spec: ImageSpec, *, batch_size: int = 16) -> tuple[float, float]:

@@ -17,11 +17,10 @@ from tqdm import tqdm
 from torchseg.data import Batch, Batches, Samples
 from torchseg.spec import ImageSpec
 from torchseg.train.callback import Hook, NoHook
-from torchseg.train.data_parallel import Halves, may_be_halved, twin
+from torchseg.train.data_parallel import Halves, may_be_halved, side_by_side, twin
 from torchseg.train.evaluate import evaluate
 from torchseg.train.lr_schedule import SCHEDULES
 from torchseg.train.precision import MixedPrecision, TrainingPrecision
-from torchseg.train.side_by_side import side_by_side
 from torchseg.train.state import Progress, Row, load_progress, save_progress
 from torchseg.train.steps import Step
 

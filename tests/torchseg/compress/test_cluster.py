@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from torchseg.compress import ClusterConfig, PruneConfig, Pruning, ScheduleConfig, cluster_weights, strip_clustering
-from torchseg.compress.channel_rows import channel_rows
 from torchseg.compress.codebook import STARTS
-from torchseg.compress.layers import weight_layers
+from torchseg.compress.layers import channel_rows, weight_layers
 
 each_per = pytest.mark.parametrize("per", ["tensor", "channel"])
 

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from torchseg.compress import ClusterConfig
 from torchseg.compress.codebook import STARTS, cluster_values
 
 starts = st.sampled_from(list(STARTS))
@@ -117,3 +118,20 @@ def test_a_missing_kmeans1d_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "kmeans1d", None)
     with pytest.raises(ImportError, match="optimal clustering needs kmeans1d"):
         cluster_values(np.arange(9), 2)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"clusters": 0}, "clusters is 0; give between 1 and 256"),
+        ({"clusters": 257}, "clusters is 257"),
+        ({"layers": {"head": 0}}, "clusters is 0"),
+        ({"per": "row"}, "per is 'row'; choose from tensor, channel"),
+        ({"start": "best"}, "start is 'best'"),
+        ({"gradient": "max"}, "gradient is 'max'"),
+        ({"reassign_every": -1}, "reassign_every is -1"),
+    ],
+)
+def test_a_setting_out_of_range_is_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        ClusterConfig(**settings)

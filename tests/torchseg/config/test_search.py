@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from torchseg.config.search_space import Choice, Range, parse_space
+from torchseg.config.search import Choice, Range, parse_space
 
 
 def test_ranges_and_choices_are_read():

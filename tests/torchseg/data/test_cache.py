@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import pickle
+import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
-from torchseg.data import CachedSamples, CacheWriter, Sample
+from torchseg.data import CachedSamples, CacheWriter, HeldSamples, Sample, open_data, read_in_order
+from torchseg.data.datasets.scenes import Scenes
 
 SIZES = [(4, 6), (3, 5), (8, 2)]
 
@@ -60,3 +63,73 @@ def test_no_samples_are_a_cache_too(tmp_path):
 def test_an_index_past_the_end_is_refused(samples, tmp_path):
     with pytest.raises(IndexError, match="sample 3 of 3"):
         _cached(samples, tmp_path / "train")[3]
+
+
+def test_a_sample_is_read_once():
+    held = HeldSamples(Scenes("train", height=16, width=16, length=3))
+    assert held[1] is held[1]
+
+
+def test_what_does_not_fit_is_read_every_time():
+    held = HeldSamples(Scenes("train", height=16, width=16, length=3), limit_bytes=16 * 16 * 4)
+    assert held[0] is held[0]
+    assert held[1] is not held[1]
+
+
+def test_an_index_past_the_end_of_held_samples_is_refused():
+    with pytest.raises(IndexError, match="sample 3 of 3"):
+        HeldSamples(Scenes("train", height=16, width=16, length=3))[3]
+
+
+def test_a_process_that_begins_afresh_is_handed_no_pictures():
+    held = HeldSamples(Scenes("train", height=64, width=64, length=3))
+    empty = len(pickle.dumps(held))
+    room = held.room
+    assert [held[index].name for index in range(3)]
+    assert len(pickle.dumps(held)) == empty
+    assert pickle.loads(pickle.dumps(held)).room == room > held.room
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_samples_come_in_order_however_many_processes_read_them(processes):
+    samples = Scenes("train", height=16, width=16, length=20)
+    read = list(read_in_order(samples, processes=processes))
+    assert [each.name for each in read] == [f"train_{index:05d}" for index in range(20)]
+    assert all(np.array_equal(each.picture, samples[at].picture) for at, each in enumerate(read))
+
+
+class Damaged:
+    def __len__(self):
+        return 20
+
+    def __getitem__(self, index):
+        raise ValueError(f"picture {index} is cut short")
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_what_is_wrong_with_a_sample_is_said_in_the_reader_s_own_words(processes):
+    with pytest.raises(ValueError, match=r"^picture 0 is cut short$"):
+        list(read_in_order(Damaged(), processes=processes))
+
+
+@pytest.mark.slow
+def test_processes_that_begin_afresh_read_the_same(spawned, write_pair, tmp_path):
+    for number in range(30):
+        write_pair(f"picture{number}")
+    samples = open_data("folder", tmp_path, size=(8, 8)).train
+    read = list(read_in_order(HeldSamples(samples), processes=2))
+    assert [each.name for each in read] == [each.name for each in samples]
+
+
+def test_there_are_no_more_processes_than_windows_can_wait_for(monkeypatch):
+    asked = []
+
+    class Pool(ThreadPoolExecutor):
+        def __init__(self, workers, **options):
+            asked.append(workers)
+            super().__init__(1, **options)
+
+    module = sys.modules["torchseg.data.cache"]  # its name in the package is that of the function
+    monkeypatch.setattr(module, "ProcessPoolExecutor", Pool)
+    list(read_in_order(Scenes("train", height=16, width=16, length=3), processes=96))
+    assert asked == [61]

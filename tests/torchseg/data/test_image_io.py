@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from torchseg.data.file_samples import UnlabelledPictures
 from torchseg.data.image_io import picture_size, read_mask, read_picture, read_reduced
-from torchseg.data.unlabelled import UnlabelledPictures
 
 
 def test_a_turned_camera_picture_stands_upright(tmp_path):

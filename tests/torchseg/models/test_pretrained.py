@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional
 
 from torchseg.models import build_model, pretrained_scaling
-from torchseg.models.pretrained import LITE_SCALING, efficientnet_lite0, load_in_order
+from torchseg.models.smp import LITE_SCALING, efficientnet_lite0, load_in_order
 from torchseg.spec import ImageSpec
 
 SPEC = ImageSpec(height=64, width=64, classes=("a", "b"))

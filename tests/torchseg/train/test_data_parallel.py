@@ -8,8 +8,7 @@ from torchseg.compress import Int8Simulation
 from torchseg.data import Batch
 from torchseg.models import build_model
 from torchseg.spec import ImageSpec
-from torchseg.train.data_parallel import Halves, may_be_halved, twin
-from torchseg.train.side_by_side import side_by_side
+from torchseg.train.data_parallel import Halves, may_be_halved, side_by_side, twin
 
 SPEC = ImageSpec(height=8, width=8, classes=("sky", "sea"))
 SHAPE = (3, 8, 8)

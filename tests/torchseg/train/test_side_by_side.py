@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from torchseg.train.side_by_side import side_by_side
+from torchseg.train.data_parallel import side_by_side
 
 
 @pytest.fixture(autouse=True)

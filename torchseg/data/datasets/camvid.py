@@ -7,8 +7,8 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
-from torchseg.data.data_set import DataSet
 from torchseg.data.file_samples import FileSamples, check_pair
+from torchseg.data.sample import DataSet
 from torchseg.data.text_file import read_lines
 from torchseg.spec import IGNORE_INDEX
 

@@ -11,8 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from torchseg.data.data_set import DataSet
-from torchseg.data.sample import Sample
+from torchseg.data.sample import DataSet, Sample
 from torchseg.spec import IGNORE_INDEX
 
 CLASSES = ("ground", "striped", "checked", "wire", "ring")

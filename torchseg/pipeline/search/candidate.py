@@ -9,7 +9,7 @@ from typing import TypeVar
 import numpy as np
 
 from torchseg.config import DistillConfig, SearchConfig
-from torchseg.config.search_space import Value
+from torchseg.config.search import Value
 from torchseg.losses import TERMS, parse_terms
 from torchseg.models import arguments_of, defaults_of, parse_arguments
 from torchseg.pipeline.stages.training import check_loss, check_network

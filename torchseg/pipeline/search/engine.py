@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from torchseg.config import SearchConfig
-from torchseg.config.search_space import Value
+from torchseg.config.search import Value
 from torchseg.pipeline.search.record import TrialRecord, TrialRecords
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from torchseg.config.search_space import Range, Space, Value
+from torchseg.config.search import Range, Space, Value
 from torchseg.pipeline.search.engine import SearchTask, random_trials
 
 if TYPE_CHECKING:

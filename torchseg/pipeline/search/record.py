@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from torchseg.atomic_file import partial_file
-from torchseg.config.search_space import Value
+from torchseg.config.search import Value
 
 TRIALS = "trials"
 _FILE = "trial.json"

@@ -14,7 +14,7 @@ import yaml
 
 from torchseg.atomic_file import partial_file
 from torchseg.config import DistillConfig, SearchConfig
-from torchseg.config.search_space import Range, Space
+from torchseg.config.search import Range, Space
 from torchseg.pipeline.search.budget import SearchBudget
 from torchseg.pipeline.search.candidate import as_given, candidate
 from torchseg.pipeline.search.record import TrialRecord

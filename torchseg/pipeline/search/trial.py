@@ -13,7 +13,7 @@ from lightning_fabric import Fabric
 
 from torchseg.checkpoint import read_card
 from torchseg.config import SearchConfig
-from torchseg.config.search_space import Value
+from torchseg.config.search import Value
 from torchseg.models import parse_arguments
 from torchseg.pipeline.run.dataset import Pictures
 from torchseg.pipeline.run.folder import RunFolder

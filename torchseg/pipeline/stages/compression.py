@@ -26,8 +26,7 @@ from torchseg.compress import (
     model_ledger,
     strip_clustering,
 )
-from torchseg.compress.layers import weight_layers
-from torchseg.compress.light_layers import carried_sparsity, light_layers
+from torchseg.compress.layers import carried_sparsity, light_layers, weight_layers
 from torchseg.config.compression import CompressionFlags, names
 from torchseg.models import arguments_of, fold_branches
 from torchseg.pipeline.installed import OPTIMAL, check_installed

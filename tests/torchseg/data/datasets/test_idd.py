@@ -3,8 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from torchseg.data.datasets.idd import idd
-from torchseg.data.datasets.idd_classes import CITYSCAPES, COLOURS, LEVEL_3, LITE
+from torchseg.data.datasets.idd import CITYSCAPES, COLOURS, LEVEL_3, LITE, idd
 
 LAYOUTS = {
     "level 3": ("_leftImg8bit.png", "_gtFine_labellevel3Ids.png", LEVEL_3),

@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from torchseg.config import SearchConfig
-from torchseg.config.search_space import Range, Space
+from torchseg.config.search import Range, Space
 from torchseg.pipeline.run.session import CONFIG
 from torchseg.pipeline.search.engine import SearchTask, random_trials
 from torchseg.pipeline.search.nni.preload import PRELOAD
