@@ -25,7 +25,7 @@ from torchseg.data import HeldSamples
 from torchseg.pipeline.run.dataset import Pictures, open_pictures
 from torchseg.pipeline.run.folder import RunFolder, Stage
 from torchseg.pipeline.run.session import launch
-from torchseg.pipeline.stages.training import STUDENT_STEPS, TEACHER_STEPS, VIEWS, Student, Trainer
+from torchseg.pipeline.stages.training import STUDENT_STEPS, TEACHER_STEPS, VIEWS, NetworkSpec, Trainer
 from torchseg.train import DistillationConfig, evaluate
 
 
@@ -119,11 +119,11 @@ def _one_seed(
         return 100 * card.metrics["val_miou"], 100 * evaluate(network, test, pictures.spec)[0]
 
     epochs = _epochs(trainer, arguments.teacher_steps)
-    teacher = Student(stage="teacher", model=config.teacher, epochs=epochs)
+    teacher = NetworkSpec(stage="teacher", model=config.teacher, epochs=epochs)
     yield None, score(trainer.with_labels(teacher))
     for setting in settings:
         twin = setting.twin
-        student = Student(stage=twin.stage, model=config.student, epochs=_epochs(trainer, setting.steps))
+        student = NetworkSpec(stage=twin.stage, model=config.student, epochs=_epochs(trainer, setting.steps))
         yield twin, score(trainer.with_labels(student))
         chosen = trainer if setting.transfer else Trainer(config, _without_transfer(pictures), folder, fabric)
         how = DistillationConfig(temperature=setting.temperature, alpha=setting.alpha, views=setting.views)

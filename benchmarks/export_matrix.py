@@ -164,7 +164,7 @@ def _row(file: File, network: Judged) -> Row:
 def _write(network: Judged, path: Path, file: File) -> int:
     """Gives how many layers of an fp16 file have float32 weights."""
     if file.precision is Precision.FP16:
-        kept = network.conversion.write_half(path, lambda each: not verdict(_judge(network, each), file.precision))
+        kept = network.conversion.write_fp16(path, lambda each: not verdict(_judge(network, each), file.precision))
         return len(kept)
     calibration = network.calibration if file.precision is Precision.INT8 else None
     network.conversion.write(path, precision=file.precision, calibration=calibration)

@@ -28,7 +28,7 @@ from torchseg.__main__ import main as torchseg
 from torchseg.data.datasets.scenes import CLASSES, draw_scene
 from torchseg.models import build_model
 from torchseg.spec import ImageSpec
-from torchseg.train.callback import NoHook
+from torchseg.train.callback import NoCallback
 from torchseg.train.state import Progress, load_progress, save_progress
 
 TOLERANCE = (
@@ -91,11 +91,11 @@ def _chain(folder: Path, device: str) -> Iterator[str]:
     files = ["--formats", "onnx,tflite", "--precisions", "fp32,int8"]
     yield from _command("distill", *common, *lengths, *files, "--out", str(run))
     shorter = [
-        "--shrink",
+        "--channel_sparsity",
         "0.5",
         "--importance",
         "taylor",
-        "--shrink_epochs",
+        "--channel_epochs",
         epochs,
         "--sparsity",
         "0",
@@ -124,14 +124,14 @@ def _resumed(folder: Path, device: str) -> Iterator[str]:
     for _ in range(2):
         network = build_model("unet", {}, spec, seed=0).to(device)
         optimizer = torch.optim.AdamW(network.parameters(), fused=True)
-        progress = load_progress(folder, network, optimizer, hook=NoHook())
+        progress = load_progress(folder, network, optimizer, callback=NoCallback())
         networks.append(network)
         for step in range(progress.epoch, 2):
             network(torch.ones(2, 3, 32, 32, device=device)).square().mean().backward()
             optimizer.step()
             optimizer.zero_grad()
             if step == 0:
-                save_progress(folder, Progress(epoch=1), network, optimizer, hook=NoHook())
+                save_progress(folder, Progress(epoch=1), network, optimizer, callback=NoCallback())
     if not all(torch.allclose(*pair) for pair in zip(*(each.parameters() for each in networks), strict=True)):
         yield "a training that was interrupted ends with other weights"
 

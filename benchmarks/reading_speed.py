@@ -21,7 +21,7 @@ from itertools import islice
 from pathlib import Path
 
 import torch
-from halved_training import halved_training
+from data_parallel_training import data_parallel_training
 from show_table import show_table
 
 from torchseg.config import LearningConfig
@@ -102,7 +102,7 @@ def _training(samples: Samples, spec: ImageSpec, threads: int) -> Callable[[], N
     plan = BatchPlan(labelled=(STEPS + 2) * BATCH, transfer=0, batch_size=BATCH, seed=0)
     view = RandomView(height=spec.height, width=spec.width)
     batches = Batches(_Repeated(samples, plan.labelled), (), view=view, plan=plan, workers=1)
-    learn = halved_training("small_unet", {}, spec, threads, _precision())
+    learn = data_parallel_training("small_unet", {}, spec, threads, _precision())
 
     def loop() -> None:
         learn(islice(batches.epoch(0), STEPS))

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from halved_training import halved_training
+from data_parallel_training import data_parallel_training
 from PIL import Image
 
 from torchseg.data import Batches, BatchPlan, HeldSamples, RandomView
@@ -97,7 +97,7 @@ def _ours(samples: FileSamples, threads: int, precision: TrainingPrecision) -> C
         _ = held[index]
     plan = BatchPlan(labelled=STEPS * BATCH, transfer=0, batch_size=BATCH, seed=0)
     batches = Batches(held, (), view=RandomView(height=SIZE, width=SIZE), plan=plan, workers=1)
-    learn = halved_training("attention_unet", {}, SPEC, threads, precision)
+    learn = data_parallel_training("attention_unet", {}, SPEC, threads, precision)
     return lambda: learn(batches.epoch(0))
 
 

@@ -12,17 +12,17 @@ from tf_bridge.certify.first_difference import FirstDifference, first_difference
 from tf_bridge.certify.parity import Parity, Predict, compare, verdict
 from tf_bridge.conversion import Conversion
 from tf_bridge.lowering.lower import UnsupportedOperatorError
-from tf_bridge.mixed_precision.search import Loss, fewest_float_layers
+from tf_bridge.mixed_precision.search import AccuracyDrop, fewest_float_layers
 from tf_bridge.onnx.export import OnnxShape, export_onnx
 from tf_bridge.tflite.export import export_tflite
 from torchseg.modelfile.describe import describe_file
 from torchseg.modelfile.precision import Precision
 
 __all__ = [
+    "AccuracyDrop",
     "Conversion",
     "Evidence",
     "FirstDifference",
-    "Loss",
     "OnnxShape",
     "Parity",
     "Precision",

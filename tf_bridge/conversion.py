@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from torch.export import ExportedProgram
 
 
-class Mixed(Protocol):
+class MixedPrecisionWriter(Protocol):
     """A network in int8 whose layers may be left in float, one by one."""
 
     @property
@@ -74,7 +74,7 @@ class Conversion:
         else:
             raise ValueError(f"{path} names no format; give a file that ends in .onnx or .tflite")
 
-    def write_half(self, path: Path, holds: Callable[[Path], bool]) -> list[str]:
+    def write_fp16(self, path: Path, holds: Callable[[Path], bool]) -> list[str]:
         """Writes an fp16 file, with the lightest weights in float32 as far as it does not hold without them.
 
         Args:
@@ -101,7 +101,7 @@ class Conversion:
         self.write(path, precision=Precision.FP16)
         return []
 
-    def mixed(self, kind: str, calibration: NDArray[np.float32]) -> Mixed:
+    def mixed_precision(self, kind: str, calibration: NDArray[np.float32]) -> MixedPrecisionWriter:
         """The network in int8, ready to be written with any choice of layers in float, as `.onnx` or `.tflite`."""
         images = check_calibration(calibration, self.spec, precision=Precision.INT8)
         assert images is not None

@@ -99,12 +99,22 @@ def _called_as() -> str | None:
 
 def _parse(config_class: type[Config], parser: ArgumentParser, argv: Sequence[str]) -> Config:
     values = parser.parse_args(_joined(argv))
-    names = [field.name for field in dataclasses.fields(config_class)]  # type: ignore[arg-type]
-    return config_class(**{name: values[name] for name in names})
+    fields = dataclasses.fields(config_class)  # type: ignore[arg-type]
+    chosen = {field.name: values[field.name] for field in fields}
+    for field in fields:
+        if (old := field.metadata.get("was")) and values[old] is not None:
+            print(
+                f"warning: {old} is called {field.name} now; the old name will go with the next release",
+                file=sys.stderr,
+            )
+            chosen[field.name] = values[old]
+    return config_class(**chosen)
 
 
 def _parser(config_class: type[Any], *, exit_on_error: bool = True) -> ArgumentParser:
-    """One flag per field: a boolean is a switch, a field marked `positional` is an argument."""
+    """One flag per field: a boolean is a switch, a field marked `positional` is an argument, `was` is its old name."""
+    from argparse import SUPPRESS
+
     from jsonargparse import ArgumentParser
 
     description = (config_class.__doc__ or "").split("\n")[0]
@@ -122,9 +132,13 @@ def _parser(config_class: type[Any], *, exit_on_error: bool = True) -> ArgumentP
             parser.add_argument(f"--{field.name}", type=item, nargs=nargs, default=[], **options)
         elif types[field.name] is bool:
             parser.add_argument(f"--{field.name}", action="store_true", **options)
+            if "was" in field.metadata:
+                parser.add_argument(f"--{field.metadata['was']}", action="store_true", default=None, help=SUPPRESS)
         else:
             kind = _Text() if types[field.name] is str else types[field.name]
             parser.add_argument(f"--{field.name}", type=kind, default=field.default, **options)
+            if "was" in field.metadata:
+                parser.add_argument(f"--{field.metadata['was']}", type=kind, default=None, help=SUPPRESS)
     return parser
 
 

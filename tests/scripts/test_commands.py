@@ -63,9 +63,9 @@ def test_further_files_of_a_run_are_verified_predicted_with_and_scored(finished,
     assert mask.shape == (32, 32)
     assert mask.max() < 5
 
-    further = ["--formats", "onnx", "--precisions", "fp32", "--bake", "--dynamic_shape"]
+    further = ["--formats", "onnx", "--precisions", "fp32", "--end_to_end", "--dynamic_shape"]
     assert export.main([str(RUN / "student"), *further]) == 0
-    baked = RUN / "artifacts/student.fp32.baked.onnx"
+    baked = RUN / "artifacts/student.fp32.end_to_end.onnx"
     assert verify.main([str(baked), str(RUN / "artifacts/student.fp32.dynamic_shape.onnx")]) == 0
     assert predict.main([str(baked), str(pictures / "images"), "--out", "baked"]) == 0
     np.testing.assert_array_equal(np.asarray(Image.open("baked/p0.png")), mask)
@@ -75,9 +75,9 @@ def test_further_files_of_a_run_are_verified_predicted_with_and_scored(finished,
     with (RUN / "scores.csv").open(newline="") as file:
         rows = {row["artifact"].split("/")[-1]: row for row in csv.DictReader(file)}
     # The same classes on every picture: the score of a file that takes pictures is that of the plain one.
-    assert rows["student.fp32.baked.onnx"]["miou"] == rows["student.fp32.onnx"]["miou"]
-    assert float(rows["student.fp32.baked.onnx"]["argmax_agreement"]) > 0.999
-    assert rows["student.fp32.dynamic_shape.baked.onnx"]["certified"] == "true"
+    assert rows["student.fp32.end_to_end.onnx"]["miou"] == rows["student.fp32.onnx"]["miou"]
+    assert float(rows["student.fp32.end_to_end.onnx"]["argmax_agreement"]) > 0.999
+    assert rows["student.fp32.dynamic_shape.end_to_end.onnx"]["certified"] == "true"
 
 
 @pytest.mark.slow
@@ -90,8 +90,11 @@ def test_one_network_trains_with_labels(pictures, capsys):
     assert train.main(flags) == 0
     assert "Nothing to do" in capsys.readouterr().out
 
-    short = ["--shrink_epochs", "1", "--prune_epochs", "9", "--cluster_epochs", "1", "--workers", "0"]
-    assert compress.main([str(RUN / "trained"), "--shrink", "0.5", "--pack", "--schedule", "stable", *short]) == 0
+    short = ["--channel_epochs", "1", "--prune_epochs", "9", "--cluster_epochs", "1", "--workers", "0"]
+    assert (
+        compress.main([str(RUN / "trained"), "--channel_sparsity", "0.5", "--pack", "--schedule", "stable", *short])
+        == 0
+    )
     out = capsys.readouterr().out
     assert "channels removed from" in out
     small = RUN / "compressed"
@@ -125,14 +128,14 @@ def test_a_pretrained_network_brings_the_scaling_of_its_pictures_along(pictures,
 def test_what_cannot_be_compressed_is_refused(capsys):
     assert compress.main(["nowhere"]) == 2
     assert "nowhere is no checkpoint" in capsys.readouterr().err
-    assert compress.main(["nowhere", "--shrink", "1"]) == 2
+    assert compress.main(["nowhere", "--channel_sparsity", "1"]) == 2
     assert "give the share of channels" in capsys.readouterr().err
     assert compress.main(["nowhere", "--sparsity", "0", "--clusters", "null"]) == 2
     assert "nothing to do" in capsys.readouterr().err
     assert compress.main(["nowhere", "--temperature", "0"]) == 2
     assert "temperature is 0.0; give a positive number" in capsys.readouterr().err
-    assert compress.main(["nowhere", "--shrink", "0.5", "--shrink_epochs", "-1"]) == 2
-    assert "shrink_epochs is -1; give a number of epochs" in capsys.readouterr().err
+    assert compress.main(["nowhere", "--channel_sparsity", "0.5", "--channel_epochs", "-1"]) == 2
+    assert "channel_epochs is -1; give a number of epochs" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))
@@ -185,7 +188,7 @@ def test_a_finished_run_is_left_alone_while_another_command_writes_to_it(finishe
 def test_a_missing_extra_is_named_before_anything_is_written(monkeypatch, capsys):
     for module in ("torch_pruning", "tensorflow"):
         monkeypatch.setitem(sys.modules, module, None)
-    assert compress.main(["nowhere", "--shrink", "0.5", "--out", "small"]) == 2
+    assert compress.main(["nowhere", "--channel_sparsity", "0.5", "--out", "small"]) == 2
     assert "pip install 'torchseg-compress[compress]'" in capsys.readouterr().err
     assert export.main(["nowhere", "--formats", "onnx,tflite", "--out", "files"]) == 2
     assert "pip install 'torchseg-compress[tf]'" in capsys.readouterr().err

@@ -74,10 +74,10 @@ def test_distill_with_recovery_after_pruning_and_clustering(choices, chain, meas
 
 
 def test_compress(choices, finished):
-    flags = ["--prune_epochs", "1", "--prune_mode", "one_shot", "--cluster_epochs", "1", "--shrink", "0.5"]
-    run = ["--shrink_epochs", "1", "--batch_size", "8", "--out", "compressed"]
+    flags = ["--prune_epochs", "1", "--prune_mode", "one_shot", "--cluster_epochs", "1", "--channel_sparsity", "0.5"]
+    run = ["--channel_epochs", "1", "--batch_size", "8", "--out", "compressed"]
     assert compress.main(["runs/folder/student", *flags, *run, *choices]) == 0
-    for stage in ("shrunk", "pruned", "clustered"):
+    for stage in ("channel_pruned", "pruned", "clustered"):
         _check_weights(Path("compressed") / stage, choices)
 
 

@@ -78,7 +78,7 @@ def test_the_lightest_weights_stay_float32_as_far_as_an_fp16_file_needs_it(
         return holds
 
     path = tmp_path / f"net{kind}"
-    layers = conversion.write_half(path, holds_at(1 + len(SHARES)))
+    layers = conversion.write_fp16(path, holds_at(1 + len(SHARES)))
     assert set(layers) < set(LAYERS)
     assert errors[-1] < 0.8 * errors[0]
     assert open_runtime(path).describe().arithmetic == "float32 from float16"
@@ -86,7 +86,7 @@ def test_the_lightest_weights_stay_float32_as_far_as_an_fp16_file_needs_it(
     errors.clear()
     conversion.write(tmp_path / f"plain{kind}", precision=Precision.FP16)
     for number in (1, 99):  # holds at once, never holds
-        assert conversion.write_half(path, holds_at(number)) == []
+        assert conversion.write_fp16(path, holds_at(number)) == []
         assert path.read_bytes() == (tmp_path / f"plain{kind}").read_bytes()
 
 

@@ -14,7 +14,7 @@ from torch import nn
 from tf_bridge.certify.first_difference import first_difference
 from tf_bridge.certify.parity import compare, verdict
 from tf_bridge.conversion import Conversion
-from tf_bridge.end_to_end import bake, is_baked
+from tf_bridge.end_to_end import is_end_to_end, write_end_to_end
 from tf_bridge.onnx.export import OnnxShape, export_onnx
 from tf_bridge.tracing import export_program
 from torchseg.modelfile.describe import describe_file
@@ -47,7 +47,7 @@ def pair(pairs, network: nn.Module, spec: ImageSpec, pictures: Pictures, tmp_pat
             plain, baked = folder / f"net.{kind}", folder / f"net.baked.{kind}"
             conversion = pairs.setdefault("conversion", Conversion(network, spec))
             conversion.write(plain, precision=precision, calibration=spec.prepare(pictures))
-            bake(plain, baked, spec)
+            write_end_to_end(plain, baked, spec)
             pairs[kind, precision] = plain, baked
         return pairs[kind, precision]
 
@@ -86,7 +86,7 @@ def test_pictures_in_classes_out(kind, precision, pair, pictures, spec, onnx_pre
 def test_the_file_says_what_it_takes_and_gives(kind, pair):
     plain, baked = pair(kind, Precision.INT8)
     described = describe_file(baked)
-    assert (is_baked(plain), is_baked(baked)) == (False, True)
+    assert (is_end_to_end(plain), is_end_to_end(baked)) == (False, True)
     assert described["layout"] == described["metadata"]["torchseg.layout"] == "NHWC"
     assert described["metadata"]["torchseg.scale"].startswith("none")
     (image,), (classes,) = described["inputs"], described["outputs"]
@@ -140,7 +140,7 @@ def test_a_file_of_any_size_can_be_baked(tmp_path: Path, network, spec, pictures
         shape=OnnxShape.DYNAMIC,
     )
     assert describe_file(tmp_path / "net.onnx")["metadata"]["torchseg.multiple"] == "2"
-    bake(tmp_path / "net.onnx", tmp_path / "baked.onnx", spec)
+    write_end_to_end(tmp_path / "net.onnx", tmp_path / "baked.onnx", spec)
     picture = np.random.default_rng(0).integers(0, 256, (2, 8, 30, 3), dtype=np.uint8)
     wide = ImageSpec(height=8, width=30, classes=spec.classes)
     expected = torch_predict(network)(wide.prepare(picture)).argmax(axis=1)
@@ -150,6 +150,6 @@ def test_a_file_of_any_size_can_be_baked(tmp_path: Path, network, spec, pictures
 def test_baking_twice_is_refused(pair, spec, tmp_path: Path):
     _, baked = pair("onnx", Precision.FP32)
     with pytest.raises(ValueError, match="takes pictures already"):
-        bake(baked, tmp_path / "again.onnx", spec)
+        write_end_to_end(baked, tmp_path / "again.onnx", spec)
     with pytest.raises(ValueError, match="of another format"):
-        bake(baked, tmp_path / "again.tflite", spec)
+        write_end_to_end(baked, tmp_path / "again.tflite", spec)

@@ -132,9 +132,7 @@ def test_an_argument_that_the_locale_cannot_read_is_refused(capsys):
 
 def test_a_file_of_flags_is_utf8_whatever_the_locale(tmp_path):
     (tmp_path / "flags.yaml").write_text("word: Maß  # größer\n", encoding="utf-8-sig")
-    code = (
-        "from test_command import _Config, run_command\nrun_command(_Config, lambda each: print(ascii(each.word)) or 0)"
-    )
+    code = "from test_cli import _Config, run_command\nrun_command(_Config, lambda each: print(ascii(each.word)) or 0)"
     paths = os.pathsep.join([str(Path(__file__).parent), *sys.path])
     ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONPATH": paths}
     command = [sys.executable, "-c", code, "--config", "flags.yaml", "a.txt"]
@@ -156,3 +154,33 @@ def test_help_and_advice_name_commands_as_they_are_called_here(called, other, us
     with pytest.raises(SystemExit, match="0"):
         run_command(_Config, lambda _: 0, ["--help"])
     assert capsys.readouterr().out.startswith(usage)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Renamed:
+    """Counts words.
+
+    Attributes:
+        most: Words that are counted at most.
+        fast: Skip the slow ones.
+    """
+
+    most: int = field(default=3, metadata={"was": "limit"})
+    fast: bool = field(default=False, metadata={"was": "quick"})
+
+
+def test_an_old_name_of_a_flag_works_and_names_the_new_one(tmp_path, capsys):
+    (tmp_path / "flags.yaml").write_text("limit: 7\nquick: true\n", encoding="utf-8")
+    for argv in (["--limit", "7", "--quick"], ["--config", "flags.yaml"]):
+        assert run_command(_Renamed, lambda config: 0 if config == _Renamed(most=7, fast=True) else 1, argv) == 0
+        warnings = capsys.readouterr().err.splitlines()
+        assert warnings[0] == "warning: limit is called most now; the old name will go with the next release"
+        assert "quick is called fast now" in warnings[1]
+
+
+def test_an_old_name_is_not_shown_and_a_new_one_asks_for_no_warning(capsys):
+    assert run_command(_Renamed, lambda config: 0 if config.most == 7 else 1, ["--most", "7"]) == 0
+    assert capsys.readouterr().err == ""
+    with pytest.raises(SystemExit, match="0"):
+        run_command(_Renamed, lambda _: 0, ["--help"])
+    assert "limit" not in capsys.readouterr().out

@@ -9,7 +9,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from torchseg.compress import ClusterConfig, Int8Simulation, PruneConfig, Pruning, ScheduleConfig, cluster_weights
-from torchseg.compress.shrink import ShrinkConfig, _least
+from torchseg.compress.shrink import ChannelPruneConfig, _least
 from torchseg.data import Batch
 from torchseg.losses import SOFT_LOSSES
 from torchseg.losses.segmentation import TERMS
@@ -120,4 +120,4 @@ def test_masks_of_a_saved_pruning_follow_the_weights(device):
 def test_the_least_important_channels_are_found_where_their_scores_lie(device, monkeypatch):
     monkeypatch.setattr(torch.Tensor, "tolist", lambda tensor: tensor.device)
     scores = torch.empty(32, device=device)
-    assert _least(scores, torch.arange(32), ShrinkConfig()) == device
+    assert _least(scores, torch.arange(32), ChannelPruneConfig()) == device

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, kw_only=True)
-class Loss:
+class AccuracyDrop:
     """What a choice of float layers loses against the network."""
 
     budget_share: float  # of the accuracy that may be lost; the budget holds up to 1
     logit_error: float  # mean absolute difference
 
 
-Measure = Callable[[frozenset[str]], Loss]  # of the file with these layers in float
+Measure = Callable[[frozenset[str]], AccuracyDrop]  # of the file with these layers in float
 
 
 def fewest_float_layers(layers: Sequence[str], measure: Measure) -> list[str] | None:

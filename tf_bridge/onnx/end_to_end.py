@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _PREPARED = "image.prepared"
 
 
-def bake_onnx(model: ModelProto, spec: ImageSpec) -> ModelProto:
+def end_to_end_onnx(model: ModelProto, spec: ImageSpec) -> ModelProto:
     """A graph from `image` `(B, C, H, W)` to `logits`, made one from a uint8 picture `(B, H, W, C)` to `classes`."""
     from onnx import TensorProto, helper
 

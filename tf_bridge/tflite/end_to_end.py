@@ -15,7 +15,7 @@ from torchseg.spec import ImageSpec
 _PIXELS = ([1.0], [-128])  # int8 codes of the values 0 to 255
 
 
-def bake_tflite(content: bytes, spec: ImageSpec, metadata: Mapping[str, str]) -> bytes:
+def end_to_end_tflite(content: bytes, spec: ImageSpec, metadata: Mapping[str, str]) -> bytes:
     """A file from `image` to `logits`, made one from a uint8 picture `(1, H, W, C)` to `classes`, uint8 `(1, H, W)`.
 
     In an int8 file the scaling is one int8 operation as well: its factors and summands are exact to a hundredth of a

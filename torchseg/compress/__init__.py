@@ -7,10 +7,12 @@ from torchseg.compress.ledger import LedgerRow, check_ledger, flush_subnormals, 
 from torchseg.compress.prune import PruneConfig, Pruning
 from torchseg.compress.qat import Int8Simulation, fake_quantize
 from torchseg.compress.resize import resize_layers
-from torchseg.compress.shrink import ShrinkConfig, Shrunk, shrink_channels
+from torchseg.compress.shrink import ChannelPruneConfig, ChannelPruned, prune_channels
 from torchseg.compress.sparsity_schedule import Schedule, ScheduleConfig, polynomial_decay
 
 __all__ = [
+    "ChannelPruneConfig",
+    "ChannelPruned",
     "ClusterConfig",
     "Clustering",
     "Int8Simulation",
@@ -19,8 +21,6 @@ __all__ = [
     "Pruning",
     "Schedule",
     "ScheduleConfig",
-    "ShrinkConfig",
-    "Shrunk",
     "check_ledger",
     "cluster_weights",
     "clustered_layers",
@@ -30,8 +30,8 @@ __all__ = [
     "ledger_row",
     "model_ledger",
     "polynomial_decay",
+    "prune_channels",
     "resize_layers",
-    "shrink_channels",
     "strip_clustering",
     "total",
 ]

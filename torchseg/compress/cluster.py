@@ -17,7 +17,7 @@ from torchseg.compress.weight_sharing import SharedValues
 class Clustering:
     """What a training loop calls beside a clustered network; all state lies in the network itself."""
 
-    settled = True  # the promise holds at every step, so any weights may be kept as the best
+    can_checkpoint = True  # the promise holds at every step, so any weights may be kept as the best
 
     def __init__(self, config: ClusterConfig) -> None:
         self.config = config

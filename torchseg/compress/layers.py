@@ -69,7 +69,7 @@ def _few(names: Iterable[str]) -> str:
     return ", ".join(listed[:8]) + (f" and {len(listed) - 8} more" if len(listed) > 8 else "")
 
 
-def light_layers(layers: Mapping[str, nn.Module], *, share: float) -> tuple[str, ...]:
+def smallest_layers(layers: Mapping[str, nn.Module], *, share: float) -> tuple[str, ...]:
     """The lightest layers that together hold at most this share of the weights of all.
 
     First and last layers of a segmentation network are among them: they have few channels and work at full resolution,

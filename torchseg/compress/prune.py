@@ -71,7 +71,7 @@ class Pruning:
         self.keep: dict[str, Tensor] = {}  # layer -> which weights live, bool, shaped like the weight
 
     @property
-    def settled(self) -> bool:
+    def can_checkpoint(self) -> bool:
         """Whether every target is reached: from here on the masks stay, and weights are worth keeping as the best."""
         return self.step >= self.schedule.end
 

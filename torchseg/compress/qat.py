@@ -10,7 +10,7 @@ from torch.nn.utils import parametrize
 
 from torchseg.compress.layers import channel_rows, from_channel_rows, weight_layers
 
-_PACE = 0.1  # of the moving average: about the last ten batches count
+_MOMENTUM = 0.1  # of the moving average: about the last ten batches count
 _RANGE = "int8_range"  # name of what is hung into layers meanwhile
 
 
@@ -97,9 +97,9 @@ class _Range(nn.Module):
 
     def _follow(self, values: Tensor) -> None:
         low, high = values.amin().clamp(max=0), values.amax().clamp(min=0)
-        pace = _PACE if self.low.isfinite() else 1.0
-        self.low.copy_(low if pace == 1 else self.low.lerp(low, pace))
-        self.high.copy_(high if pace == 1 else self.high.lerp(high, pace))
+        momentum = _MOMENTUM if self.low.isfinite() else 1.0
+        self.low.copy_(low if momentum == 1 else self.low.lerp(low, momentum))
+        self.high.copy_(high if momentum == 1 else self.high.lerp(high, momentum))
 
 
 def _round_input(layer: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:

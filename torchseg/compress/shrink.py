@@ -20,7 +20,7 @@ _TOLERANCE = 1e-4
 
 
 @dataclass(frozen=True, kw_only=True)
-class ShrinkConfig:
+class ChannelPruneConfig:
     """How many channels go, and which.
 
     Attributes:
@@ -46,7 +46,7 @@ class ShrinkConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shrunk:
+class ChannelPruned:
     """A narrower network, and the proof that only silent channels went.
 
     Attributes:
@@ -61,7 +61,9 @@ class Shrunk:
     difference: float
 
 
-def shrink_channels(model: nn.Module, images: Tensor, config: ShrinkConfig, *, loss: Loss | None = None) -> Shrunk:
+def prune_channels(
+    model: nn.Module, images: Tensor, config: ChannelPruneConfig, *, loss: Loss | None = None
+) -> ChannelPruned:
     """Removes the least important channels of every layer, and with them all that reads or writes them.
 
     Source: arXiv:2301.12900 (dependency groups), by torch-pruning. Layers tied by sums or gates lose the same channels.
@@ -93,11 +95,11 @@ def shrink_channels(model: nn.Module, images: Tensor, config: ShrinkConfig, *, l
     narrow.zero_grad()
     for parameter, old in zip(narrow.parameters(), model.parameters(), strict=True):
         parameter.requires_grad_(old.requires_grad)
-    return Shrunk(model=narrow, widths=widths, difference=difference)
+    return ChannelPruned(model=narrow, widths=widths, difference=difference)
 
 
 def _remove(
-    narrow: nn.Module, silent: nn.Module, images: Tensor, config: ShrinkConfig, *, loss: Loss | None
+    narrow: nn.Module, silent: nn.Module, images: Tensor, config: ChannelPruneConfig, *, loss: Loss | None
 ) -> dict[str, tuple[int, int]]:
     """Takes channels out of `narrow` and sets the same ones to zero in `silent`."""
     kept = set(weight_layers(narrow)) - set(weight_layers(narrow, exclude=config.exclude))
@@ -127,7 +129,7 @@ def _remove(
     return widths
 
 
-def _victims(group: Any, importance: Any, graph: Any, config: ShrinkConfig) -> list[int] | None:
+def _victims(group: Any, importance: Any, graph: Any, config: ChannelPruneConfig) -> list[int] | None:
     """Least important channels of a group of layers tied together; None where none may go."""
     modules = [dependency.target.module for dependency, _ in group]
     read = any(
@@ -146,7 +148,7 @@ def _victims(group: Any, importance: Any, graph: Any, config: ShrinkConfig) -> l
     return sorted(victims) or None
 
 
-def _least(scores: Tensor, channels: Tensor, config: ShrinkConfig) -> list[int]:
+def _least(scores: Tensor, channels: Tensor, config: ChannelPruneConfig) -> list[int]:
     """The least important of these channels, so many that a multiple of `round_to` stays."""
     width = max(1, round((1 - config.share) * len(channels) / config.round_to)) * config.round_to
     channels = channels.to(scores.device)

@@ -1,8 +1,8 @@
 """What each command can be told, as frozen dataclasses that check themselves. Nothing heavy is imported here."""
 
 from torchseg.config.base import (
-    ENDS,
     FORMATS,
+    IO_TYPES,
     PRECISIONS,
     RUNTIME_NAMES,
     SCALINGS,
@@ -23,8 +23,8 @@ from torchseg.config.search import SearchConfig
 from torchseg.config.training import LearningConfig, TrainConfig
 
 __all__ = [
-    "ENDS",
     "FORMATS",
+    "IO_TYPES",
     "PRECISIONS",
     "RUNTIME_NAMES",
     "SCALINGS",

@@ -14,7 +14,7 @@ _MOST_SEEDS, _MOST_THREADS = 2**32, 1024
 FORMATS = ("onnx", "tflite")
 SCHEDULES = ("cosine", "stable")
 PRECISIONS = ("fp32", "fp16", "dynamic", "int8")
-ENDS = ("uint8", "float")
+IO_TYPES = ("uint8", "float")
 # What a network's pixels may be, as (mean, std) of pictures in [0, 1].
 SCALINGS = {
     "0-1": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Literal
 
 from torchseg.config.compression import CompressionFlags
-from torchseg.config.training import LearningConfig, LessonFlags, check_epochs
+from torchseg.config.training import DistillationFlags, LearningConfig, check_epochs
 
 
 @dataclass(frozen=True, kw_only=True)
-class CompressConfig(CompressionFlags, LessonFlags, LearningConfig):
+class CompressConfig(CompressionFlags, DistillationFlags, LearningConfig):
     """Removes channels of a trained network, prunes and clusters it, each with recovery training.
 
     Attributes:
@@ -20,8 +20,8 @@ class CompressConfig(CompressionFlags, LessonFlags, LearningConfig):
         teacher_checkpoint: Folder of a trained teacher to recover with. Default: teacher/ in the run of the
             checkpoint, where there is one that is not the checkpoint itself; else labels alone.
         transfer_set: Folder with pictures without masks, on which only the teacher's answer counts.
-        shrink: Share of channels to remove from every layer, in [0, 1); 0 removes none.
-        shrink_epochs: Epochs of recovery from it. Default: as many as make 240 steps on scenes, 720 otherwise.
+        channel_sparsity: Share of channels to remove from every layer, in [0, 1); 0 removes none.
+        channel_epochs: Epochs of recovery from it. Default: as many as make 240 steps on scenes, 720 otherwise.
         importance: Which channels stay: magnitude of their weights, batch_norm scale, or taylor, measured on pictures.
         pack: Also write OUT/artifacts/STAGE.{fp32,int8}.onnx and .packed.onnx, each with its certificate.
     """
@@ -29,17 +29,21 @@ class CompressConfig(CompressionFlags, LessonFlags, LearningConfig):
     checkpoint: Path = field(metadata={"positional": ""})
     teacher_checkpoint: Path | None = None
     transfer_set: Path | None = None
-    shrink: float = 0.0
-    shrink_epochs: int = 0
+    channel_sparsity: float = field(default=0.0, metadata={"was": "shrink"})
+    channel_epochs: int = field(default=0, metadata={"was": "shrink_epochs"})
     importance: Literal["magnitude", "batch_norm", "taylor"] = "magnitude"
     pack: bool = False
 
     def __post_init__(self) -> None:
         LearningConfig.__post_init__(self)
         CompressionFlags.__post_init__(self)
-        LessonFlags.__post_init__(self)
-        check_epochs(shrink_epochs=self.shrink_epochs)
-        if not 0 <= self.shrink < 1:
-            raise ValueError(f"shrink is {self.shrink}; give the share of channels to remove, in [0, 1), e.g. 0.5")
-        if not (self.shrink or self.stages):
-            raise ValueError("nothing to do: shrink and sparsity are 0 and clusters is null; give one of them")
+        DistillationFlags.__post_init__(self)
+        check_epochs(channel_epochs=self.channel_epochs)
+        if not 0 <= self.channel_sparsity < 1:
+            raise ValueError(
+                f"channel_sparsity is {self.channel_sparsity}; give a share of channels to remove, e.g. 0.5"
+            )
+        if not (self.channel_sparsity or self.stages):
+            raise ValueError(
+                "nothing to do: channel_sparsity and sparsity are 0 and clusters is null; give one of them"
+            )

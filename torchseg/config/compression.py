@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from torchseg.config.training import check_epochs
@@ -27,7 +27,7 @@ class CompressionFlags:
         prune_frequency: Steps, epochs or share between two updates. Default: so that there are 50, or one a step.
         prune_mode: gradual, or one_shot at prune_begin.
         prune_layers: Shares of single layers that differ, e.g. head=0,stem.0=0.4.
-        prune_light: The lightest layers, which together hold at most this share of the weights, stay dense, and the
+        prune_smallest: The smallest layers, which together hold at most this share of the weights, stay dense, and the
             others carry their zeros.
         prune_exclude: Layers or blocks that stay dense, separated by commas.
         cluster_per: What shares one set of values: each output channel, or a whole tensor, whose batch norm is folded
@@ -46,7 +46,7 @@ class CompressionFlags:
     prune_frequency: str = ""
     prune_mode: Literal["gradual", "one_shot"] = "gradual"
     prune_layers: str = ""
-    prune_light: float = 0.02
+    prune_smallest: float = field(default=0.02, metadata={"was": "prune_light"})
     prune_exclude: str = ""
     cluster_per: Literal["channel", "tensor"] = "channel"
     cluster_start: Literal["optimal", "density", "linear", "kmeans++"] = "optimal"
@@ -56,8 +56,8 @@ class CompressionFlags:
     def __post_init__(self) -> None:
         if not 0 <= self.sparsity < 1:
             raise ValueError(f"sparsity is {self.sparsity}; give a share in [0, 1), e.g. 0.6 for 60 %")
-        if not 0 <= self.prune_light <= 0.5:
-            raise ValueError(f"prune_light is {self.prune_light}; give a share in [0, 0.5], e.g. 0.02")
+        if not 0 <= self.prune_smallest <= 0.5:
+            raise ValueError(f"prune_smallest is {self.prune_smallest}; give a share in [0, 0.5], e.g. 0.02")
         if self.clusters is not None and not 1 <= self.clusters <= _MOST:
             raise ValueError(f"clusters is {self.clusters}; give 1 to {_MOST} values, or null to share none")
         check_epochs(prune_epochs=self.prune_epochs, cluster_epochs=self.cluster_epochs)

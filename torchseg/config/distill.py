@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from torchseg.config.compression import CompressionFlags
 from torchseg.config.export import ExportFlags
-from torchseg.config.training import LearningConfig, LessonFlags, check_epochs
+from torchseg.config.training import DistillationFlags, LearningConfig, check_epochs
 
 
 @dataclass(frozen=True, kw_only=True)
-class DistillConfig(CompressionFlags, ExportFlags, LessonFlags, LearningConfig):
+class DistillConfig(CompressionFlags, ExportFlags, DistillationFlags, LearningConfig):
     """Trains a teacher, distils a small student, prunes and clusters it, and exports, certifies and scores them.
 
     Attributes:
@@ -31,7 +31,7 @@ class DistillConfig(CompressionFlags, ExportFlags, LessonFlags, LearningConfig):
             0: a new view every time. Default: 1 on scenes, 0 otherwise.
         soft_loss: How the two opinions are compared: mean divergence of the pixels' classes. The other two repeat
             published mistakes (docs/recipes.md): summed over a picture, or softmax along the width.
-        twin: Also train the student without its teacher, so that the gain is a number.
+        baseline: Also train the student without its teacher, so that the gain is a number.
     """
 
     teacher: str | None = "attention_unet"
@@ -44,16 +44,16 @@ class DistillConfig(CompressionFlags, ExportFlags, LessonFlags, LearningConfig):
     transfer_set: Path | None = None
     views: int | None = None
     soft_loss: Literal["mean", "picture_sum", "over_width"] = "mean"
-    twin: bool = False
+    baseline: bool = field(default=False, metadata={"was": "twin"})
 
     def __post_init__(self) -> None:
         LearningConfig.__post_init__(self)
         ExportFlags.__post_init__(self)
         CompressionFlags.__post_init__(self)
-        LessonFlags.__post_init__(self)
+        DistillationFlags.__post_init__(self)
         check_epochs(epochs=self.epochs, teacher_epochs=self.teacher_epochs)
         if self.views is not None and self.views < 0:
             raise ValueError(f"views is {self.views}; give 0 for a new view every time, or a number of views, e.g. 2")
-        for flag in ("teacher_checkpoint", "transfer_set", "twin"):
+        for flag in ("teacher_checkpoint", "transfer_set", "baseline"):
             if self.teacher is None and getattr(self, flag):
                 raise ValueError(f"teacher is null, but {flag} is given, which needs one: drop it or name a teacher")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from torchseg.config.base import ENDS, FORMATS, PRECISIONS, CommonConfig, DataConfig, choices
+from torchseg.config.base import FORMATS, IO_TYPES, PRECISIONS, CommonConfig, DataConfig, choices
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,23 +38,24 @@ class VariantFlags:
     """Flags that ask for further files beside the plain ones.
 
     Attributes:
-        bake: Also write each file as .baked: it takes the picture as it is, uint8 (1, H, W, C), and gives classes.
+        end_to_end: Also write each file as .end_to_end, with pre- and postprocessing inside: it takes uint8 images
+            (1, H, W, C) and gives classes.
         dynamic_shape: Also write each ONNX file as .dynamic_shape: any number of pictures, of any size that divides by
             what the network's depth demands.
-        io: Also write each int8 TFLite file with these types at its two ends, separated by commas: uint8, float.
+        io: Also write each int8 TFLite file with these types of input and output, separated by commas: uint8, float.
     """
 
-    bake: bool = False
+    end_to_end: bool = field(default=False, metadata={"was": "bake"})
     dynamic_shape: bool = False
     io: str = ""
 
     def __post_init__(self) -> None:
-        _ = self.ends
+        _ = self.io_types
 
     @property
-    def ends(self) -> list[str]:
-        """Types at the ends of further int8 TFLite files."""
-        return choices("io", self.io, ENDS) if self.io else []
+    def io_types(self) -> list[str]:
+        """Types at the inputs and outputs of further int8 TFLite files."""
+        return choices("io", self.io, IO_TYPES) if self.io else []
 
 
 @dataclass(frozen=True, kw_only=True)

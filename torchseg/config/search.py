@@ -83,7 +83,7 @@ class Range:
     log: bool = False
 
     @property
-    def ends(self) -> tuple[Value, ...]:
+    def bounds(self) -> tuple[Value, ...]:
         """The values to try first when asking whether any can work."""
         return self.low, self.high
 
@@ -104,7 +104,7 @@ class Choice:
     values: tuple[Value, ...]
 
     @property
-    def ends(self) -> tuple[Value, ...]:
+    def bounds(self) -> tuple[Value, ...]:
         """The values to try first when asking whether any can work: all of them."""
         return self.values
 

@@ -97,7 +97,7 @@ class TrainConfig(LearningConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class LessonFlags:
+class DistillationFlags:
     """Whose opinion counts how much.
 
     Attributes:

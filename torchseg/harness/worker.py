@@ -24,7 +24,7 @@ from torchseg.harness.runtimes.registry import new_runtime
 from torchseg.modelfile.kinds import check_readable
 
 if TYPE_CHECKING:
-    from torchseg.harness.measure.pixel_counts import Judgement
+    from torchseg.harness.measure.pixel_counts import BatchCounts
 
 Array = NDArray[np.float32]
 Size = tuple[int, int]
@@ -62,12 +62,12 @@ class Worker:
         height, width = size
         return labels_of(resize_logits(self._opened.predict(images), height=height, width=width))
 
-    def judge(self, images: Array, masks: NDArray[np.uint8], num_classes: int) -> Judgement:
+    def evaluate_batch(self, images: Array, masks: NDArray[np.uint8], num_classes: int) -> BatchCounts:
         """The answers at the masks' size `(B, H, W)` and what they are worth."""
-        from torchseg.harness.measure.pixel_counts import judge
+        from torchseg.harness.measure.pixel_counts import evaluate_batch
 
         logits = resize_logits(self._opened.predict(images), height=masks.shape[1], width=masks.shape[2])
-        return judge(logits, masks, num_classes=num_classes)
+        return evaluate_batch(logits, masks, num_classes=num_classes)
 
     def time(self, image: Array, repeats: int, warmup: int) -> list[float]:
         """Milliseconds of each of `repeats` predictions, after at least `warmup` and `_SETTLE_S` that do not count."""

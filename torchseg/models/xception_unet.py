@@ -54,7 +54,7 @@ class XceptionUNet(nn.Module):
 
 
 class _Down(nn.Module):
-    """Halves height and width: two separable convolutions and a pool, beside a strided 1x1."""
+    """DataParallel height and width: two separable convolutions and a pool, beside a strided 1x1."""
 
     def __init__(self, in_channels: int, out_channels: int, *, batch_norm: bool) -> None:
         super().__init__()

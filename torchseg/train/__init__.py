@@ -1,6 +1,6 @@
 """One loop for labels, distillation and recovery."""
 
-from torchseg.train.callback import Hook, NoHook
+from torchseg.train.callback import Callback, NoCallback
 from torchseg.train.evaluate import evaluate
 from torchseg.train.loop import FitConfig, Task, fit, normalise
 from torchseg.train.precision import MixedPrecision, TrainingPrecision, choose_precision
@@ -8,12 +8,12 @@ from torchseg.train.state import Progress, Row, discard_progress
 from torchseg.train.steps import DistillationConfig, Loss, Step, Teacher, distill_step, label_step
 
 __all__ = [
+    "Callback",
     "DistillationConfig",
     "FitConfig",
-    "Hook",
     "Loss",
     "MixedPrecision",
-    "NoHook",
+    "NoCallback",
     "Progress",
     "Row",
     "Step",

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 
 
-class Hook(Protocol):
+class Callback(Protocol):
     """Called beside the training loop; what it knows travels with the saved progress."""
 
     @property
-    def settled(self) -> bool:
+    def can_checkpoint(self) -> bool:
         """Whether weights of now may be kept as the best."""
         ...
 
@@ -30,10 +30,10 @@ class Hook(Protocol):
         ...
 
 
-class NoHook:
+class NoCallback:
     """Watches over nothing."""
 
-    settled = True
+    can_checkpoint = True
 
     def after_step(self, step: int, model: nn.Module, optimizer: torch.optim.Optimizer | None = None) -> None:
         """Leaves the weights alone."""

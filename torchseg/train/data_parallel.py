@@ -18,7 +18,7 @@ Loss = Callable[[nn.Module, Batch], Tensor]
 """Takes a network and a batch; gives a scalar that can be differentiated."""
 
 
-class Halves:
+class DataParallel:
     """One network on two halves of each batch, as two processes of a data-parallel training would have it.
 
     Every parameter is shared, so that gradients add up; batch norm sees a half and keeps statistics of its own. The
@@ -26,7 +26,7 @@ class Halves:
     two parts: the sum of two floats is the same in either order, that of three is not.
 
     Args:
-        networks: the network and, if batches are to be halved, its `twin`, as the caller wrapped them.
+        networks: the network and, if batches are to be halved, its `replica`, as the caller wrapped them.
         backward: adds the gradient of a scalar to the parameters.
         run: calls a function on each of several arguments, like `map`; beside each other, if it can.
     """
@@ -52,7 +52,7 @@ class Halves:
         return torch.stack(list(self.run(one, self.networks, parts))).sum()
 
     @torch.no_grad()
-    def meet(self) -> None:
+    def sync_batch_norm_stats(self) -> None:
         """Gives every network the mean of their statistics."""
         for statistics in zip(*map(_statistics, self.networks), strict=True):
             if statistics[0].is_floating_point():
@@ -61,7 +61,7 @@ class Halves:
                     own.copy_(mean)
 
 
-def may_be_halved(model: nn.Module, batch_size: int, shape: tuple[int, int, int], *, parts: int = 2) -> bool:
+def can_split_batch(model: nn.Module, batch_size: int, shape: tuple[int, int, int], *, parts: int = 2) -> bool:
     """Whether the parts of a batch can be learned from beside each other, with the same result every time.
 
     Each needs pictures enough for batch norm, and a pass in training mode must not draw random numbers or change
@@ -85,7 +85,7 @@ def may_be_halved(model: nn.Module, batch_size: int, shape: tuple[int, int, int]
     return not drew and all(torch.equal(tensor, old) for tensor, old in others)
 
 
-def twin(model: nn.Module) -> nn.Module:
+def replica(model: nn.Module) -> nn.Module:
     """A network that shares everything with the model but the statistics of batch norm."""
     shared: list[object] = [*model.parameters()]
     shared += [part for part in model.modules() if not any(isinstance(below, _NormBase) for below in part.modules())]
@@ -99,7 +99,7 @@ def _statistics(model: nn.Module) -> Iterator[Tensor]:
 
 
 @contextmanager
-def side_by_side(workers: int) -> Iterator[ThreadPoolExecutor]:
+def thread_pool(workers: int) -> Iterator[ThreadPoolExecutor]:
     """Runs PyTorch calls beside each other, each on its share of the caller's threads.
 
     Several threads within one operator wait for each other at the end of each; where the system takes a core away now

@@ -10,7 +10,7 @@ from torchseg.data import Samples
 from torchseg.losses import segmentation_loss
 from torchseg.metrics import confusion_matrix, overlap
 from torchseg.spec import ImageSpec
-from torchseg.train.data_parallel import side_by_side
+from torchseg.train.data_parallel import thread_pool
 
 
 def evaluate(model: nn.Module, samples: Samples, spec: ImageSpec, *, batch_size: int = 16) -> tuple[float, float]:
@@ -24,7 +24,7 @@ def evaluate(model: nn.Module, samples: Samples, spec: ImageSpec, *, batch_size:
     """
     device = next(model.parameters()).device
 
-    def judge(first: int) -> tuple[np.ndarray[tuple[int, int], np.dtype[np.int64]], float]:
+    def evaluate_batch(first: int) -> tuple[np.ndarray[tuple[int, int], np.dtype[np.int64]], float]:
         part = [samples[index] for index in range(first, min(first + batch_size, len(samples)))]
         images = torch.from_numpy(spec.prepare(np.stack([sample.picture for sample in part]))).to(device)
         mask = np.stack([sample.mask for sample in part])  # (B, H, W)
@@ -36,7 +36,7 @@ def evaluate(model: nn.Module, samples: Samples, spec: ImageSpec, *, batch_size:
 
     was_training = model.training
     model.eval()
-    with side_by_side(torch.get_num_threads() if device.type == "cpu" else 1) as pool:
-        counts, losses = zip(*pool.map(judge, range(0, len(samples), batch_size)), strict=True)
+    with thread_pool(torch.get_num_threads() if device.type == "cpu" else 1) as pool:
+        counts, losses = zip(*pool.map(evaluate_batch, range(0, len(samples), batch_size)), strict=True)
     model.train(was_training)
     return overlap(sum(counts)).miou, float(np.mean(losses))

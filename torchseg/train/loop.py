@@ -16,8 +16,8 @@ from tqdm import tqdm
 
 from torchseg.data import Batch, Batches, Samples
 from torchseg.spec import ImageSpec
-from torchseg.train.callback import Hook, NoHook
-from torchseg.train.data_parallel import Halves, may_be_halved, side_by_side, twin
+from torchseg.train.callback import Callback, NoCallback
+from torchseg.train.data_parallel import DataParallel, can_split_batch, replica, thread_pool
 from torchseg.train.evaluate import evaluate
 from torchseg.train.lr_schedule import SCHEDULES
 from torchseg.train.precision import MixedPrecision, TrainingPrecision
@@ -29,7 +29,7 @@ _SAVE_EVERY_S = 10.0
 
 @dataclass(frozen=True, kw_only=True)
 class FitConfig:
-    """Length and pace of one training.
+    """Length, learning rate and arithmetic of one training.
 
     Attributes:
         epochs: passes over the labelled pictures.
@@ -72,28 +72,28 @@ class FitConfig:
 class Task:
     """What a network is trained and validated on, what watches over it, and the name that the progress bar shows.
 
-    `told` hears the row of every epoch that asked the validation part, once it has.
+    `on_epoch_end` is called with the row of every epoch that was validated.
     """
 
     name: str
     batches: Batches
     validation: Samples
     spec: ImageSpec
-    hook: Hook = field(default_factory=NoHook)
-    told: Callable[[Row], object] = lambda row: None
+    callback: Callback = field(default_factory=NoCallback)
+    on_epoch_end: Callable[[Row], object] = lambda row: None
 
 
 def fit(model: nn.Module, task: Task, step: Step, config: FitConfig, *, fabric: Fabric, folder: Path) -> Progress:
     """Trains with AdamW; goes on from what an interrupted call left in `folder`.
 
-    The network ends with the weights that were best on the validation part, among those that the hook lets count. The
-    same seed, data and number of threads give the same weights, interrupted or not.
+    The network ends with the weights that were best on the validation part, among those that the callback allows to be
+    kept. The same seed, data and number of threads give the same weights, interrupted or not.
 
     Args:
         model: trained in place.
         task: data.
         step: makes a loss of network and batch.
-        config: length and pace.
+        config: length, learning rate and arithmetic.
         fabric: device, precision and processes; launched already.
         folder: holds the state of the unfinished training.
 
@@ -105,21 +105,21 @@ def fit(model: nn.Module, task: Task, step: Step, config: FitConfig, *, fabric: 
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
     )
-    progress = load_progress(folder, model, optimizer, hook=task.hook)
+    progress = load_progress(folder, model, optimizer, callback=task.callback)
     if progress.epoch < config.epochs:
-        task.hook.after_step(progress.epoch * task.batches.plan.steps_per_epoch, model, optimizer)
+        task.callback.after_step(progress.epoch * task.batches.plan.steps_per_epoch, model, optimizer)
         training = _Training(model, optimizer, task, step, config, fabric)
         saved = time.monotonic()
-        with training.halves() as halves:
+        with training.replicas() as replicas:
             for epoch in _bar(task, progress.epoch, config.epochs, fabric):
-                row = training.epoch(epoch, halves)
+                row = training.epoch(epoch, replicas)
                 progress.epoch = epoch + 1
                 _validate(model, task, config, progress, row)
                 progress.curve.append(row)
                 if "val_miou" in row:
-                    task.told(row)
+                    task.on_epoch_end(row)
                 if fabric.is_global_zero and time.monotonic() - saved > _SAVE_EVERY_S:
-                    save_progress(folder, progress, model, optimizer, hook=task.hook)
+                    save_progress(folder, progress, model, optimizer, callback=task.callback)
                     saved = time.monotonic()
     model.load_state_dict(progress.best)
     model.to("cpu").eval()
@@ -138,42 +138,42 @@ class _Training:
     fabric: Fabric
 
     @contextmanager
-    def halves(self) -> Iterator[Halves]:
+    def replicas(self) -> Iterator[DataParallel]:
         """The network on each part of a batch; on whole ones where processes share a batch, or the network needs them.
 
         Fabric wraps the network only where processes share a batch. Its wrapper tells by a flag of the whole process
         whether a gradient is computed the right way, which two threads would set and clear for each other.
         """
         if self.fabric.world_size > 1:
-            yield Halves([self._mixed(self.fabric.setup_module(self.model))], self.fabric.backward)
+            yield DataParallel([self._mixed(self.fabric.setup_module(self.model))], self.fabric.backward)
             return
         parts = self.config.micro_batches
         spec, size = self.task.spec, self.task.batches.plan.batch_size
         shape = (spec.channels, spec.height, spec.width)
-        if parts == 1 or not may_be_halved(self.model, size, shape, parts=parts):
-            yield Halves([self._mixed(self.model)], Tensor.backward)
+        if parts == 1 or not can_split_batch(self.model, size, shape, parts=parts):
+            yield DataParallel([self._mixed(self.model)], Tensor.backward)
             return
-        networks = [self._mixed(network) for network in (self.model, *(twin(self.model) for _ in range(1, parts)))]
+        networks = [self._mixed(network) for network in (self.model, *(replica(self.model) for _ in range(1, parts)))]
         if self.fabric.device.type != "cpu":  # one part fills a GPU
-            yield Halves(networks, Tensor.backward)
+            yield DataParallel(networks, Tensor.backward)
             return
-        with side_by_side(parts) as pool:
-            yield Halves(networks, Tensor.backward, pool.map)
+        with thread_pool(parts) as pool:
+            yield DataParallel(networks, Tensor.backward, pool.map)
 
     def _mixed(self, network: nn.Module) -> nn.Module:
         return MixedPrecision(network, self.config.precision)
 
-    def epoch(self, number: int, halves: Halves) -> Row:
+    def epoch(self, number: int, replicas: DataParallel) -> Row:
         """One pass; the row has the mean loss, the learning rate of the last step and the seconds it took."""
         started = time.monotonic()
-        for network in halves.networks:
+        for network in replicas.networks:
             network.train()
         steps = self.task.batches.plan.steps_per_epoch
         losses = [
-            self._learn(batch, at, halves)
+            self._learn(batch, at, replicas)
             for at, batch in enumerate(self.task.batches.epoch(number), start=number * steps)
         ]
-        halves.meet()
+        replicas.sync_batch_norm_stats()
         mean_loss = self.fabric.all_reduce(torch.stack(losses).mean())
         return {
             "epoch": number + 1,
@@ -183,16 +183,16 @@ class _Training:
             "seconds": time.monotonic() - started,
         }
 
-    def _learn(self, batch: Batch, at: int, halves: Halves) -> Tensor:
+    def _learn(self, batch: Batch, at: int, replicas: DataParallel) -> Tensor:
         """One optimizer step, the one after `at` others; gives its loss."""
         config, total = self.config, self.config.epochs * self.task.batches.plan.steps_per_epoch
         for group in self.optimizer.param_groups:
             group["lr"] = config.learning_rate * SCHEDULES[config.schedule](at, total, warmup=config.warmup)
         self.optimizer.zero_grad()
-        loss = halves.learn(self._loss, Batch(*(tensor.to(self.fabric.device) for tensor in batch)))
+        loss = replicas.learn(self._loss, Batch(*(tensor.to(self.fabric.device) for tensor in batch)))
         nn.utils.clip_grad_norm_(self.model.parameters(), config.gradient_norm)
         self.optimizer.step()
-        self.task.hook.after_step(at + 1, self.model, self.optimizer)
+        self.task.callback.after_step(at + 1, self.model, self.optimizer)
         return loss
 
     def _loss(self, network: nn.Module, batch: Batch) -> Tensor:
@@ -205,7 +205,7 @@ def _validate(model: nn.Module, task: Task, config: FitConfig, progress: Progres
     if progress.epoch % every and progress.epoch != config.epochs:
         return
     row["val_miou"], row["val_loss"] = evaluate(model, task.validation, task.spec)
-    if task.hook.settled and (row["val_miou"] > progress.best_miou or not progress.best):
+    if task.callback.can_checkpoint and (row["val_miou"] > progress.best_miou or not progress.best):
         progress.best_miou = row["val_miou"]
         progress.best = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
 
@@ -228,12 +228,12 @@ def _bar(task: Task, first: int, last: int, fabric: Fabric) -> Iterable[int]:
 def _epochs_with_progress(name: str, epochs: range, last: int) -> Iterator[int]:
     bar = tqdm(total=last, initial=epochs.start, desc=name, unit="epoch", disable=None, dynamic_ncols=True)
     started = time.monotonic()
-    told = epochs.start
+    printed = epochs.start
     for epoch in epochs:
         yield epoch
         bar.update()
         share = (epoch + 1 - epochs.start) / len(epochs)
-        if bar.disable and (epoch + 1 - told) >= max(1, last // 5):
-            told, left = epoch + 1, (time.monotonic() - started) * (1 / share - 1)
+        if bar.disable and (epoch + 1 - printed) >= max(1, last // 5):
+            printed, left = epoch + 1, (time.monotonic() - started) * (1 / share - 1)
             print(f"  {name}: epoch {epoch + 1} of {last}, about {left:.0f} s left", flush=True)
     bar.close()

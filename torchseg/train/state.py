@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from torchseg.atomic_file import partial_file
-from torchseg.train.callback import Hook
+from torchseg.train.callback import Callback
 
 Row = dict[str, float | int]
 _FILE = "training.safetensors"
@@ -37,22 +37,22 @@ class Progress:
 
 
 def save_progress(
-    folder: Path, progress: Progress, model: nn.Module, optimizer: torch.optim.Optimizer, *, hook: Hook
+    folder: Path, progress: Progress, model: nn.Module, optimizer: torch.optim.Optimizer, *, callback: Callback
 ) -> None:
     """Writes everything that the next epoch depends on; the file appears only when it is complete."""
     tensors = {f"best/{name}": tensor for name, tensor in progress.best.items()}
     tensors |= {f"model/{name}": tensor for name, tensor in model.state_dict().items()}
     for index, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer/{index}/{name}": torch.as_tensor(value) for name, value in state.items()}
-    tensors |= {f"hook/{name}": tensor for name, tensor in hook.state_dict().items()}
+    tensors |= {f"callback/{name}": tensor for name, tensor in callback.state_dict().items()}
     note = {"epoch": progress.epoch, "best_miou": progress.best_miou, "curve": progress.curve}
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     with partial_file(folder / _FILE) as partial:
         save_file(contiguous, partial, metadata={"progress": json.dumps(note)})
 
 
-def load_progress(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, *, hook: Hook) -> Progress:
-    """Puts model, optimizer and hook back to where `save_progress` found them; a fresh start where there is no file."""
+def load_progress(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, *, callback: Callback) -> Progress:
+    """Restores model, optimizer and callback as `save_progress` found them; without a file, starts from scratch."""
     path = folder / _FILE
     if not path.is_file():
         return Progress()
@@ -73,8 +73,8 @@ def load_progress(folder: Path, model: nn.Module, optimizer: torch.optim.Optimiz
         same_layout = torch.empty_like(like).copy_(tensor) if tensor.shape == like.shape else tensor
         state.setdefault(int(index), {})[key] = same_layout
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-    if known := _below("hook/", tensors):
-        hook.load_state_dict(known)
+    if known := _below("callback/", tensors):
+        callback.load_state_dict(known)
     return Progress(best=_below("best/", tensors), **note)
 
 

@@ -26,7 +26,7 @@ class DistillationConfig:
 
     Attributes:
         temperature: softening of both opinions, > 0.
-        alpha: share of the teacher's opinion in the loss; the labels have the rest.
+        alpha: share of the teacher's teacher_logits in the loss; the labels have the rest.
         views: random views of each picture, at least so many, which then come again, so that the teacher need not be
             asked again; 0 for a new view every time.
         soft_loss: how the two opinions are compared, a key of `SOFT_LOSSES`.
@@ -60,7 +60,7 @@ def label_step(*, ignore_index: int, loss: Loss = segmentation_loss) -> Step:
 def distill_step(
     teacher: Teacher, config: DistillationConfig, *, ignore_index: int, loss: Loss = segmentation_loss
 ) -> Step:
-    """Learns from the teacher's opinion and from the masks, where there are any.
+    """Learns from the teacher's teacher_logits and from the masks, where there are any.
 
     On labelled pictures the ignored pixels are left out of both. On pictures without a mask every pixel counts, and the
     teacher's classes stand in for the mask.
@@ -68,13 +68,15 @@ def distill_step(
 
     def step(model: nn.Module, images: Tensor, batch: Batch) -> Tensor:
         logits = model(images)
-        opinion = teacher(images, batch.seeds)
+        teacher_logits = teacher(images, batch.seeds)
         valid = (batch.masks != ignore_index) | ~batch.labelled[:, None, None]
-        soft = SOFT_LOSSES[config.soft_loss](logits, opinion, temperature=config.temperature, valid=valid)
+        soft = SOFT_LOSSES[config.soft_loss](logits, teacher_logits, temperature=config.temperature, valid=valid)
         if config.alpha == 1:
             return soft
         # The Dice term, which carries the rare classes, then sees the whole batch and not the labelled half of it.
-        masks = torch.where(batch.labelled[:, None, None], batch.masks, opinion.argmax(dim=1).to(batch.masks.dtype))
+        masks = torch.where(
+            batch.labelled[:, None, None], batch.masks, teacher_logits.argmax(dim=1).to(batch.masks.dtype)
+        )
         hard = loss(logits, masks, ignore_index=ignore_index)
         return config.alpha * soft + (1 - config.alpha) * hard
 
@@ -82,7 +84,7 @@ def distill_step(
 
 
 class Teacher:
-    """Gives its opinion on batches, and remembers it where batches come again.
+    """Gives its teacher_logits on batches, and remembers it where batches come again.
 
     Asking the teacher costs more than a step of a student ten times its junior.
 
@@ -106,9 +108,9 @@ class Teacher:
         key = tuple(seeds.tolist())
         if key in self._known:
             return self._known[key].float()
-        opinion = self.network(images).half()
+        teacher_logits = self.network(images).half()
         with self._lock:
-            if opinion.nbytes <= self.room_bytes:
-                self.room_bytes -= opinion.nbytes
-                self._known[key] = opinion
-        return opinion.float()  # type: ignore[no-any-return]  # rounded the first time too: a resumed run is the same
+            if teacher_logits.nbytes <= self.room_bytes:
+                self.room_bytes -= teacher_logits.nbytes
+                self._known[key] = teacher_logits
+        return teacher_logits.float()  # type: ignore[no-any-return]  # rounded the first time too: a resumed run is the same

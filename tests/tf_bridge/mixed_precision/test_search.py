@@ -1,15 +1,15 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tf_bridge.mixed_precision.search import Loss, Measure, fewest_float_layers
+from tf_bridge.mixed_precision.search import AccuracyDrop, Measure, fewest_float_layers
 
 
 def costing(costs: dict[str, float]) -> Measure:
     """Every layer in int8 costs its own share of the budget; costs add up."""
 
-    def measure(in_float: frozenset[str]) -> Loss:
+    def measure(in_float: frozenset[str]) -> AccuracyDrop:
         share = sum(cost for layer, cost in costs.items() if layer not in in_float)
-        return Loss(budget_share=share, logit_error=share)
+        return AccuracyDrop(budget_share=share, logit_error=share)
 
     return measure
 
@@ -24,16 +24,16 @@ def test_only_the_layers_that_cost_too_much_stay_in_float_in_the_order_of_the_ne
 
 
 def test_two_layers_that_spoil_one_tensor_are_both_found() -> None:
-    def measure(in_float: frozenset[str]) -> Loss:
-        return Loss(budget_share=0.5 if {"a", "b"} <= in_float else 3.0, logit_error=0.0)
+    def measure(in_float: frozenset[str]) -> AccuracyDrop:
+        return AccuracyDrop(budget_share=0.5 if {"a", "b"} <= in_float else 3.0, logit_error=0.0)
 
     assert fewest_float_layers(["c", "a", "d", "b"], measure) == ["a", "b"]
 
 
 def test_the_logits_decide_between_layers_that_cost_the_same() -> None:
-    def measure(in_float: frozenset[str]) -> Loss:
+    def measure(in_float: frozenset[str]) -> AccuracyDrop:
         share = 1.5 if not in_float else 0.0 if in_float == {"b"} else 1.01 if in_float == {"a"} else 0.01
-        return Loss(budget_share=share, logit_error=2.0 if "b" not in in_float else 1.0)
+        return AccuracyDrop(budget_share=share, logit_error=2.0 if "b" not in in_float else 1.0)
 
     assert fewest_float_layers(["a", "b", "c"], measure) == ["b"]
 

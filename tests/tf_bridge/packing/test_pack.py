@@ -23,7 +23,7 @@ pytestmark = pytest.mark.slow
 SIDE = 32
 
 
-class Mixed(nn.Module):
+class MixedPrecisionWriter(nn.Module):
     """A transposed convolution, a linear layer and one weight that two layers share."""
 
     def __init__(self) -> None:
@@ -77,7 +77,7 @@ def mixed_file(tmp_path_factory: pytest.TempPathFactory, wide_spec: ImageSpec) -
     path = tmp_path_factory.mktemp("mixed") / "net.onnx"
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        export_onnx(compress(Mixed()), wide_spec, path)
+        export_onnx(compress(MixedPrecisionWriter()), wide_spec, path)
     return path
 
 

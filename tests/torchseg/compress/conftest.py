@@ -30,7 +30,7 @@ def images():
 def train(images):
     """Optimizer steps on noise, with whatever wants to be called after each."""
 
-    def run(network, hook, *, first=1, last=20, optimizer=None):
+    def run(network, callback, *, first=1, last=20, optimizer=None):
         optimizer = optimizer or torch.optim.AdamW(network.parameters(), lr=1e-2)
         target = torch.randn(4, 3, 16, 16, generator=torch.Generator().manual_seed(1))
         network.train()
@@ -39,7 +39,7 @@ def train(images):
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-            hook.after_step(step, network, optimizer)
+            callback.after_step(step, network, optimizer)
         return loss.item()
 
     return run

@@ -10,14 +10,14 @@ from torch import nn
 
 from torchseg.checkpoint import Card, load_checkpoint, save_checkpoint
 from torchseg.compress import (
+    ChannelPruneConfig,
     ClusterConfig,
     PruneConfig,
     Pruning,
     ScheduleConfig,
-    ShrinkConfig,
     cluster_weights,
     model_ledger,
-    shrink_channels,
+    prune_channels,
     strip_clustering,
     total,
 )
@@ -54,7 +54,7 @@ def test_compresses_without_special_cases(trained, images, tmp_path):
     network, card = trained
     logits = network(images[:1]).detach()
 
-    narrow = shrink_channels(network, images[:1], ShrinkConfig()).model
+    narrow = prune_channels(network, images[:1], ChannelPruneConfig()).model
     assert torch.equal(_loaded(narrow, replace(card, resized=True), tmp_path)(images), narrow(images))
 
     plain, plain_card = folded(network, card)

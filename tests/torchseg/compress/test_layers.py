@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from torchseg.compress.layers import carried_sparsity, channel_rows, from_channel_rows, light_layers, weight_layers
+from torchseg.compress.layers import carried_sparsity, channel_rows, from_channel_rows, smallest_layers, weight_layers
 
 LAYERS = [
     nn.Conv2d(4, 6, 3),
@@ -55,8 +55,8 @@ def _layers(sizes):
 
 def test_the_lightest_layers_are_named_up_to_the_share():
     layers = _layers([900, 10, 60, 30])
-    assert light_layers(layers, share=0.05) == ("layer1", "layer3")
-    assert light_layers(layers, share=0.0) == ()
+    assert smallest_layers(layers, share=0.05) == ("layer1", "layer3")
+    assert smallest_layers(layers, share=0.0) == ()
 
 
 def test_the_others_carry_their_zeros():
@@ -68,7 +68,7 @@ def test_the_others_carry_their_zeros():
 @given(st.lists(st.integers(1, 500), min_size=1, max_size=8), st.floats(0, 0.9), st.floats(0, 0.99))
 def test_all_weights_together_meet_the_target(sizes, share, sparsity):
     layers = _layers(sizes)
-    light = light_layers(layers, share=share)
+    light = smallest_layers(layers, share=share)
     weights = {name: layer.weight.numel() for name, layer in layers.items()}
     spared = sum(weights[name] for name in light)
     assert spared <= share * sum(weights.values()) + 1e-6

@@ -4,18 +4,18 @@ import pytest
 import torch
 from torch import nn
 
-from torchseg.compress import ShrinkConfig, resize_layers, shrink_channels
+from torchseg.compress import ChannelPruneConfig, prune_channels, resize_layers
 from torchseg.models import build_model
 
 
 def test_a_shrunk_network_is_its_builders_network_resized(spec, images):
     arguments = {"base_width": 32, "depth": 2, "upsampling": "transposed"}
-    shrunk = shrink_channels(build_model("attention_unet", arguments, spec), images, ShrinkConfig(share=0.3)).model
+    pruned = prune_channels(build_model("attention_unet", arguments, spec), images, ChannelPruneConfig(share=0.3)).model
     again = build_model("attention_unet", arguments, spec).eval()
-    resize_layers(again, shrunk.state_dict())
-    again.load_state_dict(shrunk.state_dict())
-    assert torch.equal(again(images), shrunk(images))
-    assert [str(module) for module in again.modules()] == [str(module) for module in shrunk.modules()]
+    resize_layers(again, pruned.state_dict())
+    again.load_state_dict(pruned.state_dict())
+    assert torch.equal(again(images), pruned(images))
+    assert [str(module) for module in again.modules()] == [str(module) for module in pruned.modules()]
 
 
 @pytest.mark.parametrize("groups", [1, 2])

@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional
 
 import torchseg.compress.shrink as shrink
-from torchseg.compress import ShrinkConfig, shrink_channels
+from torchseg.compress import ChannelPruneConfig, prune_channels
 from torchseg.models import MODELS, build_model, known_arguments, multiply_adds
 
 U_NETS = [name for name, builder in MODELS.items() if "upsampling" in known_arguments(builder)]
@@ -36,33 +36,33 @@ def _loss(network):
 def test_removed_and_silent_channels_give_the_same_logits(name, upsampling, importance, spec, images):
     network = _network(name, spec, upsampling=upsampling)
     before = copy.deepcopy(network.state_dict())
-    shrunk = shrink_channels(network, images, ShrinkConfig(importance=importance), loss=_loss)
-    assert shrunk.difference <= 1e-4
-    assert shrunk.model(images).shape == network(images).shape
-    assert shrunk.widths["stem.0"] == (16, 8)
-    assert multiply_adds(shrunk.model, spec) < 0.4 * multiply_adds(network, spec)
+    pruned = prune_channels(network, images, ChannelPruneConfig(importance=importance), loss=_loss)
+    assert pruned.difference <= 1e-4
+    assert pruned.model(images).shape == network(images).shape
+    assert pruned.widths["stem.0"] == (16, 8)
+    assert multiply_adds(pruned.model, spec) < 0.4 * multiply_adds(network, spec)
     assert all(torch.equal(tensor, before[key]) for key, tensor in network.state_dict().items())
 
 
 @pytest.mark.parametrize("name", sorted(set(MODELS) - set(U_NETS)))
 def test_branches_depthwise_layers_and_residuals_lose_channels_too(name, spec, images):
     network = _network(name, spec)
-    shrunk = shrink_channels(network, images, ShrinkConfig())
-    assert multiply_adds(shrunk.model, spec) < 0.5 * multiply_adds(network, spec)
+    pruned = prune_channels(network, images, ChannelPruneConfig())
+    assert multiply_adds(pruned.model, spec) < 0.5 * multiply_adds(network, spec)
 
 
 def test_at_half_the_channels_the_attention_network_loses_seven_tenths_of_its_multiply_adds(spec, images):
     network = build_model("attention_unet", {"base_width": 32, "depth": 3}, spec).requires_grad_(False)
-    shrunk = shrink_channels(network, images, ShrinkConfig(share=0.5))
-    assert multiply_adds(shrunk.model, spec) <= 0.3 * multiply_adds(network, spec)
-    assert shrunk.widths["stem.3"] == (32, 16)
-    assert not any(parameter.requires_grad for parameter in shrunk.model.parameters())
+    pruned = prune_channels(network, images, ChannelPruneConfig(share=0.5))
+    assert multiply_adds(pruned.model, spec) <= 0.3 * multiply_adds(network, spec)
+    assert pruned.widths["stem.3"] == (32, 16)
+    assert not any(parameter.requires_grad for parameter in pruned.model.parameters())
 
 
 @pytest.mark.parametrize("share", [0.2, 0.3, 0.6, 0.9])
 def test_widths_are_multiples_of_eight(share, spec, images):
     network = build_model("unet", {"base_width": 32, "depth": 2}, spec)
-    widths = shrink_channels(network, images, ShrinkConfig(share=share)).widths
+    widths = prune_channels(network, images, ChannelPruneConfig(share=share)).widths
     for before, after in widths.values():
         assert after % 8 == 0
         assert abs(after - (1 - share) * before) <= 8
@@ -72,19 +72,19 @@ def test_the_least_important_channels_go():
     network = nn.Sequential(nn.Conv2d(3, 4, 1), nn.Conv2d(4, 2, 1))
     nn.init.ones_(network[1].weight)
     network[0].weight.data = torch.tensor([5.0, 1.0, 4.0, 2.0])[:, None, None, None].expand(4, 3, 1, 1).clone()
-    shrunk = shrink_channels(network, torch.ones(1, 3, 2, 2), ShrinkConfig(round_to=1))
-    assert shrunk.model[0].weight[:, 0, 0, 0].tolist() == [5, 4]
+    pruned = prune_channels(network, torch.ones(1, 3, 2, 2), ChannelPruneConfig(round_to=1))
+    assert pruned.model[0].weight[:, 0, 0, 0].tolist() == [5, 4]
 
 
 def test_taylor_importance_follows_the_loss():
     network = nn.Sequential(nn.Conv2d(1, 2, 1, bias=False), nn.Conv2d(2, 2, 1, bias=False))
     network[0].weight.data = torch.tensor([3.0, 1.0]).reshape(2, 1, 1, 1)
     network[1].weight.data = torch.tensor([[0.0, 1.0], [3.0, 0.0]]).reshape(2, 2, 1, 1)
-    config = ShrinkConfig(round_to=1, importance="taylor")
-    shrunk = shrink_channels(
+    config = ChannelPruneConfig(round_to=1, importance="taylor")
+    pruned = prune_channels(
         network, torch.ones(1, 1, 2, 2), config, loss=lambda net: net(torch.ones(1, 1, 2, 2))[:, 0].sum()
     )
-    assert shrunk.model[0].weight.flatten().tolist() == [1]
+    assert pruned.model[0].weight.flatten().tolist() == [1]
 
 
 class _Branches(nn.Module):
@@ -105,42 +105,44 @@ class _Branches(nn.Module):
 
 
 def test_layers_tied_by_a_sum_or_a_gate_per_channel_lose_the_same_channels(images):
-    shrunk = shrink_channels(_Branches(), images, ShrinkConfig())
-    assert set(shrunk.widths) == {"stem", "near.0", "far", "gate"}
-    assert set(shrunk.widths.values()) == {(16, 8)}
+    pruned = prune_channels(_Branches(), images, ChannelPruneConfig())
+    assert set(pruned.widths) == {"stem", "near.0", "far", "gate"}
+    assert set(pruned.widths.values()) == {(16, 8)}
 
 
 def test_a_left_out_layer_keeps_its_channels_and_so_do_those_tied_to_it(images):
-    widths = shrink_channels(_Branches(), images, ShrinkConfig(exclude=("far",))).widths
+    widths = prune_channels(_Branches(), images, ChannelPruneConfig(exclude=("far",))).widths
     assert set(widths) == {"stem"}
 
 
 def test_a_shrunk_network_can_be_trained(spec, images):
-    shrunk = shrink_channels(build_model("unet", {"base_width": 16, "depth": 1}, spec), images, ShrinkConfig()).model
-    assert all(parameter.grad is None for parameter in shrunk.parameters())
-    shrunk.train()(images).sum().backward()
-    assert all(parameter.grad is not None for parameter in shrunk.parameters())
+    pruned = prune_channels(
+        build_model("unet", {"base_width": 16, "depth": 1}, spec), images, ChannelPruneConfig()
+    ).model
+    assert all(parameter.grad is None for parameter in pruned.parameters())
+    pruned.train()(images).sum().backward()
+    assert all(parameter.grad is not None for parameter in pruned.parameters())
 
 
 def test_a_wrong_removal_is_found(spec, images, monkeypatch):
     monkeypatch.setattr(shrink, "_silence", lambda layer, channels: None)
     with pytest.raises(ValueError, match="without its silent channels the network gives other logits"):
-        shrink_channels(_network("unet", spec), images, ShrinkConfig())
+        prune_channels(_network("unet", spec), images, ChannelPruneConfig())
 
 
 def test_a_network_too_narrow_to_shrink_is_refused(spec, images):
     with pytest.raises(ValueError, match="no layer has more than 8 channels to spare; give a smaller round_to"):
-        shrink_channels(build_model("unet", {"base_width": 4, "depth": 1}, spec), images, ShrinkConfig())
+        prune_channels(build_model("unet", {"base_width": 4, "depth": 1}, spec), images, ChannelPruneConfig())
 
 
 def test_taylor_without_a_loss_is_refused(spec, images):
     with pytest.raises(ValueError, match="taylor importance needs a loss on real batches"):
-        shrink_channels(_network("unet", spec), images, ShrinkConfig(importance="taylor"))
+        prune_channels(_network("unet", spec), images, ChannelPruneConfig(importance="taylor"))
 
 
 def test_an_unknown_layer_is_answered_with_near_names(spec, images):
     with pytest.raises(ValueError, match=r"no layer 'haed' \(did you mean 'head'\?\)"):
-        shrink_channels(_network("unet", spec), images, ShrinkConfig(exclude=("haed",)))
+        prune_channels(_network("unet", spec), images, ChannelPruneConfig(exclude=("haed",)))
 
 
 @pytest.mark.parametrize(
@@ -154,13 +156,13 @@ def test_an_unknown_layer_is_answered_with_near_names(spec, images):
 )
 def test_a_setting_out_of_range_is_refused(settings, message):
     with pytest.raises(ValueError, match=message):
-        ShrinkConfig(**settings)
+        ChannelPruneConfig(**settings)
 
 
 def test_a_missing_torch_pruning_is_named(spec, images, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch_pruning", None)
     with pytest.raises(ImportError, match="removing channels needs torch-pruning: pip install"):
-        shrink_channels(_network("unet", spec), images, ShrinkConfig())
+        prune_channels(_network("unet", spec), images, ChannelPruneConfig())
 
 
 class _Concatenation(nn.Module):
@@ -179,5 +181,5 @@ class _Concatenation(nn.Module):
 
 
 def test_a_concatenation_loses_channels_from_each_of_its_parts(images):
-    widths = shrink_channels(_Concatenation(), images, ShrinkConfig()).widths
+    widths = prune_channels(_Concatenation(), images, ChannelPruneConfig()).widths
     assert widths == {"strong": (16, 8), "weak": (16, 8), "depthwise": (32, 16)}

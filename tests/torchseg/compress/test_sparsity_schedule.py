@@ -27,9 +27,9 @@ def test_the_share_never_falls_and_ends_on_its_target(initial, final, epochs, st
     mode = "gradual" if total - begin >= 10 else "one_shot"
     settings = {"mode": mode, "initial": initial, "begin": min(begin, total), "end": "100%", "power": power}
     schedule = _schedule(epochs=epochs, steps_per_epoch=steps, **settings)
-    course = [schedule.sparsity(step, final=final) for step in range(total + 1)]
-    assert course == sorted(course)
-    assert course[-1] == final
+    shares = [schedule.sparsity(step, final=final) for step in range(total + 1)]
+    assert shares == sorted(shares)
+    assert shares[-1] == final
     assert schedule.plan(final=final)[-1] == final
 
 

@@ -35,7 +35,7 @@ def test_files_are_all_pairs_of_format_and_precision():
     [
         ({"temperature": 0}, "temperature is 0; give a positive number"),
         ({"alpha": 1.5}, "alpha is 1.5; give a share"),
-        ({"teacher": None, "twin": True}, "teacher is null, but twin is given, which needs one"),
+        ({"teacher": None, "baseline": True}, "teacher is null, but baseline is given, which needs one"),
         ({"teacher": None, "transfer_set": Path("more")}, "teacher is null, but transfer_set is given"),
         ({"batch_size": 1}, "batch norm needs at least 2"),
         ({"learning_rate": 0}, "give a positive number"),

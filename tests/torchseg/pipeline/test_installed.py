@@ -26,7 +26,7 @@ def _take_away(monkeypatch, *names):
         (TFLITE, r"writing \.tflite files needs tensorflow and ai-edge-litert: .*\[tf\]', or give --formats onnx"),
         (OPTIMAL, r"optimal clustering needs kmeans1d: .*\[compress\]', or give --cluster_start density"),
         (RUNTIMES["openvino"], r"running in OpenVINO needs openvino: .*\[openvino\]', or give other --runtimes"),
-        (SHRINKING, r"removing channels needs torch-pruning: .*\[compress\]', or give --shrink 0"),
+        (SHRINKING, r"removing channels needs torch-pruning: .*\[compress\]', or give --channel_sparsity 0"),
     ],
 )
 def test_what_is_missing_is_named_with_its_extra_and_the_way_round_it(need, message, monkeypatch):

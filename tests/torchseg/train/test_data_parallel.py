@@ -8,7 +8,7 @@ from torchseg.compress import Int8Simulation
 from torchseg.data import Batch
 from torchseg.models import build_model
 from torchseg.spec import ImageSpec
-from torchseg.train.data_parallel import Halves, may_be_halved, side_by_side, twin
+from torchseg.train.data_parallel import DataParallel, can_split_batch, replica, thread_pool
 
 SPEC = ImageSpec(height=8, width=8, classes=("sky", "sea"))
 SHAPE = (3, 8, 8)
@@ -35,7 +35,7 @@ def _gradients(network):
 @pytest.mark.parametrize("size", [4, 5])
 def test_without_batch_norm_the_halves_give_the_gradient_of_the_whole(size):
     network = _network(batch_norm=False)
-    loss = Halves([network, twin(network)], torch.Tensor.backward).learn(_loss, _batch(size))
+    loss = DataParallel([network, replica(network)], torch.Tensor.backward).learn(_loss, _batch(size))
     halved = _gradients(network)
     network.zero_grad()
     whole = _loss(network, _batch(size))
@@ -47,15 +47,15 @@ def test_without_batch_norm_the_halves_give_the_gradient_of_the_whole(size):
 
 def test_batch_norm_sees_every_second_picture_and_the_statistics_meet_in_their_mean():
     network, batch = _network(), _batch()
-    halves = Halves([network, twin(network)], torch.Tensor.backward)
-    halves.learn(_loss, batch)
-    halves.meet()
+    replicas = DataParallel([network, replica(network)], torch.Tensor.backward)
+    replicas.learn(_loss, batch)
+    replicas.sync_batch_norm_stats()
     means = []
     for first in range(2):
         alone = _network()
         alone(batch.pictures[first::2])
         means.append(dict(alone.named_buffers())["stem.1.running_mean"])
-    for each in halves.networks:
+    for each in replicas.networks:
         assert torch.allclose(dict(each.named_buffers())["stem.1.running_mean"], sum(means) / 2)
     assert not torch.allclose(means[0], means[1])
 
@@ -64,21 +64,21 @@ def test_beside_each_other_is_bit_for_bit_one_after_the_other():
     results = []
     for together in (False, True):
         network = _network()
-        with side_by_side(2) as pool:
-            halves = Halves([network, twin(network)], torch.Tensor.backward, pool.map if together else map)
+        with thread_pool(2) as pool:
+            replicas = DataParallel([network, replica(network)], torch.Tensor.backward, pool.map if together else map)
             gradients = []
             for _ in range(8):
                 network.zero_grad()
-                halves.learn(_loss, _batch())
+                replicas.learn(_loss, _batch())
                 gradients += _gradients(network)
-        halves.meet()
+        replicas.sync_batch_norm_stats()
         results.append([*gradients, *network.buffers()])
     assert all(torch.equal(one, two) for one, two in zip(*results, strict=True))
 
 
 def test_what_changes_a_weight_changes_the_twins_too():
     network = _network()
-    other = twin(network)
+    other = replica(network)
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.zero_()
@@ -86,13 +86,13 @@ def test_what_changes_a_weight_changes_the_twins_too():
 
 
 def test_a_network_without_chance_and_memory_may_be_halved_from_four_pictures_on():
-    assert may_be_halved(_network(), 4, SHAPE)
-    assert not may_be_halved(_network(), 3, SHAPE)
+    assert can_split_batch(_network(), 4, SHAPE)
+    assert not can_split_batch(_network(), 3, SHAPE)
 
 
 def test_dropout_draws_numbers_in_an_order_and_is_not_halved():
     before = torch.get_rng_state()
-    assert not may_be_halved(_network(dropout=0.5), 4, SHAPE)
+    assert not can_split_batch(_network(dropout=0.5), 4, SHAPE)
     assert torch.equal(before, torch.get_rng_state())
 
 
@@ -106,17 +106,17 @@ def test_a_network_that_remembers_more_than_batch_statistics_is_not_halved():
             self.calls += 1
             return super().forward(images)
 
-    assert not may_be_halved(Counting(), 4, SHAPE)
+    assert not can_split_batch(Counting(), 4, SHAPE)
 
 
 def test_the_question_leaves_the_network_as_it_was():
     network = _network()
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    may_be_halved(network, 4, SHAPE)
+    can_split_batch(network, 4, SHAPE)
     assert all(torch.equal(before[name], tensor) for name, tensor in network.state_dict().items())
 
 
 def test_simulated_int8_follows_the_ranges_of_whole_batches():
     network = _network().eval()
     Int8Simulation(network).observe(_batch(8).pictures)
-    assert not may_be_halved(network.train(), 4, SHAPE)
+    assert not can_split_batch(network.train(), 4, SHAPE)

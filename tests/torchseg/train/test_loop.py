@@ -14,8 +14,8 @@ from torchseg.data import Batches, BatchPlan, RandomView
 from torchseg.data.datasets.scenes import CLASSES, Scenes
 from torchseg.models import build_model
 from torchseg.spec import ImageSpec
-from torchseg.train import FitConfig, NoHook, Task, evaluate, fit, label_step, normalise
-from torchseg.train.data_parallel import Halves
+from torchseg.train import FitConfig, NoCallback, Task, evaluate, fit, label_step, normalise
+from torchseg.train.data_parallel import DataParallel
 
 pytestmark = pytest.mark.usefixtures("fabric_in_one_thread")
 SPEC = ImageSpec(height=16, width=16, classes=CLASSES)
@@ -65,13 +65,13 @@ def _pruned():
     """Zeros come at every step, so that an interruption is in the middle of them."""
     network = _network()
     schedule = ScheduleConfig(end="100%", frequency=1)
-    hook = Pruning(network, PruneConfig(sparsity=0.6, schedule=schedule), epochs=6, steps_per_epoch=2)
-    return network, replace(_task(), hook=hook)
+    callback = Pruning(network, PruneConfig(sparsity=0.6, schedule=schedule), epochs=6, steps_per_epoch=2)
+    return network, replace(_task(), callback=callback)
 
 
 def _clustered():
     network = _network()
-    return network, replace(_task(), hook=cluster_weights(network, ClusterConfig(clusters=3, reassign_every=2)))
+    return network, replace(_task(), callback=cluster_weights(network, ClusterConfig(clusters=3, reassign_every=2)))
 
 
 @pytest.mark.parametrize("prepare", [_plain, _pruned, _clustered])
@@ -101,7 +101,7 @@ def test_an_interrupted_training_ends_with_the_same_weights(prepare, fabric, tmp
     assert [row["train_loss"] for row in progress.curve] == [row["train_loss"] for row in curve]
 
 
-def test_weights_count_as_the_best_only_when_the_hook_has_settled(fabric, tmp_path):
+def test_weights_count_as_the_best_only_when_the_callback_allows_it(fabric, tmp_path):
     network, task = _pruned()
     progress = fit(network, task, STEP, FitConfig(epochs=6, learning_rate=0.02), fabric=fabric, folder=tmp_path)
     assert progress.best_miou == progress.curve[-1]["val_miou"]  # the last zeros came with the last step
@@ -112,7 +112,7 @@ def test_weights_count_as_the_best_only_when_the_hook_has_settled(fabric, tmp_pa
 def test_a_gradient_that_is_too_long_is_shortened(fabric, tmp_path):
     lengths = []
 
-    class Watch(NoHook):
+    class Watch(NoCallback):
         def after_step(self, step, model, optimizer=None):
             gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
             lengths.append(float(sum(gradient.square().sum() for gradient in gradients)) ** 0.5)
@@ -120,7 +120,7 @@ def test_a_gradient_that_is_too_long_is_shortened(fabric, tmp_path):
     def steep(model, images, batch):
         return 1000 * STEP(model, images, batch)
 
-    task = replace(_task(), hook=Watch())
+    task = replace(_task(), callback=Watch())
     fit(_network(), task, steep, FitConfig(epochs=1, gradient_norm=0.5), fabric=fabric, folder=tmp_path)
     assert lengths[1:] == [pytest.approx(0.5, abs=1e-4)] * 2
 
@@ -201,7 +201,7 @@ def test_parts_of_a_batch_share_no_state_of_a_library(precision, tmp_path):
     def step(model, images, batch):
         return STEP(lambda pictures: Waits.apply(model(pictures), next(numbers) % 2 == 0), images, batch)
 
-    class Leaves(Halves):
+    class Leaves(DataParallel):
         def learn(self, loss, batch):
             backward = self.backward
 
@@ -220,7 +220,7 @@ def test_parts_of_a_batch_share_no_state_of_a_library(precision, tmp_path):
     torch.set_num_threads(2)
     try:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(loop, "Halves", Leaves)
+            patch.setattr(loop, "DataParallel", Leaves)
             progress = fit(_network(), _task(), step, config, fabric=_launched(precision), folder=tmp_path)
     finally:
         torch.set_num_threads(before)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from torchseg.train.data_parallel import side_by_side
+from torchseg.train.data_parallel import thread_pool
 
 
 @pytest.fixture(autouse=True)
@@ -15,12 +15,12 @@ def _threads():
 
 def test_each_worker_has_its_share_of_the_threads_which_come_back_afterwards():
     torch.set_num_threads(4)
-    with side_by_side(2) as pool:
+    with thread_pool(2) as pool:
         assert list(pool.map(lambda _: torch.get_num_threads(), range(2))) == [2, 2]
     assert torch.get_num_threads() == 4
 
 
 def test_there_are_no_more_workers_than_threads():
     torch.set_num_threads(1)
-    with side_by_side(2) as pool:
+    with thread_pool(2) as pool:
         assert pool._max_workers == 1

@@ -23,7 +23,7 @@ from torchseg.metrics import (
 Labels = NDArray[np.uint8]
 
 
-class Tally:
+class MetricAccumulator:
     """Counts of one file.
 
     Attributes:
@@ -47,13 +47,13 @@ class Tally:
         """Share of pixels whose class equals the reference's; None if nothing was compared."""
         return self._agreeing / self._compared if self._compared else None
 
-    def add(self, judgement: Judgement) -> list[Overlap]:
+    def add(self, batch_counts: BatchCounts) -> list[Overlap]:
         """Adds the next pictures and gives the scores of each."""
-        self.counts += judgement.counts.sum(axis=0)
-        self.resampled.add(judgement.counts)
-        self.boundary = judgement.boundary if self.boundary is None else self.boundary + judgement.boundary
-        self.scores = judgement.scores if self.scores is None else self.scores + judgement.scores
-        each = [overlap(counts) for counts in judgement.counts]
+        self.counts += batch_counts.counts.sum(axis=0)
+        self.resampled.add(batch_counts.counts)
+        self.boundary = batch_counts.boundary if self.boundary is None else self.boundary + batch_counts.boundary
+        self.scores = batch_counts.scores if self.scores is None else self.scores + batch_counts.scores
+        each = [overlap(counts) for counts in batch_counts.counts]
         self.image_miou += [scores.miou for scores in each]
         return each
 
@@ -64,7 +64,7 @@ class Tally:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Judgement:
+class BatchCounts:
     """Answers to some pictures, and their pixels counted.
 
     Attributes:
@@ -80,7 +80,7 @@ class Judgement:
     scores: ScoreCounts
 
 
-def judge(logits: NDArray[np.float32], masks: Labels, *, num_classes: int) -> Judgement:
+def evaluate_batch(logits: NDArray[np.float32], masks: Labels, *, num_classes: int) -> BatchCounts:
     """Holds logits `(B, C, H, W)` against masks `(B, H, W)`.
 
     Raises:
@@ -92,7 +92,7 @@ def judge(logits: NDArray[np.float32], masks: Labels, *, num_classes: int) -> Ju
             "export logits of every class"
         )
     labels = labels_of(logits)  # refuses values that make no probabilities
-    return Judgement(
+    return BatchCounts(
         labels=labels,
         counts=confusion_matrices(labels, masks, num_classes=num_classes),
         boundary=boundary_counts(labels, masks, num_classes=num_classes),

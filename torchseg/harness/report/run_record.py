@@ -18,8 +18,10 @@ _STAGES = (
     "teacher",
     "trained",
     "student",
-    "twin",
-    "shrunk",
+    "baseline",
+    "twin",  # what runs of version 0.1 call the baseline
+    "channel_pruned",
+    "shrunk",  # what they call a network with fewer channels
     "pruned",
     "clustered",
 )  # the order in which a chain makes them

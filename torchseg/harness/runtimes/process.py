@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from torchseg.exit_code import cause_of_end
 from torchseg.harness.measure.layer_profile import LayerCost, Profile
-from torchseg.harness.measure.pixel_counts import Judgement
+from torchseg.harness.measure.pixel_counts import BatchCounts
 from torchseg.harness.measure.weights import WeightCount
 from torchseg.harness.runtimes.base import RuntimeInfo
 from torchseg.harness.runtimes.registry import check_name
@@ -96,13 +96,13 @@ class RuntimeProcess:
         """
         return cast(Labels, self._call("labels", images, size or images.shape[2:]))
 
-    def judge(self, images: Array, masks: Labels, *, num_classes: int) -> Judgement:
+    def evaluate_batch(self, images: Array, masks: Labels, *, num_classes: int) -> BatchCounts:
         """The answers at the size of `masks`, `(B, H, W)`, counted in the process.
 
         Raises:
             RuntimeProcessError: if the file fails.
         """
-        return cast(Judgement, self._call("judge", images, masks, num_classes))
+        return cast(BatchCounts, self._call("evaluate_batch", images, masks, num_classes))
 
     def time(self, image: Array, *, repeats: int, warmup: int = 1) -> list[float]:
         """Milliseconds of `repeats` predictions, measured inside the process; raises RuntimeProcessError."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from torchseg.checkpoint import read_card
 from torchseg.data import Sample, Samples
-from torchseg.harness.measure.pixel_counts import Judgement, Tally
+from torchseg.harness.measure.pixel_counts import BatchCounts, MetricAccumulator
 from torchseg.harness.preprocess import prepare_each
 from torchseg.harness.runtimes.process import RuntimeProcess, RuntimeProcessError
 from torchseg.harness.scoring.artifact import Artifact
@@ -29,7 +29,7 @@ _BATCH = 8  # pictures in memory at a time
 def count_pixels(
     files: Sequence[Measured], samples: Samples, *, on_image: OnImage, advance: Callable[[int], None], jobs: int = 1
 ) -> None:
-    """Fills the tally of every file that has no `reason`.
+    """Fills the accumulator of every file that has no `reason`.
 
     All files see a batch of pictures before the next one is read, so every picture is opened once and memory
     does not grow with their number. A file that fails gets its `reason` and drops out.
@@ -48,13 +48,15 @@ def count_pixels(
             for batch in _batches(samples, reader):
                 pictures = np.stack([sample.picture for sample in batch])
                 masks = np.stack([sample.mask for sample in batch])
-                found = dict(zip(map(id, slowest_first), _judge(slowest_first, pictures, masks, pool), strict=True))
+                found = dict(
+                    zip(map(id, slowest_first), _evaluate_batch(slowest_first, pictures, masks, pool), strict=True)
+                )
                 answers = dict(zip(map(_folder, references), predict_labels(references, pictures, pool), strict=True))
                 answers |= {_folder(each): judged.labels for each in files if (judged := found[id(each)])}
                 for measured in files:
-                    judgement = found[id(measured)]
-                    if judgement is not None:
-                        _count(measured, judgement, answers, batch, on_image)
+                    batch_counts = found[id(measured)]
+                    if batch_counts is not None:
+                        _count(measured, batch_counts, answers, batch, on_image)
                 advance(len(batch))
     finally:
         for each in references:
@@ -71,14 +73,14 @@ def predict_labels(files: Sequence[Measured], pictures: Pictures, pool: ThreadPo
     return _ask(files, lambda each, process: process.labels(images[each.spec], size=size), pool)
 
 
-def _judge(
+def _evaluate_batch(
     files: Sequence[Measured], pictures: Pictures, masks: Labels, pool: ThreadPoolExecutor
-) -> list[Judgement | None]:
+) -> list[BatchCounts | None]:
     """As `predict_labels`, with the pixels counted."""
     images = prepare_each(pictures, (each.spec for each in files))
 
-    def one(measured: Measured, process: RuntimeProcess) -> Judgement:
-        return process.judge(images[measured.spec], masks, num_classes=len(measured.tally.counts))
+    def one(measured: Measured, process: RuntimeProcess) -> BatchCounts:
+        return process.evaluate_batch(images[measured.spec], masks, num_classes=len(measured.accumulator.counts))
 
     return _ask(files, one, pool)
 
@@ -100,18 +102,18 @@ def _ask(
 
 def _count(
     measured: Measured,
-    judgement: Judgement,
+    batch_counts: BatchCounts,
     answers: Mapping[Path, Labels | None],
     batch: list[Sample],
     on_image: OnImage,
 ) -> None:
-    """Adds a batch to a file's tally; `answers` are the classes that every file gave, by its folder."""
-    for sample, scores in zip(batch, measured.tally.add(judgement), strict=True):
+    """Adds a batch to a file's accumulator; `answers` are the classes that every file gave, by its folder."""
+    for sample, scores in zip(batch, measured.accumulator.add(batch_counts), strict=True):
         on_image(measured, sample, scores)
     reference = measured.artifact.reference_folder
     expected = None if reference is None else answers.get(reference)
     if expected is not None:
-        measured.tally.add_reference(judgement.labels, expected)
+        measured.accumulator.add_reference(batch_counts.labels, expected)
 
 
 def _folder(measured: Measured) -> Path:
@@ -136,7 +138,9 @@ def _open_references(files: Sequence[Measured]) -> list[Measured]:
             spec = read_card(folder).spec
         except ValueError:
             continue
-        reference = Measured(artifact=artifact, name="", key="", spec=spec, threads=1, tally=Tally(spec.num_classes))
+        reference = Measured(
+            artifact=artifact, name="", key="", spec=spec, threads=1, accumulator=MetricAccumulator(spec.num_classes)
+        )
         start_measured(reference)
         load_measured(reference)
         opened.append(reference)

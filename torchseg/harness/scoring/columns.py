@@ -55,12 +55,12 @@ def score_row(measured: Measured, spec: ImageSpec, out: Path, config: LatencyCon
         row["max_unique_weights"] = measured.weights.max_unique_weights
     if measured.reason:
         return row | {"error": measured.reason.replace(f"{out}/", "")}
-    tally = measured.tally
-    scores = overlap(tally.counts)
+    accumulator = measured.accumulator
+    scores = overlap(accumulator.counts)
     names = ("miou", "mean_dice", "pixel_accuracy", "mean_precision", "mean_recall")
     row |= {name: _share(getattr(scores, name)) for name in names}
-    row["argmax_agreement"] = None if tally.agreement is None else _share(tally.agreement)
-    row["boundary_miou"] = None if tally.boundary is None else _share(tally.boundary.miou)
+    row["argmax_agreement"] = None if accumulator.agreement is None else _share(accumulator.agreement)
+    row["boundary_miou"] = None if accumulator.boundary is None else _share(accumulator.boundary.miou)
     averages = [each for each in _average_precision(measured, spec) if not math.isnan(each)]
     row["mean_average_precision"] = _share(float(np.mean(averages))) if averages else None
     if measured.difference is not None:
@@ -100,7 +100,7 @@ def _conditions(measured: Measured, config: LatencyConfig) -> Row:
         "arithmetic": info.arithmetic if info else "",
         "fast_path": info.fast_path if info else "",
         "leftovers": " ".join(info.leftovers) if info else "",
-        "images": len(measured.tally.image_miou),
+        "images": len(measured.accumulator.image_miou),
     }
 
 
@@ -128,7 +128,7 @@ def class_rows(measured: Measured, spec: ImageSpec) -> Iterator[Row]:
     """One row of per_class.csv per class; none for a file that failed."""
     if measured.reason:
         return
-    scores = overlap(measured.tally.counts)
+    scores = overlap(measured.accumulator.counts)
     averages = _average_precision(measured, spec)
     for index, name in enumerate(spec.classes):
         ratios = {key: _share(getattr(scores, key)[index]) for key in ("iou", "dice", "precision", "recall")}
@@ -137,7 +137,7 @@ def class_rows(measured: Measured, spec: ImageSpec) -> Iterator[Row]:
             "runtime": _runtime(measured),
             "class_index": index,
             "class": name,
-            "pixels": int(measured.tally.counts[index].sum()),
+            "pixels": int(measured.accumulator.counts[index].sum()),
             **ratios,
             "average_precision": _share(averages[index]),
         }
@@ -145,9 +145,9 @@ def class_rows(measured: Measured, spec: ImageSpec) -> Iterator[Row]:
 
 def curve_rows(measured: Measured, spec: ImageSpec) -> Iterator[Row]:
     """Points of every class's precision-recall curve for precision_recall.csv, recall rising; as many as it takes."""
-    if measured.reason or measured.tally.scores is None:
+    if measured.reason or measured.accumulator.scores is None:
         return
-    for name, curve in zip(spec.classes, precision_recall(measured.tally.scores), strict=True):
+    for name, curve in zip(spec.classes, precision_recall(measured.accumulator.scores), strict=True):
         points = np.stack([curve.threshold, curve.precision, curve.recall], axis=1)
         last = np.full(3, np.inf)
         for at, point in enumerate(points):
@@ -170,9 +170,9 @@ def image_row(measured: Measured, sample: Sample, scores: Overlap) -> Row:
 
 
 def _average_precision(measured: Measured, spec: ImageSpec) -> list[float]:
-    if measured.tally.scores is None:
+    if measured.accumulator.scores is None:
         return [math.nan] * spec.num_classes
-    return [curve.average_precision for curve in precision_recall(measured.tally.scores)]
+    return [curve.average_precision for curve in precision_recall(measured.accumulator.scores)]
 
 
 def _runtime(measured: Measured) -> str:

@@ -30,12 +30,12 @@ def save_gallery(files: Sequence[Measured], samples: Samples, spec: ImageSpec, o
     Labels are indexed PNGs: pixel values are classes, 255 is unknown. The samples are chosen by the mean IoU
     per picture of the leader: the student's checkpoint, or the first file that works. `jobs` files answer at a time.
     """
-    working = list({id(each.tally): each for each in reversed(files) if not each.reason}.values())[::-1]
+    working = list({id(each.accumulator): each for each in reversed(files) if not each.reason}.values())[::-1]
     if not working:
         (out / INDEX).unlink(missing_ok=True)  # the pictures of an earlier call are not those of these files
         return
     leader = next((each for each in working if _is_student(each)), working[0])
-    chosen = choose(leader.tally.image_miou)
+    chosen = choose(leader.accumulator.image_miou)
     folder = out / FOLDER
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -45,7 +45,7 @@ def save_gallery(files: Sequence[Measured], samples: Samples, spec: ImageSpec, o
     entries = []
     for number, ((rank, at), sample) in enumerate(zip(chosen, picked, strict=True)):
         labels = {each.key: part[number] for each, part in zip(working, found, strict=True) if part is not None}
-        entry = {"name": sample.name, "rank": rank, "miou": round(leader.tally.image_miou[at], 6)}
+        entry = {"name": sample.name, "rank": rank, "miou": round(leader.accumulator.image_miou[at], 6)}
         entries.append(entry | _save(out, number, sample, labels))
     keys = {each.artifact.folder: each.key for each in reversed(working)}
     index = {

@@ -128,7 +128,7 @@ def measure_latency(
 def _settled(known: Mapping[int, Latency], pairs: Collection[tuple[int, int]]) -> bool:
     """Whether nothing disturbs the files that have not failed, and their ratios are sure enough."""
     return not any(each.noisy for each in known.values()) and all(
-        latency_ratio(known[ours].recorded_ms, known[theirs].recorded_ms).settled
+        latency_ratio(known[ours].recorded_ms, known[theirs].recorded_ms).conclusive
         for ours, theirs in pairs
         if ours in known and theirs in known
     )
@@ -166,7 +166,7 @@ class LatencyRatio:
         return "same"
 
     @property
-    def settled(self) -> bool:
+    def conclusive(self) -> bool:
         """Whether further rounds would hardly change what is said: the interval is narrow, or far from 1."""
         narrow = self.high - self.low <= 2 * _MARGIN * self.value
         apart = self.high < 1 - _MARGIN or self.low > 1 + _MARGIN

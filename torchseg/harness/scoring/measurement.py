@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from torchseg.harness.measure.pixel_counts import Tally
+from torchseg.harness.measure.pixel_counts import MetricAccumulator
 from torchseg.harness.measure.size import files_of, size_bytes
 from torchseg.harness.measure.weights import WeightCount
 from torchseg.harness.runtimes.base import RuntimeInfo
@@ -32,7 +32,7 @@ class Measured:
     key: str  # unique among the rows: the name, with runtime and threads where the name alone is not
     spec: ImageSpec  # of the pictures that the file takes
     threads: int
-    tally: Tally  # of its pixels; shared by rows that differ in threads alone
+    accumulator: MetricAccumulator  # of its pixels; shared by rows that differ in threads alone
     process: RuntimeProcess | None = None
     reason: str = ""
     size_bytes: int | None = None

@@ -14,7 +14,7 @@ from pathlib import Path
 from torchseg.atomic_file import partial_file
 from torchseg.data import Sample, Samples
 from torchseg.harness.csv_table import Table
-from torchseg.harness.measure.pixel_counts import Tally
+from torchseg.harness.measure.pixel_counts import MetricAccumulator
 from torchseg.harness.measure.size import gzip_bytes, zstd_bytes
 from torchseg.harness.preprocess import prepare
 from torchseg.harness.progress_bar import Progress
@@ -113,7 +113,7 @@ def _describe(artifacts: Sequence[Artifact], spec: ImageSpec, out: Path, config:
     """What is known of every file beforehand. The same file in the same runtime sees every picture once."""
     names = artifact_names(artifacts, out)
     count = Counter(names)
-    tallies: dict[tuple[str, str | None], Tally] = {}
+    accumulators: dict[tuple[str, str | None], MetricAccumulator] = {}
     files = []
     for artifact, name in zip(artifacts, names, strict=True):
         threads = artifact.threads or config.threads
@@ -124,7 +124,7 @@ def _describe(artifacts: Sequence[Artifact], spec: ImageSpec, out: Path, config:
             key=f"{name} ({conditions})" if count[name] > 1 and conditions else name,
             spec=artifact.spec or spec,
             threads=threads,
-            tally=tallies.setdefault((name, artifact.runtime), Tally(spec.num_classes)),
+            accumulator=accumulators.setdefault((name, artifact.runtime), MetricAccumulator(spec.num_classes)),
         )
         files.append(measured)
     return files
@@ -195,10 +195,10 @@ def _pack(measured: Measured) -> None:
 def _measure_accuracy(
     files: Sequence[Measured], samples: Samples, out: Path, progress: _MakeProgress, *, jobs: int
 ) -> None:
-    first: dict[int, Measured] = {}  # of those that share a tally
+    first: dict[int, Measured] = {}  # of those that share a accumulator
     for measured in files:
         if not measured.reason:
-            first.setdefault(id(measured.tally), measured)
+            first.setdefault(id(measured.accumulator), measured)
     with (
         Table(out / "per_image.csv", IMAGE_COLUMNS) as table,
         progress(len(samples), "scoring pictures") as display,
@@ -209,7 +209,7 @@ def _measure_accuracy(
 
         count_pixels(list(first.values()), samples, on_image=on_image, advance=display.advance, jobs=jobs)
     for measured in files:
-        measured.reason = measured.reason or first[id(measured.tally)].reason
+        measured.reason = measured.reason or first[id(measured.accumulator)].reason
 
 
 def _baselines(files: Sequence[Measured]) -> list[tuple[int, int]]:
@@ -229,7 +229,7 @@ def _compare(files: Sequence[Measured]) -> None:
         measured.baseline = baseline.key
         measured.ratio = latency_ratio(measured.latency.recorded_ms, baseline.latency.recorded_ms)
         if not measured.reason and not baseline.reason:
-            ours, theirs = measured.tally, baseline.tally
+            ours, theirs = measured.accumulator, baseline.accumulator
             apart = overlap(ours.counts).miou - overlap(theirs.counts).miou
             measured.difference = miou_difference(ours.resampled, theirs.resampled, value=apart)
 
@@ -249,7 +249,7 @@ def _write(path: Path, columns: Sequence[str], rows: Iterable[Row]) -> None:
 
 def _write_confusion(files: Sequence[Measured], spec: ImageSpec, out: Path) -> None:
     """Keeps the matrices themselves: every ratio in the tables can be computed from them again."""
-    counts = {each.key: each.tally.counts.tolist() for each in files if not each.reason}
+    counts = {each.key: each.accumulator.counts.tolist() for each in files if not each.reason}
     path = out / "figures" / "confusion.json"
     with partial_file(path) as partial:
         partial.write_text(json.dumps({"classes": list(spec.classes), "counts": counts}) + "\n", encoding="utf-8")

@@ -20,7 +20,7 @@ from torchseg.pipeline.run.session import Session, open_session
 from torchseg.pipeline.stages.compression import Compressor, check_compression, recovery
 from torchseg.pipeline.stages.export import PACKED, CertificateError, Exporter
 from torchseg.pipeline.stages.ledger import LEDGER, LedgerError, ledger_stage
-from torchseg.pipeline.stages.shrinking import shrunk_stage
+from torchseg.pipeline.stages.shrinking import channel_pruned_stage
 from torchseg.pipeline.stages.training import Lengths, Trainer, check_loss, copied, given_teacher
 from torchseg.train import DistillationConfig
 
@@ -31,7 +31,7 @@ _LOG = logging.getLogger(__name__)
 def compress(config: CompressConfig) -> int:
     """Runs the stages that are not done yet; 1 if a certificate or the ledger failed."""
     started = time.monotonic()
-    if config.shrink:
+    if config.channel_sparsity:
         check_installed(SHRINKING)
     read_card(config.checkpoint)  # refuses what is no checkpoint before anything is asked of its run
     config = _completed(config)
@@ -89,7 +89,7 @@ class _Job:
 
     @property
     def _stages(self) -> list[str]:
-        return [*(["shrunk"] if self.config.shrink else []), *self.config.stages]
+        return [*(["channel_pruned"] if self.config.channel_sparsity else []), *self.config.stages]
 
     def _training(self) -> Iterator[Stage]:
         config, run = self.config, self.folder.path
@@ -98,12 +98,12 @@ class _Job:
         self.trainer = replace(self.trainer, pictures=self.pictures)
         yield copied(config.checkpoint, ORIGINAL, self.pictures.spec)
         how = DistillationConfig(temperature=config.temperature, alpha=config.alpha)
-        lesson = recovery(self.trainer, config.teacher_checkpoint, how)
+        learns_from = recovery(self.trainer, config.teacher_checkpoint, how)
         checkpoint = run / ORIGINAL
-        if config.shrink:
-            yield shrunk_stage(self.trainer, config, lesson, checkpoint)
-            checkpoint = run / "shrunk"
-        yield from Compressor(self.trainer, config, lesson).stages(checkpoint)
+        if config.channel_sparsity:
+            yield channel_pruned_stage(self.trainer, config, learns_from, checkpoint)
+            checkpoint = run / "channel_pruned"
+        yield from Compressor(self.trainer, config, learns_from).stages(checkpoint)
 
     def _files(self) -> Iterator[Stage]:
         last, exporter = self._stages[-1], Exporter(self.pictures, self.folder)

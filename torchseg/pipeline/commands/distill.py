@@ -17,11 +17,11 @@ from torchseg.pipeline.run.dataset import Pictures, cached_pictures, check_stage
 from torchseg.pipeline.run.folder import Stage
 from torchseg.pipeline.run.session import Session, open_session
 from torchseg.pipeline.stages.compression import Compressor, check_compression, recovery
-from torchseg.pipeline.stages.distillation import check_lesson, lesson, teacher_stage
+from torchseg.pipeline.stages.distillation import check_distillation, distillation_config, teacher_stage
 from torchseg.pipeline.stages.export import CertificateError, Exporter, export_beside
 from torchseg.pipeline.stages.ledger import LedgerError, ledger_stage
 from torchseg.pipeline.stages.scoring import ScoreError, report_stage, score_stage
-from torchseg.pipeline.stages.training import STUDENT_STEPS, Lengths, Student, Trainer
+from torchseg.pipeline.stages.training import STUDENT_STEPS, Lengths, NetworkSpec, Trainer
 
 _DENSE = {"student": ("fp32", "int8"), "teacher": ("fp32",)}  # files that compressed ones are held against
 _LOG = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ def distill(config: DistillConfig) -> int:
 
 def _check(config: DistillConfig, pictures: Pictures) -> None:
     """Refuses what cannot work before a folder is made for it."""
-    check_lesson(config, pictures.spec)
+    check_distillation(config, pictures.spec)
     arguments = parse_arguments(config.student_arguments)
     card = Card(builder=config.student, arguments=arguments, spec=pictures.spec, stage="student")
     network = build_model(card.builder, arguments, card.spec).eval()
@@ -94,12 +94,12 @@ class Chain:
         if stage := teacher_stage(config, trainer):
             yield stage
         epochs = trainer.epochs(config.epochs, steps=STUDENT_STEPS)
-        how = lesson(config)
+        how = distillation_config(config)
         arguments = parse_arguments(config.student_arguments)
-        student = Student(stage="student", model=config.student, arguments=arguments, epochs=epochs)
+        student = NetworkSpec(stage="student", model=config.student, arguments=arguments, epochs=epochs)
         yield trainer.with_teacher(student, teacher, how) if teacher else trainer.with_labels(student)
-        if config.twin:
-            yield trainer.with_labels(replace(student, stage="twin"))
+        if config.baseline:
+            yield trainer.with_labels(replace(student, stage="baseline"))
         compressor = Compressor(trainer, config, recovery(trainer, teacher, how))
         yield from compressor.stages(self.folder.path / "student")
 
@@ -120,7 +120,7 @@ class Chain:
             self.done_beside = finished()
         for network, chosen in beside.items():
             yield from exporter.stages(network, chosen)
-        stages = [*networks, *(["twin"] if self.config.twin else []), *self.config.stages]
+        stages = [*networks, *(["baseline"] if self.config.baseline else []), *self.config.stages]
         yield score_stage(self.pictures, self.folder, stages)
         yield ledger_stage(self.folder, stages)
         yield report_stage(self.folder, stages)

@@ -10,7 +10,7 @@ from torchseg.config import TrainConfig
 from torchseg.models import parse_arguments, pretrained_scaling
 from torchseg.pipeline.run.dataset import cached_pictures, check_stage, open_pictures
 from torchseg.pipeline.run.session import open_session
-from torchseg.pipeline.stages.training import STUDENT_STEPS, Student, Trainer, check_loss, check_network
+from torchseg.pipeline.stages.training import STUDENT_STEPS, NetworkSpec, Trainer, check_loss, check_network
 
 
 def train(config: TrainConfig) -> int:
@@ -26,7 +26,7 @@ def train(config: TrainConfig) -> int:
         folder.do(check, writes=fabric.is_global_zero, wait=fabric.barrier)
         trainer = Trainer(config, cached_pictures(pictures, folder.path), folder, fabric)
         epochs = trainer.epochs(config.epochs, steps=STUDENT_STEPS)
-        network = Student(stage="trained", model=config.model, arguments=arguments, epochs=epochs)
+        network = NetworkSpec(stage="trained", model=config.model, arguments=arguments, epochs=epochs)
         ran = folder.do(trainer.with_labels(network), writes=fabric.is_global_zero, wait=fabric.barrier)
         if fabric.is_global_zero:
             checkpoint = folder.path / "trained"

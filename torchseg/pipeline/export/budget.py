@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from tf_bridge.certify.parity import MAX_DROP, Parity
-from tf_bridge.conversion import Mixed
-from tf_bridge.mixed_precision.search import Loss, fewest_float_layers
+from tf_bridge.conversion import MixedPrecisionWriter
+from tf_bridge.mixed_precision.search import AccuracyDrop, fewest_float_layers
 from torchseg.harness.runtimes.process import RuntimeProcess
 from torchseg.harness.scoring.latency import Latency, LatencyConfig, measure_latency
 
@@ -64,7 +64,12 @@ class FloatChoice:
 
 
 def choose_float_layers(
-    mixed: Mixed, path: Path, measure: Callable[[Path], Parity], budget: Budget, *, image: NDArray[np.float32]
+    mixed: MixedPrecisionWriter,
+    path: Path,
+    measure: Callable[[Path], Parity],
+    budget: Budget,
+    *,
+    image: NDArray[np.float32],
 ) -> FloatChoice:
     """Replaces the int8 file at `path`, which breaks the budget, by one with as few layers in float as hold it.
 
@@ -75,18 +80,20 @@ def choose_float_layers(
         budget: to hold.
         image: to time both files with, `(1, C, H, W)`.
     """
-    known: dict[frozenset[str], Loss] = {}
+    known: dict[frozenset[str], AccuracyDrop] = {}
     with (
         tempfile.TemporaryDirectory() as folder,
         tqdm(desc=f"{path.name}: layers in float", unit="choice", disable=None, dynamic_ncols=True) as bar,
     ):
         trial = Path(folder) / path.name
 
-        def loss(layers: frozenset[str]) -> Loss:
+        def loss(layers: frozenset[str]) -> AccuracyDrop:
             if layers not in known:
                 mixed.write(trial, float_layers=layers)
                 parity = measure(trial)
-                known[layers] = Loss(budget_share=budget.share_used(parity), logit_error=parity.mean_abs_error or 0.0)
+                known[layers] = AccuracyDrop(
+                    budget_share=budget.share_used(parity), logit_error=parity.mean_abs_error or 0.0
+                )
                 bar.update()
             return known[layers]
 

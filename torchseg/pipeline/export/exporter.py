@@ -24,7 +24,7 @@ from tf_bridge.certify.certificate import (
 from tf_bridge.certify.first_difference import FirstDifference, first_difference
 from tf_bridge.certify.parity import Parity, Predict, compare, verdict
 from tf_bridge.conversion import Conversion
-from tf_bridge.end_to_end import is_baked, picture_spec
+from tf_bridge.end_to_end import end_to_end_spec, is_end_to_end
 from tf_bridge.onnx.export import OnnxShape, export_onnx
 from torchseg.checkpoint import load_checkpoint, sha256_of
 from torchseg.data import Sample, Samples, resize
@@ -75,7 +75,7 @@ class NetworkExport:
             if self.budget.mixed:
                 choice = self._hold_budget(path, images)
         elif precision is Precision.FP16:
-            layers = self._conversion.write_half(
+            layers = self._conversion.write_fp16(
                 path, lambda file: not verdict(self._compare(open_runtime(file)), precision)
             )
             choice = FloatChoice(layers=tuple(layers))
@@ -121,7 +121,7 @@ class NetworkExport:
         """Compares a file with the checkpoint on validation pictures, in the runtime that users will run it in."""
         candidate, choice = open_runtime(path), choice or FloatChoice()
         images, masks = self._compared_on
-        parity = self._compare(candidate, takes_pictures=is_baked(path))
+        parity = self._compare(candidate, takes_pictures=is_end_to_end(path))
         evidence = Evidence(
             checkpoint_sha256=sha256_of(self.checkpoint / "model.safetensors"),
             image_names=[each.name for each in self._samples],
@@ -147,8 +147,8 @@ class NetworkExport:
         if not verdict(parity, precision, max_drop=self.budget.drop, max_class_drop=self.budget.class_drop):
             return None
         at = [parity.worst_image]
-        image, picture = self._compared_on[0][at], to_pixels(self._pictures[at]) if is_baked(path) else None
-        return blame(path, self._conversion.program, image, precision=precision, picture=picture)
+        image, picture = self._compared_on[0][at], to_pixels(self._pictures[at]) if is_end_to_end(path) else None
+        return first_divergent_layer(path, self._conversion.program, image, precision=precision, picture=picture)
 
     def _hold_budget(self, path: Path, images: Images) -> FloatChoice:
         """Puts a file with layers in float in the place of the int8 file at `path` if that is what the budget takes."""
@@ -158,7 +158,7 @@ class NetworkExport:
 
         if self.budget.share_used(measure(path)) <= 1:
             return FloatChoice()
-        mixed = self._conversion.mixed(path.suffix, images)
+        mixed = self._conversion.mixed_precision(path.suffix, images)
         return choose_float_layers(mixed, path, measure, self.budget, image=images[:1])
 
     def _compare(self, candidate: Runtime, *, takes_pictures: bool = False) -> Parity:
@@ -198,7 +198,7 @@ class NetworkExport:
     @property
     def _pictures(self) -> Images:
         """What the images are made from, values from 0 to 255: for files that scale them by themselves."""
-        return picture_spec(self.pictures.spec).prepare(np.stack([each.picture for each in self._samples]))
+        return end_to_end_spec(self.pictures.spec).prepare(np.stack([each.picture for each in self._samples]))
 
     @cached_property
     def _calibration(self) -> list[Sample]:
@@ -245,7 +245,7 @@ def _remember(predict: Predict) -> Predict:
     return remembered
 
 
-def blame(
+def first_divergent_layer(
     path: Path,
     program: ExportedProgram,
     image: NDArray[np.float32],

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-from tf_bridge.end_to_end import bake
+from tf_bridge.end_to_end import write_end_to_end
 from tf_bridge.tflite.end_to_end import TfliteIo, change_io
 from torchseg.config import VariantFlags
 from torchseg.modelfile.describe import describe_file
@@ -19,20 +19,20 @@ def variants(
 ) -> Iterator[tuple[Path, Callable[[], None]]]:
     """The files that the flags ask for beside `STAGE.PRECISION.KIND`, each with what writes it.
 
-    `.dynamic_shape` has open sides, `.baked` takes pictures and gives classes, `.io_TYPE` has other ends. A file must
-    be written before the next one is taken: it may be made from it.
+    `.dynamic_shape` takes any height and width, `.end_to_end` takes uint8 images and gives classes, `.io_TYPE` has
+    other types of input and output. A file must be written before the next one is taken: it may be made from it.
     """
     bases = [plain]
     if flags.dynamic_shape and plain.suffix == ".onnx":
         bases.append(_beside(plain, "dynamic_shape"))
         yield bases[1], partial(exported.export_dynamic, bases[1], precision=precision)
-    if flags.bake:
+    if flags.end_to_end:
         for base in bases:
-            target = _beside(base, "baked")
-            yield target, partial(bake, base, target, exported.pictures.spec)
+            target = _beside(base, "end_to_end")
+            yield target, partial(write_end_to_end, base, target, exported.pictures.spec)
     # A file with layers in float has float ends already.
-    if flags.ends and describe_file(plain)["inputs"][0]["type"] == "int8":
-        for name in flags.ends:
+    if flags.io_types and describe_file(plain)["inputs"][0]["type"] == "int8":
+        for name in flags.io_types:
             target = _beside(plain, f"io_{name}")
             yield target, partial(change_io, plain, target, TfliteIo(name))
 

@@ -66,7 +66,7 @@ def run_grid(config: GridConfig, launch: Launch) -> int:
         _write_record(config, plan, folder)
         failures = make_trainings(maker, pictures, jobs=config.jobs)
         failures |= _score(Scorer(maker=maker, pictures=pictures, measure=plan.measure), failures)
-        return _tell(plan, maker, pictures, failures, seconds=time.monotonic() - started)
+        return _print(plan, maker, pictures, failures, seconds=time.monotonic() - started)
 
 
 def _checked_pictures(plan: GridPlan) -> dict[str, Pictures]:
@@ -115,7 +115,9 @@ def _score(scorer: Scorer, failures: Failures) -> Failures:
     return found
 
 
-def _tell(plan: GridPlan, maker: Maker, pictures: Mapping[str, Pictures], failures: Failures, *, seconds: float) -> int:
+def _print(
+    plan: GridPlan, maker: Maker, pictures: Mapping[str, Pictures], failures: Failures, *, seconds: float
+) -> int:
     """Writes tables and figures and prints the end."""
     out, first = maker.folder.path, pictures[plan.trainings[0].name]
     specs = {name: each.spec for name, each in pictures.items()}
@@ -211,7 +213,7 @@ class GridProgress:
         clock: Callable[[], float] = time.monotonic,
         tell: Callable[[str], None] = lambda line: print(line, flush=True),
     ) -> None:
-        self._work, self._clock, self._tell = work, clock, tell
+        self._work, self._clock, self._print = work, clock, tell
         self._begin = self._told = clock()
         self._done: list[str] = []
         self._lines: dict[str, str] = {}
@@ -224,7 +226,7 @@ class GridProgress:
         ending = f", about {duration(left)} left" if len(self._done) < len(self._work) else ""
         trouble = f" ({failed} of its files FAILED)" if failed else ""
         self._told = self._clock()
-        self._tell(f"trained and exported {len(self._done)} of {len(self._work)}: {name}{trouble}{ending}")
+        self._print(f"trained and exported {len(self._done)} of {len(self._work)}: {name}{trouble}{ending}")
 
     def beat(self, logs: Mapping[str, Path]) -> None:
         """Now and then repeats the last line of the logs of what is running, where that is a new one."""
@@ -237,4 +239,4 @@ class GridProgress:
                 line = f"{line.removeprefix(BEGIN).split()[0]} has begun"
             if line and self._lines.get(name) != line:
                 self._lines[name] = line
-                self._tell(f"  {name}: {line}")
+                self._print(f"  {name}: {line}")

@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from tf_bridge.end_to_end import picture_spec
+from tf_bridge.end_to_end import end_to_end_spec
 from torchseg.checkpoint import read_card
 from torchseg.harness.scoring.artifact import Artifact
 from torchseg.modelfile.describe import FileFacts, file_facts
@@ -41,7 +41,7 @@ def file_spec(artifact: Artifact, wanted: ImageSpec) -> ImageSpec:
         return _same_classes(own, wanted, artifact.path)
     if facts is None:
         return wanted
-    scaling = picture_spec(wanted) if facts.pixels else wanted
+    scaling = end_to_end_spec(wanted) if facts.pixels else wanted
     return replace(scaling, height=facts.height or wanted.height, width=facts.width or wanted.width)
 
 

@@ -52,7 +52,7 @@ def check_space(config: SearchConfig, spec: ImageSpec) -> None:
     for name, values in config.ranges.items():
         if name not in known:
             raise ValueError(f"space names {name}{nearest(name, known)}; there are {', '.join(known)}")
-        for value in values.ends:
+        for value in values.bounds:
             try:
                 one = candidate(config, {name: value})
                 check_loss(one, spec)

@@ -20,14 +20,14 @@ class SearchTask:
         records: of its trials; all that is known of earlier ones, so that an engine needs no memory of its own.
         given: parameters of trial 0, from which an engine learns, too; empty if the space does not hold them.
         run: runs the trial of this number with these parameters in this process and gives its record.
-        told: to be called with the record of every trial that has ended.
+        on_trial_end: to be called with the record of every trial that has ended.
     """
 
     config: SearchConfig
     records: TrialRecords
     given: Mapping[str, Value]
     run: Callable[..., TrialRecord]
-    told: Callable[[TrialRecord], object]
+    on_trial_end: Callable[[TrialRecord], object]
 
     @property
     def open(self) -> list[int]:

@@ -31,7 +31,7 @@ class OptunaEngine:
         for number in task.open:
             begun = task.records.read(number)
             parameters = begun.parameters if begun else self._suggest(task, number)
-            task.told(task.run(number, parameters))
+            task.on_trial_end(task.run(number, parameters))
 
     def _suggest(self, task: SearchTask, number: int) -> dict[str, Value]:
         import optuna

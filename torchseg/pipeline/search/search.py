@@ -25,14 +25,14 @@ from torchseg.pipeline.search.optuna import OptunaEngine
 from torchseg.pipeline.search.record import TrialRecord
 from torchseg.pipeline.search.results import BEST, TABLE, best_trial, save_search_figure, write_best, write_table
 from torchseg.pipeline.search.trial import TrialRunner
-from torchseg.pipeline.stages.distillation import check_lesson, teacher_stage
+from torchseg.pipeline.stages.distillation import check_distillation, teacher_stage
 from torchseg.pipeline.stages.training import STUDENT_STEPS, Trainer
 
 ENGINES: Mapping[str, Engine] = {"nni": NniEngine(), "optuna": OptunaEngine()}
 
 _PREMISE = "search.json"
 # Flags that change no trial: a search may go on with others.
-_FREE = {"trials", "threads", "workers", "device", "cache_gb", "out", "fresh", "download", "twin"}
+_FREE = {"trials", "threads", "workers", "device", "cache_gb", "out", "fresh", "download", "baseline"}
 _FREE |= {field.name for part in (CompressionFlags, ExportFlags) for field in dataclasses.fields(part)}
 
 
@@ -42,7 +42,7 @@ def search(config: SearchConfig) -> int:
         raise ValueError("a search trains in one process a trial; start it without the launcher of Fabric")
     ENGINES[config.engine].check()
     pictures = distill_pictures(config)
-    check_lesson(config, pictures.spec)
+    check_distillation(config, pictures.spec)
     check_space(config, pictures.spec)
     premise = _premise(config, pictures)
     _check_premise(config, premise)
@@ -70,16 +70,16 @@ class Search:
             records=runner.records,
             given=given_trial(self.config),
             run=runner.run,
-            told=lambda record: self._tell(record, runner),
+            on_trial_end=lambda record: self._on_trial_end(record, runner),
         )
         given = runner.records.read(0)
         if given is None or not given.ended:
-            task.told(runner.run(0, {}))
+            task.on_trial_end(runner.run(0, {}))
         if task.open:
             ENGINES[self.config.engine].run(task)
         return self._conclude(runner)
 
-    def _tell(self, record: TrialRecord, runner: TrialRunner) -> None:
+    def _on_trial_end(self, record: TrialRecord, runner: TrialRunner) -> None:
         """One line for a trial that has ended, and the table as it stands."""
         print(_line(record, self.config), flush=True)
         write_table(self.folder.path / TABLE, runner.records.ended(), self.config, runner.budget)

@@ -20,8 +20,8 @@ from torchseg.pipeline.run.folder import RunFolder
 from torchseg.pipeline.search.budget import CostMeter
 from torchseg.pipeline.search.candidate import candidate
 from torchseg.pipeline.search.record import TrialRecord, TrialRecords, stage_of
-from torchseg.pipeline.stages.distillation import lesson
-from torchseg.pipeline.stages.training import STUDENT_STEPS, Student, Trainer
+from torchseg.pipeline.stages.distillation import distillation_config
+from torchseg.pipeline.stages.training import STUDENT_STEPS, NetworkSpec, Trainer
 from torchseg.train import Row
 
 _LOG = logging.getLogger(__name__)
@@ -81,15 +81,15 @@ class TrialRunner:
         miou = float(read_card(folder).metrics["val_miou"])
         return dataclasses.replace(record, status="done", val_miou=miou, validations=_validations(folder))
 
-    def _train(self, chosen: SearchConfig, stage: str, told: Callable[[Row], object]) -> None:
-        trainer = dataclasses.replace(self.trainer, config=chosen, told=told)
-        student = Student(
+    def _train(self, chosen: SearchConfig, stage: str, on_epoch_end: Callable[[Row], object]) -> None:
+        trainer = dataclasses.replace(self.trainer, config=chosen, on_epoch_end=on_epoch_end)
+        student = NetworkSpec(
             stage=stage,
             model=chosen.student,
             arguments=parse_arguments(chosen.student_arguments),
             epochs=trainer.epochs(chosen.epochs, steps=STUDENT_STEPS),
         )
-        self.folder.do(trainer.with_teacher(student, self.folder.path / "teacher", lesson(chosen)))
+        self.folder.do(trainer.with_teacher(student, self.folder.path / "teacher", distillation_config(chosen)))
 
 
 def _validations(folder: Path) -> tuple[tuple[int, float], ...]:

@@ -26,13 +26,13 @@ from torchseg.compress import (
     model_ledger,
     strip_clustering,
 )
-from torchseg.compress.layers import carried_sparsity, light_layers, weight_layers
+from torchseg.compress.layers import carried_sparsity, smallest_layers, weight_layers
 from torchseg.config.compression import CompressionFlags, names
 from torchseg.models import arguments_of, fold_branches
 from torchseg.pipeline.installed import OPTIMAL, check_installed
 from torchseg.pipeline.run.folder import Stage
 from torchseg.pipeline.stages.ledger import LedgerError
-from torchseg.pipeline.stages.training import Course, Lengths, Start, Trainer
+from torchseg.pipeline.stages.training import Lengths, Start, Trainer, TrainingPlan
 from torchseg.train import DistillationConfig, FitConfig, Step
 
 ORDER = ("pruned", "clustered")
@@ -91,17 +91,17 @@ class Compressor:
 
         def start(steps_per_epoch: int) -> Start:
             network, card = _open(checkpoint, "pruned")
-            hook = Pruning(network, config, epochs=epochs, steps_per_epoch=steps_per_epoch)
-            print(f"{hook.describe()}\n  stay dense: {', '.join(config.exclude) or 'none'}", flush=True)
-            return Start(network=network, card=card, hook=hook)
+            callback = Pruning(network, config, epochs=epochs, steps_per_epoch=steps_per_epoch)
+            print(f"{callback.describe()}\n  stay dense: {', '.join(config.exclude) or 'none'}", flush=True)
+            return Start(network=network, card=card, callback=callback)
 
         def finish(network: nn.Module, card: Card) -> Card:
             flush_subnormals(network)
             losses = _missed_targets(network, config) + check_ledger(_ledger_of(checkpoint), model_ledger(network))
             return _kept(card, losses)
 
-        pace = self.trainer.pace(epochs, share=_PRUNE_RATE)
-        return self._stage("pruned", checkpoint, pace, start, finish, asdict(config))
+        fit_config = self.trainer.fit_config(epochs, share=_PRUNE_RATE)
+        return self._stage("pruned", checkpoint, fit_config, start, finish, asdict(config))
 
     def clustered(self, checkpoint: Path) -> Stage:
         """Few shared values, trained, then written back as plain weights."""
@@ -111,7 +111,7 @@ class Compressor:
             network, card = _open(checkpoint, "clustered")
             if config.per == "tensor":  # a scale for each channel, folded in later, would multiply the values
                 network, card = folded(network, card)
-            return Start(network=network, card=card, hook=cluster_weights(network, config))
+            return Start(network=network, card=card, callback=cluster_weights(network, config))
 
         def finish(network: nn.Module, card: Card) -> Card:
             strip_clustering(network)
@@ -119,31 +119,31 @@ class Compressor:
             return _kept(card, check_ledger(_ledger_of(checkpoint), model_ledger(network), per=config.per))
 
         epochs = cluster_epochs(self.trainer, self.flags)
-        pace = self.trainer.pace(epochs, share=_CLUSTER_RATE)
-        return self._stage("clustered", checkpoint, pace, start, finish, asdict(config))
+        fit_config = self.trainer.fit_config(epochs, share=_CLUSTER_RATE)
+        return self._stage("clustered", checkpoint, fit_config, start, finish, asdict(config))
 
     def _stage(
         self,
         stage: str,
         checkpoint: Path,
-        pace: FitConfig,
+        fit_config: FitConfig,
         start: Callable[[int], Start],
         finish: Callable[[nn.Module, Card], Card],
         settings: Mapping[str, Any],
     ) -> Stage:
         inputs = {"from": sha256_of(checkpoint / WEIGHTS), "settings": settings, "recovery": self.recovery.inputs}
-        course = Course(
+        training_plan = TrainingPlan(
             stage=stage,
-            pace=pace,
+            fit_config=fit_config,
             start=start,
             step=self.recovery.step,
             transfer=self.recovery.transfer,
             inputs=inputs,
             finish=finish,
-            first_view=1 + ORDER.index(stage),
+            seed_offset=1 + ORDER.index(stage),
             views=self.recovery.views,
         )
-        return self.trainer.stage(course)
+        return self.trainer.stage(training_plan)
 
 
 def prune_epochs(lengths: Lengths, flags: CompressionFlags) -> int:
@@ -190,7 +190,7 @@ def _prune_config(flags: CompressionFlags, network: nn.Module) -> PruneConfig:
     exclude, layers = names(flags.prune_exclude), flags.layer_sparsity
     pruned = weight_layers(network, exclude=exclude, named=layers)
     shared = {name: layer for name, layer in pruned.items() if name not in layers}
-    light = light_layers(shared, share=flags.prune_light)
+    light = smallest_layers(shared, share=flags.prune_smallest)
     sparsity = carried_sparsity(shared, light, sparsity=flags.sparsity)
     if sparsity >= 1:  # the others cannot carry that much
         light, sparsity = (), flags.sparsity

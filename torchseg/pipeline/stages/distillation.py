@@ -11,7 +11,7 @@ from torchseg.pipeline.run.folder import Stage
 from torchseg.pipeline.stages.training import (
     TEACHER_STEPS,
     VIEWS,
-    Student,
+    NetworkSpec,
     Trainer,
     check_loss,
     check_network,
@@ -21,7 +21,7 @@ from torchseg.spec import ImageSpec
 from torchseg.train import DistillationConfig
 
 
-def check_lesson(config: DistillConfig, spec: ImageSpec) -> None:
+def check_distillation(config: DistillConfig, spec: ImageSpec) -> None:
     """Refuses, before anything is written, networks and losses that do not exist or do not fit.
 
     Raises:
@@ -43,10 +43,10 @@ def teacher_stage(config: DistillConfig, trainer: Trainer) -> Stage | None:
         return None
     epochs = trainer.epochs(config.teacher_epochs, steps=TEACHER_STEPS)
     arguments = parse_arguments(config.teacher_arguments)
-    return trainer.with_labels(Student(stage="teacher", model=config.teacher, arguments=arguments, epochs=epochs))
+    return trainer.with_labels(NetworkSpec(stage="teacher", model=config.teacher, arguments=arguments, epochs=epochs))
 
 
-def lesson(config: DistillConfig) -> DistillationConfig:
+def distillation_config(config: DistillConfig) -> DistillationConfig:
     """The flags of the same names; views that nobody gave are those that fit the data."""
     values = {each.name: getattr(config, each.name) for each in fields(DistillationConfig)}
     views = VIEWS[config.data == GENERATED] if config.views is None else config.views

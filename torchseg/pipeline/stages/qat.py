@@ -16,7 +16,7 @@ from torchseg.pipeline.export.exporter import calibration_images
 from torchseg.pipeline.run.dataset import Pictures
 from torchseg.pipeline.run.folder import RunFolder
 from torchseg.pipeline.run.session import launch
-from torchseg.pipeline.stages.training import Course, Start, Trainer
+from torchseg.pipeline.stages.training import Start, Trainer, TrainingPlan
 from torchseg.train import evaluate
 
 LEARNING_RATE = 1e-4  # peak; a twentieth of a training's, because the network knows its task already
@@ -49,19 +49,19 @@ def train_for_int8(
     config = replace(config, learning_rate=LEARNING_RATE, training_precision=precision)
     trainer = Trainer(config, pictures, folder, fabric)
     parents = {**card.parents, card.stage: sha256_of(checkpoint / "model.safetensors")}
-    school = _School(checkpoint, pictures, replace(card, stage=stage, parents=parents))
-    pace = trainer.pace(epochs)
-    course = Course(
+    school = _QatTraining(checkpoint, pictures, replace(card, stage=stage, parents=parents))
+    fit_config = trainer.fit_config(epochs)
+    training_plan = TrainingPlan(
         stage=stage,
-        pace=pace,
+        fit_config=fit_config,
         start=school.start,
         step=trainer.label_step,
         transfer=False,
-        inputs={"parents": parents, **asdict(pace)},
+        inputs={"parents": parents, **asdict(fit_config)},
         finish=school.finish,
-        first_view=1,
+        seed_offset=1,
     )
-    training = trainer.stage(course)
+    training = trainer.stage(training_plan)
 
     def run(work: Path) -> None:
         training.run(work)
@@ -72,7 +72,7 @@ def train_for_int8(
     return folder.path / stage
 
 
-class _School:
+class _QatTraining:
     """The network before and after; a training that improved nothing must not make it worse."""
 
     def __init__(self, checkpoint: Path, pictures: Pictures, card: Card) -> None:

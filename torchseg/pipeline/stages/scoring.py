@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tf_bridge.certify.certificate import certificate_path, read_certificate
-from tf_bridge.end_to_end import picture_spec
+from tf_bridge.end_to_end import end_to_end_spec
 from torchseg.checkpoint import WEIGHTS, read_card, sha256_of
 from torchseg.harness.scoring.artifact import Artifact
 from torchseg.harness.scoring.latency import LatencyConfig
@@ -95,7 +95,9 @@ def find_artifacts(run: Path, stages: list[str], *, name: str | None = None) -> 
                 precision=precision,
                 reference=run / stage,
                 certified=_is_certified(path, certificate),
-                spec=picture_spec(read_card(run / stage).spec) if "baked" in rest else None,
+                spec=end_to_end_spec(read_card(run / stage).spec)
+                if {"end_to_end", "baked"} & {*rest}
+                else None,  # the second is what version 0.1 writes
             )
         )
     return found

@@ -22,11 +22,11 @@ from torchseg.pipeline.run.dataset import REPORT, Pictures
 from torchseg.pipeline.run.folder import RunFolder, Stage
 from torchseg.spec import ImageSpec
 from torchseg.train import (
+    Callback,
     DistillationConfig,
     FitConfig,
-    Hook,
     Loss,
-    NoHook,
+    NoCallback,
     Progress,
     Row,
     Step,
@@ -48,7 +48,7 @@ CURVE_COLUMNS = ("epoch", "step", "learning_rate", "train_loss", "val_loss", "va
 
 
 @dataclass(frozen=True, kw_only=True)
-class Student:
+class NetworkSpec:
     """A network to train: its place in the chain, how to build it and for how long it learns."""
 
     stage: str
@@ -63,33 +63,33 @@ class Start:
 
     network: nn.Module
     card: Card
-    hook: Hook = field(default_factory=NoHook)
+    callback: Callback = field(default_factory=NoCallback)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Course:
+class TrainingPlan:
     """One training of the chain.
 
     Attributes:
         stage: its name.
-        pace: length and learning rate.
+        fit_config: length, learning rate and arithmetic.
         start: makes or loads the network; told how many steps an epoch has.
         step: makes what it learns from.
         transfer: whether pictures without masks take part.
-        inputs: what the result depends on beside pictures, pace and order.
+        inputs: what the result depends on besides pictures, configuration and order.
         finish: what is done to the trained network before it is saved, and to its card.
-        first_view: added to the seed of order and views, so that a later training of one network sees others.
+        seed_offset: added to the seed of order and views, so that a later training of one network sees others.
         views: as in `BatchPlan`; if they are limited, every training sees the same.
     """
 
     stage: str
-    pace: FitConfig
+    fit_config: FitConfig
     start: Callable[[int], Start]
     step: Callable[[], Step]
     transfer: bool
     inputs: Mapping[str, Any]
     finish: Callable[[nn.Module, Card], Card] = lambda _, card: card
-    first_view: int = 0
+    seed_offset: int = 0
     views: int = 0
 
 
@@ -120,28 +120,30 @@ class Lengths:
 
 @dataclass(frozen=True)
 class Trainer(Lengths):
-    """Makes the training stages of one run; they share pictures, pace and processes.
+    """Makes the training stages of one run; they share pictures, configuration and processes.
 
-    `told` hears each row of their curves that has a validation. `teachers` go by the hash of their weights: what one
-    remembers serves every training of the run.
+    `on_epoch_end` is called with each row of their curves that has a validation. `teachers` are keyed by the hash of
+    their weights: the answers that one has cached serve every training of the run.
     """
 
     folder: RunFolder
     fabric: Fabric
-    told: Callable[[Row], object] = lambda row: None
+    on_epoch_end: Callable[[Row], object] = lambda row: None
     teachers: dict[str, Teacher] = field(default_factory=dict)
 
-    def with_labels(self, student: Student) -> Stage:
+    def with_labels(self, network: NetworkSpec) -> Stage:
         """Learns from the masks alone."""
-        return self.stage(self._from_scratch(student, self.label_step, transfer=False))
+        return self.stage(self._from_scratch(network, self.label_step, transfer=False))
 
-    def with_teacher(self, student: Student, teacher: Path, how: DistillationConfig) -> Stage:
+    def with_teacher(self, network: NetworkSpec, teacher: Path, how: DistillationConfig) -> Stage:
         """Learns from the teacher's checkpoint, and from the masks."""
         parents = {"teacher": sha256_of(teacher / "model.safetensors")}
-        course = self._from_scratch(student, lambda: self.distill_step(teacher, how), transfer=True, parents=parents)
-        return self.stage(replace(course, inputs={**course.inputs, **asdict(how)}, views=how.views))
+        training_plan = self._from_scratch(
+            network, lambda: self.distill_step(teacher, how), transfer=True, parents=parents
+        )
+        return self.stage(replace(training_plan, inputs={**training_plan.inputs, **asdict(how)}, views=how.views))
 
-    def pace(self, epochs: int, *, share: float = 1.0) -> FitConfig:
+    def fit_config(self, epochs: int, *, share: float = 1.0) -> FitConfig:
         """That many epochs at a share of the learning rate of the flags."""
         rate = share * self.config.learning_rate
         parts = self.config.micro_batches
@@ -165,54 +167,68 @@ class Trainer(Lengths):
             self.teachers[key] = Teacher(network.to(self.fabric.device), remembers=how.views > 0)
         return distill_step(self.teachers[key], how, ignore_index=self.pictures.spec.ignore_index, loss=self.loss)
 
-    def stage(self, course: Course) -> Stage:
+    def stage(self, training_plan: TrainingPlan) -> Stage:
         """The stage that runs a training and leaves `STAGE/` with weights, card and curves."""
-        plan = replace(self._plan(transfer=course.transfer), views=course.views)
-        if not course.views:
-            plan = replace(plan, seed=plan.seed + course.first_view)
-        inputs = {"stage": course.stage} | asdict(course.pace) | asdict(plan) | dict(course.inputs)
+        plan = replace(self._plan(transfer=training_plan.transfer), views=training_plan.views)
+        if not training_plan.views:
+            plan = replace(plan, seed=plan.seed + training_plan.seed_offset)
+        inputs = (
+            {"stage": training_plan.stage}
+            | asdict(training_plan.fit_config)
+            | asdict(plan)
+            | dict(training_plan.inputs)
+        )
         inputs |= {"data": self.pictures.fingerprint, "spec": self.pictures.spec.to_dict()}
         inputs |= {"loss": self.config.loss, "class_weights": self.config.class_weights}
 
         def run(work: Path) -> None:
-            start = course.start(plan.steps_per_epoch)
+            start = training_plan.start(plan.steps_per_epoch)
             task = Task(
-                name=course.stage,
+                name=training_plan.stage,
                 batches=self._batches(plan),
                 validation=self.pictures.validation,
                 spec=self.pictures.spec,
-                hook=start.hook,
-                told=self.told,
+                callback=start.callback,
+                on_epoch_end=self.on_epoch_end,
             )
-            progress = fit(start.network, task, course.step(), course.pace, fabric=self.fabric, folder=work)
+            progress = fit(
+                start.network, task, training_plan.step(), training_plan.fit_config, fabric=self.fabric, folder=work
+            )
             if self.fabric.is_global_zero:
-                card = course.finish(start.network, start.card)
-                _save(start.network, card, progress, work / course.stage)
+                card = training_plan.finish(start.network, start.card)
+                _save(start.network, card, progress, work / training_plan.stage)
                 discard_progress(work)
 
-        outputs = [f"{course.stage}/{name}" for name in ("model.safetensors", "card.json", "curves.csv", "tensorboard")]
-        return Stage(name=course.stage, inputs=inputs, outputs=outputs, run=run)
+        outputs = [
+            f"{training_plan.stage}/{name}" for name in ("model.safetensors", "card.json", "curves.csv", "tensorboard")
+        ]
+        return Stage(name=training_plan.stage, inputs=inputs, outputs=outputs, run=run)
 
     def _from_scratch(
-        self, student: Student, step: Callable[[], Step], *, transfer: bool, parents: Mapping[str, str] | None = None
-    ) -> Course:
+        self,
+        network: NetworkSpec,
+        step: Callable[[], Step],
+        *,
+        transfer: bool,
+        parents: Mapping[str, str] | None = None,
+    ) -> TrainingPlan:
         spec = self.pictures.spec
         card = Card(
-            builder=student.model,
-            arguments=student.arguments,
+            builder=network.model,
+            arguments=network.arguments,
             spec=spec,
-            stage=student.stage,
+            stage=network.stage,
             parents=parents or {},
         )
-        return Course(
-            stage=student.stage,
-            pace=self.pace(student.epochs),
+        return TrainingPlan(
+            stage=network.stage,
+            fit_config=self.fit_config(network.epochs),
             start=lambda _: Start(
-                network=build_model(student.model, student.arguments, spec, seed=self.config.seed), card=card
+                network=build_model(network.model, network.arguments, spec, seed=self.config.seed), card=card
             ),
             step=step,
             transfer=transfer,
-            inputs=asdict(student) | {"parents": parents or {}},
+            inputs=asdict(network) | {"parents": parents or {}},
         )
 
     def _batches(self, plan: BatchPlan) -> Batches:

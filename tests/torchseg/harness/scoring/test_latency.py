@@ -114,7 +114,7 @@ def test_too_few_rounds_say_nothing():
     random = np.random.default_rng(0)
     ratio = latency_ratio(noisy_machine(random, 5, rounds=7), noisy_machine(random, 10, rounds=7))
     assert ratio.high < 0.6
-    assert (ratio.verdict, ratio.settled) == ("same", False)
+    assert (ratio.verdict, ratio.conclusive) == ("same", False)
 
 
 def test_half_the_time_is_faster_and_twice_the_time_slower_in_every_try():

@@ -131,7 +131,7 @@ def test_a_reference_that_is_gone_leaves_agreement_empty(onnx_file, random_sampl
 
 
 @pytest.fixture(scope="module")
-def side_by_side(onnx_file, random_samples, spec, tmp_path_factory):
+def thread_pool(onnx_file, random_samples, spec, tmp_path_factory):
     """A file from elsewhere, a copy of the same name and the file at two threads, held against the first."""
     folder = tmp_path_factory.mktemp("side")
     (folder / "copy").mkdir()
@@ -147,8 +147,8 @@ def side_by_side(onnx_file, random_samples, spec, tmp_path_factory):
     return folder / "out", failures
 
 
-def test_files_of_one_name_are_told_apart_everywhere(side_by_side):
-    out, _ = side_by_side
+def test_files_of_one_name_are_told_apart_everywhere(thread_pool):
+    out, _ = thread_pool
     names = [row["artifact"] for row in read_table(out / "scores.csv")]
     assert names[1] == "copy/student.fp32.onnx"
     assert len({names[0], names[1]}) == 2
@@ -160,8 +160,8 @@ def test_files_of_one_name_are_told_apart_everywhere(side_by_side):
     assert len(read_table(out / "per_image.csv")) == 2 * 4
 
 
-def test_a_file_is_held_against_the_one_that_was_named(side_by_side):
-    out, _ = side_by_side
+def test_a_file_is_held_against_the_one_that_was_named(thread_pool):
+    out, _ = thread_pool
     first, copy, more, _ = read_table(out / "scores.csv")
     assert (first["against"], first["speed"], first["accuracy"]) == ("", "", "")
     assert copy["against"].startswith(first["artifact"])
@@ -173,8 +173,8 @@ def test_a_file_is_held_against_the_one_that_was_named(side_by_side):
     assert more["latency_ratio"] == ""  # times at other threads are another question
 
 
-def test_an_unknown_runtime_is_a_row_that_names_the_known_ones(side_by_side):
-    out, failures = side_by_side
+def test_an_unknown_runtime_is_a_row_that_names_the_known_ones(thread_pool):
+    out, failures = thread_pool
     assert "choose from litert, onnxruntime" in failures[0].reason
     assert "nonsense" in read_table(out / "scores.csv")[3]["error"]
 

@@ -9,7 +9,7 @@ from tf_bridge.onnx.export import export_onnx
 from tf_bridge.tracing import export_program
 from torchseg.modelfile.precision import Precision
 from torchseg.models import build_model
-from torchseg.pipeline.export.exporter import blame
+from torchseg.pipeline.export.exporter import first_divergent_layer
 from torchseg.spec import ImageSpec
 
 SPEC = ImageSpec(height=16, width=24, classes=("sky", "road", "car"))
@@ -27,7 +27,7 @@ def test_the_layer_whose_weights_are_not_the_networks_is_blamed(network, tmp_pat
     with torch.no_grad():
         network.up[0].project.weight[0] += 1
     export_onnx(network, SPEC, tmp_path / "net.onnx")
-    found = blame(tmp_path / "net.onnx", program, IMAGE, precision=Precision.FP32)
+    found = first_divergent_layer(tmp_path / "net.onnx", program, IMAGE, precision=Precision.FP32)
     assert found.layer == "up.0.project"
     assert found.error > found.tolerance
 
@@ -39,5 +39,5 @@ def test_a_file_whose_layers_have_no_names_is_told_in_the_log(network, tmp_path,
     node = onnx.helper.make_node("Identity", ["image"], ["out"])
     graph = onnx.helper.make_graph([node], "net", ends[:1], ends[1:])
     onnx.save(onnx.helper.make_model(graph, ir_version=10, opset_imports=[onnx.helper.make_opsetid("", 18)]), path)
-    assert blame(path, export_program(network, SPEC), IMAGE, precision=Precision.FP32) is None
+    assert first_divergent_layer(path, export_program(network, SPEC), IMAGE, precision=Precision.FP32) is None
     assert "which layer of net.onnx differs first is not known" in caplog.text

@@ -21,7 +21,9 @@ def test_trials_gather_around_the_configuration_as_given_if_it_is_far_better_tha
             return record
 
         config = SearchConfig(space="alpha=0.1..0.9", trials=40)
-        OptunaEngine().run(SearchTask(config=config, records=records, given=given, run=run, told=lambda record: None))
+        OptunaEngine().run(
+            SearchTask(config=config, records=records, given=given, run=run, on_trial_end=lambda record: None)
+        )
         chosen = [record.parameters["alpha"] for record in records.ended() if record.number > 20]
         return sum(abs(alpha - 0.85) < 0.05 for alpha in chosen) / len(chosen)
 

@@ -81,7 +81,7 @@ class NniEngine:
             for record in task.records.ended():
                 if record.number not in seen:
                     seen.add(record.number)
-                    task.told(record)
+                    task.on_trial_end(record)
             if over:
                 return
             try:
@@ -174,7 +174,7 @@ def _bury(task: SearchTask, folder: Path) -> None:
         note = f"its process ended without a result; what it said is below {folder}"
         record = replace(begun, status="failed", note=note)
         task.records.write(record)
-        task.told(record)
+        task.on_trial_end(record)
 
 
 def _last_words(path: Path) -> str:

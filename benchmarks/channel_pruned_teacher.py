@@ -1,11 +1,11 @@
 """What removing channels from the teacher buys in time, and what it costs before any recovery.
 
-Exports the attention teacher and its shrunk copy to TFLite fp32 and times them in alternation at one thread, three
+Exports the attention teacher and its pruned copy to TFLite fp32 and times them in alternation at one thread, three
 times with fresh processes; weights do not matter for time, so they are random unless a checkpoint is given. With a
 checkpoint trained on scenes it also scores, without any training afterwards, what each importance leaves of the mean
-IoU. Exit 1 if less than 70 % of the multiply-adds go or the shrunk file is not 2.5 times faster, at share 0.5.
+IoU. Exit 1 if less than 70 % of the multiply-adds go or the pruned file is not 2.5 times faster, at share 0.5.
 
-    python benchmarks/shrunk_teacher.py runs/scenes/teacher --table results/shrunk_teacher.md
+    python benchmarks/channel_pruned_teacher.py runs/scenes/teacher --table results/channel_pruned_teacher.md
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from tf_bridge.tflite.export import export_tflite
 from torchseg.checkpoint import load_checkpoint
-from torchseg.compress import ShrinkConfig, shrink_channels
+from torchseg.compress import ChannelPruneConfig, prune_channels
 from torchseg.compress.shrink import Importance
 from torchseg.data import HeldSamples
 from torchseg.data.datasets.scenes import CLASSES, scenes
@@ -46,12 +46,12 @@ class Speed:
     """Minimal milliseconds of one run."""
 
     whole_ms: float
-    shrunk_ms: float
+    pruned_ms: float
 
     @property
     def times_faster(self) -> float:
-        """Whole over shrunk."""
-        return self.whole_ms / self.shrunk_ms
+        """Whole over pruned."""
+        return self.whole_ms / self.pruned_ms
 
 
 def main() -> int:
@@ -62,10 +62,10 @@ def main() -> int:
         teacher, card = load_checkpoint(arguments.checkpoint)
         spec = replace(card.spec, height=arguments.size, width=arguments.size)
     image = torch.zeros(1, spec.channels, spec.height, spec.width)
-    shrunk = shrink_channels(teacher, image, ShrinkConfig(share=SHARE)).model
-    lost = 1 - multiply_adds(shrunk, spec) / multiply_adds(teacher, spec)
-    lines = [*_size_lines(teacher, shrunk, spec), ""]
-    speeds = _speeds(teacher, shrunk, spec, arguments.rounds)
+    pruned = prune_channels(teacher, image, ChannelPruneConfig(share=SHARE)).model
+    lost = 1 - multiply_adds(pruned, spec) / multiply_adds(teacher, spec)
+    lines = [*_size_lines(teacher, pruned, spec), ""]
+    speeds = _speeds(teacher, pruned, spec, arguments.rounds)
     lines += _speed_lines(speeds, spec, arguments.rounds)
     if arguments.checkpoint:
         lines += ["", *_accuracy_lines(teacher, card.spec)]
@@ -86,22 +86,22 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _size_lines(teacher: nn.Module, shrunk: nn.Module, spec: ImageSpec) -> list[str]:
-    whole, narrow = multiply_adds(teacher, spec), multiply_adds(shrunk, spec)
+def _size_lines(teacher: nn.Module, pruned: nn.Module, spec: ImageSpec) -> list[str]:
+    whole, narrow = multiply_adds(teacher, spec), multiply_adds(pruned, spec)
     return [
         f"Attention U-Net, depth 3, width 32, {spec.width}x{spec.height}; {SHARE:.0%} of the channels removed.",
         f"Multiply-adds {whole / 1e9:.2f} G to {narrow / 1e9:.2f} G ({1 - narrow / whole:.1%} fewer), parameters "
-        f"{count_parameters(teacher):,} to {count_parameters(shrunk):,}.",
+        f"{count_parameters(teacher):,} to {count_parameters(pruned):,}.",
     ]
 
 
-def _speeds(teacher: nn.Module, shrunk: nn.Module, spec: ImageSpec, rounds: int) -> list[Speed]:
+def _speeds(teacher: nn.Module, pruned: nn.Module, spec: ImageSpec, rounds: int) -> list[Speed]:
     image = np.random.default_rng(0).standard_normal((1, spec.channels, spec.height, spec.width)).astype(np.float32)
     config = LatencyConfig(rounds=rounds, max_rounds=3 * rounds, budget_s=60)
     speeds = []
     with tempfile.TemporaryDirectory() as folder:
-        paths = [Path(folder) / "whole.tflite", Path(folder) / "shrunk.tflite"]
-        for network, path in zip((teacher, shrunk), paths, strict=True):
+        paths = [Path(folder) / "whole.tflite", Path(folder) / "pruned.tflite"]
+        for network, path in zip((teacher, pruned), paths, strict=True):
             export_tflite(network, spec, path)
         for _ in range(RUNS):
             processes = [RuntimeProcess(path, threads=config.threads) for path in paths]
@@ -113,7 +113,7 @@ def _speeds(teacher: nn.Module, shrunk: nn.Module, spec: ImageSpec, rounds: int)
                 for process in processes:
                     process.close()
             whole, narrow = (each for each in results if isinstance(each, Latency))
-            speeds.append(Speed(whole_ms=whole.min_ms, shrunk_ms=narrow.min_ms))
+            speeds.append(Speed(whole_ms=whole.min_ms, pruned_ms=narrow.min_ms))
     return speeds
 
 
@@ -121,10 +121,10 @@ def _speed_lines(speeds: list[Speed], spec: ImageSpec, rounds: int) -> list[str]
     return [
         f"TFLite fp32, one thread, {cpu_name()}; minima of at least {rounds} alternating rounds of 3:",
         "",
-        "| run | whole ms | shrunk ms | times faster |",
+        "| run | whole ms | pruned ms | times faster |",
         "|---:|---:|---:|---:|",
         *(
-            f"| {number} | {each.whole_ms:.1f} | {each.shrunk_ms:.1f} | {each.times_faster:.2f} |"
+            f"| {number} | {each.whole_ms:.1f} | {each.pruned_ms:.1f} | {each.times_faster:.2f} |"
             for number, each in enumerate(speeds, start=1)
         ),
     ]
@@ -152,9 +152,9 @@ def _accuracy_lines(teacher: nn.Module, spec: ImageSpec) -> list[str]:
     for share in SHARES:
         cells = []
         for importance in IMPORTANCES:
-            config = ShrinkConfig(share=share, importance=importance)
-            shrunk = shrink_channels(teacher, images[:1], config, loss=loss).model
-            cells.append(f"{100 * evaluate(shrunk, test, spec)[0]:.1f}")
+            config = ChannelPruneConfig(share=share, importance=importance)
+            pruned = prune_channels(teacher, images[:1], config, loss=loss).model
+            cells.append(f"{100 * evaluate(pruned, test, spec)[0]:.1f}")
         lines.append(f"| {share} | {' | '.join(cells)} |")
     return lines
 

@@ -12,28 +12,28 @@ from torchseg.data import Batch
 from torchseg.models import build_model
 from torchseg.spec import ImageSpec
 from torchseg.train import MixedPrecision, TrainingPrecision, label_step, normalise
-from torchseg.train.data_parallel import Halves, side_by_side, twin
+from torchseg.train.data_parallel import DataParallel, replica, thread_pool
 
 
-def halved_training(
+def data_parallel_training(
     name: str, arguments: dict[str, Any], spec: ImageSpec, threads: int, precision: TrainingPrecision
 ) -> Callable[[Iterable[Batch]], None]:
     """A new network on the processor, and AdamW; the function returned learns from all batches that it is given."""
     network = build_model(name, arguments, spec).train()
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.AdamW(network.parameters(), fused=True)
-    networks = [MixedPrecision(each, precision) for each in (network, twin(network))]
+    networks = [MixedPrecision(each, precision) for each in (network, replica(network))]
     step = label_step(ignore_index=spec.ignore_index)
 
     def loss(part: nn.Module, batch: Batch) -> Tensor:
         return step(part, normalise(batch.pictures, spec), batch)
 
     def learn(batches: Iterable[Batch]) -> None:
-        with side_by_side(threads) as pool:
-            halves = Halves(networks, Tensor.backward, pool.map)
+        with thread_pool(threads) as pool:
+            replicas = DataParallel(networks, Tensor.backward, pool.map)
             for batch in batches:
                 optimizer.zero_grad()
-                halves.learn(loss, batch)
+                replicas.learn(loss, batch)
                 optimizer.step()
 
     return learn
