@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -35,7 +36,15 @@ def test_a_process_ends_with_all_that_it_started(system):
         assert time.monotonic() < deadline
 
 
-def test_a_thread_can_interrupt_the_process(system):
+@pytest.fixture
+def hears_interrupts():
+    """A shell has what it puts into the background ignore Ctrl-C, and a test suite may be that."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_a_thread_can_interrupt_the_process(system, hears_interrupts):
     def wait():
         threading.Thread(target=interrupt_self).start()
         for _ in range(1000):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import signal
 import sys
 import threading
 import time
@@ -58,6 +59,8 @@ def _end_with_parent() -> None:
 
 def main(arguments: Sequence[str]) -> int:
     """Runs what the parent asks for, for as long as the parent lives."""
+    # A shell has what it puts into the background ignore Ctrl-C; that is handed down, and would make every end a kill.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     return run_commands(json.loads(arguments[0]))
 

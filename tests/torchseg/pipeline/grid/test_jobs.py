@@ -84,6 +84,18 @@ def test_stopping_ends_what_runs_and_lets_nothing_begin(tmp_path):
 
 
 @pytest.mark.slow
+def test_a_job_hears_interrupts_although_the_grid_runs_in_the_background():
+    code = (
+        "import signal, torchseg.__main__ as commands; from torchseg.pipeline.grid import child\n"
+        "signal.signal(signal.SIGINT, signal.SIG_IGN)  # as a shell has it for what it puts into the background\n"
+        "commands.main = lambda _: print(signal.getsignal(signal.SIGINT)) or 0\n"
+        "child.main(['[[\"train\"]]'])"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as job:
+        assert b"default_int_handler" in job.stdout.read()
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("sleeper", [SLEEPER, DEAF_SLEEPER], ids=["hears the interrupt", "does not"])
 def test_a_killed_parent_takes_its_children_along(sleeper, tmp_path):
     code = (
