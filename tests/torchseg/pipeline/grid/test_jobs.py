@@ -16,7 +16,7 @@ SLEEPER = """
 import os, signal, sys, time
 from pathlib import Path
 import torchseg.__main__ as commands
-from torchseg.pipeline import grid_child
+from torchseg.pipeline.grid import child as grid_child
 def sleep(argv):
     Path(argv[1]).write_text(str(os.getpid()))
     time.sleep(60)
