@@ -85,22 +85,22 @@ def _chain(data: Sequence[str], out: str, picture: str, flags: Sequence[str]) ->
 def without_extras(flags: Sequence[str]) -> list[Step]:
     """Everything that the core can do, and everything that it must refuse before it starts."""
     learn = (*_SMALL, *_TEACHER, *_STUDENT)
-    files = "runs/artifacts/student.fp32.onnx", "runs/artifacts/student.int8.onnx"
+    files = "runs/artifacts/pruned.fp32.onnx", "runs/artifacts/pruned.int8.onnx"
     return [
         Step(command="prepare", flags=(*_OWN, *_SMALL[:2])),
         Step(
             command="distill",
-            flags=(*learn, *_PLAIN, "--formats", "onnx", "--out", "runs"),
+            flags=(*learn, "--prune_epochs", "9", "--clusters", "null", "--formats", "onnx", "--out", "runs"),
             leaves=[*files, "runs/scores.csv", "runs/report.html"],
         ),
-        Step(command="export", flags=("runs/student", *_SMALL[:2], *_ONNX, "--end_to_end")),
+        Step(command="export", flags=("runs/pruned", *_SMALL[:2], *_ONNX, "--end_to_end")),
         Step(command="verify", flags=files, says="its certificate holds"),
         Step(command="score", flags=(*files, "--out", "scores")),
         Step(command="predict", flags=(files[1], PICTURE)),
         Step(command="report", flags=("runs",)),
         Step(
             command="compress",
-            flags=("runs/student", "--sparsity", "0", "--cluster_start", "density", "--cluster_epochs", "1"),
+            flags=("runs/pruned", "--sparsity", "0", "--cluster_start", "density", "--cluster_epochs", "1"),
             leaves=["runs/compressed/clustered/model.safetensors"],
         ),
         Step(command="grid", flags=("onnx.yaml", "--out", "grid")),
@@ -119,7 +119,7 @@ def _refusals(learn: Sequence[str]) -> Iterator[Step]:
         ("compress", "compress", ("runs/student", *_PLAIN, "--channel_sparsity", "0.5")),
         ("tf", "export", ("runs/student", *_SMALL[:2])),
         ("tf", "score", ("some.tflite", "--data", "scenes", *_SMALL[:2])),
-        ("openvino", "score", ("runs/artifacts/student.fp32.onnx", "--runtimes", "openvino")),
+        ("openvino", "score", ("runs/artifacts/pruned.fp32.onnx", "--runtimes", "openvino")),
         ("tf", "predict", ("some.tflite", PICTURE)),
         ("tf", "import_tf", ("some.tflite", "--data", "scenes")),
         ("search", "search", onnx),

@@ -171,8 +171,8 @@ def _level_pruner() -> Any:
     try:
         with _quiet_import():
             from nni.compression.pruning import LevelPruner  # type: ignore[import-untyped]
-    except ImportError:
-        _LOG.info("NNI is not installed; the weights that its LevelPruner lets go are found without it")
+    except ImportError as error:
+        _LOG.info("NNI cannot be imported (%s); the weights that its LevelPruner lets go are found without it", error)
         return None
     return LevelPruner
 
