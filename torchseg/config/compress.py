@@ -41,7 +41,8 @@ class CompressConfig(CompressionFlags, DistillationFlags, LearningConfig):
         check_epochs(channel_epochs=self.channel_epochs)
         if not 0 <= self.channel_sparsity < 1:
             raise ValueError(
-                f"channel_sparsity is {self.channel_sparsity}; give a share of channels to remove, e.g. 0.5"
+                f"channel_sparsity is {self.channel_sparsity}; "
+                "give the share of channels to remove, in [0, 1), e.g. 0.5"
             )
         if not (self.channel_sparsity or self.stages):
             raise ValueError(
