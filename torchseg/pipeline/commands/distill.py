@@ -112,9 +112,8 @@ class Chain:
             for network in reversed(networks)
             if network != self.last
         }
-        beside = (
-            dict([dense.popitem()]) if dense else {}
-        )  # the teacher's files take about as long as all others together
+        # The teacher's files take about as long as all others together.
+        beside = dict([dense.popitem()]) if dense else {}
         with export_beside(exporter, beside, cores=self.config.cores) as finished:
             yield from exporter.stages(self.last, files, packed=bool(self.config.stages))
             for network, chosen in dense.items():

@@ -42,9 +42,7 @@ class TrialRunner:
 
     def __init__(self, config: SearchConfig, pictures: Pictures, folder: RunFolder, fabric: Fabric) -> None:
         self.config, self.folder = config, folder
-        self.trainer = Trainer(
-            config, pictures, folder, fabric
-        )  # shared by all trials, with its teacher's cached logits
+        self.trainer = Trainer(config, pictures, folder, fabric)  # shared, so that trials reuse cached teacher logits
         self.records = TrialRecords(folder.path)
         self.meter = CostMeter(config, pictures, folder)
         self.budget = self.meter.budget()

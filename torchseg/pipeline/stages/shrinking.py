@@ -27,7 +27,7 @@ _BATCH = 8  # images that channel importance is measured on
 def channel_pruned_stage(trainer: Trainer, config: CompressConfig, recovery: Recovery, checkpoint: Path) -> Stage:
     """Removes the least important channels and trains the rest.
 
-    The stage raises ValueError if the logits change by more than they would with those channels set to zero.
+    The stage raises ValueError if the logits differ from those of the same network with these channels zeroed.
     """
     how = ChannelPruneConfig(share=config.channel_sparsity, importance=config.importance)
     epochs = trainer.epochs(config.channel_epochs, steps=SHRINK_STEPS)
