@@ -1,4 +1,4 @@
-"""The few lines that a grid ends with."""
+"""The last lines that a grid prints."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from torchseg.harness.report.run_record import number
 from torchseg.pipeline.grid.effects import Effect
 from torchseg.pipeline.grid.tables import AVERAGE, OK
 
-_SHOWN = 48  # cells of a table that still fits a screen or two
+_SHOWN = 48  # cells; a longer table would not fit a screen or two
 
 
 def summary_lines(out: Path, factors: Mapping[str, Sequence[str]], effects: Sequence[Effect]) -> list[str]:
-    """The table of cells, the effects worth a line, and what failed."""
+    """The table of cells, the main effects, and the cells that failed."""
     rows = read_table(out / AVERAGE)
     lines = ["", *_table(rows[:_SHOWN], list(factors))]
     if len(rows) > _SHOWN:
@@ -34,7 +34,7 @@ def summary_lines(out: Path, factors: Mapping[str, Sequence[str]], effects: Sequ
 
 
 def way_on(out: Path, figures: Sequence[Path]) -> list[str]:
-    """Where things lie, and what to do next with the most accurate file."""
+    """The paths of tables and figures, and the next command, for the most accurate file."""
     lines = [f"  tables   {out / AVERAGE} and three more beside it"]
     lines += [f"  figures  {', '.join(map(str, figures))}"] if figures else []
     rows = [row for row in read_table(out / AVERAGE) if number(row, "iou") is not None]
