@@ -12,7 +12,7 @@ from torchseg.spec import ImageSpec
 
 
 def prepare(pictures: NDArray[np.uint8], spec: ImageSpec) -> NDArray[np.float32]:
-    """Normalised images `(B, C, spec.height, spec.width)` from RGB pictures `(B, H, W, C)` of any size (bilinear)."""
+    """Normalised images `(B, C, spec.height, spec.width)` from uint8 pictures `(B, H, W, C)`, resized bilinearly."""
     if pictures.shape[1:3] != (spec.height, spec.width):
         size = (spec.width, spec.height)
         resized = [Image.fromarray(each).resize(size, Image.Resampling.BILINEAR) for each in pictures]

@@ -73,7 +73,10 @@ def _share(profile: Profile, kinds: Collection[str]) -> float:
 
 
 def _share_of_thin(profile: Profile) -> float:
-    """Share of the time, in [0, 1], of ONNX Runtime's 8-bit convolutions with few channels: a note ends in their number."""
+    """Share of the time, in [0, 1], that ONNX Runtime's 8-bit convolutions with few channels take.
+
+    The note of such a layer ends in its number of channels.
+    """
     convolutions = [layer for layer in profile.layers if layer.kind == "QLinearConv" and "x" in layer.note]
     thin = [layer.milliseconds for layer in convolutions if int(layer.note.rpartition("x")[2]) <= _THIN]
     return sum(thin) / profile.total_ms if thin else 0.0

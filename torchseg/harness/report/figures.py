@@ -19,7 +19,7 @@ _COLUMNS = 3
 
 
 def save_figures(run: RunRecord) -> list[Path]:
-    """Writes curves.png, tradeoffs.png and precision_recall.png, each if it has data, to figures/; returns the paths."""
+    """Writes curves.png, tradeoffs.png and precision_recall.png to figures/, if they have data; returns the paths."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

@@ -30,7 +30,7 @@ class Axis:
         return (value - low) / (high - low) if high > low else 0.5
 
     def ticks(self) -> list[float]:
-        """About five round values inside the range."""
+        """About five round values within the range."""
         if self.log:
             return _log_ticks(self.low / self.unit, self.high / self.unit, self.unit)
         step = _round_step((self.high - self.low) / self.unit / 5) * self.unit
