@@ -159,7 +159,7 @@ class LatencyRatio:
 
     @property
     def verdict(self) -> Literal["faster", "same", "slower"]:
-        """`same`, unless rounds suffice, the interval excludes 1, and both ratios are over 5 % away from 1."""
+        """`same`, unless rounds suffice and the interval and, by over 5 %, both ratios lie on the same side of 1."""
         if self.rounds >= ENOUGH_ROUNDS:
             if self.high < 1 and max(self.value, self.minima) < 1 - _MARGIN:
                 return "faster"
