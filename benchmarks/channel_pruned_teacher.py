@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from tf_bridge.tflite.export import export_tflite
 from torchseg.checkpoint import load_checkpoint
 from torchseg.compress import ChannelPruneConfig, prune_channels
-from torchseg.compress.shrink import Importance
+from torchseg.compress.channel_pruning import Importance
 from torchseg.data import HeldSamples
 from torchseg.data.datasets.scenes import CLASSES, scenes
 from torchseg.harness.host import cpu_name

@@ -23,7 +23,7 @@ from torchseg.pipeline.grid.grid import make_trainings
 from torchseg.pipeline.grid.jobs import Jobs
 from torchseg.pipeline.grid.plan import expand
 from torchseg.pipeline.grid.recipe import read_recipe
-from torchseg.pipeline.grid.trainer import Maker
+from torchseg.pipeline.grid.trainer import TrainingRunner
 from torchseg.pipeline.run.dataset import open_pictures
 from torchseg.pipeline.run.folder import RunFolder
 
@@ -64,7 +64,7 @@ def _seconds(jobs: int, threads: int) -> float:
         plan = expand(read_recipe(path))
         pictures = open_pictures(plan.trainings[0].config)
         runner = Jobs(threads=config.threads_each)
-        maker = Maker(
+        maker = TrainingRunner(
             plan=plan,
             folder=RunFolder(config.run),
             fingerprints=dict.fromkeys((each.name for each in plan.trainings), pictures.fingerprint),

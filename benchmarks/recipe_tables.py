@@ -25,7 +25,7 @@ FIGURES = {
     "pipeline": ("tradeoffs",),
     "driving": ("curves", "masks"),
 }
-_OPTIMIZER_COPIES = 2  # AdamW remembers two moments of every parameter
+_OPTIMIZER_COPIES = 2  # AdamW caches_logits two moments of every parameter
 _BYTES = 4
 _WIDEST = 1280  # pixels
 Row = dict[str, str]

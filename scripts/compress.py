@@ -1,4 +1,4 @@
-"""Prunes, clusters and shrinks a trained model."""
+"""Prunes and clusters a trained model, and removes its channels."""
 
 from __future__ import annotations
 

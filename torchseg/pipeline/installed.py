@@ -19,7 +19,7 @@ class Need:
 
 TFLITE = Need("writing .tflite files", ("tensorflow", "ai_edge_litert"), "tf", "--formats onnx")
 OPTIMAL = Need("optimal clustering", ("kmeans1d",), "compress", "--cluster_start density")
-SHRINKING = Need("removing channels", ("torch_pruning",), "compress", "--channel_sparsity 0")
+CHANNEL_PRUNING = Need("removing channels", ("torch_pruning",), "compress", "--channel_sparsity 0")
 RUNTIMES = {
     "litert": Need("running in LiteRT", ("ai_edge_litert",), "tf", "other --runtimes"),
     "openvino": Need("running in OpenVINO", ("openvino",), "openvino", "other --runtimes"),

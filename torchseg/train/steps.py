@@ -84,33 +84,33 @@ def distill_step(
 
 
 class Teacher:
-    """Gives its teacher_logits on batches, and remembers it where batches come again.
+    """Gives its teacher_logits on batches, and caches_logits it where batches come again.
 
     Asking the teacher costs more than a step of a student ten times its junior.
 
     Args:
         network: is put into eval mode and gets no gradient.
-        remembers: whether to keep the answers, in float16, as long as there is room.
+        caches_logits: whether to keep the answers, in float16, as long as there is room.
         room_bytes: for answers; what finds none is asked every time.
     """
 
-    def __init__(self, network: nn.Module, *, remembers: bool = False, room_bytes: int = _ROOM_BYTES) -> None:
+    def __init__(self, network: nn.Module, *, caches_logits: bool = False, room_bytes: int = _ROOM_BYTES) -> None:
         self.network = network.eval().requires_grad_(False)
-        self.remembers, self.room_bytes = remembers, room_bytes
-        self._known: dict[tuple[int, ...], Tensor] = {}
+        self.caches_logits, self.room_bytes = caches_logits, room_bytes
+        self._cache: dict[tuple[int, ...], Tensor] = {}
         self._lock = Lock()  # halves of a batch ask at the same time
 
     @torch.no_grad()
     def __call__(self, images: Tensor, seeds: Tensor) -> Tensor:
         """Logits `(B, K, H, W)` of images `(B, C, H, W)` whose views have these seeds, int64 `(B,)`."""
-        if not self.remembers:
+        if not self.caches_logits:
             return self.network(images)  # type: ignore[no-any-return]
         key = tuple(seeds.tolist())
-        if key in self._known:
-            return self._known[key].float()
+        if key in self._cache:
+            return self._cache[key].float()
         teacher_logits = self.network(images).half()
         with self._lock:
             if teacher_logits.nbytes <= self.room_bytes:
                 self.room_bytes -= teacher_logits.nbytes
-                self._known[key] = teacher_logits
+                self._cache[key] = teacher_logits
         return teacher_logits.float()  # type: ignore[no-any-return]  # rounded the first time too: a resumed run is the same

@@ -11,7 +11,7 @@ BUDGET = 0.01  # mean IoU, in [0, 1], that may be given up for size or speed
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pick:
+class Recommendation:
     """The recommended files, out of those that lose at most `BUDGET` mean IoU against `baseline`."""
 
     baseline: Row
@@ -19,7 +19,7 @@ class Pick:
     fastest: Row
 
 
-def pick(rows: Sequence[Row]) -> Pick | None:
+def recommend(rows: Sequence[Row]) -> Recommendation | None:
     """Chooses among the exported files that have scores and do not have a failed certificate.
 
     The baseline is the student's checkpoint; without a student the best checkpoint, without checkpoints the best file.
@@ -38,7 +38,7 @@ def pick(rows: Sequence[Row]) -> Pick | None:
     within = [row for row in exported if _value(row, "miou") >= floor]
     if not within:
         return None
-    return Pick(
+    return Recommendation(
         baseline=baseline,
         smallest=min(within, key=lambda row: _value(row, "size_bytes")),
         fastest=min(within, key=lambda row: _value(row, "latency_ms_min")),

@@ -12,7 +12,7 @@ from torchseg.harness.report.charts import curve_plots, precision_recall_plots, 
 from torchseg.harness.report.figures import save_figures
 from torchseg.harness.report.gallery import gallery
 from torchseg.harness.report.markdown import markdown_table
-from torchseg.harness.report.recommend import BUDGET, pick
+from torchseg.harness.report.recommend import BUDGET, recommend
 from torchseg.harness.report.run_record import Row, RunRecord, conditions, number, read_run
 from torchseg.harness.report.style import SCRIPT, STYLE
 from torchseg.harness.report.tables import (
@@ -73,7 +73,7 @@ def report_html(run: RunRecord) -> str:
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         '<link rel="icon" href="data:,">'  # without it a browser requests /favicon.ico
         f"<style>{STYLE}</style></head><body><header><h1>{name}</h1>{_conditions(run)}<nav>{links}</nav>"
-        f"{_picks(run)}</header><main>{body}</main>"
+        f"{_recommendations(run)}</header><main>{body}</main>"
         f"<footer>Built from the run folder alone; build it again with <code>torchseg report</code>.</footer>"
         f"<script>{SCRIPT}</script></body></html>\n"
     )
@@ -95,8 +95,8 @@ def _conditions(run: RunRecord) -> str:
     return f'<p class="soft">{escape(" · ".join(word for word in words if word))}</p>'
 
 
-def _picks(run: RunRecord) -> str:
-    chosen = pick(run.scores)
+def _recommendations(run: RunRecord) -> str:
+    chosen = recommend(run.scores)
     if chosen is None:
         return ""
     limit = f"at most {100 * BUDGET:g} point of mean IoU below {short_name(chosen.baseline['artifact'])}"

@@ -12,15 +12,15 @@ from pathlib import Path
 from torchseg.checkpoint import load_checkpoint, read_card
 from torchseg.cli import CHECK_FAILED, DONE, other_command
 from torchseg.config import CompressConfig
-from torchseg.pipeline.installed import SHRINKING, check_installed
+from torchseg.pipeline.installed import CHANNEL_PRUNING, check_installed
 from torchseg.pipeline.run.dataset import Pictures, cached_pictures, check_stage, open_pictures
 from torchseg.pipeline.run.folder import Stage
 from torchseg.pipeline.run.recorded_config import PICTURE_FLAGS, recorded_config, run_of
 from torchseg.pipeline.run.session import Session, open_session
+from torchseg.pipeline.stages.channel_pruning import channel_pruned_stage
 from torchseg.pipeline.stages.compression import Compressor, check_compression, recovery
 from torchseg.pipeline.stages.export import PACKED, CertificateError, Exporter
 from torchseg.pipeline.stages.ledger import LEDGER, LedgerError, ledger_stage
-from torchseg.pipeline.stages.shrinking import channel_pruned_stage
 from torchseg.pipeline.stages.training import Lengths, Trainer, check_loss, copied, given_teacher
 from torchseg.train import DistillationConfig
 
@@ -32,7 +32,7 @@ def compress(config: CompressConfig) -> int:
     """Runs the stages that are not done yet; returns 1 if a certificate or the ledger check fails, otherwise 0."""
     started = time.monotonic()
     if config.channel_sparsity:
-        check_installed(SHRINKING)
+        check_installed(CHANNEL_PRUNING)
     read_card(config.checkpoint)  # fails early if it is not a checkpoint
     config = _completed(config)
     spec = read_card(config.checkpoint).spec

@@ -50,7 +50,7 @@ def _export(config: ExportConfig, data: DataConfig, pictures: Pictures) -> int:
             certificates[further] = exported.certify_like(further, certificates[path])
         for written, certificate in certificates.items():
             failed |= not certificate["verdict"]["passed"]
-            print(f"{written}: {_told(certificate, searched=config.max_drop is not None)}")
+            print(f"{written}: {_certificate_line(certificate, searched=config.max_drop is not None)}")
     print(f"  next     {other_command('predict')} {path} PICTURE...")
     return CHECK_FAILED if failed else DONE
 
@@ -70,7 +70,7 @@ def _after_training(config: ExportConfig, data: DataConfig, pictures: Pictures, 
     return checkpoint
 
 
-def _told(certificate: dict[str, Any], *, searched: bool) -> str:
+def _certificate_line(certificate: dict[str, Any], *, searched: bool) -> str:
     """One sentence on a file's certificate."""
     agreement = f"agrees on {100 * certificate['differences']['argmax_agreement']:.3f} % of pixels"
     if failures := certificate["verdict"]["failures"]:

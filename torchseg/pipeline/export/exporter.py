@@ -142,10 +142,10 @@ class NetworkExport:
             precision=precision,
             max_drop=self.budget.drop,
             max_class_drop=self.budget.class_drop,
-            first_difference=self._blame(path, parity, precision),
+            first_difference=self._first_divergent_layer(path, parity, precision),
         )
 
-    def _blame(self, path: Path, parity: Parity, precision: Precision) -> FirstDifference | None:
+    def _first_divergent_layer(self, path: Path, parity: Parity, precision: Precision) -> FirstDifference | None:
         """The first divergent layer of a file that fails, on the image that agrees least; None if it passes."""
         if not verdict(parity, precision, max_drop=self.budget.drop, max_class_drop=self.budget.class_drop):
             return None

@@ -16,7 +16,7 @@ from torchseg.harness.drawing import Panel, overlay, sheet
 from torchseg.pipeline.grid.effects import METRICS, Effect, Metric
 from torchseg.pipeline.grid.per_image import VIEWS
 from torchseg.pipeline.grid.plan import Cell
-from torchseg.pipeline.grid.trainer import Maker
+from torchseg.pipeline.grid.trainer import TrainingRunner
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -81,7 +81,7 @@ def _draw(plot: Axes, levels: Sequence[str], effects: Sequence[Effect], metric: 
     plot.grid(visible=True, axis="y", alpha=0.3)
 
 
-def save_view(cells: Sequence[Cell], sample: Sample, classes: Sequence[str], maker: Maker) -> Path | None:
+def save_view(cells: Sequence[Cell], sample: Sample, classes: Sequence[str], maker: TrainingRunner) -> Path | None:
     """Puts the image, its true mask and every cell's prediction on one sheet, with a row for each training."""
     rows: dict[str, list[Panel | None]] = {}
     for cell in cells:

@@ -24,7 +24,7 @@ from torchseg.pipeline.grid.recipe import read_recipe
 from torchseg.pipeline.grid.scorer import Scorer
 from torchseg.pipeline.grid.summary import duration, summary_lines, way_on
 from torchseg.pipeline.grid.tables import RESERVED, GridTables
-from torchseg.pipeline.grid.trainer import Launch, Maker
+from torchseg.pipeline.grid.trainer import Launch, TrainingRunner
 from torchseg.pipeline.installed import check_formats
 from torchseg.pipeline.run.dataset import Pictures, open_pictures
 from torchseg.pipeline.run.folder import RunFolder
@@ -56,7 +56,7 @@ def run_grid(config: GridConfig, launch: Launch) -> int:
     with folder.held():
         if config.fresh:
             folder.forget()
-        maker = Maker(
+        maker = TrainingRunner(
             plan=plan,
             folder=folder,
             fingerprints={name: each.fingerprint for name, each in pictures.items()},
@@ -116,7 +116,7 @@ def _score(scorer: Scorer, failures: Failures) -> Failures:
 
 
 def _print(
-    plan: GridPlan, maker: Maker, pictures: Mapping[str, Pictures], failures: Failures, *, seconds: float
+    plan: GridPlan, maker: TrainingRunner, pictures: Mapping[str, Pictures], failures: Failures, *, seconds: float
 ) -> int:
     """Writes tables and figures, prints the summary, and returns the exit code."""
     out, first = maker.folder.path, pictures[plan.trainings[0].name]
@@ -146,7 +146,7 @@ def _write_record(config: GridConfig, plan: GridPlan, folder: RunFolder) -> None
     )
 
 
-def make_trainings(maker: Maker, pictures: Mapping[str, Pictures], *, jobs: int) -> Failures:
+def make_trainings(maker: TrainingRunner, pictures: Mapping[str, Pictures], *, jobs: int) -> Failures:
     """Trains and exports what is missing, the longest training first so that all jobs finish at about the same time.
 
     Args:
@@ -203,7 +203,7 @@ class GridProgress:
     Args:
         work: expected duration of each remaining training, by its name; in any unit.
         clock: returns the time in seconds.
-        tell: prints a line.
+        print_line: prints a line.
     """
 
     def __init__(
@@ -211,10 +211,10 @@ class GridProgress:
         work: Mapping[str, float],
         *,
         clock: Callable[[], float] = time.monotonic,
-        tell: Callable[[str], None] = lambda line: print(line, flush=True),
+        print_line: Callable[[str], None] = lambda line: print(line, flush=True),
     ) -> None:
-        self._work, self._clock, self._print = work, clock, tell
-        self._begin = self._told = clock()
+        self._work, self._clock, self._print = work, clock, print_line
+        self._begin = self._last_printed = clock()
         self._done: list[str] = []
         self._lines: dict[str, str] = {}
 
@@ -225,14 +225,14 @@ class GridProgress:
         left = (sum(self._work.values()) - done) / done * (self._clock() - self._begin) if done else 0.0
         ending = f", about {duration(left)} left" if len(self._done) < len(self._work) else ""
         trouble = f" ({failed} of its files FAILED)" if failed else ""
-        self._told = self._clock()
+        self._last_printed = self._clock()
         self._print(f"trained and exported {len(self._done)} of {len(self._work)}: {name}{trouble}{ending}")
 
     def beat(self, logs: Mapping[str, Path]) -> None:
         """At most every 30 s, prints the last line of each running training's log if it has changed."""
-        if self._clock() - self._told < _BETWEEN_S:
+        if self._clock() - self._last_printed < _BETWEEN_S:
             return
-        self._told = self._clock()
+        self._last_printed = self._clock()
         for name, log in logs.items():
             line = last_line(log)
             if line.startswith(BEGIN):

@@ -100,7 +100,7 @@ def read_outcomes(text: str, code: int) -> list[Outcome]:
     for part in re.split(rf"^{re.escape(BEGIN)}", text, flags=re.MULTILINE)[1:]:
         title, _, said = part.partition("\n")
         ending = _ENDING.search(said)
-        words = _last_words(said[: ending.start()] if ending else said)
+        words = _last_line(said[: ending.start()] if ending else said)
         if not ending:
             words = f"its process died with {cause_of_end(code)}" + (f"; its last words: {words}" if words else "")
         outcomes.append(
@@ -120,10 +120,10 @@ def last_line(log: Path, *, size: int = 4096) -> str:
         return ""
     with log.open("rb") as file:
         file.seek(max(0, log.stat().st_size - size))
-        return _last_words(file.read().decode(errors="replace"))
+        return _last_line(file.read().decode(errors="replace"))
 
 
-def _last_words(text: str) -> str:
+def _last_line(text: str) -> str:
     lines = [line.strip() for line in re.split(r"[\r\n]+", text) if line.strip()]
     return lines[-1].removeprefix("error: ")[:300] if lines else ""
 

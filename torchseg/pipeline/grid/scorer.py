@@ -14,7 +14,7 @@ from torchseg.harness.scoring.latency import LatencyConfig
 from torchseg.harness.scoring.score import score_artifacts
 from torchseg.pipeline.grid.per_image import PICTURES, VIEWS, PictureTimes
 from torchseg.pipeline.grid.plan import TRAININGS, Training
-from torchseg.pipeline.grid.trainer import STAGE, Maker
+from torchseg.pipeline.grid.trainer import STAGE, TrainingRunner
 from torchseg.pipeline.run.dataset import Pictures
 from torchseg.pipeline.run.folder import Stage
 from torchseg.pipeline.stages.scoring import TABLES, find_artifacts
@@ -30,7 +30,7 @@ class Scorer:
         measure: how to measure.
     """
 
-    maker: Maker
+    maker: TrainingRunner
     pictures: Mapping[str, Pictures]
     measure: MeasureConfig
 

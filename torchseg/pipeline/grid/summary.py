@@ -27,7 +27,7 @@ def summary_lines(out: Path, factors: Mapping[str, Sequence[str]], effects: Sequ
             "",
             "What a level does against the first one, everything else kept (95 % interval over the other settings):",
         ]
-        lines += [f"  {_told(effect)}" for effect in effects]
+        lines += [f"  {_effect_line(effect)}" for effect in effects]
     failed = [row for row in rows if row["status"] != OK]
     lines += [""] if failed else []
     return lines + [f"FAILED: {_name(row, factors)}: {row['status']}: {row['reason']}" for row in failed]
@@ -53,7 +53,7 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def _told(effect: Effect) -> str:
+def _effect_line(effect: Effect) -> str:
     scale, sign, digits = (100, "+", 2) if effect.metric.kind == "difference" else (1, "", 3)
     value, low, high = (f"{scale * each:{sign}.{digits}f}" for each in (effect.value, effect.low, effect.high))
     interval = f" ({low} to {high})" if not math.isnan(effect.low) else ""

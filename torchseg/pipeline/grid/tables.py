@@ -10,7 +10,7 @@ from torchseg.harness.csv_table import Table, read_table
 from torchseg.pipeline.grid.effects import EFFECT_COLUMNS, METRICS, Effect, main_effects
 from torchseg.pipeline.grid.plan import Cell, GridPlan, Training
 from torchseg.pipeline.grid.record import TrainingRecord, read_training
-from torchseg.pipeline.grid.trainer import Maker
+from torchseg.pipeline.grid.trainer import TrainingRunner
 
 TRAINED = "trained_models_info.csv"
 COMPRESSED = "compressed_models_info.csv"
@@ -49,7 +49,7 @@ class GridTables:
     """
 
     plan: GridPlan
-    maker: Maker
+    maker: TrainingRunner
     classes: Mapping[str, Sequence[str]]
     failures: Mapping[tuple[str, str], str]
 

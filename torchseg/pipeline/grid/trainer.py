@@ -26,7 +26,7 @@ _NO_INPUT = ("root", "download", "workers", "device", "cache_gb", "out", "fresh"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Maker:
+class TrainingRunner:
     """Makes the trainings of a grid, each in an ordinary run folder below `OUT/trainings/`.
 
     Attributes:

@@ -36,7 +36,7 @@ from torchseg.spec import ImageSpec
 REPORT = "data.json"
 CACHE = "cache"
 _CACHE_LIMIT_BYTES = 16 * 2**30
-_PARTS = ("train", "transfer", "validation", "test")
+_SPLITS = ("train", "transfer", "validation", "test")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +77,7 @@ def open_pictures(config: DataConfig, *, transfer_set: Path | None = None) -> Pi
     height, width = config.size
     patches = PatchPlan(size=config.patch_size, overlap=config.patch_overlap) if config.patch_size else None
     data = open_data(config.data, config.root, size=config.size, download=config.download, patches=patches)
-    _check_parts(data, config)
+    _check_splits(data, config)
     extra = UnlabelledPictures(transfer_set) if transfer_set else None
     transfer = extra if extra is not None else data.transfer
     files = [*data.files, *(extra.files if extra else [])]
@@ -106,11 +106,11 @@ def check_stage(pictures: Pictures, config: LearningConfig, *, writes: bool = Tr
     def run(work: Path) -> None:
         if not writes:
             return
-        total = sum(len(getattr(pictures, name)) for name in _PARTS)
+        total = sum(len(getattr(pictures, name)) for name in _SPLITS)
         room = _cache_limit_bytes(config, work)
         summary = {}
         with tqdm(total=total, desc="pictures", unit="picture", disable=None, dynamic_ncols=True) as bar:
-            for name in _PARTS:
+            for name in _SPLITS:
                 cache = CacheWriter(work / CACHE / name, limit_bytes=room)
                 summary[name] = _summary(getattr(pictures, name), pictures.spec, cache, bar, cores=config.cores)
                 cache.close()
@@ -124,7 +124,7 @@ def check_stage(pictures: Pictures, config: LearningConfig, *, writes: bool = Tr
 
 def cached_pictures(pictures: Pictures, run: Path) -> Pictures:
     """The same images, read from the cache that `check_stage` left in the run folder."""
-    parts: dict[str, Any] = {name: CachedSamples(run / CACHE / name, getattr(pictures, name)) for name in _PARTS}
+    parts: dict[str, Any] = {name: CachedSamples(run / CACHE / name, getattr(pictures, name)) for name in _SPLITS}
     return replace(pictures, **parts)
 
 
@@ -159,7 +159,7 @@ def _summary(samples: Samples, spec: ImageSpec, cache: CacheWriter, bar: tqdm[An
     }
 
 
-def _check_parts(data: DataSet, config: DataConfig) -> None:
+def _check_splits(data: DataSet, config: DataConfig) -> None:
     for name in ("train", "validation", "test"):
         if not len(getattr(data, name)):
             raise ValueError(f"the {name} part of data set '{config.data}' is empty; add pictures")

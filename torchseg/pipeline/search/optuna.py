@@ -44,7 +44,7 @@ class OptunaEngine:
         )
         study = optuna.create_study(direction="maximize", sampler=sampler)
         distributions = _distributions(config.ranges)
-        for parameters, score in task.records.lessons(task.given):
+        for parameters, score in task.records.observations(task.given):
             study.add_trial(optuna.trial.create_trial(params=parameters, distributions=distributions, value=score))
         chosen = study.ask(distributions).params
         return {name: config.ranges[name].tidy(value) for name, value in chosen.items()}

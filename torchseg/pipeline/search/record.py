@@ -85,7 +85,7 @@ class TrialRecords:
         records = [self.read(number) for number in numbers]
         return [record for record in records if record is not None and record.ended]
 
-    def lessons(self, given: Mapping[str, Value]) -> list[tuple[dict[str, Value], float]]:
+    def observations(self, given: Mapping[str, Value]) -> list[tuple[dict[str, Value], float]]:
         """Parameters and score of each ended trial that has both; trial 0 has the parameters `given`."""
         known = [(each.parameters if each.number else given, each.score) for each in self.ended()]
         return [(dict(parameters), score) for parameters, score in known if parameters and score is not None]

@@ -30,7 +30,7 @@ from torchseg.pipeline.stages.training import STUDENT_STEPS, Trainer
 
 ENGINES: Mapping[str, Engine] = {"nni": NniEngine(), "optuna": OptunaEngine()}
 
-_PREMISE = "search.json"
+_SHARED_SETTINGS = "search.json"
 # Flags that change no trial's result: a search may be continued with other values.
 _FREE = {"trials", "threads", "workers", "device", "cache_gb", "out", "fresh", "download", "baseline"}
 _FREE |= {field.name for part in (CompressionFlags, ExportFlags) for field in dataclasses.fields(part)}
@@ -44,10 +44,10 @@ def search(config: SearchConfig) -> int:
     pictures = distill_pictures(config)
     check_distillation(config, pictures.spec)
     check_space(config, pictures.spec)
-    premise = _premise(config, pictures)
-    _check_premise(config, premise)
+    shared = _shared_settings(config, pictures)
+    _check_shared_settings(config, shared)
     with _ended_by_signal(), open_session(config) as session:
-        (session.folder.path / _PREMISE).write_text(json.dumps(premise, indent=2) + "\n", encoding="utf-8")
+        (session.folder.path / _SHARED_SETTINGS).write_text(json.dumps(shared, indent=2) + "\n", encoding="utf-8")
         return Search(session, pictures).run()
 
 
@@ -106,28 +106,28 @@ class Search:
         return record.number <= self.config.trials
 
 
-def _premise(config: SearchConfig, pictures: Pictures) -> dict[str, object]:
+def _shared_settings(config: SearchConfig, pictures: Pictures) -> dict[str, object]:
     """The settings that all trials of a search share; trials can be compared only under equal settings."""
     values = {name: value for name, value in dataclasses.asdict(config).items() if name not in _FREE}
-    premise = {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
+    shared = {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
     if config.teacher_checkpoint:
-        premise["teacher_weights"] = sha256_of(config.teacher_checkpoint / "model.safetensors")
-    return premise | {"pictures": pictures.fingerprint}
+        shared["teacher_weights"] = sha256_of(config.teacher_checkpoint / "model.safetensors")
+    return shared | {"pictures": pictures.fingerprint}
 
 
-def _check_premise(config: SearchConfig, premise: Mapping[str, object]) -> None:
+def _check_shared_settings(config: SearchConfig, shared: Mapping[str, object]) -> None:
     """Raises ValueError if the folder holds a search whose trials cannot be compared with new ones."""
-    path = config.run / _PREMISE
+    path = config.run / _SHARED_SETTINGS
     if config.fresh or not is_run(config.run):
         return
     way_out = "give another --out, or --fresh to start over"
     if not path.is_file():
         raise ValueError(f"--out {config.run} holds a run of another command; {way_out}")
     recorded = json.loads(path.read_text(encoding="utf-8"))
-    for name in {**recorded, **premise}:
-        if recorded.get(name) != premise.get(name):
+    for name in {**recorded, **shared}:
+        if recorded.get(name) != shared.get(name):
             raise ValueError(
-                f"{config.run} holds a search with {name} {recorded.get(name)}, and {premise.get(name)} came; "
+                f"{config.run} holds a search with {name} {recorded.get(name)}, and {shared.get(name)} came; "
                 f"its trials cannot be compared with new ones: {way_out}"
             )
 

@@ -59,7 +59,7 @@ class TrialRunner:
         self.records.write(record)
         started = time.monotonic()
         try:
-            record = self._judge(record, report)
+            record = self._evaluate(record, report)
         except OSError:
             raise
         except Exception as error:  # an error of one configuration must not stop the search
@@ -70,7 +70,7 @@ class TrialRunner:
         self.records.write(record)
         return record
 
-    def _judge(self, record: TrialRecord, report: Report) -> TrialRecord:
+    def _evaluate(self, record: TrialRecord, report: Report) -> TrialRecord:
         chosen = candidate(self.config, record.parameters)
         cost = self.meter.cost(chosen)
         record = dataclasses.replace(record, overrun=self.budget.overrun(cost), **dataclasses.asdict(cost))

@@ -50,16 +50,16 @@ def train_for_int8(
     config = replace(config, learning_rate=LEARNING_RATE, training_precision=precision)
     trainer = Trainer(config, pictures, folder, fabric)
     parents = {**card.parents, card.stage: sha256_of(checkpoint / "model.safetensors")}
-    school = _QatTraining(checkpoint, pictures, replace(card, stage=stage, parents=parents))
+    qat = _QatTraining(checkpoint, pictures, replace(card, stage=stage, parents=parents))
     fit_config = trainer.fit_config(epochs)
     training_plan = TrainingPlan(
         stage=stage,
         fit_config=fit_config,
-        start=school.start,
+        start=qat.start,
         step=trainer.label_step,
         transfer=False,
         inputs={"parents": parents, **asdict(fit_config)},
-        finish=school.finish,
+        finish=qat.finish,
         seed_offset=1,
     )
     training = trainer.stage(training_plan)
@@ -67,7 +67,7 @@ def train_for_int8(
     def run(work: Path) -> None:
         training.run(work)
         network, trained = load_checkpoint(work / stage)
-        save_checkpoint(network, replace(trained, metrics={**trained.metrics, **school.metrics}), work / stage)
+        save_checkpoint(network, replace(trained, metrics={**trained.metrics, **qat.metrics}), work / stage)
 
     folder.do(replace(training, run=run))
     return folder.path / stage

@@ -166,7 +166,7 @@ class Trainer(Lengths):
         key = sha256_of(teacher / "model.safetensors")
         if key not in self.teachers:
             network, _ = load_checkpoint(teacher)
-            self.teachers[key] = Teacher(network.to(self.fabric.device), remembers=how.views > 0)
+            self.teachers[key] = Teacher(network.to(self.fabric.device), caches_logits=how.views > 0)
         return distill_step(self.teachers[key], how, ignore_index=self.pictures.spec.ignore_index, loss=self.loss)
 
     def stage(self, training_plan: TrainingPlan) -> Stage:

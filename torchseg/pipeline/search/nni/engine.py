@@ -70,7 +70,7 @@ class NniEngine:
         finally:
             _end(host, token)
         if host.returncode:
-            raise OSError(f"NNI has stopped: {_last_words(folder / _LOG)}; --engine optuna needs no server")
+            raise OSError(f"NNI has stopped: {_last_line(folder / _LOG)}; --engine optuna needs no server")
         _bury(task, folder)
 
     def _watch(self, task: SearchTask, host: subprocess.Popen[str]) -> None:
@@ -180,6 +180,6 @@ def _bury(task: SearchTask, folder: Path) -> None:
         task.on_trial_end(record)
 
 
-def _last_words(path: Path) -> str:
+def _last_line(path: Path) -> str:
     lines = [line.strip() for line in path.read_text(errors="replace", encoding="utf-8").splitlines() if line.strip()]
     return lines[-1][:300] if lines else "it has said nothing"

@@ -35,7 +35,7 @@ def main() -> int:
     experiment = _experiment(job)
     try:
         experiment.start(job["port"])
-        refuse_open_doors(psutil.Process())
+        check_loopback_only(psutil.Process())
         while not unwanted.wait(_POLL_S):
             status = experiment.get_status()
             if status in _OVER:
@@ -50,7 +50,7 @@ def main() -> int:
         end_marked(TOKEN, os.environ[TOKEN])
 
 
-def refuse_open_doors(parent: psutil.Process) -> None:
+def check_loopback_only(parent: psutil.Process) -> None:
     """Checks that no descendant of `parent` accepts connections from other machines.
 
     Raises:
@@ -77,7 +77,7 @@ def _experiment(job: Mapping[str, Any]) -> Any:
     config.experiment_working_directory = job["folder"]
     # The tuner is imported like any other module, but NNI requires a code directory.
     config.tuner.name, config.tuner.code_directory = None, str(Path(__file__).parent)
-    config.tuner.class_name = "torchseg.pipeline.search.nni.tuner.RecallingTpe"
+    config.tuner.class_name = "torchseg.pipeline.search.nni.tuner.ResumableTpe"
     config.tuner.class_args = job["tuner"]
     return experiment
 

@@ -15,7 +15,7 @@ from nni.common.hpo_utils import format_parameters  # type: ignore[import-untype
 from torchseg.pipeline.search.record import TrialRecords
 
 
-class RecallingTpe(TpeTuner):  # type: ignore[misc]
+class ResumableTpe(TpeTuner):  # type: ignore[misc]
     """Learns from the trials that earlier experiments of the run have ended, and repeats trials that were interrupted.
 
     Args:
@@ -33,7 +33,7 @@ class RecallingTpe(TpeTuner):  # type: ignore[misc]
     def update_search_space(self, space: dict[str, Any]) -> None:
         """Sets the search space and adds the results known so far."""
         super().update_search_space(space)
-        known = self.records.lessons(self.given)
+        known = self.records.observations(self.given)
         self.import_data([{"parameter": parameters, "value": score} for parameters, score in known])
 
     def generate_parameters(self, parameter_id: int, **options: Any) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from torchseg.pipeline.stages.compression import Recovery, unbranched
 from torchseg.pipeline.stages.training import Start, Trainer, TrainingPlan
 
 # Optimizer steps if the user gives no epochs, by whether the images are generated.
-SHRINK_STEPS = {True: 240, False: 720}
+CHANNEL_PRUNE_STEPS = {True: 240, False: 720}
 _BATCH = 8  # images that channel importance is measured on
 
 
@@ -30,7 +30,7 @@ def channel_pruned_stage(trainer: Trainer, config: CompressConfig, recovery: Rec
     The stage raises ValueError if the logits differ from those of the same network with these channels zeroed.
     """
     how = ChannelPruneConfig(share=config.channel_sparsity, importance=config.importance)
-    epochs = trainer.epochs(config.channel_epochs, steps=SHRINK_STEPS)
+    epochs = trainer.epochs(config.channel_epochs, steps=CHANNEL_PRUNE_STEPS)
 
     def start(_: int) -> Start:
         network, card = unbranched(*load_checkpoint(checkpoint))
