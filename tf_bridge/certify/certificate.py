@@ -28,7 +28,7 @@ CERTIFICATE_VERSION = 1
 class Evidence:
     """The conditions of a comparison, as plain values."""
 
-    checkpoint_sha256: str  # of the checkpoint that the file was exported from
+    checkpoint_sha256: str  # of the weights that the file was exported from
     image_names: Sequence[str]  # in the order of the comparison
     images_sha256: str  # from `hash_images`
     runtimes: Mapping[str, Any]  # name, version and threads of the runtimes of the file and of the network
