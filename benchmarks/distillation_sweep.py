@@ -1,8 +1,8 @@
-"""What distillation gains on the built-in scenes, and which temperature, alpha and length gain most.
+"""Measures what distillation gains on the built-in scenes, for any temperatures, alphas and numbers of steps.
 
-Every seed trains one teacher, one student per setting, and the undistilled twin of each length. The first setting is
-the base; each of the others should change one thing. Settings are compared on the validation part; the test part is
-shown beside it and decides nothing. Resumable: the same command on the same --out goes on where it stopped.
+Every seed trains one teacher, one student per setting, and one baseline (undistilled student) per number of steps. The
+first setting is the base; each of the others should change one thing. Compare settings on the validation split;
+scores on the test split are only shown. The same command on the same --out resumes a stopped sweep.
 
     python benchmarks/distillation_sweep.py --seeds 0,1,2
 """
@@ -31,7 +31,7 @@ from torchseg.train import DistillationConfig, evaluate
 
 @dataclass(frozen=True)
 class Setting:
-    """How a student learns; temperature 0 stands for labels alone."""
+    """Distillation configuration of a student; temperature 0 means training on labels alone."""
 
     steps: int
     temperature: float = 0.0
@@ -41,12 +41,12 @@ class Setting:
 
     @property
     def twin(self) -> Setting:
-        """The same student, as long on labels alone."""
+        """The baseline: the same student, trained for as many steps on labels alone."""
         return Setting(self.steps)
 
     @property
     def stage(self) -> str:
-        """Name of its folder."""
+        """Name of the stage, and of its folder."""
         if not self.temperature:
             return f"twin-{self.steps}"
         views = f"-{self.views}-views" if self.views else ""
@@ -54,7 +54,7 @@ class Setting:
 
     @property
     def name(self) -> str:
-        """As the table shows it."""
+        """Name in the table."""
         if not self.temperature:
             return f"labels alone, {self.steps} steps"
         pictures = "with" if self.transfer else "without"
@@ -104,7 +104,7 @@ def _setting(text: str) -> Setting:
 def _one_seed(
     seed: int, settings: list[Setting], arguments: argparse.Namespace
 ) -> Iterator[tuple[Setting | None, tuple[float, float]]]:
-    """Mean IoU in % on the validation and the test part, for the teacher, every setting and its twin."""
+    """Mean IoU in % on the validation and the test split, for the teacher, every setting and its baseline."""
     config = DistillConfig(seed=seed, batch_size=arguments.batch_size, out=arguments.out / str(seed))
     assert config.teacher is not None
     pictures = open_pictures(config)
@@ -140,7 +140,7 @@ def _without_transfer(pictures: Pictures) -> Pictures:
 
 
 def _table(rows: Rows, arguments: argparse.Namespace) -> list[str]:
-    """One row per setting: mean IoU, and the gain over its twin for each seed and on average."""
+    """One row per setting: mean IoU, and the gain over its baseline, per seed and on average."""
     seeds = sorted({seed for row in rows.values() for seed in row})
     lines = [
         f"Mean IoU in % on scenes at 64x64, mean of seeds {', '.join(map(str, seeds))}; in brackets the seeds one by",
@@ -163,7 +163,7 @@ def _table(rows: Rows, arguments: argparse.Namespace) -> list[str]:
 
 
 def _gains(rows: Rows, setting: Setting | None, part: int, seeds: list[int]) -> list[float]:
-    """Over labels alone, for each seed; empty for the teacher and for labels alone."""
+    """Gains over the baseline, one per seed; empty for the teacher and for baselines."""
     if setting is None or setting == setting.twin:
         return []
     return [rows[setting][seed][part] - rows[setting.twin][seed][part] for seed in seeds]

@@ -1,4 +1,4 @@
-"""Writes the table of a run, with the epochs and minutes it took, between the markers of a Markdown file.
+"""Writes the score table of a run, with its epochs and training minutes, between the markers of a Markdown file.
 
 python benchmarks/readme_table.py runs/pets pets README.md
 """
