@@ -21,7 +21,7 @@ from show_table import show_table
 from torchseg.checkpoint import load_checkpoint
 from torchseg.compress import model_ledger, total
 from torchseg.config import DistillConfig
-from torchseg.data import GENERATED, HeldSamples
+from torchseg.data import HeldSamples
 from torchseg.pipeline.run.dataset import Pictures, open_pictures
 from torchseg.pipeline.run.folder import RunFolder
 from torchseg.pipeline.run.recorded_config import recorded_config
@@ -76,7 +76,7 @@ def _one_run(run: Path, arguments: argparse.Namespace) -> list[tuple[str, Row]]:
         )
         folder = RunFolder(run / "compression" / text.replace(":", "-"))
         trainer = Trainer(config, pictures, folder, launch(config))
-        views = VIEWS[config.data == GENERATED]
+        views = VIEWS.of(config.data)
         how = DistillationConfig(temperature=config.temperature, alpha=config.alpha, views=views)
         for stage in Compressor(trainer, config, recovery(trainer, run / "teacher", how)).stages(run / "student"):
             folder.do(stage)

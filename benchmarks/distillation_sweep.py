@@ -85,10 +85,10 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument(
         "--settings",
-        default=f"1:0.5:1:{STUDENT_STEPS[True]}:{VIEWS[True]}",
+        default=f"1:0.5:1:{STUDENT_STEPS.scenes}:{VIEWS.scenes}",
         help="temperature:alpha:transfer (0 or 1):steps[:views], separated by commas",
     )
-    parser.add_argument("--teacher_steps", type=int, default=TEACHER_STEPS[True])
+    parser.add_argument("--teacher_steps", type=int, default=TEACHER_STEPS.scenes)
     parser.add_argument("--batch_size", type=int, default=DistillConfig.batch_size)
     parser.add_argument("--out", type=Path, default=Path("runs/distillation_sweep"))
     parser.add_argument("--threads", type=int, default=2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,13 @@ def partial_file(path: Path) -> Iterator[Path]:
     partial = path.with_name(f".{path.stem}.partial{path.suffix}")
     try:
         yield partial
+        partial.chmod(_mode_of_new_files())  # some libraries write files that their owner alone can read
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _mode_of_new_files() -> int:
+    mask = os.umask(0o077)  # which can only be read by setting it
+    os.umask(mask)
+    return 0o666 & ~mask

@@ -17,10 +17,10 @@ from torchseg.pipeline.export.exporter import calibration_samples
 from torchseg.pipeline.run.dataset import Pictures
 from torchseg.pipeline.run.folder import Stage
 from torchseg.pipeline.stages.compression import Recovery, unbranched
-from torchseg.pipeline.stages.training import Start, Trainer, TrainingPlan
+from torchseg.pipeline.stages.training import DefaultFor, Start, Trainer, TrainingPlan
 
 # Optimizer steps if the user gives no epochs, by whether the images are generated.
-CHANNEL_PRUNE_STEPS = {True: 240, False: 720}
+CHANNEL_PRUNE_STEPS = DefaultFor(scenes=240, photos=720)
 _BATCH = 8  # images that channel importance is measured on
 
 

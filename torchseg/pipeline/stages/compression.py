@@ -32,13 +32,13 @@ from torchseg.models import arguments_of, fold_branches
 from torchseg.pipeline.installed import OPTIMAL, check_installed
 from torchseg.pipeline.run.folder import Stage
 from torchseg.pipeline.stages.ledger import LedgerError
-from torchseg.pipeline.stages.training import Lengths, Start, Trainer, TrainingPlan
+from torchseg.pipeline.stages.training import DefaultFor, Lengths, Start, Trainer, TrainingPlan
 from torchseg.train import DistillationConfig, FitConfig, Step
 
 ORDER = ("pruned", "clustered")
 # Optimizer steps if the user gives no epochs (by whether the images are generated), and shares of the learning rate.
-PRUNE_STEPS = {True: 160, False: 480}
-CLUSTER_STEPS = {True: 80, False: 240}
+PRUNE_STEPS = DefaultFor(scenes=160, photos=480)
+CLUSTER_STEPS = DefaultFor(scenes=80, photos=240)
 _PRUNE_RATE = 1.0
 _CLUSTER_RATE = 0.3
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import fields
 
 from torchseg.config import DistillConfig
-from torchseg.data import GENERATED
 from torchseg.models import parse_arguments
 from torchseg.pipeline.run.folder import Stage
 from torchseg.pipeline.stages.training import (
@@ -49,5 +48,5 @@ def teacher_stage(config: DistillConfig, trainer: Trainer) -> Stage | None:
 def distillation_config(config: DistillConfig) -> DistillationConfig:
     """Copies the flags of the same names; without `--views`, takes the default for the data set."""
     values = {each.name: getattr(config, each.name) for each in fields(DistillationConfig)}
-    views = VIEWS[config.data == GENERATED] if config.views is None else config.views
+    views = VIEWS.of(config.data) if config.views is None else config.views
     return DistillationConfig(**values | {"views": views})

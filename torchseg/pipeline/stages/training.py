@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from lightning_fabric import Fabric
 from torch import nn
@@ -39,11 +39,23 @@ from torchseg.train import (
     label_step,
 )
 
-# Optimizer steps if the user gives no epochs, by whether the images are generated. Generated scenes must finish within
-# minutes; the length for real images is the one behind the README's results and was not tuned (docs/distillation.md).
-TEACHER_STEPS = {True: 320, False: 1680}
-STUDENT_STEPS = {True: 640, False: 1440}
-VIEWS = {True: 1, False: 0}  # default `views` of a distillation, by whether the images are generated
+
+class DefaultFor(NamedTuple):
+    """A default that depends on the data: generated scenes must finish in minutes, photos may take longer."""
+
+    scenes: int
+    photos: int
+
+    def of(self, data: str) -> int:
+        """The default for the data set of this name."""
+        return self.scenes if data == GENERATED else self.photos
+
+
+# Optimizer steps if the user gives no epochs. The lengths for photos are those behind the README's results and were not
+# tuned (docs/distillation.md).
+TEACHER_STEPS = DefaultFor(scenes=320, photos=1680)
+STUDENT_STEPS = DefaultFor(scenes=640, photos=1440)
+VIEWS = DefaultFor(scenes=1, photos=0)  # of a distillation
 CURVE_COLUMNS = ("epoch", "step", "learning_rate", "train_loss", "val_loss", "val_miou", "seconds")
 
 
@@ -102,9 +114,9 @@ class Lengths:
     config: LearningConfig
     pictures: Pictures
 
-    def epochs(self, wanted: int, *, steps: Mapping[bool, int]) -> int:
-        """The epochs asked for; for 0, as many as make about `steps` steps (by whether the images are generated)."""
-        return wanted or max(1, round(steps[self.config.data == GENERATED] / self.steps_per_epoch))
+    def epochs(self, wanted: int, *, steps: DefaultFor) -> int:
+        """The epochs asked for; for 0, as many as make about `steps` optimizer steps."""
+        return wanted or max(1, round(steps.of(self.config.data) / self.steps_per_epoch))
 
     @property
     def steps_per_epoch(self) -> int:
