@@ -23,8 +23,8 @@ class CompressionFlags:
         cluster_epochs: Epochs of training the shared values. Default: enough for 80 steps on scenes, 240 otherwise.
         prune_begin: Start of pruning: optimizer steps (20), epochs ('2 epochs') or a share of the pruning epochs (10%).
         prune_end: End of pruning, in the same units; the remaining epochs are recovery.
-        prune_frequency: Interval between two mask updates: steps, epochs or a share. Default: at least 50 updates in all,
-            or one per step if pruning is shorter.
+        prune_frequency: Interval between two mask updates: steps, epochs or a share. Default: at least 50 updates in
+            all, or one per step if pruning is shorter.
         prune_mode: gradual, or one_shot: all at once at --prune_begin.
         prune_layers: Sparsity of single layers, in place of --sparsity, e.g. head=0,stem.0=0.4.
         prune_smallest: Keep the smallest layers dense, as many as hold at most this share of all weights; the other
