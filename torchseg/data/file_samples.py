@@ -118,6 +118,6 @@ class UnlabelledPictures:
 
 
 def share_of(name: str) -> float:
-    """A fixed hash of the name in [0, 1), so that adding images to a data set moves none of the old to another split."""
+    """A fixed hash of the name in [0, 1), so that adding images to a data set moves no old image to another split."""
     digest = hashlib.sha256(name.encode()).digest()
     return int.from_bytes(digest[:8], "big") / 2**64

@@ -50,7 +50,7 @@ def scenes(height: int, width: int) -> DataSet:
 
 
 def draw_scene(height: int, width: int, rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Draws an image, uint8 `(H, W, 3)`, and its mask, uint8 `(H, W)`, with a thin ignored rim around shapes."""
+    """Draws an image, uint8 `(H, W, 3)`, and its mask, uint8 `(H, W)`, with a one-pixel ignored rim around shapes."""
     y, x = np.mgrid[0:height, 0:width].astype(np.float64)
     unit = min(height, width)
     picture = _ground(height, width, rng)  # (H, W, 3)
@@ -112,7 +112,7 @@ def _wire(x: Plane, y: Plane, unit: int, rng: np.random.Generator) -> Plane:
 
 
 def _fill(kind: int, x: Plane, y: Plane, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Colour per pixel, `(H, W, 3)`: a random colour with the texture of the class."""
+    """Colour per pixel, `(H, W, 3)`: two shades of a random colour, in the texture of the class."""
     base, contrast = rng.uniform(0.2, 0.8, 3), rng.uniform(0.08, 0.22)
     turn, period = rng.uniform(0, np.pi), rng.uniform(3.5, 7)
     u = 2 * np.pi * (x * np.cos(turn) + y * np.sin(turn)) / period + rng.uniform(0, 6.3)
