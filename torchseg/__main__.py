@@ -1,4 +1,4 @@
-"""`torchseg NAME ...` is `python scripts/NAME.py ...` once installed."""
+"""The installed command: `torchseg NAME ...` does what `python scripts/NAME.py ...` does in the repository."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ COMMANDS = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command named first."""
+    """Runs the command that the first argument names; returns its exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments or arguments[0] in ("-h", "--help"):
         print(

@@ -1,4 +1,4 @@
-"""Smaller weights for a trained network: zeros, shared values, fewer channels, and a ledger that proves them."""
+"""Compression of a trained network: pruning, clustering, channel pruning, and a ledger that counts the result."""
 
 from torchseg.compress.batch_norm import fold_batch_norm
 from torchseg.compress.channel_pruning import ChannelPruneConfig, ChannelPruned, prune_channels
