@@ -25,7 +25,14 @@ from torchseg.data import HeldSamples
 from torchseg.pipeline.run.dataset import Pictures, open_pictures
 from torchseg.pipeline.run.folder import RunFolder, Stage
 from torchseg.pipeline.run.session import launch
-from torchseg.pipeline.stages.training import STUDENT_STEPS, TEACHER_STEPS, VIEWS, NetworkSpec, Trainer
+from torchseg.pipeline.stages.training import (
+    STUDENT_STEPS,
+    TEACHER_STEPS,
+    VIEWS,
+    DefaultFor,
+    NetworkSpec,
+    Trainer,
+)
 from torchseg.train import DistillationConfig, evaluate
 
 
@@ -40,7 +47,7 @@ class Setting:
     views: int = 0
 
     @property
-    def twin(self) -> Setting:
+    def baseline(self) -> Setting:
         """The baseline: the same student, trained for as many steps on labels alone."""
         return Setting(self.steps)
 
@@ -48,7 +55,7 @@ class Setting:
     def stage(self) -> str:
         """Name of the stage, and of its folder."""
         if not self.temperature:
-            return f"twin-{self.steps}"
+            return f"baseline-{self.steps}"
         views = f"-{self.views}-views" if self.views else ""
         return f"student-{self.steps}-{self.temperature:g}-{self.alpha:g}-{self.transfer:g}{views}"
 
@@ -122,9 +129,9 @@ def _one_seed(
     teacher = NetworkSpec(stage="teacher", model=config.teacher, epochs=epochs)
     yield None, score(trainer.with_labels(teacher))
     for setting in settings:
-        twin = setting.twin
-        student = NetworkSpec(stage=twin.stage, model=config.student, epochs=_epochs(trainer, setting.steps))
-        yield twin, score(trainer.with_labels(student))
+        baseline = setting.baseline
+        student = NetworkSpec(stage=baseline.stage, model=config.student, epochs=_epochs(trainer, setting.steps))
+        yield baseline, score(trainer.with_labels(student))
         chosen = trainer if setting.transfer else Trainer(config, _without_transfer(pictures), folder, fabric)
         how = DistillationConfig(temperature=setting.temperature, alpha=setting.alpha, views=setting.views)
         student = replace(student, stage=setting.stage)
@@ -132,7 +139,7 @@ def _one_seed(
 
 
 def _epochs(trainer: Trainer, steps: int) -> int:
-    return trainer.epochs(0, steps=dict.fromkeys((True, False), steps))
+    return trainer.epochs(0, steps=DefaultFor(scenes=steps, photos=steps))
 
 
 def _without_transfer(pictures: Pictures) -> Pictures:
@@ -164,9 +171,9 @@ def _table(rows: Rows, arguments: argparse.Namespace) -> list[str]:
 
 def _gains(rows: Rows, setting: Setting | None, part: int, seeds: list[int]) -> list[float]:
     """Gains over the baseline, one per seed; empty for the teacher and for baselines."""
-    if setting is None or setting == setting.twin:
+    if setting is None or setting == setting.baseline:
         return []
-    return [rows[setting][seed][part] - rows[setting.twin][seed][part] for seed in seeds]
+    return [rows[setting][seed][part] - rows[setting.baseline][seed][part] for seed in seeds]
 
 
 if __name__ == "__main__":
