@@ -83,7 +83,7 @@ def read_card(folder: Path) -> Card:
     path = folder / CARD
     if not path.is_file() or not (folder / WEIGHTS).is_file():
         raise ValueError(
-            f"{folder} is no checkpoint: it needs {CARD} and {WEIGHTS}; give a stage's folder, e.g. runs/scenes/teacher"
+            f"{folder} is not a checkpoint: it needs {CARD} and {WEIGHTS}; give a folder such as runs/scenes/teacher"
         )
     try:
         values = json.loads(path.read_text(encoding="utf-8"))

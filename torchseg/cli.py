@@ -41,7 +41,7 @@ def run_command(config_class: type[Config], job: Callable[[Config], int], argv: 
         print(f"error: {error}{advice}", file=sys.stderr)
         return WRONG_INPUT
     except KeyboardInterrupt:
-        print("\nstopped; the same command goes on from here", file=sys.stderr)
+        print("\nstopped; run the same command to resume", file=sys.stderr)
         return STOPPED
 
 
@@ -63,7 +63,7 @@ def _check_text(argv: Sequence[str]) -> None:
             item.encode()
         except UnicodeEncodeError as error:
             raise ValueError(
-                f"{item!a} has bytes that are no {sys.getfilesystemencoding()}, the encoding of this locale; "
+                f"{item!a} has bytes that are not {sys.getfilesystemencoding()}, the encoding of this locale; "
                 "set PYTHONUTF8=1, or rename what it names"
             ) from error
 
@@ -108,7 +108,7 @@ def _parse(config_class: type[Config], parser: ArgumentParser, argv: Sequence[st
     for field in fields:
         if (old := field.metadata.get("was")) and values[old] is not None:
             print(
-                f"warning: {old} is called {field.name} now; the old name will go with the next release",
+                f"warning: {old} is called {field.name} now; the old name will be removed in the next release",
                 file=sys.stderr,
             )
             chosen[field.name] = values[old]
@@ -165,7 +165,7 @@ def _escaped(text: str) -> str:
     try:
         return f"# flags\n{yaml.safe_dump(yaml.safe_load(text))}"
     except yaml.YAMLError as error:
-        raise ValueError(f"the file of flags is no YAML: {error}") from error
+        raise ValueError(f"the file of flags is not YAML: {error}") from error
 
 
 class _Text:

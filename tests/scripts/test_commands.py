@@ -127,7 +127,7 @@ def test_a_pretrained_network_brings_the_scaling_of_its_pictures_along(pictures,
 
 def test_what_cannot_be_compressed_is_refused(capsys):
     assert compress.main(["nowhere"]) == 2
-    assert "nowhere is no checkpoint" in capsys.readouterr().err
+    assert "nowhere is not a checkpoint" in capsys.readouterr().err
     assert compress.main(["nowhere", "--channel_sparsity", "1"]) == 2
     assert "give the share of channels" in capsys.readouterr().err
     assert compress.main(["nowhere", "--sparsity", "0", "--clusters", "null"]) == 2

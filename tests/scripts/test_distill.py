@@ -199,7 +199,7 @@ def test_wrong_input_ends_in_two_and_one_message(flags, pictures, capsys):
     assert "give median_frequency, or 5 positive numbers" in _refused([*flags, "--class_weights", "1,2"], capsys)
     assert "give NAME=VALUE pairs" in _refused([*flags, "--teacher_arguments", "4"], capsys)
     assert "use 32x32 or 48x48" in _refused([*flags, "--student_arguments", "depth=4", "--image_size", "40"], capsys)
-    assert "is no checkpoint" in _refused([*flags, "--teacher_checkpoint", "nowhere"], capsys)
+    assert "is not a checkpoint" in _refused([*flags, "--teacher_checkpoint", "nowhere"], capsys)
     assert "there is no folder nowhere" in _refused([*flags, "--transfer_set", "nowhere"], capsys)
     assert not Path("runs").exists()
 

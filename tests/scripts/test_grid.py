@@ -213,7 +213,7 @@ def test_a_cell_that_fails_is_named_and_the_others_go_on(finished, flags, monkey
         ("4", "with", "int8"),
         *(("8", "with", name) for name in ("no", "fp32", "fp16", "int8")),
     ]
-    assert rows["4", "with", "int8"]["reason"] == ("export: its process died with SIGSEGV; its last words: out of luck")
+    assert rows["4", "with", "int8"]["reason"] == ("export: its process died with SIGSEGV; its last line: out of luck")
     assert rows["8", "with", "no"]["iou"] == ""
     assert rows["4", "with", "fp16"]["iou"] != ""
     out_text = capsys.readouterr().out

@@ -36,7 +36,7 @@ def test_a_file_of_the_checkpoint_names_it_as_well(saved):
 
 
 def test_a_folder_without_a_checkpoint_is_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"is no checkpoint: it needs card.json and model.safetensors"):
+    with pytest.raises(ValueError, match=r"is not a checkpoint: it needs card.json and model.safetensors"):
         read_card(tmp_path)
 
 

@@ -127,7 +127,7 @@ def test_a_terminal_that_lacks_a_letter_shows_its_number_and_the_command_goes_on
 
 def test_an_argument_that_the_locale_cannot_read_is_refused(capsys):
     assert run_command(_Config, lambda _: 0, ["stra\udcffe"]) == 2
-    assert "has bytes that are no utf-8, the encoding of this locale; set PYTHONUTF8=1" in capsys.readouterr().err
+    assert "has bytes that are not utf-8, the encoding of this locale; set PYTHONUTF8=1" in capsys.readouterr().err
 
 
 def test_a_file_of_flags_is_utf8_whatever_the_locale(tmp_path):
@@ -174,7 +174,7 @@ def test_an_old_name_of_a_flag_works_and_names_the_new_one(tmp_path, capsys):
     for argv in (["--limit", "7", "--quick"], ["--config", "flags.yaml"]):
         assert run_command(_Renamed, lambda config: 0 if config == _Renamed(most=7, fast=True) else 1, argv) == 0
         warnings = capsys.readouterr().err.splitlines()
-        assert warnings[0] == "warning: limit is called most now; the old name will go with the next release"
+        assert warnings[0] == "warning: limit is called most now; the old name will be removed in the next release"
         assert "quick is called fast now" in warnings[1]
 
 

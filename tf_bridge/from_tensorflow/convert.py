@@ -158,7 +158,7 @@ def _channels(source: Path, shape: Sequence[int | None], layout: str, spec: Imag
     channels = shape[3] if layout == "NHWC" else shape[1]
     if channels is None or (channels != spec.num_classes and not (channels == 1 and spec.num_classes == 2)):
         raise ValueError(
-            f"{source} tells {channels} classes apart and the data has {spec.num_classes} "
+            f"{source} has {channels} classes and the data has {spec.num_classes} "
             f"({', '.join(spec.classes)}); give the data set that it was trained for"
         )
     return channels

@@ -42,16 +42,18 @@ def source_kind(path: Path) -> str:
         raise ValueError(f"there is no file {path}; check the path")
     if path.is_dir():
         if not (path / "saved_model.pb").is_file():
-            raise ValueError(f"{path} is no SavedModel: it has no saved_model.pb; give the folder of model.export()")
+            raise ValueError(f"{path} is not a SavedModel: it has no saved_model.pb; give the folder of model.export()")
         return SAVED_MODEL
     kind = _KINDS.get(path.suffix.lower())
     if kind is None:
-        raise ValueError(f"{path} ends in none of {', '.join(_KINDS)} and is no SavedModel folder; give one of those")
+        raise ValueError(
+            f"{path} ends in none of {', '.join(_KINDS)} and is not a SavedModel folder; give one of those"
+        )
     if kind == TFLITE:
         describe_file(path)
     elif not (zipfile.is_zipfile(path) if path.suffix == ".keras" else _starts_with(path, _HDF5)):
         raise ValueError(
-            f"{path} is no complete {path.suffix} file ({path.stat().st_size} bytes); save the model again"
+            f"{path} is not a complete {path.suffix} file ({path.stat().st_size} bytes); save the model again"
         )
     return kind
 

@@ -21,7 +21,7 @@ def _target(image: Tensor, size: list[int] | None, factors: list[float] | None) 
     wanted = [int(side * factor) for side, factor in zip(sides, factors, strict=True)]
     if any(abs(side * factor - want) > 1e-6 for side, factor, want in zip(sides, factors, wanted, strict=True)):
         raise ValueError(
-            f"a resize of {sides} by {factors}, which is no whole size; pass size= or recompute_scale_factor=True"
+            f"a resize of {sides} by {factors}, which is not a whole size; pass size= or recompute_scale_factor=True"
         )
     return wanted
 

@@ -70,8 +70,8 @@ def halve_onnx(model: ModelProto, *, float_share: float) -> tuple[ModelProto, li
     """
     from onnx import TensorProto, helper, numpy_helper
 
-    halved = _copy(model)
-    graph, casts = halved.graph, []
+    converted = _copy(model)
+    graph, casts = converted.graph, []
     weights = [tensor for tensor in graph.initializer if tensor.data_type == TensorProto.FLOAT and tensor.dims]
     kept = lightest({tensor.name: math.prod(tensor.dims) for tensor in weights}, float_share)
     for tensor in weights:
@@ -86,7 +86,7 @@ def halve_onnx(model: ModelProto, *, float_share: float) -> tuple[ModelProto, li
     del graph.node[:]
     graph.node.extend(nodes)
     layers = [tensor.name.rpartition(".")[0] for tensor in weights if tensor.name in kept and len(tensor.dims) > 1]
-    return halved, list(dict.fromkeys(layers))
+    return converted, list(dict.fromkeys(layers))
 
 
 def _fp16(model: ModelProto, images: Images | None) -> ModelProto:

@@ -102,7 +102,7 @@ def _read(source: Path, target: Path) -> ModelProto:
 
     for path in (source, target):
         if path.suffix != ".onnx":
-            raise ValueError(f"{path} is no .onnx file; only ONNX files can be packed")
+            raise ValueError(f"{path} is not an .onnx file; only ONNX files can be packed")
     if _STORAGE in describe_file(source)["metadata"]:  # raises for a missing or damaged file
         raise ValueError(f"{source} is packed already; give the file that it was made from")
     model = onnx.load(source)

@@ -52,7 +52,7 @@ class LearningConfig(DataConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.batch_size < 2:
-            raise ValueError(f"batch_size is {self.batch_size}; batch norm needs at least 2 pictures a step")
+            raise ValueError(f"batch_size is {self.batch_size}; batch norm needs at least 2 pictures per step")
         if self.learning_rate <= 0:
             raise ValueError(f"learning_rate is {self.learning_rate}; give a positive number, e.g. 0.002")
         if self.schedule not in SCHEDULES:

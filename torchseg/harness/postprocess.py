@@ -27,9 +27,7 @@ def labels_of(logits: NDArray[np.float32]) -> NDArray[np.uint8]:
         raise ValueError("the file puts out NaN or infinity for a real picture; export it at a wider precision")
     classes = logits.shape[1]
     if classes > 255:
-        raise ValueError(
-            f"the file tells {classes} classes apart and masks hold at most 255; give a segmentation model"
-        )
+        raise ValueError(f"the file has {classes} classes and masks hold at most 255; give a segmentation model")
     if classes > 1:
         return _largest(logits)
     return np.asarray(logits[:, 0] > (0.5 if _are_shares(logits) else 0.0), np.uint8)

@@ -36,7 +36,7 @@ def describe_file(path: Path) -> dict[str, Any]:
     """
     reader = _READERS.get(path.suffix)
     if reader is None:
-        raise ValueError(f"{path} is no {' or '.join(_READERS)} file; give a file that the export made")
+        raise ValueError(f"{path} is not an {' or '.join(_READERS)} file; give a file that the export made")
     if not path.is_file():
         raise ValueError(f"there is no file {path}; export the network first")
     return reader(path)
@@ -126,7 +126,7 @@ def _tflite_tensor(schema: ModuleType, tensor: _Table) -> dict[str, Any]:
 
 
 def _damaged(path: Path, kind: str) -> ValueError:
-    return ValueError(f"{path} is no complete {kind} file ({path.stat().st_size} bytes); export it again")
+    return ValueError(f"{path} is not a complete {kind} file ({path.stat().st_size} bytes); export it again")
 
 
 _READERS: Mapping[str, Callable[[Path], dict[str, Any]]] = {".onnx": _read_onnx, ".tflite": _read_tflite}

@@ -15,7 +15,7 @@ def runtime_name(path: Path) -> str:
     if path.suffix in BY_SUFFIX:
         return BY_SUFFIX[path.suffix]
     raise ValueError(
-        f"{path} is no model file; give a checkpoint's folder or a file that ends in {', '.join(sorted(BY_SUFFIX))}"
+        f"{path} is not a model file; give a checkpoint's folder or a file that ends in {', '.join(sorted(BY_SUFFIX))}"
     )
 
 

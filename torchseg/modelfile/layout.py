@@ -55,7 +55,9 @@ def from_layout(logits: NDArray[np.float32], layout: Layout, *, classes: int | N
     """
     if logits.ndim == 3:
         if not np.all((logits >= 0) & (logits == np.rint(logits))):
-            raise ValueError("the file gives one number a pixel that is no class; export its logits as (B, K, H, W)")
+            raise ValueError(
+                "the file gives one number per pixel that is not a class; export its logits as (B, K, H, W)"
+            )
         count = classes or int(logits.max()) + 1
         return np.asarray(np.arange(count)[:, None, None] == logits[:, None], np.float32)
     return np.ascontiguousarray(logits if layout == "NCHW" else logits.transpose(0, 3, 1, 2))

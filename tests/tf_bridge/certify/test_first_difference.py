@@ -126,7 +126,7 @@ def test_a_wrong_zero_point_is_refused_in_tflite(learnt_files, tmp_path):
     path = tmp_path / "net.tflite"
     with edited(learnt_files["tflite", Precision.INT8], path) as tensors:
         tensors["up.0/upsample_bilinear2d"].quantization.zeroPoint[0] += 10
-    with pytest.raises(ValueError, match=r"is no TFLite file that LiteRT can open: .*RESIZE_BILINEAR"):
+    with pytest.raises(ValueError, match=r"is not a TFLite file that LiteRT can open: .*RESIZE_BILINEAR"):
         open_runtime(path)
 
 

@@ -157,7 +157,7 @@ def test_a_tflite_file_makes_the_round_trip(
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"classes": 5}, r"tells 5 classes apart and the data has 3 \(background, body, rim\)"),
+        ({"classes": 5}, r"has 5 classes and the data has 3 \(background, body, rim\)"),
         ({"channels": 1}, "takes pictures of 1 channels; the pictures of the data have 3"),
         ({"size": (16, 16)}, "takes 16x16 pictures and 8x12 were asked for; give --image_size 16,16"),
     ],

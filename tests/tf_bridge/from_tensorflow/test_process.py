@@ -69,6 +69,6 @@ def test_a_missing_extra_is_named(saved_model, monkeypatch, work):
 
 def test_a_text_starts_no_process(tmp_path, work):
     (tmp_path / "net.keras").write_text("hello")
-    with pytest.raises(ValueError, match=r"is no complete \.keras file"):
+    with pytest.raises(ValueError, match=r"is not a complete \.keras file"):
         import_apart(tmp_path / "net.keras", SPEC, IMAGES, work, notes={})
     assert list(work.iterdir()) == []

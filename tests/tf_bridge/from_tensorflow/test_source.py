@@ -29,7 +29,7 @@ def test_what_is_no_model_is_refused(content, suffix, tmp_path):
     pytest.importorskip("ai_edge_litert")
     path = tmp_path / f"net.{suffix}"
     path.write_bytes(content)
-    with pytest.raises(ValueError, match=rf"is no complete \S+ file \({len(content)} bytes\)"):
+    with pytest.raises(ValueError, match=rf"is not a complete \S+ file \({len(content)} bytes\)"):
         source_kind(path)
 
 

@@ -27,7 +27,7 @@ def test_an_unknown_operator_is_named_with_its_layer_and_what_to_do() -> None:
     [
         (nn.Softmax(dim=2), "softmax over dimension 2"),
         (nn.MaxPool2d(2, dilation=2), "max pooling with dilation"),
-        (nn.Upsample(scale_factor=1.3, mode="bilinear"), "which is no whole size; pass size="),
+        (nn.Upsample(scale_factor=1.3, mode="bilinear"), "which is not a whole size; pass size="),
         (nn.ConvTranspose2d(3, 3, 2, dilation=2), "transposed convolution with dilation"),
         (nn.AdaptiveAvgPool2d(3), "adaptive pooling from"),
         (nn.CircularPad2d(1), "aten"),

@@ -213,7 +213,7 @@ def test_a_packed_file_is_not_packed_again(convolution_file: Path, tmp_path: Pat
 def test_a_truncated_file_is_refused(mixed_file: Path, tmp_path: Path, share: float) -> None:
     content = mixed_file.read_bytes()
     (tmp_path / "cut.onnx").write_bytes(content[: int(share * len(content))])
-    with pytest.raises(ValueError, match=r"cut.onnx is no complete ONNX file .*export it again"):
+    with pytest.raises(ValueError, match=r"cut.onnx is not a complete ONNX file .*export it again"):
         pack_onnx(tmp_path / "cut.onnx", tmp_path / "packed.onnx")
     assert not (tmp_path / "packed.onnx").exists()
 
@@ -252,9 +252,9 @@ def test_an_old_opset_is_refused(convolution_file: Path, tmp_path: Path) -> None
 
 
 def test_other_formats_and_missing_files_are_refused(convolution_file: Path, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"net.tflite is no .onnx file; only ONNX files can be packed"):
+    with pytest.raises(ValueError, match=r"net.tflite is not an .onnx file; only ONNX files can be packed"):
         pack_onnx(Path("net.tflite"), tmp_path / "packed.onnx")
-    with pytest.raises(ValueError, match=r"packed.bin is no .onnx file"):
+    with pytest.raises(ValueError, match=r"packed.bin is not an .onnx file"):
         pack_onnx(convolution_file, tmp_path / "packed.bin")
     with pytest.raises(ValueError, match=r"there is no file .*none.onnx"):
         pack_onnx(tmp_path / "none.onnx", tmp_path / "packed.onnx")

@@ -82,5 +82,5 @@ def test_the_size_of_a_truncated_png_names_the_file(tmp_path):
 
 def test_a_picture_whose_name_is_no_text_is_refused(tmp_path):
     path = tmp_path / "a\udcff.png"  # the byte 255, as Python hides it
-    with pytest.raises(ValueError, match="has bytes that are no utf-8, the encoding of this locale; rename it"):
+    with pytest.raises(ValueError, match="has bytes that are not utf-8, the encoding of this locale; rename it"):
         picture_size(path)

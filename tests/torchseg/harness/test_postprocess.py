@@ -34,7 +34,7 @@ def test_an_output_that_is_no_number_is_refused(value):
 
 
 def test_an_output_with_too_many_classes_is_refused():
-    with pytest.raises(ValueError, match="tells 1000 classes apart"):
+    with pytest.raises(ValueError, match="has 1000 classes"):
         labels_of(np.zeros((1, 1000, 1, 1), np.float32))
 
 

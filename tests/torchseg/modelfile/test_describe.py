@@ -55,7 +55,7 @@ def test_what_is_no_model_is_refused(tmp_path: Path, content: bytes, suffix: str
     pytest.importorskip("ai_edge_litert")
     path = tmp_path / f"net{suffix}"
     path.write_bytes(content)
-    with pytest.raises(ValueError, match=rf"is no complete \w+ file \({len(content)} bytes\); export it again"):
+    with pytest.raises(ValueError, match=rf"is not a complete \w+ file \({len(content)} bytes\); export it again"):
         describe_file(path)
 
 
@@ -63,7 +63,7 @@ def test_what_is_no_model_is_refused(tmp_path: Path, content: bytes, suffix: str
 def test_a_cut_convolution_file_is_refused(convolution_file: Path, tmp_path: Path, share: float) -> None:
     cut = tmp_path / "cut.onnx"
     cut.write_bytes(convolution_file.read_bytes()[: int(convolution_file.stat().st_size * share)])
-    with pytest.raises(ValueError, match="is no complete ONNX file"):
+    with pytest.raises(ValueError, match="is not a complete ONNX file"):
         describe_file(cut)
 
 
@@ -72,7 +72,7 @@ def test_a_cut_convolution_file_is_refused(convolution_file: Path, tmp_path: Pat
 def test_a_cut_tflite_file_is_refused(tflite_file: Path, tmp_path: Path, share: float) -> None:
     cut = tmp_path / "cut.tflite"
     cut.write_bytes(tflite_file.read_bytes()[: int(tflite_file.stat().st_size * share)])
-    with pytest.raises(ValueError, match="is no complete TFLite file"):
+    with pytest.raises(ValueError, match="is not a complete TFLite file"):
         describe_file(cut)
 
 

@@ -43,7 +43,9 @@ def test_classes_become_logits_of_one_and_zero(layout):
 
 @pytest.mark.parametrize("value", [0.5, -1, np.nan])
 def test_numbers_that_are_no_classes_are_not_taken_for_them(value):
-    with pytest.raises(ValueError, match=r"one number a pixel that is no class; export its logits as \(B, K, H, W\)"):
+    with pytest.raises(
+        ValueError, match=r"one number per pixel that is not a class; export its logits as \(B, K, H, W\)"
+    ):
         from_layout(np.array([[[0, value]]], np.float32), "NCHW", classes=2)
 
 

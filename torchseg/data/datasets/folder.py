@@ -90,7 +90,7 @@ def _read_classes(listing: Path) -> tuple[tuple[str, ...], Colours]:
             colours[int(colour.lstrip("#"), 16)] = len(names)
         names.append(name.strip() if is_colour else line)
     if len(names) < 2:
-        raise ValueError(f"{listing} names {len(names)} classes; write at least two, one a line")
+        raise ValueError(f"{listing} names {len(names)} classes; write at least two, one per line")
     return tuple(names), colours
 
 

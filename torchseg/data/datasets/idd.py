@@ -97,7 +97,7 @@ def idd(root: Path) -> DataSet:
         return _official(folder)
     if (folder / "train" / "rgb_labels").is_dir():
         return _coloured(folder)
-    raise ValueError(f"{folder} is no Indian Driving Dataset; {_EXPECTED}")
+    raise ValueError(f"{folder} is not the Indian Driving Dataset; {_EXPECTED}")
 
 
 def _official(folder: Path) -> DataSet:

@@ -86,7 +86,7 @@ def _pairs(folder: Path, names: list[str]) -> list[tuple[Path, Path]]:
 
 def _from_trimap(stored: NDArray[np.uint8]) -> NDArray[np.uint8]:
     if stored.ndim != 2 or not stored.min() >= 1 <= stored.max() <= len(CLASSES):
-        raise ValueError("it is no trimap; expected the values 1 (pet), 2 (background) and 3 (border)")
+        raise ValueError("it is not a trimap; expected the values 1 (pet), 2 (background) and 3 (border)")
     return stored - np.uint8(1)
 
 

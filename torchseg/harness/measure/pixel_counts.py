@@ -88,7 +88,7 @@ def evaluate_batch(logits: NDArray[np.float32], masks: Labels, *, num_classes: i
     """
     if logits.shape[1] == 1 and num_classes != 2:
         raise ValueError(
-            f"the file has one output channel, which tells two classes apart, and the data has {num_classes}; "
+            f"the file has one output channel, which means two classes, and the data has {num_classes}; "
             "export logits of every class"
         )
     labels = labels_of(logits)  # rejects NaN and infinity

@@ -81,7 +81,7 @@ def _external(path: Path) -> set[Path]:
     try:
         graph = onnx.load(path, load_external_data=False).graph
     except Exception as error:  # protobuf's DecodeError, which has no public typed location
-        raise ValueError(f"{path} is no ONNX file ({error}); export the model again") from error
+        raise ValueError(f"{path} is not an ONNX file ({error}); export the model again") from error
     held = [tensor for tensor in graph.initializer if uses_external_data(tensor)]
     parts = {path.parent / ExternalDataInfo(tensor).location for tensor in held}
     for part in parts:

@@ -41,12 +41,14 @@ class LitertRuntime:
         """Opens the file; raises ValueError if it is damaged or does not take images."""
         with path.open("rb") as file:
             if file.read(8)[4:] != _IDENTIFIER:
-                raise ValueError(f"{path} is no TFLite file: its header lacks {_IDENTIFIER.decode()}; export it again")
+                raise ValueError(
+                    f"{path} is not a TFLite file: its header lacks {_IDENTIFIER.decode()}; export it again"
+                )
         try:
             interpreter = self._library.Interpreter(model_path=str(path), num_threads=self._threads)
             interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
-            raise ValueError(f"{path} is no TFLite file that LiteRT can open: {error}") from error
+            raise ValueError(f"{path} is not a TFLite file that LiteRT can open: {error}") from error
         self._interpreter = interpreter
         self._path = path
         self._input = interpreter.get_input_details()[0]

@@ -54,7 +54,7 @@ class OnnxRuntime:
         try:
             session = self._library.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # its exception classes are private and share no base below Exception
-            raise ValueError(f"{path} is no ONNX file that ONNX Runtime can open: {_first_line(error)}") from error
+            raise ValueError(f"{path} is not an ONNX file that ONNX Runtime can open: {_first_line(error)}") from error
         described = session.get_inputs()[0]
         if described.type not in _NUMBERS:
             raise ValueError(f"{path} takes {described.type}; export it with a float input, or one of uint8 pictures")

@@ -53,7 +53,7 @@ class OpenvinoRuntime:
             model = self._library.Core().compile_model(str(path), "CPU", options)
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[-1]
-            raise ValueError(f"{path} is no file that OpenVINO can open: {reason}") from error
+            raise ValueError(f"{path} is not a file that OpenVINO can open: {reason}") from error
         shape = model.input(0).get_partial_shape()
         self._classes = class_count(path) if len(model.output(0).get_partial_shape()) == 3 else None
         self._takes_pixels = model.input(0).get_element_type().get_type_name() == "u8"

@@ -199,7 +199,7 @@ class RuntimeProcess:
         code = self._ended(patience_s=30)  # a crash that writes a core file closes the pipe long before it ends
         self._log.seek(0)
         said = self._log.read().decode(errors="replace").strip().splitlines()
-        last = f"; its last words: {said[-1][:300]}" if said else ""
+        last = f"; its last line: {said[-1][:300]}" if said else ""
         self._failure = RuntimeProcessError(
             f"the {self.name} process died with {cause_of_end(code)} during '{method}' of {self.path}{last}; "
             "the file is probably damaged or needs more memory than there is: export it again"

@@ -39,7 +39,7 @@ def _check_tflite(path: Path) -> None:
             raise ValueError("the header lacks TFL3")
         _walk(schema.Model.GetRootAsModel(content, 0))
     except (struct.error, ValueError, IndexError, AttributeError, TypeError) as error:
-        raise ValueError(f"{path} is no complete TFLite file ({len(content)} bytes); export it again") from error
+        raise ValueError(f"{path} is not a complete TFLite file ({len(content)} bytes); export it again") from error
 
 
 def _walk(model: Any) -> None:

@@ -83,7 +83,7 @@ def _common_spec(models: Sequence[OpenedModel]) -> ImageSpec:
     for model in models[1:]:
         if model.spec.num_classes != spec.num_classes:
             raise ValueError(
-                f"{model.name} tells {model.spec.num_classes} classes apart and {models[0].name} {spec.num_classes}; "
+                f"{model.name} has {model.spec.num_classes} classes and {models[0].name} {spec.num_classes}; "
                 "compare models of the same classes"
             )
     return spec

@@ -102,7 +102,7 @@ def read_outcomes(text: str, code: int) -> list[Outcome]:
         ending = _ENDING.search(said)
         words = _last_line(said[: ending.start()] if ending else said)
         if not ending:
-            words = f"its process died with {cause_of_end(code)}" + (f"; its last words: {words}" if words else "")
+            words = f"its process died with {cause_of_end(code)}" + (f"; its last line: {words}" if words else "")
         outcomes.append(
             Outcome(
                 command=title.split()[0],

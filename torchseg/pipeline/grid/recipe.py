@@ -104,7 +104,7 @@ def _yaml(text: str, where: str) -> Any:
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise ValueError(f"{where} is no YAML: {' '.join(str(error).split())}") from error
+        raise ValueError(f"{where} is not YAML: {' '.join(str(error).split())}") from error
 
 
 def _parts(values: Any, path: Path) -> dict[str, dict[str, Any]]:
@@ -146,7 +146,7 @@ def _check_flag(name: str, where: str) -> None:
         raise ValueError(f"{where} sets {name}, which all files of a grid share; set it in base")
     further = {each.name for each in dataclasses.fields(ExportConfig)} - set(known)
     hint = "; it is a flag of export that a grid does not take" if name in further else nearest(name, known)
-    raise ValueError(f"{where} sets '{name}', which is no flag of a grid{hint}; see {other_command('train')} --help")
+    raise ValueError(f"{where} sets '{name}', which is not a flag of a grid{hint}; see {other_command('train')} --help")
 
 
 def _factor(name: str, levels: Any) -> Factor:

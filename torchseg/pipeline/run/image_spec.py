@@ -90,7 +90,7 @@ def own_spec(facts: FileFacts, wanted: ImageSpec | None) -> ImageSpec | None:
 def _same_classes(own: ImageSpec, wanted: ImageSpec, path: Path) -> ImageSpec:
     if own.num_classes != wanted.num_classes:
         raise ValueError(
-            f"{path} tells {own.num_classes} classes apart ({', '.join(own.classes)}) and the data has "
+            f"{path} has {own.num_classes} classes ({', '.join(own.classes)}) and the data has "
             f"{wanted.num_classes} ({', '.join(wanted.classes)}); give pictures of the classes that it was made for"
         )
     return replace(own, classes=wanted.classes, ignore_index=wanted.ignore_index)

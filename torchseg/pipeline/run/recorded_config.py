@@ -26,7 +26,7 @@ def recorded_config(run: Path, *, root: Path | None = None) -> DataConfig:
     """
     path = run / CONFIG
     if not path.is_file():
-        raise ValueError(f"{run} is no run folder: it has no {CONFIG}; give one that distill made")
+        raise ValueError(f"{run} is not a run folder: it has no {CONFIG}; give one that distill made")
     values = yaml.safe_load(path.read_text(encoding="utf-8"))
     names = {field.name for field in dataclasses.fields(DataConfig)}
     known = {name: value for name, value in values.items() if name in names}
@@ -43,7 +43,7 @@ def run_of(path: Path) -> Path:
     for folder in (path.resolve(), *path.resolve().parents):
         if (folder / CONFIG).is_file():
             return folder
-    raise ValueError(f"{path} lies in no run folder (one with a {CONFIG}); give a file of a run by distill")
+    raise ValueError(f"{path} is not in a run folder (one with a {CONFIG}); give a file of a run by distill")
 
 
 def check_same_data(config: DataConfig, run: Path) -> None:

@@ -104,5 +104,7 @@ def test_a_colour_that_no_class_has_is_named(coloured_idd, save):
 
 
 def test_another_folder_says_what_to_give(tmp_path):
-    with pytest.raises(ValueError, match="is no Indian Driving Dataset; give the folder with leftImg8bit/ and gtFine/"):
+    with pytest.raises(
+        ValueError, match="is not the Indian Driving Dataset; give the folder with leftImg8bit/ and gtFine/"
+    ):
         idd(tmp_path)

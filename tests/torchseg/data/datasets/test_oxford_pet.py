@@ -25,7 +25,7 @@ def test_official_parts_are_kept_apart(pets):
 def test_a_mask_that_is_no_trimap_is_named(pets):
     victim = pets / "annotations" / "trimaps" / "Abyssinian_25.png"
     Image.fromarray(np.zeros((6, 8), np.uint8)).save(victim)
-    with pytest.raises(ValueError, match=r"Abyssinian_25.png: it is no trimap"):
+    with pytest.raises(ValueError, match=r"Abyssinian_25.png: it is not a trimap"):
         oxford_pet(pets).test[1]
 
 

@@ -26,7 +26,7 @@ def test_a_file_is_measured_and_told(onnx_file):
 
 def test_a_damaged_file_says_so(tmp_path):
     (tmp_path / "bad.onnx").write_bytes(b"nothing of use")
-    with pytest.raises(RuntimeProcessError, match="is no ONNX file"):
+    with pytest.raises(RuntimeProcessError, match="is not an ONNX file"):
         measure_explanation(tmp_path / "bad.onnx", (1, 3, 16, 24), runtime=None, config=QUICK)
 
 

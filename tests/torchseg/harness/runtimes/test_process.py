@@ -60,7 +60,7 @@ def test_a_crash_of_the_child_is_an_exception_of_the_parent(onnx_file, images):
 
 
 def test_an_unknown_kind_of_file_starts_nothing():
-    with pytest.raises(ValueError, match=r"model\.pt is no model file"):
+    with pytest.raises(ValueError, match=r"model\.pt is not a model file"):
         RuntimeProcess(Path("model.pt"))
 
 

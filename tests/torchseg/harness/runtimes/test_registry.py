@@ -120,7 +120,7 @@ def test_a_damaged_file_is_one_clear_error(suffix, content, tmp_path):
 def test_half_a_file_is_one_clear_error(onnx_file, tmp_path):
     path = tmp_path / "half.onnx"
     path.write_bytes(onnx_file.read_bytes()[: onnx_file.stat().st_size // 2])
-    with pytest.raises(ValueError, match=r"half\.onnx is no ONNX file"):
+    with pytest.raises(ValueError, match=r"half\.onnx is not an ONNX file"):
         open_runtime(path)
 
 

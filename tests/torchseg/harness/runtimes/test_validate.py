@@ -23,7 +23,7 @@ def test_what_is_no_model_is_refused(content, suffix, tmp_path):
 def test_a_cut_file_is_refused(percent, onnx_file, tmp_path):
     path = tmp_path / "cut.onnx"
     path.write_bytes(onnx_file.read_bytes()[: onnx_file.stat().st_size * percent // 100])
-    with pytest.raises(ValueError, match=r"cut\.onnx is no ONNX file"):
+    with pytest.raises(ValueError, match=r"cut\.onnx is not an ONNX file"):
         check_model_file(path)
 
 
@@ -34,7 +34,7 @@ def test_a_cut_tflite_file_is_refused(percent, tflite_files, tmp_path):
     check_model_file(tflite_files["fp32"])
     path = tmp_path / "cut.tflite"
     path.write_bytes(tflite_files["fp32"].read_bytes()[: tflite_files["fp32"].stat().st_size * percent // 100])
-    with pytest.raises(ValueError, match=r"is no complete TFLite file \(\d+ bytes\)"):
+    with pytest.raises(ValueError, match=r"is not a complete TFLite file \(\d+ bytes\)"):
         check_model_file(path)
 
 
@@ -46,11 +46,11 @@ def test_good_files_pass(onnx_file, checkpoint):
 
 def test_a_folder_and_the_wrong_ending_are_refused(onnx_file, tmp_path):
     (tmp_path / "folder.onnx").mkdir()
-    with pytest.raises(ValueError, match="is no checkpoint"):
+    with pytest.raises(ValueError, match="is not a checkpoint"):
         check_model_file(tmp_path / "folder.onnx")
     (tmp_path / "model.tflite").write_bytes(onnx_file.read_bytes())
     pytest.importorskip("ai_edge_litert")
-    with pytest.raises(ValueError, match="is no complete TFLite file"):
+    with pytest.raises(ValueError, match="is not a complete TFLite file"):
         check_model_file(tmp_path / "model.tflite")
 
 

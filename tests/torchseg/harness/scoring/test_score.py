@@ -82,11 +82,11 @@ def test_every_row_carries_its_conditions(scored):
 def test_one_failing_file_is_a_row_with_its_reason_and_stops_nothing(scored):
     out, _, failures = scored
     assert [failure.artifact.path.name for failure in failures] == ["damaged.onnx"]
-    assert "is no ONNX file" in failures[0].reason
+    assert "is not an ONNX file" in failures[0].reason
     row = read_table(out / "scores.csv")[2]
     assert (row["artifact"], row["miou"], row["latency_ms_median"]) == ("damaged.onnx", "", "")
     assert row["certified"] == "false"
-    assert "is no ONNX file" in row["error"]
+    assert "is not an ONNX file" in row["error"]
 
 
 def test_every_picture_has_a_row_per_file(scored):

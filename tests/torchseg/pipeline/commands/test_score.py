@@ -74,7 +74,7 @@ def test_a_file_of_a_run_brings_its_pictures_checkpoint_and_certificate(run):
 
 def test_a_file_from_elsewhere_needs_pictures(tmp_path):
     mine = save_onnx(tmp_path / "mine.onnx")
-    with pytest.raises(ValueError, match=r"mine\.onnx lies in no run folder.*give --data NAME and --root FOLDER"):
+    with pytest.raises(ValueError, match=r"mine\.onnx is not in a run folder.*give --data NAME and --root FOLDER"):
         plan_scores(ScoreConfig(files=[mine]))
     plan = plan_scores(ScoreConfig(files=[mine], data="scenes"))
     assert (plan.artifacts[0].stage, plan.artifacts[0].precision) == ("mine", "")
@@ -131,12 +131,12 @@ def test_pictures_of_other_classes_are_refused(run, tmp_path):
     arguments = {"base_width": 2, "depth": 1}
     card = Card(builder="small_unet", spec=other, stage="pets", arguments=arguments)
     save_checkpoint(build_model("small_unet", arguments, other, seed=0), card, tmp_path / "pets")
-    with pytest.raises(ValueError, match=r"tells 2 classes apart \(cat, dog\) and the data has 5"):
+    with pytest.raises(ValueError, match=r"has 2 classes \(cat, dog\) and the data has 5"):
         plan_scores(ScoreConfig(files=[tmp_path / "pets"], data="scenes"))
 
 
 @pytest.mark.parametrize(
-    ("name", "message"), [("gone.onnx", "there is no file"), ("notes.txt", "is no model file; give a checkpoint")]
+    ("name", "message"), [("gone.onnx", "there is no file"), ("notes.txt", "is not a model file; give a checkpoint")]
 )
 def test_what_is_no_model_is_refused(name, message, tmp_path):
     (tmp_path / "notes.txt").write_text("nothing")

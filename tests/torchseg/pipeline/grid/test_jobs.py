@@ -56,7 +56,7 @@ def test_a_log_says_how_each_command_ended():
 
 def test_a_process_that_dies_is_named_with_its_signal_and_last_words():
     (outcome,) = read_outcomes("$ torchseg train\nloading\n", -signal.SIGSEGV)
-    assert outcome.reason == "its process died with SIGSEGV; its last words: loading"
+    assert outcome.reason == "its process died with SIGSEGV; its last line: loading"
 
 
 @pytest.mark.slow

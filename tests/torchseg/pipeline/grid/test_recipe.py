@@ -52,7 +52,7 @@ def test_a_recipe_can_be_changed_from_outside(tmp_path):
     [
         ({"bose": {}}, r"has a part 'bose' \(did you mean 'base'\?\); there are base, factors, measure"),
         ({"base": 3}, "base is 3; give NAME: VALUE lines"),
-        ({"base": {"epoch": 3}}, r"base sets 'epoch', which is no flag of a grid \(did you mean 'epochs'\?\)"),
+        ({"base": {"epoch": 3}}, r"base sets 'epoch', which is not a flag of a grid \(did you mean 'epochs'\?\)"),
         ({"base": {"out": "x"}}, "base sets out; --out names the grid's folder"),
         ({"base": {"precisions": "int8"}}, "make the files a factor"),
         ({"base": {"seed": 1}}, "belongs on the command line, or make it a factor"),
@@ -61,7 +61,7 @@ def test_a_recipe_can_be_changed_from_outside(tmp_path):
         ({"factors": {"epochs": []}}, "factor epochs has no level"),
         ({"factors": {"epochs": [1, 1]}}, "factor epochs has a level twice: 1, 1"),
         ({"factors": {"epochs": 3}}, "factor epochs is 3; give "),
-        ({"factors": {"speed": ["low", "high"]}}, "level low of factor speed sets 'speed', which is no flag"),
+        ({"factors": {"speed": ["low", "high"]}}, "level low of factor speed sets 'speed', which is not a flag"),
         ({"factors": {"drop": {"max_drop": [1, 2]}}}, "which all files of a grid share; set it in base"),
         ({"factors": {"file": ["torch", "int8.tflit"]}}, r"names the file 'int8.tflit' \(did you mean 'int8.tflite'"),
         ({"measure": {"picture": 3}}, r"measure sets 'picture' \(did you mean 'pictures'\?\)"),
@@ -79,7 +79,7 @@ def test_what_a_recipe_must_not_say_is_refused(parts, message, tmp_path):
     [
         ("epochs", "--set has 'epochs'; give NAME=VALUE"),
         ("factors.epoch=[1]", r"names the factor 'epoch' \(did you mean 'epochs'\?\); there are epochs"),
-        ("data=[", "--set data is no YAML"),
+        ("data=[", "--set data is not YAML"),
     ],
 )
 def test_a_change_that_makes_no_sense_is_refused(change, message, tmp_path):

@@ -36,7 +36,7 @@ def test_a_file_knows_its_run(tmp_path):
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"is no run folder: it has no config\.yaml"):
+    with pytest.raises(ValueError, match=r"is not a run folder: it has no config\.yaml"):
         recorded_config(tmp_path)
-    with pytest.raises(ValueError, match="lies in no run folder"):
+    with pytest.raises(ValueError, match="is not in a run folder"):
         run_of(tmp_path / "a.onnx")

@@ -60,7 +60,7 @@ def check_loopback_only(parent: psutil.Process) -> None:
         for connection in child.net_connections("inet"):
             if connection.status == psutil.CONN_LISTEN and not ipaddress.ip_address(connection.laddr.ip).is_loopback:
                 where = f"{connection.laddr.ip}:{connection.laddr.port}"
-                raise RuntimeError(f"NNI listens on {where}, beyond this machine, although it was told not to")
+                raise RuntimeError(f"NNI listens on {where}, beyond this machine, although it was configured not to")
 
 
 def _experiment(job: Mapping[str, Any]) -> Any:
