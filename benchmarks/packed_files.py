@@ -7,7 +7,7 @@ rounds go on until the two best turns of each file agree to 1 %, and the dense f
 differs, a file is not small enough (60 % zeros, 6 clusters: 10 times for fp32, 2.5 for int8), or the middle of three
 latency ratios leaves 0.95 to 1.05.
 
-    python benchmarks/packed_files.py runs/scenes/student --table docs/packed.md
+    python benchmarks/packed_files.py runs/scenes/student --table docs/explanation/packed.md
 """
 
 from __future__ import annotations

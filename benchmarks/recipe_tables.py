@@ -1,4 +1,4 @@
-"""The tables and figures of docs/recipes.md, out of finished runs; `recipes.py` writes them there."""
+"""The tables and figures of docs/explanation/recipes.md, out of finished runs; `recipes.py` writes them there."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Runs the recipes at the size that docs/recipes.md states, and writes their tables and figures into it.
+"""Runs the recipes at the size that docs/explanation/recipes.md states, and writes their tables and figures into it.
 
-python benchmarks/recipes.py ../shared/data
+python benchmarks/recipes.py DATA
 
 A correction starts from its recipe's run and trains what the mistake touched. A run that is complete is not made again:
 its minutes stay those of the calls that made it.
@@ -22,7 +22,7 @@ from marked_table import write_marked_table
 from recipe_tables import copy_figures, size_table, stage_table, truth_table
 
 ROOT = Path(__file__).parents[1]
-DOCS = ROOT / "docs"
+DOCS = ROOT / "docs" / "explanation"
 _MINUTES = "minutes.json"
 
 

@@ -30,7 +30,7 @@ class DistillConfig(CompressionFlags, ExportFlags, DistillationFlags, LearningCo
         views: Random views of each picture that the teacher is asked about, at least so many; then they come again.
             0: a new view every time. Default: 1 on scenes, 0 otherwise.
         soft_loss: How the two opinions are compared: mean divergence of the pixels' classes. The other two repeat
-            published mistakes (docs/recipes.md): summed over a picture, or softmax along the width.
+            published mistakes (docs/explanation/recipes.md): summed over a picture, or softmax along the width.
         baseline: Also train the student without its teacher, so that the gain is a number.
     """
 

@@ -40,7 +40,8 @@ from torchseg.train import (
 )
 
 # Optimizer steps of a training whose epochs nobody gave, by whether the pictures are generated. Scenes must be over
-# within minutes; the length on photos is the one behind the README and was not swept (docs/distillation.md).
+# within minutes; the length on photos is the one behind the README and was not swept
+# (docs/explanation/distillation.md).
 TEACHER_STEPS = {True: 320, False: 1680}
 STUDENT_STEPS = {True: 640, False: 1440}
 VIEWS = {True: 1, False: 0}  # of a distillation, likewise
