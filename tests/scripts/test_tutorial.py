@@ -33,8 +33,8 @@ def blocks_of(page):
 
 
 def pattern_of(line):
-    """The line of an expected output: `...` stands for anything, and so does PICTURE's command in front of it."""
-    return ".*".join(re.escape(each) for each in line.replace("python scripts/predict.py", "...").split("..."))
+    """A line of expected output; `...` stands for anything, and so does how another command is called here."""
+    return ".*".join(re.escape(each) for each in line.replace("python scripts/", "...").split("..."))
 
 
 @pytest.fixture
