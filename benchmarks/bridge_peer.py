@@ -1,14 +1,15 @@
-"""Files of this project beside those of litert-torch with AI Edge Quantizer and of onnx2tf, on the same weights.
+"""Compares exported files of this project with those of litert-torch with AI Edge Quantizer and of onnx2tf.
 
-Each peer lives in an environment of its own; make it once, and name its Python. A peer that is not named is left out:
+All tools get the same weights. Each peer needs an environment of its own; create it once and pass its Python. A peer
+without one is skipped:
 
     python3 -m venv litert && litert/bin/pip install -r benchmarks/bridge_peer_litert.txt
     python3 -m venv onnx2tf && onnx2tf/bin/pip install -r benchmarks/bridge_peer_onnx2tf.txt
     python benchmarks/bridge_peer.py --litert litert/bin/python --onnx2tf onnx2tf/bin/python --table FILE.md
 
 litert-torch gets the exported PyTorch program, onnx2tf the fp32 ONNX file of this project; both get the calibration
-images of this project. All files run in this environment's LiteRT and ONNX Runtime, timed in turns: leave the machine
-alone.
+images of this project. All files run in the LiteRT and ONNX Runtime of this environment, with interleaved timing. Keep
+the machine idle meanwhile.
 """
 
 from __future__ import annotations
@@ -55,18 +56,18 @@ HEADER = (
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """What became of one file."""
+    """Result for one file."""
 
     tool: str
     path: Path
     failure: str | None = None
     parity: Parity | None = None
     min_ms: float | None = None
-    leftovers: int = 0  # operators that XNNPACK does not take
+    leftovers: int = 0  # operators that XNNPACK does not take over
 
     @property
     def precision(self) -> str:
-        """`int8_minmax` is int8 with other ranges."""
+        """First part of the file's name: `int8_minmax` is int8 with other ranges."""
         return self.path.stem.partition("_")[0]
 
 
@@ -99,7 +100,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def _ours(folder: Path, network: nn.Module, pictures: Pictures) -> list[Row]:
-    """Writes our files, and what the peers start from."""
+    """Writes the files of this project, and the inputs of the peers."""
     images = arrays(pictures.train, pictures.spec, CALIBRATED_WITH)[0]
     np.save(folder / "calibration.npy", np.ascontiguousarray(images.transpose(0, 2, 3, 1)))
     torch.export.save(torch.export.export(network, (torch.from_numpy(images[:1]),)), folder / "program.pt2")
@@ -116,7 +117,7 @@ def _ours(folder: Path, network: nn.Module, pictures: Pictures) -> list[Row]:
 
 def _theirs(folder: Path, peer: str, python: Path) -> list[Row]:
     answer = subprocess.run([str(python), str(WORKER), peer, str(folder)], capture_output=True, text=True)
-    if answer.returncode:  # the table says so
+    if answer.returncode:  # the table shows the failure
         print(answer.stderr[-3000:], file=sys.stderr)
         why = f"{NAMES[peer]} ends in exit code {answer.returncode}: {answer.stderr.strip().splitlines()[-1:]}"
         failures: dict[str, str | None] = {str(precision): why for precision in Precision}
@@ -126,7 +127,7 @@ def _theirs(folder: Path, peer: str, python: Path) -> list[Row]:
 
 
 def _timed(rows: Sequence[Row], network: nn.Module, pictures: Pictures, *, rounds: int) -> list[Row]:
-    """Judges every file, then times those that run, in turns."""
+    """Compares every file with the network, then times those that run, interleaved."""
     images, masks = arrays(pictures.validation, pictures.spec, JUDGED_ON)
     reference, judged, processes = predictor(network), [], []
     for row in rows:
@@ -172,7 +173,7 @@ def _line(row: Row, ours_ms: float | None) -> str:
 
 
 def _conditions(arguments: argparse.Namespace) -> list[str]:
-    """What the numbers depend on."""
+    """The conditions of the numbers, for the head of the table."""
     ours = ", ".join(f"{name} {version(name)}" for name in OURS)
     peers = [f"{NAMES[peer]}: {_versions(python, peer)}" for peer in PEERS if (python := getattr(arguments, peer))]
     return [

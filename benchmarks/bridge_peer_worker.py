@@ -1,8 +1,8 @@
-"""The peers' half of `bridge_peer.py`; runs in a peer's environment and knows nothing of this project.
+"""The part of `bridge_peer.py` that runs in a peer's environment, without this project.
 
-Reads FOLDER/program.pt2, a program of `torch.export`, or FOLDER/network.onnx, and FOLDER/calibration.npy, images
-`(B, H, W, C)` scaled as the network takes them. Writes FOLDER/TOOL/PRECISION.tflite through the tool's public
-functions, and prints as JSON what went wrong with each file, `null` where nothing did.
+Reads FOLDER/program.pt2 (from `torch.export`) or FOLDER/network.onnx, and FOLDER/calibration.npy: normalised images,
+float32 `(B, H, W, C)`. Writes FOLDER/TOOL/PRECISION.tflite with the tool's public functions, and prints one error per
+file as JSON, `null` for success.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ def main() -> int:
 
 
 def _attempt(path: Path, write: Callable[[], object]) -> str | None:
-    """What went wrong, in one line."""
+    """Calls `write` and returns the error in one line, or None if it wrote the file."""
     try:
         write()
-    except Exception as error:  # the table says so
+    except Exception as error:  # the table shows the failure
         return f"{type(error).__name__}: {error}".splitlines()[0][:300]
     return None if path.exists() else "no file was written"
 
@@ -60,7 +60,7 @@ def _litert(folder: Path, calibration: np.ndarray) -> dict[str, str | None]:
 
 
 def _quantize(plain: Path, path: Path, calibration: np.ndarray) -> None:
-    """One of the quantizer's own recipes; it has none for fp16, but a setting."""
+    """Quantizes with one of the quantizer's own recipes; for fp16 it has no recipe, only a setting."""
     from ai_edge_quantizer import quantizer, recipe
     from ai_edge_quantizer.algorithm_manager import AlgorithmName
     from ai_edge_quantizer.qtyping import TFLOperationName
@@ -78,7 +78,7 @@ def _quantize(plain: Path, path: Path, calibration: np.ndarray) -> None:
 
 
 def _ranges(plain: Path, tool: Any, calibration: np.ndarray, kind: str) -> Any:
-    """As the quantizer measures them, a moving average; or the smallest and the largest value."""
+    """Ranges for int8: the quantizer's moving average, or for `int8_minmax` the smallest and the largest value."""
     from ai_edge_litert.interpreter import Interpreter
     from ai_edge_quantizer import calibrator, recipe_manager
     from ai_edge_quantizer.utils import qsv_utils
@@ -98,11 +98,11 @@ def _onnx2tf(folder: Path, calibration: np.ndarray) -> dict[str, str | None]:
     import onnx2tf
 
     made = folder / "onnx2tf" / "made"
-    # Pictures that the tool checks layers with; it downloads them unless they lie here.
+    # Images with which the tool checks layers; it downloads them unless this file exists.
     small = np.resize(calibration[:, ::2, ::2], (20, 128, 128, 3))
     np.save(folder / "calibration_image_sample_data_20x128x128x3_float32.npy", small)
     os.chdir(folder)
-    # The tool scales what it is given; these images are scaled already.
+    # The tool normalises its images with mean and std; 0 and 1 leave these as they are.
     images = ["image", str(folder / "calibration.npy"), [[[[0.0] * 3]]], [[[[1.0] * 3]]]]
 
     def convert() -> None:

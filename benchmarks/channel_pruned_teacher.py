@@ -1,9 +1,9 @@
-"""What removing channels from the teacher buys in time, and what it costs before any recovery.
+"""Measures how much faster channel pruning makes the teacher, and what it costs in mean IoU without recovery.
 
-Exports the attention teacher and its pruned copy to TFLite fp32 and times them in alternation at one thread, three
-times with fresh processes; weights do not matter for time, so they are random unless a checkpoint is given. With a
-checkpoint trained on scenes it also scores, without any training afterwards, what each importance leaves of the mean
-IoU. Exit 1 if less than 70 % of the multiply-adds go or the pruned file is not 2.5 times faster, at share 0.5.
+Exports the attention teacher and its pruned copy to TFLite fp32 and times them alternately with one thread, three times
+with fresh processes. Weights do not affect latency, so they are random unless a checkpoint is given. For a checkpoint
+trained on scenes, the script also scores the pruned teacher with each importance, without further training. Exits with
+1 if pruning half the channels removes less than 70 % of the multiply-adds or is less than 2.5 times faster.
 
     python benchmarks/channel_pruned_teacher.py runs/scenes/teacher --table results/channel_pruned_teacher.md
 """
@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from tf_bridge.tflite.export import export_tflite
 from torchseg.checkpoint import load_checkpoint
 from torchseg.compress import ChannelPruneConfig, prune_channels
-from torchseg.compress.shrink import Importance
+from torchseg.compress.channel_pruning import Importance
 from torchseg.data import HeldSamples
 from torchseg.data.datasets.scenes import CLASSES, scenes
 from torchseg.harness.host import cpu_name
@@ -38,19 +38,19 @@ from torchseg.train import evaluate
 SHARE, LOST, FASTER, RUNS = 0.5, 0.7, 2.5, 3
 SHARES = (0.25, 0.5)
 IMPORTANCES: tuple[Importance, ...] = ("magnitude", "batch_norm", "taylor")
-TAYLOR_PICTURES = 32  # for the loss
+TAYLOR_PICTURES = 32  # for the loss of the Taylor importance
 
 
 @dataclass(frozen=True, kw_only=True)
 class Speed:
-    """Minimal milliseconds of one run."""
+    """Minimum latencies of one run, in ms."""
 
     whole_ms: float
     pruned_ms: float
 
     @property
     def times_faster(self) -> float:
-        """Whole over pruned."""
+        """Latency of the whole network over that of the pruned one."""
         return self.whole_ms / self.pruned_ms
 
 
@@ -131,7 +131,7 @@ def _speed_lines(speeds: list[Speed], spec: ImageSpec, rounds: int) -> list[str]
 
 
 def _accuracy_lines(teacher: nn.Module, spec: ImageSpec) -> list[str]:
-    """Mean IoU on the test part for each importance and share, without recovery."""
+    """Lines with the mean IoU on the test split for each importance and share, without recovery."""
     data = scenes(spec.height, spec.width)
     test = HeldSamples(data.test)
     samples = [data.train[index] for index in range(TAYLOR_PICTURES)]

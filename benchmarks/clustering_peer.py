@@ -1,13 +1,13 @@
-"""Clustering error and time side by side with TensorFlow's Model Optimization toolkit.
+"""Compares clustering error and time with TensorFlow's Model Optimization toolkit.
 
-The toolkit lives in an environment of its own; make it once, and name its Python:
+The toolkit needs an environment of its own; create it once and pass its Python:
 
     python3 -m venv peer && peer/bin/pip install -r benchmarks/clustering_peer.txt
     python benchmarks/clustering_peer.py --peer peer/bin/python --table results/clustering_peer.md
 
-Both sides get the same weights with the same zeros and keep them. The toolkit counts the zero among its k values and
-this project does not, so each row has two errors of ours: with as many values in the file as the peer has, zero
-included, and with the same setting k. Exit 1 if an error of ours is larger than the peer's in the stricter comparison.
+Both sides get the same weights with the same zeros, and keep the zeros. The toolkit counts the zero among its k values
+and this project does not, so each row has two errors of this project: with as many values as the peer, zero included,
+and with the same setting k. Exits with 1 if the first of these errors is larger than the peer's in any row.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ from torchseg.harness.host import cpu_name
 from torchseg.models import build_model
 from torchseg.spec import ImageSpec
 
-Weights = dict[str, NDArray[np.float32]]  # by name, HWIO as TensorFlow has them
+Weights = dict[str, NDArray[np.float32]]  # by name, in HWIO layout as in TensorFlow
 
 SPARSITY = 0.6
-FEWEST = 100  # living weights of a tensor: the peer's kmeans++ fails where there are fewer than values
+FEWEST = 100  # nonzero weights of a tensor: the peer's kmeans++ fails if there are fewer than clusters
 STARTS: dict[Start, str] = {
     "linear": "LINEAR",
     "density": "DENSITY_BASED",
@@ -55,23 +55,23 @@ WORKER = Path(__file__).with_name("clustering_peer_worker.py")
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """What one side made of the weights."""
+    """Result of one side."""
 
-    error: float  # mean squared, over all weights, zeros included
-    errors: tuple[float, ...]  # the same for each tensor
-    seconds: float  # of the processor, the quickest repeat
+    error: float  # mean squared error over all weights, including zeros
+    errors: tuple[float, ...]  # mean squared error of each tensor
+    seconds: float  # process time of the fastest repeat
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One setting on both sides; `optimal` has no counterpart."""
+    """One setting on both sides; the peer has no `optimal` start."""
 
     draw: str
     clusters: int
     start: Start
     peer: Result | None
-    as_many: Result  # ours with as many values in the file
-    same_k: Result  # ours with the same setting
+    as_many: Result  # this project, with as many values as the peer
+    same_k: Result  # this project, with the same setting k
 
 
 def main() -> int:
@@ -102,7 +102,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def layer_set(seed: int, draw: str) -> Weights:
-    """The tensors of an attention U-Net that are large enough, the smallest 60 % of each zero."""
+    """Random weights in the shapes of an attention U-Net, without small tensors; the smallest 60 % of each are zero."""
     spec = ImageSpec(height=64, width=64, classes=("a", "b", "c", "d", "e"))
     network = build_model("attention_unet", {"upsampling": "transposed"}, spec)
     rng = np.random.default_rng(seed)
@@ -165,7 +165,7 @@ def _model(weights: Weights) -> nn.ModuleDict:
 
 
 def _judge(weights: Weights, clustered: Weights, seconds: list[float], *, most: int) -> Result:
-    """Both sides are judged by this code; raises if a zero was lost or there are more values than `most`."""
+    """Measures the error of either side; raises RuntimeError for a lost zero or more than `most` values per tensor."""
     squared = []
     for name, weight in weights.items():
         if clustered[name][weight == 0].any() or np.unique(clustered[name]).size > most:
@@ -187,7 +187,7 @@ def _line(row: Row) -> str:
 
 
 def _conditions(weights: Weights, arguments: argparse.Namespace) -> list[str]:
-    """What the numbers depend on."""
+    """The conditions of the numbers, for the head of the table."""
     code = f"from importlib.metadata import version as v; print(*(f'{{n}} {{v(n)}}' for n in {PACKAGES}), sep=', ')"
     peer = subprocess.run([str(arguments.peer), "-c", code], capture_output=True, text=True, check=True).stdout.strip()
     ours = ", ".join(f"{name} {version(name)}" for name in ("torch", "numpy", "kmeans1d"))

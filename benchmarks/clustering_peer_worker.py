@@ -1,7 +1,7 @@
-"""The peer's half of `clustering_peer.py`; runs in the peer's environment and knows nothing of this project.
+"""The part of `clustering_peer.py` that runs in the peer's environment, without this project.
 
-Reads weights from one .npz file, clusters them with the toolkit's public functions, writes them to another and prints
-the processor's seconds of each repeat as JSON.
+Reads weights from one .npz file, clusters them with the toolkit's public functions, writes them to another .npz file,
+and prints the process time of each repeat in seconds as JSON.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sys
 import time
 from typing import Any
 
-os.environ["TF_USE_LEGACY_KERAS"] = "1"  # the toolkit knows Keras 2 alone
+os.environ["TF_USE_LEGACY_KERAS"] = "1"  # the toolkit supports only Keras 2
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 
 import numpy as np
@@ -27,7 +27,7 @@ def main() -> int:
     tf.config.threading.set_inter_op_parallelism_threads(1)
     weights = dict(np.load(source))
     seconds = []
-    for _ in range(1 + int(repeats)):  # the first pays for what TensorFlow sets up once
+    for _ in range(1 + int(repeats)):  # the first repeat includes the set-up of TensorFlow and is not counted
         model = _model(weights)
         started = time.process_time()
         clustered = cluster_weights(
@@ -44,7 +44,7 @@ def main() -> int:
 
 
 def _model(weights: dict[str, np.ndarray]) -> Any:
-    """One model with a convolution for each weight; each has an input of its own, so any widths go together."""
+    """A Keras model with one convolution, and one input, per weight; so the widths need not match."""
     layers = tf.keras.layers
     inputs, outputs = [], []
     for name, weight in weights.items():

@@ -1,8 +1,9 @@
-"""How long clustering takes and how that grows: a million weights in under a second, no faster growth than n log n.
+"""Checks the speed of clustering: a million weights in under a second, and growth no faster than n log n.
 
-Times `cluster_weights` and `strip_clustering` on one layer of 2^14 to 2^21 normal weights, k = 16, one thread:
-processor time, minima. Exit 1 if a million weights take a second or more, or time grows faster than n log n: the slope
-of log time over log (n log n), fitted over all sizes and over the largest four, may be at most 1.05.
+Measures `cluster_weights` and `strip_clustering` on one layer of 2^14 to 2^21 normally distributed weights, with k = 16
+and one thread; times are minima of process time. Exits with 1 if a million weights take a second or more, or if time
+grows faster than n log n: the slope of log time over log (n log n), fitted over all sizes and over the largest four,
+may be at most 1.05.
 
     python benchmarks/clustering_speed.py
 """
@@ -22,8 +23,8 @@ from torchseg.compress.codebook import STARTS, Start
 from torchseg.harness.host import cpu_name
 
 POWERS = range(14, 22)
-MILLION = 20  # 2^20 are a little more than a million
-SLOPE = 1.05  # what noise may add to 1
+MILLION = 20  # 2^20 is slightly more than a million
+SLOPE = 1.05  # 1 plus a margin for noise
 
 
 def main() -> int:
@@ -34,7 +35,7 @@ def main() -> int:
     torch.set_num_threads(1)
     print(f"seconds, k = {arguments.clusters}, minimum of {arguments.repeats}, 1 thread, {cpu_name()}")
     print(f"{'start':9}", *(f"2^{power:<5}" for power in POWERS), "slope  slope of the largest four", sep="  ")
-    _seconds(2 ** POWERS[0], "optimal", arguments.clusters)  # imports
+    _seconds(2 ** POWERS[0], "optimal", arguments.clusters)  # warm-up: imports
     passed = True
     for start in STARTS:
         taken = [
@@ -57,7 +58,7 @@ def _seconds(count: int, start: Start, clusters: int) -> float:
 
 
 def _slope(taken: list[float]) -> float:
-    """Of log time over log (n log n), for sizes that end at the largest."""
+    """Slope of log time over log (n log n), for the `len(taken)` largest sizes."""
     powers = np.array(POWERS[-len(taken) :], float)
     return float(np.polyfit(np.log(2.0**powers * powers), np.log(taken), 1)[0])
 

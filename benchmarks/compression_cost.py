@@ -1,7 +1,7 @@
-"""What zeros and shared values cost in mean IoU, for the students of finished runs.
+"""Measures what pruning and clustering cost in mean IoU, for the students of finished runs.
 
-Each run of scripts/distill.py gives its teacher and its dense student. Every setting compresses that student anew, into
-RUN/compression/SETTING; what is done already is not done again. Writes a Markdown table to --table.
+Each run of scripts/distill.py provides its teacher and its dense student. Every setting compresses that student from
+scratch into RUN/compression/SETTING; finished settings are not repeated. Writes a Markdown table to --table.
 
     python scripts/distill.py --seed 0 --out runs/seed0        (and 1, 2)
     python benchmarks/compression_cost.py runs/seed0 runs/seed1 runs/seed2 --settings 0.6:6,0.8:16
@@ -21,7 +21,7 @@ from show_table import show_table
 from torchseg.checkpoint import load_checkpoint
 from torchseg.compress import model_ledger, total
 from torchseg.config import DistillConfig
-from torchseg.data import GENERATED, HeldSamples
+from torchseg.data import HeldSamples
 from torchseg.pipeline.run.dataset import Pictures, open_pictures
 from torchseg.pipeline.run.folder import RunFolder
 from torchseg.pipeline.run.recorded_config import recorded_config
@@ -30,7 +30,7 @@ from torchseg.pipeline.stages.compression import Compressor, recovery
 from torchseg.pipeline.stages.training import VIEWS, Trainer
 from torchseg.train import DistillationConfig, evaluate
 
-Row = tuple[float, float]  # mean IoU in %, on the validation and the test part
+Row = tuple[float, float]  # mean IoU in % on the validation and the test split
 
 
 def main() -> int:
@@ -76,7 +76,7 @@ def _one_run(run: Path, arguments: argparse.Namespace) -> list[tuple[str, Row]]:
         )
         folder = RunFolder(run / "compression" / text.replace(":", "-"))
         trainer = Trainer(config, pictures, folder, launch(config))
-        views = VIEWS[config.data == GENERATED]
+        views = VIEWS.of(config.data)
         how = DistillationConfig(temperature=config.temperature, alpha=config.alpha, views=views)
         for stage in Compressor(trainer, config, recovery(trainer, run / "teacher", how)).stages(run / "student"):
             folder.do(stage)

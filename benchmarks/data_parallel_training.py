@@ -1,4 +1,4 @@
-"""The training loop of the project without its pipeline: what the benchmarks of training and reading time."""
+"""The project's training loop without its pipeline, as timed by `training_speed.py` and `reading_speed.py`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,15 @@ from torchseg.train.data_parallel import DataParallel, replica, thread_pool
 def data_parallel_training(
     name: str, arguments: dict[str, Any], spec: ImageSpec, threads: int, precision: TrainingPrecision
 ) -> Callable[[Iterable[Batch]], None]:
-    """A new network on the processor, and AdamW; the function returned learns from all batches that it is given."""
+    """Builds a new network on the CPU with AdamW, and returns a function that trains it on the batches it is given.
+
+    Args:
+        name: of the builder.
+        arguments: of the builder.
+        spec: size, normalisation and classes of the images.
+        threads: worker threads for the replicas; at most as many as PyTorch has.
+        precision: number format of training.
+    """
     network = build_model(name, arguments, spec).train()
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.AdamW(network.parameters(), fused=True)

@@ -1,8 +1,8 @@
-"""What distillation gains on the built-in scenes, and which temperature, alpha and length gain most.
+"""Measures what distillation gains on the built-in scenes, for any temperatures, alphas and numbers of steps.
 
-Every seed trains one teacher, one student per setting, and the undistilled twin of each length. The first setting is
-the base; each of the others should change one thing. Settings are compared on the validation part; the test part is
-shown beside it and decides nothing. Resumable: the same command on the same --out goes on where it stopped.
+Every seed trains one teacher, one student per setting, and one baseline (undistilled student) per number of steps. The
+first setting is the base; each of the others should change one thing. Compare settings on the validation split;
+scores on the test split are only shown. The same command on the same --out resumes a stopped sweep.
 
     python benchmarks/distillation_sweep.py --seeds 0,1,2
 """
@@ -25,13 +25,20 @@ from torchseg.data import HeldSamples
 from torchseg.pipeline.run.dataset import Pictures, open_pictures
 from torchseg.pipeline.run.folder import RunFolder, Stage
 from torchseg.pipeline.run.session import launch
-from torchseg.pipeline.stages.training import STUDENT_STEPS, TEACHER_STEPS, VIEWS, NetworkSpec, Trainer
+from torchseg.pipeline.stages.training import (
+    STUDENT_STEPS,
+    TEACHER_STEPS,
+    VIEWS,
+    DefaultFor,
+    NetworkSpec,
+    Trainer,
+)
 from torchseg.train import DistillationConfig, evaluate
 
 
 @dataclass(frozen=True)
 class Setting:
-    """How a student learns; temperature 0 stands for labels alone."""
+    """Distillation configuration of a student; temperature 0 means training on labels alone."""
 
     steps: int
     temperature: float = 0.0
@@ -40,21 +47,21 @@ class Setting:
     views: int = 0
 
     @property
-    def twin(self) -> Setting:
-        """The same student, as long on labels alone."""
+    def baseline(self) -> Setting:
+        """The baseline: the same student, trained for as many steps on labels alone."""
         return Setting(self.steps)
 
     @property
     def stage(self) -> str:
-        """Name of its folder."""
+        """Name of the stage, and of its folder."""
         if not self.temperature:
-            return f"twin-{self.steps}"
+            return f"baseline-{self.steps}"
         views = f"-{self.views}-views" if self.views else ""
         return f"student-{self.steps}-{self.temperature:g}-{self.alpha:g}-{self.transfer:g}{views}"
 
     @property
     def name(self) -> str:
-        """As the table shows it."""
+        """Name in the table."""
         if not self.temperature:
             return f"labels alone, {self.steps} steps"
         pictures = "with" if self.transfer else "without"
@@ -85,10 +92,10 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument(
         "--settings",
-        default=f"1:0.5:1:{STUDENT_STEPS[True]}:{VIEWS[True]}",
+        default=f"1:0.5:1:{STUDENT_STEPS.scenes}:{VIEWS.scenes}",
         help="temperature:alpha:transfer (0 or 1):steps[:views], separated by commas",
     )
-    parser.add_argument("--teacher_steps", type=int, default=TEACHER_STEPS[True])
+    parser.add_argument("--teacher_steps", type=int, default=TEACHER_STEPS.scenes)
     parser.add_argument("--batch_size", type=int, default=DistillConfig.batch_size)
     parser.add_argument("--out", type=Path, default=Path("runs/distillation_sweep"))
     parser.add_argument("--threads", type=int, default=2)
@@ -104,7 +111,7 @@ def _setting(text: str) -> Setting:
 def _one_seed(
     seed: int, settings: list[Setting], arguments: argparse.Namespace
 ) -> Iterator[tuple[Setting | None, tuple[float, float]]]:
-    """Mean IoU in % on the validation and the test part, for the teacher, every setting and its twin."""
+    """Mean IoU in % on the validation and the test split, for the teacher, every setting and its baseline."""
     config = DistillConfig(seed=seed, batch_size=arguments.batch_size, out=arguments.out / str(seed))
     assert config.teacher is not None
     pictures = open_pictures(config)
@@ -122,9 +129,9 @@ def _one_seed(
     teacher = NetworkSpec(stage="teacher", model=config.teacher, epochs=epochs)
     yield None, score(trainer.with_labels(teacher))
     for setting in settings:
-        twin = setting.twin
-        student = NetworkSpec(stage=twin.stage, model=config.student, epochs=_epochs(trainer, setting.steps))
-        yield twin, score(trainer.with_labels(student))
+        baseline = setting.baseline
+        student = NetworkSpec(stage=baseline.stage, model=config.student, epochs=_epochs(trainer, setting.steps))
+        yield baseline, score(trainer.with_labels(student))
         chosen = trainer if setting.transfer else Trainer(config, _without_transfer(pictures), folder, fabric)
         how = DistillationConfig(temperature=setting.temperature, alpha=setting.alpha, views=setting.views)
         student = replace(student, stage=setting.stage)
@@ -132,7 +139,7 @@ def _one_seed(
 
 
 def _epochs(trainer: Trainer, steps: int) -> int:
-    return trainer.epochs(0, steps=dict.fromkeys((True, False), steps))
+    return trainer.epochs(0, steps=DefaultFor(scenes=steps, photos=steps))
 
 
 def _without_transfer(pictures: Pictures) -> Pictures:
@@ -140,7 +147,7 @@ def _without_transfer(pictures: Pictures) -> Pictures:
 
 
 def _table(rows: Rows, arguments: argparse.Namespace) -> list[str]:
-    """One row per setting: mean IoU, and the gain over its twin for each seed and on average."""
+    """One row per setting: mean IoU, and the gain over its baseline, per seed and on average."""
     seeds = sorted({seed for row in rows.values() for seed in row})
     lines = [
         f"Mean IoU in % on scenes at 64x64, mean of seeds {', '.join(map(str, seeds))}; in brackets the seeds one by",
@@ -163,10 +170,10 @@ def _table(rows: Rows, arguments: argparse.Namespace) -> list[str]:
 
 
 def _gains(rows: Rows, setting: Setting | None, part: int, seeds: list[int]) -> list[float]:
-    """Over labels alone, for each seed; empty for the teacher and for labels alone."""
-    if setting is None or setting == setting.twin:
+    """Gains over the baseline, one per seed; empty for the teacher and for baselines."""
+    if setting is None or setting == setting.baseline:
         return []
-    return [rows[setting][seed][part] - rows[setting.twin][seed][part] for seed in seeds]
+    return [rows[setting][seed][part] - rows[setting.baseline][seed][part] for seed in seeds]
 
 
 if __name__ == "__main__":

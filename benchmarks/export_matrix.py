@@ -1,15 +1,16 @@
-"""Exports networks at every precision in both formats and says which files pass their certificate.
+"""Exports networks at every precision in both formats and reports which files pass their certificate.
 
     python benchmarks/export_matrix.py --data oxford-pet --root FOLDER --rows matrix.csv --table FILE.md
 
-Weights are those of a network that learned for some steps, or with --steps 0 random; either way batch norm has the
-statistics of real pictures. What is in --rows already is not done again, so a stopped run goes on. Exit 1 if a file
-fails.
+The networks are trained for a few steps, or have random weights with --steps 0; in both cases batch norm has the
+statistics of real images. Files that are in --rows already are not made again, so a stopped run resumes. Exits with 1
+if a file fails.
 
-Fp16 files are those of the commands: where rounding all weights turns too many pixels, the lightest stay in float32.
+Fp16 files are made as by the commands: if rounding all weights changes the class of too many pixels, the smallest
+weight tensors stay in float32.
 
-Dynamic and int8 files pass by the mean IoU that they lose against the masks; the agreement in --rows is no condition of
-theirs.
+Dynamic and int8 files are judged by their drop of mean IoU against the masks; the agreement in --rows does not count
+for them.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ SMP: dict[str, dict[str, Any]] = {
 JUDGED_ON, CALIBRATED_WITH = 16, 32
 PACKAGES = ("torch", "segmentation-models-pytorch", "tensorflow", "onnx", "onnxruntime", "ai-edge-litert")
 FILES = [(precision, kind) for precision in Precision for kind in FORMATS]
-# Of each precision, the number that its certificate looks at, and how a cell of the table gives it.
+# The number that decides the certificate at each precision, and its format in the table.
 SHOWN = {
     Precision.FP32: ("error_share", "{:.4f}"),
     Precision.FP16: ("argmax_agreement", "{:.3f}"),
@@ -55,7 +56,7 @@ SHOWN = {
 
 
 class File(NamedTuple):
-    """Which file; what is equal need not be made again."""
+    """Identifies one exported file."""
 
     data: str
     steps: int
@@ -67,22 +68,22 @@ class File(NamedTuple):
 
 @dataclass(frozen=True)
 class Row:
-    """What became of one file; shares, not percent."""
+    """Result for one file; shares, not percent."""
 
     file: File
-    failures: str  # empty where the certificate passes
+    failures: str  # empty if the certificate passes
     error_share: float = np.nan  # largest logit error over the range of the logits
     argmax_agreement: float = np.nan
     miou_drop: float = np.nan
     size_bytes: int = 0
-    float_layers: int = 0  # of an fp16 file, whose weights stayed in float32
+    float_layers: int = 0  # of an fp16 file: layers whose weights stayed in float32
 
 
 Rows = dict[File, Row]
 
 
 class Judged:
-    """A network and what its files are judged with; it answers for the same images once, not for every file."""
+    """A network with the images that its files are compared on; caches the predictions of the network."""
 
     def __init__(self, model: nn.Module, pictures: Pictures) -> None:
         spec = pictures.spec
@@ -92,7 +93,7 @@ class Judged:
         self._answers: dict[bytes, np.ndarray] = {}
 
     def reference(self, images: np.ndarray) -> np.ndarray:
-        """Logits as PyTorch computes them."""
+        """Logits of PyTorch, `(B, K, H, W)`, for images `(B, C, H, W)`."""
         key = images.tobytes()
         if key not in self._answers:
             self._answers[key] = predictor(self.conversion.model)(images)
@@ -132,7 +133,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _missing(rows: Rows, name: str, pictures: Pictures, run: tuple[str, int]) -> Iterator[Row]:
-    """The files of one network that are not in `rows` yet, one by one; `run` is the data's name and the steps."""
+    """Makes the files of one network that are not in `rows` yet; `run` is the name of the data and the steps."""
     size = f"{pictures.spec.height}x{pictures.spec.width}"
     files = [File(*run, name, size, precision, kind) for precision, kind in FILES]
     missing = [file for file in files if file not in rows]
@@ -142,7 +143,7 @@ def _missing(rows: Rows, name: str, pictures: Pictures, run: tuple[str, int]) ->
 
 
 def _row(file: File, network: Judged) -> Row:
-    """Writes one file and judges it."""
+    """Writes one file and compares it with the network."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"net.{file.format}"
         try:
@@ -162,7 +163,7 @@ def _row(file: File, network: Judged) -> Row:
 
 
 def _write(network: Judged, path: Path, file: File) -> int:
-    """Gives how many layers of an fp16 file have float32 weights."""
+    """Writes one file; returns the number of layers with float32 weights in an fp16 file, else 0."""
     if file.precision is Precision.FP16:
         kept = network.conversion.write_fp16(path, lambda each: not verdict(_judge(network, each), file.precision))
         return len(kept)
@@ -193,7 +194,7 @@ def _append(path: Path, row: Row) -> None:
 
 
 def _conditions(arguments: argparse.Namespace) -> list[str]:
-    """What the numbers depend on."""
+    """The conditions of the numbers, for the head of the table."""
     steps = " ".join(map(str, arguments.steps))
     return [
         "# Certificates of every network",
@@ -214,7 +215,7 @@ def _conditions(arguments: argparse.Namespace) -> list[str]:
 
 
 def _section(steps: int, rows: Sequence[Row]) -> list[str]:
-    """One line per network and size, one cell per file."""
+    """Table with one line per network and size and one cell per file."""
     passing = f"{sum(not row.failures for row in rows)} of {len(rows)} files pass."
     titles = [f"{precision} {kind}" for precision, kind in FILES]
     lines = [f"## {f'After {steps} steps of training' if steps else 'Random weights'}", "", passing, ""]

@@ -1,4 +1,4 @@
-"""What folding the branches of `multiscale_unet` is worth in each runtime, one thread, interleaved.
+"""Measures how much folding the branches of `multiscale_unet` saves in each runtime; one thread, interleaved.
 
 python benchmarks/folded_branches.py --size 128 --rounds 10
 """

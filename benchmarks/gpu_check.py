@@ -1,10 +1,10 @@
-"""Takes the commands through everything that they do on a GPU, and holds the losses against those of the CPU.
+"""Runs everything that the commands do on a GPU, and compares the losses with those of the CPU.
 
-    python benchmarks/gpu_check.py               # with one GPU, within five minutes
-    python benchmarks/gpu_check.py --device cpu  # in tiny form, which tries the check itself
+    python benchmarks/gpu_check.py               # needs one GPU; takes under five minutes
+    python benchmarks/gpu_check.py --device cpu  # a tiny version, which tests the check itself
 
-Ends with 1 if a command fails, a weight is not finite, a file lacks a certificate that holds, a training goes on with
-other weights than it was saved with, or a loss is another one than on the CPU; with 2 if there is no GPU.
+Exits with 1 if a command fails, a weight is not finite, a file lacks a certificate that passes, a resumed training ends
+with other weights, or a loss differs from that of the CPU; with 2 if there is no GPU.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from torchseg.train.callback import NoCallback
 from torchseg.train.state import Progress, load_progress, save_progress
 
 TOLERANCE = (
-    0.01  # of a loss after a few steps: the first ones of AdamW follow the sign of a gradient, however small it is
+    0.01  # of a loss after a few steps: the first steps of AdamW follow the sign of a gradient, however small it is
 )
 
 
@@ -41,11 +41,11 @@ class Size:
     """How much the check does.
 
     Attributes:
-        epochs: of each training of the chain.
-        pictures: on which speed is measured.
-        side: of such a picture, in pixels.
-        batch: of such pictures.
-        workers: processes that read them.
+        epochs: of each training in the chain.
+        pictures: number of images for the speed measurement.
+        side: height and width of these images, in pixels.
+        batch: batch size of the speed measurement.
+        workers: processes that read the images.
     """
 
     epochs: int
@@ -82,10 +82,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _chain(folder: Path, device: str) -> Iterator[str]:
-    """Every training of the chain, and those beside it; gives what is wrong with what they leave."""
+    """Runs all trainings and exports; yields every problem of the checkpoints and files that they write."""
     run, size = folder / "chain", SIZES[device]
     epochs = str(size.epochs)
-    # Batches of four make an epoch of 8 steps, so that few epochs hold a whole pruning schedule.
+    # Batches of 4 make an epoch of 8 steps, so that a few epochs contain a whole pruning schedule.
     common = ["--device", device, "--batch_size", "4", "--image_size", "64" if device == "cuda" else "32"]
     lengths = ["--teacher_epochs", epochs, "--epochs", epochs, "--prune_epochs", epochs, "--cluster_epochs", epochs]
     files = ["--formats", "onnx,tflite", "--precisions", "fp32,int8"]
@@ -119,7 +119,7 @@ def _chain(folder: Path, device: str) -> Iterator[str]:
 
 
 def _resumed(folder: Path, device: str) -> Iterator[str]:
-    """Saves a training after a step and goes on with it, as after an interruption."""
+    """Saves a training after one step and resumes it; yields a problem if the weights at the end differ."""
     networks, spec = [], ImageSpec(height=32, width=32, classes=CLASSES)
     for _ in range(2):
         network = build_model("unet", {}, spec, seed=0).to(device)
@@ -137,9 +137,9 @@ def _resumed(folder: Path, device: str) -> Iterator[str]:
 
 
 def _losses(folder: Path, device: str) -> Iterator[str]:
-    """Trains a few steps in float32 on both devices."""
+    """Trains a few steps in float32 on both devices; yields a problem if the losses differ."""
     tf32 = torch.backends.cudnn.allow_tf32
-    torch.backends.cudnn.allow_tf32 = False  # three digits fewer, which is fine for training and not for comparing
+    torch.backends.cudnn.allow_tf32 = False  # TF32 has three digits fewer: fine for training, not for comparison
     found = {}
     for where in dict.fromkeys(("cpu", device)):
         flags = ["--image_size", "32", "--epochs", "2", "--workers", "0", "--micro_batches", "1"]
@@ -155,7 +155,7 @@ def _losses(folder: Path, device: str) -> Iterator[str]:
 
 
 def _rate(folder: Path, device: str, precision: str) -> float:
-    """Pictures per second of the best epoch, their loading included."""
+    """Images per second of the best epoch, including loading."""
     size, root = SIZES[device], folder / "photos"
     if not root.is_dir():
         _draw(root, size)
@@ -169,7 +169,7 @@ def _rate(folder: Path, device: str, precision: str) -> float:
 
 
 def _draw(root: Path, size: Size) -> None:
-    """Generated scenes as a data set on disk."""
+    """Writes generated scenes as a data set on disk."""
     for name in ("images", "masks"):
         (root / name).mkdir(parents=True)
     (root / "classes.txt").write_text("".join(f"{name}\n" for name in CLASSES), encoding="utf-8")

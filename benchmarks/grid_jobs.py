@@ -1,10 +1,10 @@
-"""Minutes of a grid with one job and with two, on the same threads in total; two must be no slower.
+"""Compares the duration of a grid with one job and with two, on the same total number of threads.
 
     python benchmarks/grid_jobs.py --rounds 3
 
 Each round trains and exports the same four small networks on scenes into fresh folders, once with `--jobs 1` and once
-with `--jobs 2`, in alternating order. The ratio is that of the best rounds; measuring, which is never parallel, is not
-part of it. Exits 1 if two jobs take more than 1.05 times as long as one. Leave the machine alone meanwhile.
+with `--jobs 2`, in alternating order. The ratio is that of the best rounds; it excludes scoring, which is never
+parallel. Exits with 1 if two jobs take more than 1.05 times as long as one. Keep the machine idle meanwhile.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from torchseg.pipeline.grid.grid import make_trainings
 from torchseg.pipeline.grid.jobs import Jobs
 from torchseg.pipeline.grid.plan import expand
 from torchseg.pipeline.grid.recipe import read_recipe
-from torchseg.pipeline.grid.trainer import Maker
+from torchseg.pipeline.grid.trainer import TrainingRunner
 from torchseg.pipeline.run.dataset import open_pictures
 from torchseg.pipeline.run.folder import RunFolder
 
@@ -56,7 +56,7 @@ def main() -> int:
 
 
 def _seconds(jobs: int, threads: int) -> float:
-    """Of training and exporting the whole grid."""
+    """Seconds that training and exporting the whole grid takes."""
     with tempfile.TemporaryDirectory() as name:
         path = Path(name) / "recipe.yaml"
         path.write_text(yaml.safe_dump(RECIPE), encoding="utf-8")
@@ -64,7 +64,7 @@ def _seconds(jobs: int, threads: int) -> float:
         plan = expand(read_recipe(path))
         pictures = open_pictures(plan.trainings[0].config)
         runner = Jobs(threads=config.threads_each)
-        maker = Maker(
+        maker = TrainingRunner(
             plan=plan,
             folder=RunFolder(config.run),
             fingerprints=dict.fromkeys((each.name for each in plan.trainings), pictures.fingerprint),

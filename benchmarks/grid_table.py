@@ -2,7 +2,7 @@
 
     python benchmarks/grid_table.py runs/unet12-small unet12 docs/explanation/recipes.md
 
-The table goes between the markers of that name, the figure into the folder of the file's name beside it.
+The table goes between the markers of that name; the figure goes into a folder next to the file, named after it.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def main() -> int:
 
 
 def _cell(row: dict[str, str]) -> str:
-    """Ratios as they are, differences of shares in points; with the interval where there is one."""
+    """An effect with its interval, if there is one: ratios as they are, differences of shares in points."""
     form, scale = (".2f", 1) if row["kind"] == "ratio" else ("+.2f", 100)
     effect, low, high = (f"{scale * float(row[key]):{form}}" for key in ("effect", "low", "high"))
     return effect if "nan" in low else f"{effect} ({low} to {high})"

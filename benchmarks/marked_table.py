@@ -7,10 +7,10 @@ from pathlib import Path
 
 
 def write_marked_table(target: Path, name: str, text: str) -> None:
-    """Replaces what lies between the markers of that name.
+    """Replaces the text between the markers of that name.
 
     Raises:
-        ValueError: unless the file has the markers exactly once; it is then left as it was.
+        ValueError: unless the file has these markers exactly once; the file is then not modified.
     """
     block = f"<!-- table: {name} -->\n{text.strip()}\n<!-- end -->"
     pattern = rf"<!-- table: {re.escape(name)} -->.*?<!-- end -->"

@@ -1,11 +1,11 @@
-"""Packed ONNX files against the files they are made from: bits, bytes, latency and load time.
+"""Compares packed ONNX files with the files they are made from: bits, bytes, latency and load time.
 
-Prunes by magnitude, shares values per tensor (batch norm folded first, as the commands do) or per channel, exports fp32
-and int8 (calibrated on scenes), packs, and compares in one process: logits of 20 scenes must be identical to the bit;
-latencies are minima of interleaved predictions at one thread. A second session of the dense file is timed beside them:
-rounds go on until the two best turns of each file agree to 1 %, and the dense file with itself. Exit 1 if a logit
-differs, a file is not small enough (60 % zeros, 6 clusters: 10 times for fp32, 2.5 for int8), or the middle of three
-latency ratios leaves 0.95 to 1.05.
+The script prunes by magnitude, clusters per tensor (after folding batch norm, as the commands do) or per channel,
+exports fp32 and int8 (calibrated on scenes), packs, and compares in one process. The logits of 20 scenes must be
+identical to the bit. Latencies are minima of interleaved predictions with one thread. As a control, a second session of
+the dense file is timed, too: rounds continue until the two best turns of each file agree to 1 %, and both sessions of
+the dense file as well. Exits with 1 if a logit differs, a file is not small enough (60 % zeros, 6 clusters: 10 times
+for fp32, 2.5 for int8), or the median of three latency ratios is outside 0.95 to 1.05.
 
     python benchmarks/packed_files.py runs/scenes/student --table docs/explanation/packed.md
 """
@@ -53,11 +53,11 @@ Images = NDArray[np.float32]
 Per = Literal["tensor", "channel"]
 
 PER: tuple[Per, ...] = ("tensor", "channel")
-SETTINGS = ((0.6, 6), (0.8, 16))  # zeros, clusters
+SETTINGS = ((0.6, 6), (0.8, 16))  # sparsity, clusters
 TIMES_SMALLER = {(0.6, 6, Precision.FP32): 10.0, (0.6, 6, Precision.INT8): 2.5}
-COMPARED, CALIBRATED = 20, 48  # pictures
-RUNS = 3  # of the latency, each with fresh sessions
-AGREED = 0.01  # the two best turns of a file, and the dense file with itself
+COMPARED, CALIBRATED = 20, 48  # number of images
+RUNS = 3  # of the latency measurement, each with fresh sessions
+AGREED = 0.01  # largest difference of the two best turns of a file, and of the dense file from itself
 HEADER = (
     "| | dense bytes | packed bytes | times smaller | same bits | latency ratio, 3 runs | control | load ms | packed |",
     "|---|---:|---:|---:|---|---|---|---:|---:|",
@@ -66,21 +66,21 @@ HEADER = (
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One file and its packed twin."""
+    """One dense file and its packed version."""
 
     name: str
     times_smaller: float
     dense_bytes: int
     packed_bytes: int
     same_bits: bool
-    ratios: tuple[float, ...]  # packed over dense, one for each run
+    ratios: tuple[float, ...]  # packed over dense, one per run
     control: tuple[float, ...]  # dense over dense
     load_ms: tuple[float, float]  # dense, packed
-    least: float  # times smaller that it has to be
+    least: float  # required `times_smaller`
 
     @property
     def passed(self) -> bool:
-        """Whether it keeps its promises."""
+        """Whether bits, size and latency are as required."""
         within = 0.95 <= statistics.median(self.ratios) <= 1.05
         return self.same_bits and within and self.times_smaller >= self.least
 
@@ -121,7 +121,7 @@ def _network(arguments: argparse.Namespace) -> tuple[nn.Module, ImageSpec, str]:
     network = build_model(arguments.model, {}, spec)
     generator = torch.Generator().manual_seed(0)
     for layer in network.modules():
-        if isinstance(layer, nn.BatchNorm2d):  # as a training leaves it: folding then scales each channel differently
+        if isinstance(layer, nn.BatchNorm2d):  # as after training: folding then scales each channel differently
             assert layer.running_mean is not None
             assert layer.running_var is not None
             for tensor in (layer.running_mean, layer.running_var, layer.weight.data, layer.bias.data):
@@ -149,7 +149,7 @@ def _pictures(part: str, count: int, spec: ImageSpec) -> Images:
 
 
 def _compress(network: nn.Module, sparsity: float, clusters: int, *, per: Per) -> nn.Module:
-    """Zeros and shared values without any recovery: sizes and times do not depend on it."""
+    """Prunes and clusters a copy without recovery, which affects neither size nor latency."""
     network = copy.deepcopy(network)
     plan = PruneConfig(sparsity=sparsity, schedule=ScheduleConfig(mode="one_shot"))
     Pruning(network, plan, epochs=1, steps_per_epoch=1).after_step(0, network)
@@ -181,7 +181,7 @@ def _row(name: str, path: Path, images: Images, *, rounds: range, least: float) 
 
 
 def _session(path: Path) -> tuple[onnxruntime.InferenceSession, float]:
-    """A session of one thread, and the milliseconds it took to load."""
+    """A session with one thread, and its load time in ms."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     started = time.perf_counter()
@@ -194,14 +194,14 @@ def _logits(session: onnxruntime.InferenceSession, images: Images) -> bytes:
 
 
 def _latencies(dense: Path, packed: Path, image: Images, rounds: range) -> tuple[float, float, float]:
-    """Minimal milliseconds of dense, packed and dense again; three predictions a turn, order reversed every round."""
+    """Minimum ms per prediction of dense, packed and dense again; three predictions per turn, order alternating."""
     sessions = [_session(path)[0] for path in (dense, packed, dense)]
-    turns: list[list[float]] = [[], [], []]  # the quickest prediction of each turn
+    turns: list[list[float]] = [[], [], []]  # the fastest prediction of each turn
     for number in range(rounds[-1]):
         if number >= rounds[0] and _settled(turns):
             break
         for index in (0, 1, 2) if number % 2 == 0 else (2, 1, 0):
-            sessions[index].run(None, {"image": image})  # brings its weights back into the cache
+            sessions[index].run(None, {"image": image})  # warm-up: brings the weights back into the CPU cache
             turns[index].append(min(_milliseconds(sessions[index], image) for _ in range(3)))
     return min(turns[0]), min(turns[1]), min(turns[2])
 
@@ -213,7 +213,7 @@ def _milliseconds(session: onnxruntime.InferenceSession, image: Images) -> float
 
 
 def _settled(turns: list[list[float]]) -> bool:
-    """Whether each file was as quick in a second turn, and the dense file agrees with itself."""
+    """Whether the two best turns of each file agree, and both sessions of the dense file."""
     best = [sorted(each)[:2] for each in turns]
     return all(second <= (1 + AGREED) * first for first, second in best) and (
         abs(best[2][0] / best[0][0] - 1) <= AGREED

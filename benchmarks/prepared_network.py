@@ -1,4 +1,4 @@
-"""A network whose logits look like those of a trained one, made within seconds: real statistics, a little learning."""
+"""Makes a network with realistic logits within seconds: few training steps, batch norm statistics of real images."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ _BATCH = 8
 
 
 def prepared_network(name: str, arguments: Mapping[str, Any], pictures: Pictures, *, steps: int) -> nn.Module:
-    """A network of `name` after `steps` batches of training, ready to be exported.
+    """Builds the network `name` and trains it for `steps` batches, ready to be exported.
 
-    Batch norm has the mean statistics of 32 training pictures. With 0 steps the weights are random, and classes are
-    near ties at many pixels.
+    Batch norm has the mean statistics of 32 training images. With 0 steps the weights are random, and the two best
+    classes are nearly tied at many pixels.
     """
     network = build_model(name, arguments, pictures.spec).train()
     _learn(network, pictures, steps)
     for layer in network.modules():
         if isinstance(layer, nn.BatchNorm2d):
             layer.reset_running_stats()
-            layer.momentum = None  # the plain mean over all batches
+            layer.momentum = None  # momentum None: the plain mean over all batches
     with torch.no_grad():
         for batch in torch.from_numpy(arrays(pictures.train, pictures.spec, 4 * _BATCH)[0]).split(_BATCH):  # type: ignore[no-untyped-call]
             network(batch)
@@ -38,13 +38,17 @@ def prepared_network(name: str, arguments: Mapping[str, Any], pictures: Pictures
 
 
 def arrays(part: Samples, spec: ImageSpec, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """The first `count` images, prepared, and masks of a part; it begins anew where it has fewer."""
+    """The first `count` samples of a split, which is repeated if it has fewer.
+
+    Returns:
+        Prepared images, float32 `(count, C, H, W)`, and masks, uint8 `(count, H, W)`.
+    """
     samples = [resize(part[index % len(part)], height=spec.height, width=spec.width) for index in range(count)]
     return spec.prepare(np.stack([each.picture for each in samples])), np.stack([each.mask for each in samples])
 
 
 def predictor(network: nn.Module) -> Predict:
-    """What PyTorch itself answers, as the function of arrays that files are compared with."""
+    """The network in PyTorch as a function of arrays: images `(B, C, H, W)` to logits `(B, K, H, W)`, both float32."""
 
     def predict(images: np.ndarray) -> np.ndarray:
         with torch.no_grad():

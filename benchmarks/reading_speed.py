@@ -1,9 +1,9 @@
-"""Seconds that a reader takes for 100 pictures, and pictures a second of training with and without the cache.
+"""Measures seconds per 100 images read, and images per second of training with and without the cache.
 
-Pictures are read as the commands read them for their check: opened, checked and made no larger than training can use,
-from a disk that has them in memory. Training is the default student at 128x128, batch 8, one worker as in the commands:
-`decoding` opens each picture every time, `cached` reads what the run folder keeps. Runs alternate; the table shows the
-best and the medians.
+Images are read as in the check of the commands: opened, checked and reduced to the size that training can use, with the
+files in the operating system's cache. Training is that of the default student at 128x128 with batch 8 and, as in the
+commands, one worker: `decoding` opens each image every time, `cached` reads the cache of the run folder. Runs
+alternate; the table shows the best and the medians.
 
     python benchmarks/reading_speed.py oxford-pet=FOLDER camvid=FOLDER aerial=FOLDER --rounds 5 --table FILE.md
 """
@@ -112,7 +112,7 @@ def _training(samples: Samples, spec: ImageSpec, threads: int) -> Callable[[], N
 
 
 class _Repeated:
-    """As many samples as the benchmark wants, whatever the size of the data set."""
+    """Repeats a data set until it has `length` samples."""
 
     def __init__(self, samples: Samples, length: int) -> None:
         self.samples, self.length = samples, length

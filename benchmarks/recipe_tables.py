@@ -1,4 +1,4 @@
-"""The tables and figures of docs/explanation/recipes.md, out of finished runs; `recipes.py` writes them there."""
+"""Makes the tables and figures of docs/explanation/recipes.md from finished runs; `recipes.py` writes them there."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from torchseg.harness.drawing import comparison
 from torchseg.harness.report.run_record import chain_rank
 from torchseg.metrics import confusion_matrix, overlap
 
-# Figures of each story: those of the run, and a sheet with the masks of its networks.
+# Figures of each story: figures of the run, and `masks`, a sheet with the predictions of its networks.
 FIGURES = {
     "prune-cluster": ("curves", "precision_recall", "masks"),
     "kd-levelprune": ("curves", "masks"),
     "pipeline": ("tradeoffs",),
     "driving": ("curves", "masks"),
 }
-_OPTIMIZER_COPIES = 2  # AdamW remembers two moments of every parameter
+_OPTIMIZER_COPIES = 2  # AdamW stores two moments per parameter
 _BYTES = 4
 _WIDEST = 1280  # pixels
 Row = dict[str, str]
 
 
 def stage_table(runs: Sequence[Path]) -> str:
-    """Scores of every checkpoint over the whole test part; what a run took over from an earlier one is not repeated."""
+    """Scores of every checkpoint on the whole test split; those taken over from an earlier run are not repeated."""
     lines = [
         "| run | network | mean IoU | mean Dice | pixels right | average precision | zeros | values | gzip |",
         "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
@@ -51,7 +51,7 @@ def stage_table(runs: Sequence[Path]) -> str:
 
 
 def size_table(run: Path) -> str:
-    """How much smaller the files are: counted as published, and counted right."""
+    """How much smaller the files are: as counted in the publication, and as counted correctly."""
     rows = {row["artifact"]: row for row in _rows(run / "scores.csv")}
     dense = rows["student/model.safetensors"]
     raw, packed = float(dense["size_bytes"]), float(dense["gzip_bytes"])
@@ -76,7 +76,7 @@ def size_table(run: Path) -> str:
 
 
 def truth_table(run: Path, stage: str) -> str:
-    """Every class over the whole test part, and over the one picture that the network reads best."""
+    """Scores of every class on the whole test split, and on the single image with the best prediction."""
     checkpoint = f"{stage}/model.safetensors"
     best = _gallery(run)["samples"][0]
     classes = _gallery(run)["classes"]
@@ -103,22 +103,22 @@ def truth_table(run: Path, stage: str) -> str:
 
 
 def copy_figures(name: str, run: Path, folder: Path) -> str:
-    """Puts the figures of a story into the folder; gives the Markdown that shows them."""
+    """Copies the figures of a story into the folder and returns the Markdown that shows them."""
     folder.mkdir(exist_ok=True)
     shown = []
     for figure in FIGURES[name]:
         target = folder / f"{name}-{figure}.png"
         picture = _masks(run) if figure == "masks" else Image.open(run / "figures" / f"{figure}.png").convert("RGB")
         picture.thumbnail((_WIDEST, _WIDEST))
-        picture.quantize(256).save(target, optimize=True)  # half a dozen figures live in the repository
+        picture.quantize(256).save(target, optimize=True)  # keeps the repository small
         shown.append(f"![{figure.replace('_', ' ')} of {run.name}]({folder.name}/{target.name})")
     return "\n\n".join(shown)
 
 
 def _masks(run: Path) -> Image.Image:
-    """What every checkpoint makes of the picture in the middle of the gallery, beside the truth.
+    """The predictions of every checkpoint for the median image of the gallery, next to the true mask.
 
-    The photo itself, which belongs to others, is grey.
+    The image itself is replaced by grey, because it belongs to others.
     """
     gallery = _gallery(run)
     sample = next(each for each in gallery["samples"] if each["rank"] == "median")

@@ -1,9 +1,9 @@
-"""Runs the recipes at the size that docs/explanation/recipes.md states, and writes their tables and figures into it.
+"""Runs the recipes at the sizes given in docs/explanation/recipes.md, and writes their tables and figures there.
 
 python benchmarks/recipes.py DATA
 
-A correction starts from its recipe's run and trains what the mistake touched. A run that is complete is not made again:
-its minutes stay those of the calls that made it.
+A corrected recipe starts from the run of its original and trains only the stages that the mistake affected. A complete
+run is not repeated; its minutes stay those of the calls that made it.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ class Run:
     """One run of a recipe.
 
     Attributes:
-        name: its folder, and what it is called in the tables.
-        recipe: file below recipes/, without ending.
-        flags: beside those of the recipe.
-        start: an earlier run whose trainings it takes over where it can.
+        name: of its folder, and of its rows in the tables.
+        recipe: file in recipes/, without suffix.
+        flags: in addition to those of the recipe.
+        start: an earlier run whose trainings are reused where possible.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Run:
 
 @dataclass(frozen=True, kw_only=True)
 class Story:
-    """The runs of one published project, on which pictures and at what size; figures are those of the last run."""
+    """The runs of one published project, with their data folder and size flags; figures come from the last run."""
 
     folder: str
     size: str
@@ -111,7 +111,7 @@ def main() -> int:
 
 
 def _run(run: Run, story: Story, arguments: argparse.Namespace) -> None:
-    """Runs the recipe unless it is complete; stops everything if it fails."""
+    """Runs the recipe unless it is complete; raises CalledProcessError if it fails."""
     out: Path = arguments.out / run.name
     if run.start and not out.exists():
         ignored = shutil.ignore_patterns("artifacts", "figures", "report.html", "scores.csv", "run.log", _MINUTES)
@@ -123,7 +123,7 @@ def _run(run: Run, story: Story, arguments: argparse.Namespace) -> None:
     recipe = ["--config", str(ROOT / "recipes" / f"{run.recipe}.yaml")]
     try:
         subprocess.run([sys.executable, str(ROOT / "scripts/distill.py"), *recipe, *further, *places], check=True)
-    finally:  # an interrupted run takes the minutes of all its calls
+    finally:  # the minutes of an interrupted run add up over all its calls
         if out.exists() and not done:
             taken = _minutes(out) + (time.monotonic() - started) / 60
             (out / _MINUTES).write_text(json.dumps({"minutes": taken}) + "\n", encoding="utf-8")

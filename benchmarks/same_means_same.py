@@ -1,8 +1,8 @@
-"""How often a file is called "same" as its own copy, and a quicker file "faster".
+"""Counts how often the latency verdict calls a file's own copy "same", and a faster file "faster".
 
     python benchmarks/same_means_same.py FILE QUICKER_FILE --tries 20 --table FILE.md
 
-Exits 1 if the copy is called anything else in more than one of twenty tries, or the quicker file is missed once.
+Exits with 1 if the copy gets another verdict in more than one of twenty tries, or the faster file even once.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def main() -> int:
 
 
 def _verdicts(paths: list[Path]) -> list[str]:
-    """What the second and the third file are called against the first."""
+    """Latency verdicts of the second and the third file against the first."""
     image = np.random.default_rng(0).normal(size=(1, 3, *(file_size(single_artifact(paths[0])) or (64, 64))))
     with ExitStack() as stack:
         processes = [stack.enter_context(RuntimeProcess(path)) for path in paths]

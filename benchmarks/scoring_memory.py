@@ -1,9 +1,9 @@
-"""Peak memory of scoring many generated pictures: it must not grow with their number.
+"""Checks that the peak memory of scoring does not grow with the number of images.
 
     python benchmarks/scoring_memory.py FILE... --pictures 100,10000 --table FILE.md
 
-Each number of pictures is scored by a process of its own, which starts one for each file. Exits 1 if it, or the largest
-of those, needs 100 MiB more for the most pictures than for the fewest.
+Each number of generated images is scored in a process of its own, which starts one process per file. Exits with 1 if
+that process, or the largest of those it started, needs over 100 MiB more for the most images than for the fewest.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ CLASSES = ("ground", "striped", "checked", "wire", "ring")
 
 
 class _Noise:
-    """Pictures and masks of noise, made when they are asked for."""
+    """Images and masks of noise, generated on access."""
 
     def __init__(self, count: int, spec: ImageSpec) -> None:
         self._count, self._spec = count, spec
@@ -66,7 +66,7 @@ def main() -> int:
 
 
 def _peak(files: list[Path], count: int) -> tuple[float, float]:
-    """Of this process and of the largest that it started, in MiB."""
+    """Peak memory of this process and of the largest process that it started, in MiB."""
     artifacts = [single_artifact(path) for path in files]
     height, width = file_size(artifacts[0]) or (64, 64)
     spec = ImageSpec(height=height, width=width, classes=CLASSES)

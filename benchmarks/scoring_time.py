@@ -1,9 +1,9 @@
-"""Minutes that scoring twelve files in three runtimes on 300 pictures of 128x128 takes, and where they go.
+"""Measures the minutes, by phase, of scoring twelve files in three runtimes on 300 images of 128x128.
 
     python benchmarks/scoring_time.py [--table FILE.md]
 
-Makes the files itself (the default student and teacher, weights of chance, batch norm that has seen pictures), scores
-them as `scripts/score.py` does with default settings, and exits 1 above four minutes.
+Makes the files itself (default student and teacher with random weights and batch norm statistics of scenes),
+scores them like `scripts/score.py` with default settings, and exits with 1 above four minutes.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from torchseg.spec import ImageSpec
 
 ALLOWED_MINUTES = 4.0
 SIDE, PICTURES = 128, 300
-FILES = [*product(("onnx", "tflite"), ("fp32", "fp16")), ("onnx", "int8")]  # of each network, beside its checkpoint
+FILES = [*product(("onnx", "tflite"), ("fp32", "fp16")), ("onnx", "int8")]  # per network, in addition to its checkpoint
 
 
 def main() -> int:
@@ -61,7 +61,7 @@ def main() -> int:
 
 
 class _Phases(logging.Handler):
-    """Collects the seconds that the harness logs for each of its phases."""
+    """Collects the seconds that the harness logs for each phase."""
 
     def __init__(self) -> None:
         super().__init__(logging.INFO)
@@ -82,7 +82,7 @@ def _scenes(tested: int) -> DataSet:
 
 
 def _files(work: Path) -> Iterator[Path]:
-    """Checkpoints and files of the two networks that `scripts/distill.py` makes by default."""
+    """Writes checkpoints and files of the two networks that `scripts/distill.py` builds by default."""
     config, spec = DistillConfig(), ImageSpec(height=SIDE, width=SIDE, classes=CLASSES)
     pictures = Scenes("train", height=SIDE, width=SIDE, length=16)
     images = spec.prepare(np.stack([pictures[index].picture for index in range(16)]))

@@ -1,9 +1,9 @@
-"""What a search of eight trials finds with each engine, against the configuration as given, at equal epochs, on scenes.
+"""Compares the best of eight trials of each search engine with the configuration as given, at equal epochs, on scenes.
 
     python benchmarks/search_engines.py --out FOLDER --table FILE.md
 
-Both searches distil from the same teacher. The best trial is chosen on the validation part, where the best of nine
-looks better than it is; so the table also has the test part, which no search opens. A stopped search goes on.
+Both searches distil from the same teacher. The best trial is chosen on the validation split, where the best of nine
+looks better than it is. The table therefore also shows the test split, which no search uses. A stopped search resumes.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Prints a benchmark's table at its end, and keeps it where that was asked for."""
+"""Prints the table of a benchmark and optionally writes it to a file."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def show_table(text: str, target: Path | None) -> None:
-    """Prints the text; with a target it becomes that file, too."""
+    """Prints the text and, if there is a target, writes it to that file."""
     print("\n" + text)
     if target:
         target.write_text(text + "\n", encoding="utf-8")

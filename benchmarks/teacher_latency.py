@@ -1,9 +1,10 @@
-"""The default teacher at 256x256 at every precision, in each runtime, one thread, all files interleaved.
+"""Times the default teacher at 256x256 at every precision and in each runtime; one thread, all files interleaved.
 
-It learns for 24 steps first: what an int8 file may copy instead of rounding depends on ranges, and they on weights.
+The teacher is trained for 24 steps first: which tensors an int8 file may copy instead of requantizing depends on value
+ranges, and these depend on the weights.
 
-The first number to read is the ratio of the minima to the fp32 file of the same format: it says what a precision buys
-on this processor. Run it on an idle machine.
+The main number is the ratio of the minimum to that of the fp32 file of the same format: it shows how much a precision
+gains on this CPU. Run the script on an idle machine.
 
 python benchmarks/teacher_latency.py --rounds 8
 """
@@ -27,7 +28,7 @@ from torchseg.harness.scoring.latency import Latency, LatencyConfig, measure_lat
 from torchseg.modelfile.precision import Precision
 from torchseg.pipeline.run.dataset import open_pictures
 
-# Ratios to fp32 of the same format to be reached on a processor with AVX512-VNNI.
+# Target ratios to fp32 of the same format on a CPU with AVX512-VNNI.
 AIMS = {"int8.tflite": 0.32, "dynamic.tflite": 0.42, "int8.onnx": 0.36}
 
 

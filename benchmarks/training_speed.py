@@ -1,8 +1,8 @@
-"""Pictures a second of this project's training against a plain float32 NCHW loop, data loading included in both.
+"""Compares images per second of this project's training with a plain float32 NCHW loop, including data loading.
 
-The plain loop is what a tutorial does: it opens and augments each picture in the training process, in float32
-with channels first. Both train the default teacher at 128x128 on the same JPEG files; runs alternate, and the table
-shows minima and medians.
+The plain loop is that of a tutorial: it opens and augments each image in the training process, in float32 with channels
+first. Both train the default teacher at 128x128 on the same JPEG files. Runs alternate; the output shows the best and
+the median of each.
 
     python benchmarks/training_speed.py --rounds 5 --training_precision fp32
 """
@@ -62,7 +62,7 @@ def main() -> int:
 
 
 def _photos(folder: Path) -> FileSamples:
-    """Generated scenes as JPEG files of a photo's size."""
+    """Writes generated scenes of 340x256 pixels as JPEG files."""
     pairs = []
     for number in range(64):
         picture, mask = draw_scene(256, 340, np.random.default_rng(number))

@@ -1,1 +1,1 @@
-"""One thin command per arrow of the chain."""
+"""Thin command-line scripts, one per command."""

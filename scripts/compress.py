@@ -1,4 +1,4 @@
-"""Prunes, clusters and shrinks a trained model."""
+"""Removes channels from a trained network, prunes and clusters its weights."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def _job(config: CompressConfig) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command; gives its exit code."""
+    """Runs the command; returns its exit code."""
     return run_command(CompressConfig, _job, argv)
 
 

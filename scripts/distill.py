@@ -1,4 +1,4 @@
-"""The whole chain: teacher, student, export, certificates, scores, report."""
+"""Runs the whole pipeline: teacher, student, pruning, clustering, export, certificates, scores, report."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def _job(config: DistillConfig) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command; gives its exit code."""
+    """Runs the command; returns its exit code."""
     return run_command(DistillConfig, _job, argv)
 
 

@@ -1,4 +1,4 @@
-"""Exports a trained model, each file with its certificate."""
+"""Exports a trained network to ONNX and TFLite, each file with its certificate."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def _job(config: ExportConfig) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command; gives its exit code."""
+    """Runs the command; returns its exit code."""
     return run_command(ExportConfig, _job, argv)
 
 

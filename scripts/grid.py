@@ -1,4 +1,4 @@
-"""Trains, exports and measures every combination of a recipe's factors, as one table."""
+"""Trains, exports and measures every combination of a recipe's factors, and writes one table."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def _job(config: GridConfig) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command; gives its exit code."""
+    """Runs the command; returns its exit code."""
     return run_command(GridConfig, _job, argv)
 
 

@@ -1,4 +1,4 @@
-"""Turns a TensorFlow model into a certified ONNX file."""
+"""Converts a TensorFlow model to a certified ONNX file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def _job(config: ImportConfig) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command; gives its exit code."""
+    """Runs the command; returns its exit code."""
     return run_command(ImportConfig, _job, argv)
 
 

@@ -1,4 +1,4 @@
-"""Paints masks for pictures."""
+"""Predicts masks for images with any model file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def _job(config: PredictConfig) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command; gives its exit code."""
+    """Runs the command; returns its exit code."""
     return run_command(PredictConfig, _job, argv)
 
 

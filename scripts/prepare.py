@@ -1,4 +1,4 @@
-"""Checks a data set and writes a smaller copy."""
+"""Checks a data set, and can write a smaller copy of it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def _job(config: PrepareConfig) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command; gives its exit code."""
+    """Runs the command; returns its exit code."""
     return run_command(PrepareConfig, _job, argv)
 
 

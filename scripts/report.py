@@ -1,4 +1,4 @@
-"""Builds the report of a run again."""
+"""Rebuilds the report and figures of a run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def _job(config: ReportConfig) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command; gives its exit code."""
+    """Runs the command; returns its exit code."""
     return run_command(ReportConfig, _job, argv)
 
 

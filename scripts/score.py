@@ -1,4 +1,4 @@
-"""Scores the files of a run across runtimes."""
+"""Measures accuracy and latency of model files across runtimes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def _job(config: ScoreConfig) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command; gives its exit code."""
+    """Runs the command; returns its exit code."""
     return run_command(ScoreConfig, _job, argv)
 
 

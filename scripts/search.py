@@ -1,4 +1,4 @@
-"""Searches hyper-parameters of the student."""
+"""Searches for the best distillation configuration within a size or latency budget."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def _job(config: SearchConfig) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command; gives its exit code."""
+    """Runs the command; returns its exit code."""
     return run_command(SearchConfig, _job, argv)
 
 

@@ -1,4 +1,4 @@
-"""Trains one model with labels."""
+"""Trains one network with labels."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def _job(config: TrainConfig) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command; gives its exit code."""
+    """Runs the command; returns its exit code."""
     return run_command(TrainConfig, _job, argv)
 
 

@@ -1,4 +1,4 @@
-"""Makes certificates again and compares."""
+"""Recomputes certificates of exported files and compares them with the stored ones."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def _job(config: VerifyConfig) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command; gives its exit code."""
+    """Runs the command; returns its exit code."""
     return run_command(VerifyConfig, _job, argv)
 
 

@@ -1,4 +1,4 @@
-"""A PyTorch model in, a deployable file with a certificate out."""
+"""Exports PyTorch segmentation models to ONNX and TFLite, with a certificate of accuracy for every file."""
 
 from tf_bridge.certify.certificate import (
     Evidence,

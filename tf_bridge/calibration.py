@@ -1,4 +1,4 @@
-"""The images whose value ranges a quantized file is built for."""
+"""Checks the calibration images that int8 quantization measures value ranges on."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from torchseg.spec import ImageSpec
 def check_calibration(
     images: NDArray[np.float32] | None, spec: ImageSpec, *, precision: Precision
 ) -> NDArray[np.float32] | None:
-    """Refuses images that cannot calibrate a file of this precision.
+    """Checks that the images can calibrate a file of this precision.
 
     Args:
         images: prepared as for evaluation, float32 `(B, C, H, W)`; only int8 needs them.
-        spec: size and channels that they must have.
-        precision: of the file to make.
+        spec: gives the size and the channels that the images must have.
+        precision: of the file to be written.
 
     Returns:
         The images for int8, None for every other precision.
 
     Raises:
-        ValueError: if int8 gets none, or images of another shape or type, or values that are no numbers.
+        ValueError: for int8 without images, or with images of a wrong shape or dtype, or non-finite values.
     """
     if precision is not Precision.INT8:
         return None

@@ -1,4 +1,4 @@
-"""One network, many files: what they share is made once."""
+"""Exports one network to several files and does the work that they share only once."""
 
 from __future__ import annotations
 
@@ -30,28 +30,29 @@ if TYPE_CHECKING:
 
 
 class MixedPrecisionWriter(Protocol):
-    """A network in int8 whose layers may be left in float, one by one."""
+    """Writes int8 files of a network in which any chosen layers stay in float."""
 
     @property
     def layers(self) -> Sequence[str]:
-        """Their names in PyTorch; each stands for what follows it, too, up to the next layer with weights."""
+        """PyTorch names of the layers to choose from; each covers all operations up to the next layer with weights."""
         ...
 
     def write(self, path: Path, *, float_layers: Collection[str]) -> None:
-        """Writes a file with these layers in float."""
+        """Writes a file with these layers in float and all others in int8."""
         ...
 
 
 class Conversion:
     """Writes a network to both formats at any number of precisions.
 
-    The files are those of `export_onnx` and `export_tflite`, byte by byte. PyTorch traces the network when the first
-    one is asked for, and each format translates that trace once. The weights are those of then: make a new conversion
-    after a training. It holds a few copies of them, so let it go when the last file is written.
+    The files equal those of `export_onnx` and `export_tflite` byte for byte. PyTorch traces the network when the first
+    file is written, and each format translates that trace once. Later changes to the weights of `model` have no effect:
+    create a new conversion after further training. A conversion holds several copies of the weights, so drop it after
+    the last file.
 
     Args:
-        model: `(1, C, H, W)` image to `(1, K, H, W)` logits; left as it was.
-        spec: the pictures that it was made for.
+        model: maps an image `(1, C, H, W)` to logits `(1, K, H, W)`; not modified.
+        spec: size, normalisation and classes of the network's images.
     """
 
     def __init__(self, model: nn.Module, spec: ImageSpec) -> None:
@@ -64,7 +65,13 @@ class Conversion:
         precision: Precision = Precision.FP32,
         calibration: NDArray[np.float32] | None = None,
     ) -> None:
-        """Writes one file; its ending, `.onnx` or `.tflite`, says in which format. Raises what the exporters raise."""
+        """Writes one file, and raises what `export_onnx` and `export_tflite` raise.
+
+        Args:
+            path: of the file; the suffix, `.onnx` or `.tflite`, selects the format.
+            precision: number format of the file.
+            calibration: for int8, float32 `(B, C, H, W)`, prepared as for evaluation.
+        """
         images = check_calibration(calibration, self.spec, precision=precision)
         if path.suffix == ".onnx":
             write_onnx(self.graph, self.spec, path, precision=precision, images=images)
@@ -75,15 +82,16 @@ class Conversion:
             raise ValueError(f"{path} names no format; give a file that ends in .onnx or .tflite")
 
     def write_fp16(self, path: Path, holds: Callable[[Path], bool]) -> list[str]:
-        """Writes an fp16 file, with the lightest weights in float32 as far as it does not hold without them.
+        """Writes an fp16 file; if it is not accurate enough, keeps the smallest weight tensors in float32 until it is.
 
         Args:
             path: ends in `.onnx` or `.tflite`.
-            holds: whether a file is close enough to the network; asked of few files, all at `path`.
+            holds: whether the file at the given path is close enough to the network; called at most six times, always
+                with `path`.
 
         Returns:
-            The layers whose weights are in float32: none for a file that holds as it is, or does not hold with half of
-            all values in float32.
+            The layers whose weights stayed in float32. Empty if the plain fp16 file holds, and also if no file holds
+            with up to half of all values in float32; then the plain fp16 file is written.
         """
         self.write(path, precision=Precision.FP16)
         if holds(path):
@@ -102,7 +110,12 @@ class Conversion:
         return []
 
     def mixed_precision(self, kind: str, calibration: NDArray[np.float32]) -> MixedPrecisionWriter:
-        """The network in int8, ready to be written with any choice of layers in float, as `.onnx` or `.tflite`."""
+        """Calibrates the network for int8 files in which any chosen layers stay in float.
+
+        Args:
+            kind: `.onnx` or `.tflite`.
+            calibration: float32 `(B, C, H, W)`, prepared as for evaluation.
+        """
         images = check_calibration(calibration, self.spec, precision=Precision.INT8)
         assert images is not None
         if kind == ".onnx":
@@ -116,10 +129,10 @@ class Conversion:
 
     @cached_property
     def graph(self) -> ModelProto:
-        """The network as a float32 ONNX graph."""
+        """The network as a float32 ONNX model, batch 1."""
         return onnx_graph(self.program)
 
     @cached_property
     def function(self) -> TracedFunction:
-        """The network as a TensorFlow function."""
+        """The network as a TensorFlow function of one image."""
         return tflite_function(self.program, self.spec)

@@ -1,4 +1,4 @@
-"""Makes an exported file ready to use: pictures in, classes out."""
+"""Turns an exported file into an end-to-end model: uint8 image in, classes out."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from torchseg.spec import ImageSpec
 
 
 def write_end_to_end(source: Path, target: Path, spec: ImageSpec) -> None:
-    """Writes a copy of a file that scales pictures and takes the argmax by itself.
+    """Writes an end-to-end copy of a model file, which normalises the image and takes the argmax itself.
 
-    It takes `image`, uint8 `(B, H, W, C)`, the picture as a decoder gives it, and gives `classes`, uint8 `(B, H, W)`.
-    In between it is the file that it was: same weights, same arithmetic, also in int8.
+    The input is `image`, uint8 `(B, H, W, C)`, as decoded; the output is `classes`, uint8 `(B, H, W)`. Everything in
+    between is unchanged: same weights, same arithmetic, also in int8.
 
     Args:
-        source: `.onnx` or `.tflite` file from an exporter here.
-        target: of the same format; appears when it is complete.
-        spec: the pictures that the network was made for.
+        source: `.onnx` or `.tflite` file written by this package.
+        target: file of the same format; appears only once it is complete.
+        spec: size, normalisation and classes of the network's images.
 
     Raises:
-        ValueError: if the source is damaged, end-to-end already, or of another format than the target.
-        ImportError: without TensorFlow, for `.tflite`.
+        ValueError: if the source is damaged or already end-to-end, or if source and target differ in format.
+        ImportError: for `.tflite`, if TensorFlow is not installed.
     """
     if source.suffix != target.suffix:
         raise ValueError(f"{target} is of another format than {source}; give both the same ending")
@@ -37,13 +37,13 @@ def write_end_to_end(source: Path, target: Path, spec: ImageSpec) -> None:
 
 
 def is_end_to_end(path: Path) -> bool:
-    """Whether a file takes pictures and gives classes; raises ValueError as `describe_file` does."""
+    """Whether a file takes uint8 images and returns classes; raises ValueError as `describe_file` does."""
     texts: dict[str, str] = describe_file(path)["metadata"]
     return texts.get(f"{METADATA_PREFIX}output") == "classes"
 
 
 def end_to_end_spec(spec: ImageSpec) -> ImageSpec:
-    """The same pictures, scaled to what such a file takes: values from 0 to 255."""
+    """The spec of the images that an end-to-end file takes: the same ones, with values from 0 to 255."""
     return replace(spec, mean=(0.0,) * spec.channels, std=(1 / 255,) * spec.channels)
 
 
@@ -68,7 +68,7 @@ def _tflite_end_to_end(source: Path, spec: ImageSpec) -> bytes:
 
 
 def _texts(spec: ImageSpec) -> dict[str, str]:
-    """What the metadata of such a file says differently; mean and std are those that leave a picture as it is."""
+    """Metadata entries that an end-to-end file changes; its mean and std leave the uint8 values as they are."""
     plain = end_to_end_spec(spec)
     texts = {
         "scale": "none: the file takes the picture as it is, uint8",

@@ -1,4 +1,4 @@
-"""Names that follow a value from the PyTorch layer that makes it into a tensor of the exported file."""
+"""Names the tensors of an exported file after the PyTorch layers that compute them."""
 
 from __future__ import annotations
 
@@ -11,19 +11,20 @@ if TYPE_CHECKING:
 
 _SHORT = {"native_batch_norm_legit_no_training": "batch_norm"}
 _PRODUCTS = ("conv", "linear", "addmm", "mm")  # operators of layers with weights
-_WHOLE_NETWORK = "forward"  # no layer can have this name: it would hide the method
+_WHOLE_NETWORK = "forward"  # no submodule can have this name: it would hide the method
 
 
 def layer_names(graph: Graph) -> dict[str, str]:
-    """`LAYER/OPERATOR` for every node that computes a tensor; a second use of an operator in a layer ends in `_2`.
+    """Gives every node that computes a tensor the name `LAYER/OPERATOR`.
 
-    Counting inside the layer keeps a name the same when other layers, or computations of sizes alone, come and go.
+    The second use of an operator in a layer ends in `_2`, and so on. Counting per layer keeps a name stable when other
+    layers, or computations that only concern sizes, are added or removed.
 
     Args:
         graph: of a traced network, decomposed to `aten` operators.
 
     Returns:
-        Node name to name. An operator of several results and its first result share one.
+        Node name to tensor name. An operator with several results shares its name with its first result.
     """
     counts: Counter[tuple[str, str]] = Counter()
     names: dict[str, str] = {}
@@ -43,7 +44,7 @@ def layer_names(graph: Graph) -> dict[str, str]:
 
 
 def layer_of(node: Node) -> str:
-    """Path of the innermost layer that a node belongs to, e.g. `decode.2.0`."""
+    """Path of the innermost layer that contains a node, e.g. `decode.2.0`; `forward` outside any layer."""
     stack = list(node.meta.get("nn_module_stack", {}).values())
     return (stack[-1][0] if stack else "") or _WHOLE_NETWORK
 
@@ -51,7 +52,8 @@ def layer_of(node: Node) -> str:
 def layer_of_tensor(name: str) -> str:
     """Path of the layer that a TFLite tensor belongs to.
 
-    Tensors are called `LAYER/OPERATOR/...`, joined by `;` where operations were fused; the convolution's counts.
+    Tensors are called `LAYER/OPERATOR/...`. Fused operations have names joined by `;`; the first of these layers
+    that has weights (convolution or matrix product) is returned, or else the first.
     """
     parts = [part.split("/") for part in name.split(";")]
     products = [part[0] for part in parts if len(part) > 1 and part[1].startswith(_PRODUCTS)]

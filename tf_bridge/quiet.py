@@ -1,4 +1,4 @@
-"""Keeps converters that write to the terminal from inside compiled code silent."""
+"""Silences converters that write to the terminal from compiled code."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Swallows what a library prints, logs and warns about inside the block; an exception carries it as a note.
+    """Suppresses output, log messages and warnings inside the block; an exception carries the output as a note.
 
-    TensorFlow's C++ part logs before its own log level is read, so only the file descriptors can stop it. They belong
-    to the whole process: what other threads print meanwhile is swallowed too.
+    TensorFlow's C++ code logs before it reads its own log level, so the file descriptors 1 and 2 have to be redirected.
+    They belong to the whole process: output of other threads during the block is suppressed too.
     """
     sys.stdout.flush()
     sys.stderr.flush()
@@ -29,7 +29,7 @@ def quiet() -> Iterator[None]:
         for descriptor, _ in saved:
             os.dup2(sink.fileno(), descriptor)
         try:
-            # Python's own streams may write elsewhere than to the two descriptors.
+            # sys.stdout and sys.stderr might write elsewhere than to descriptors 1 and 2.
             with (
                 io.TextIOWrapper(io.FileIO(os.dup(sink.fileno()), "w"), write_through=True, encoding="utf-8") as text,
                 contextlib.redirect_stdout(text),
@@ -46,7 +46,7 @@ def quiet() -> Iterator[None]:
         finally:
             _restore(saved)
             logging.disable(level)
-            logging.root.handlers[:] = handlers  # a library may have set logging up, to write into what is closed now
+            logging.root.handlers[:] = handlers  # drops handlers that a library added for streams that are closed now
 
 
 def _restore(saved: list[tuple[int, int]]) -> None:

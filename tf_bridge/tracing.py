@@ -1,4 +1,4 @@
-"""A network as a flat list of operators: what every exporter starts from."""
+"""Traces a network to a flat list of `aten` operators, from which every exporter starts."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 def export_program(model: nn.Module, spec: ImageSpec) -> ExportedProgram:
-    """Traces the network at batch 1 and the size of `spec`, in eval mode, on the CPU; the model itself stays as it was.
+    """Traces the network in eval mode on the CPU, at batch 1 and the size of `spec`; the model itself is not modified.
 
     Raises:
-        ValueError: if the network gives anything but logits `(1, K, H, W)` or cannot be traced.
+        ValueError: if the network returns anything but logits `(1, K, H, W)`, or cannot be traced.
     """
     import torch
 
@@ -28,10 +28,10 @@ def export_program(model: nn.Module, spec: ImageSpec) -> ExportedProgram:
 
 
 def check_logits(network: nn.Module, image: Tensor, spec: ImageSpec) -> None:
-    """Refuses a network that does not turn images `(B, C, H, W)` into logits `(B, K, H, W)` of the spec.
+    """Checks that the network maps images `(B, C, H, W)` to logits `(B, K, H, W)` with the K of the spec.
 
     Raises:
-        ValueError: naming both shapes.
+        ValueError: if it does not; the message names both shapes.
     """
     import torch
 
@@ -47,17 +47,17 @@ def check_logits(network: nn.Module, image: Tensor, spec: ImageSpec) -> None:
 
 
 def trace(network: nn.Module, image: Tensor) -> ExportedProgram:
-    """The operators that the network, in eval mode, runs for an image of this shape; sizes are fixed.
+    """Traces a network in eval mode for images of exactly this shape, `(B, C, H, W)`.
 
     Raises:
-        ValueError: if PyTorch cannot follow the network's forward.
+        ValueError: if PyTorch cannot trace the network's forward.
     """
     import torch
 
     try:
         with quiet(), torch.no_grad():
             program: ExportedProgram = torch.export.export(network, (image,)).run_decompositions({})
-    except Exception as error:  # its exception classes share no base below Exception
+    except Exception as error:  # torch.export raises classes whose only common base is Exception
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ValueError(
             f"PyTorch cannot trace the network ({reason}); make its forward free of branches that depend on pixels"

@@ -1,4 +1,4 @@
-"""Small, fast and proven segmentation networks."""
+"""Trains, compresses, exports and certifies small segmentation networks."""
 
 from torchseg import _torchvision
 

@@ -1,4 +1,4 @@
-"""`torchseg NAME ...` is `python scripts/NAME.py ...` once installed."""
+"""The installed command: `torchseg NAME ...` does what `python scripts/NAME.py ...` does in the repository."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torchseg.spec import nearest
 COMMANDS = {
     "distill": "the whole chain: teacher, student, prune, cluster, export, certificates, scores, report",
     "train": "one model with labels",
-    "compress": "prune, cluster, shrink a trained model",
+    "compress": "prune and cluster a trained model, remove its channels",
     "prepare": "check a data set, show its classes, write a smaller copy",
     "export": "a trained model to ONNX and TFLite, each file with its certificate",
     "import_tf": "a TensorFlow model to ONNX, certified against the original",
@@ -25,7 +25,7 @@ COMMANDS = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command named first."""
+    """Runs the command that the first argument names; returns its exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments or arguments[0] in ("-h", "--help"):
         print(

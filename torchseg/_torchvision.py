@@ -1,9 +1,9 @@
-"""Lets torchvision import beside a CPU build of PyTorch that lacks its compiled operators.
+"""Makes torchvision importable with a CPU build of PyTorch that cannot load torchvision's compiled operators.
 
-A torchvision wheel built for CUDA cannot load its library into a CPU-only PyTorch, and its import then stops with
-`operator torchvision::nms does not exist`; so does that of every package that builds on it. Declaring the two missing
-schemas is enough for all that this project uses: data sets, transforms and networks are plain Python. The remedy is
-tried on exactly that error, so a native installation passes straight through.
+A torchvision wheel built for CUDA cannot load its library into a CPU-only PyTorch. Its import, and that of every
+package that builds on it, then fails with `operator torchvision::nms does not exist`. Declaring the two missing
+operator schemas is enough for what this project uses: data sets, transforms and networks are plain Python. The remedy
+applies on exactly that error, so a matching installation is not affected.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from types import ModuleType
 from typing import Any
 
 _MISSING = "operator torchvision::nms does not exist"
-_libraries: list[Any] = []  # a torch.library.Library takes its schemas with it when it is collected
+_libraries: list[Any] = []  # schemas vanish when their torch.library.Library is garbage-collected
 
 
 def install() -> None:
-    """Watches for the first import of torchvision, which may be far away or never; imports nothing itself."""
+    """Installs an import hook for the first import of torchvision; imports nothing itself."""
     if "torchvision" not in sys.modules and not any(isinstance(finder, _Finder) for finder in sys.meta_path):
         sys.meta_path.insert(0, _Finder())
 

@@ -1,4 +1,4 @@
-"""A trained network on disk: `model.safetensors` beside the `card.json` that says how to build it."""
+"""A trained network on disk: its weights in `model.safetensors`, and `card.json`, which says how to build it."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from torchseg.models import rebuild_model
 from torchseg.spec import ImageSpec
 
 CARD_VERSION = 3
-_READABLE = (1, 2, 3)  # version 1 had no `resized`, version 2 no `folded`
+_READABLE = (1, 2, 3)  # version 1 lacks `resized` and `folded`, version 2 lacks `folded`
 WEIGHTS = "model.safetensors"
 CARD = "card.json"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Card:
-    """What a checkpoint is: enough to rebuild the network, to feed it and to know where it came from."""
+    """Description of a checkpoint: enough to rebuild the network, prepare its input, and trace its origin."""
 
     builder: str
     spec: ImageSpec
@@ -36,13 +36,13 @@ class Card:
     arguments: Mapping[str, Any] = field(default_factory=dict)
     parents: Mapping[str, str] = field(default_factory=dict)  # stage name -> SHA-256 of its weights
     metrics: Mapping[str, float] = field(default_factory=dict)
-    resized: bool = False  # channels were removed: layers are as wide as their weights, not as their builder makes them
-    folded: bool = False  # batch norm was folded into convolutions, where the builder makes no network without it
+    resized: bool = False  # channels were removed: the weights, not the builder, define the width of the layers
+    folded: bool = False  # batch norm was folded into convolutions, and the builder cannot build without batch norm
     version: int = CARD_VERSION
 
 
 def save_checkpoint(model: nn.Module, card: Card, folder: Path) -> None:
-    """Writes weights and card into `folder`. Half-written files never carry the final name."""
+    """Writes weights and card into `folder`, each file atomically."""
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     with partial_file(folder / WEIGHTS) as partial:
         save_file(weights, partial)
@@ -55,10 +55,10 @@ def load_checkpoint(folder: Path) -> tuple[nn.Module, Card]:
     """Rebuilds the network that `save_checkpoint` wrote, in eval mode, on the CPU.
 
     Args:
-        folder: the checkpoint's folder, or one of the two files in it.
+        folder: the checkpoint folder, or one of the two files in it.
 
     Raises:
-        ValueError: if a file is missing, damaged or does not fit the card.
+        ValueError: if a file is missing or damaged, or the weights do not fit the card.
     """
     folder = folder.parent if folder.name in (WEIGHTS, CARD) else folder
     card = read_card(folder)
@@ -79,7 +79,7 @@ def load_checkpoint(folder: Path) -> tuple[nn.Module, Card]:
 
 
 def read_card(folder: Path) -> Card:
-    """Reads `card.json`; raises ValueError if it is missing, damaged or of another version."""
+    """Reads `card.json`; raises ValueError if it is missing, damaged or has an unknown version."""
     path = folder / CARD
     if not path.is_file() or not (folder / WEIGHTS).is_file():
         raise ValueError(

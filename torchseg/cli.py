@@ -1,4 +1,4 @@
-"""Turns a config class and a job into a command: flags, YAML, exit codes."""
+"""Turns a config class and a function into a command: flags, YAML configuration, exit codes."""
 
 from __future__ import annotations
 
@@ -18,17 +18,18 @@ if TYPE_CHECKING:
 Config = TypeVar("Config")
 
 DONE, CHECK_FAILED, WRONG_INPUT, STOPPED = 0, 1, 2, 130
-_PARSERS: dict[type[Any], ArgumentParser] = {}  # a grid reads flags a hundred times, and building takes 0.2 s
+_PARSERS: dict[type[Any], ArgumentParser] = {}  # a grid parses flags a hundred times, and building a parser takes 0.2 s
 
 
 def run_command(config_class: type[Config], job: Callable[[Config], int], argv: Sequence[str] | None = None) -> int:
-    """Parses `argv` (or the process's arguments), runs the job and gives the exit code.
+    """Parses `argv` (or the process's arguments), runs the job and returns the exit code.
 
     Wrong input, a missing file or a missing extra becomes one message on stderr and exit code 2; the traceback goes to
-    the log, at level DEBUG. Any other exception is a mistake of this package and keeps its traceback.
+    the log, at level DEBUG. Any other exception is a bug of this package and keeps its traceback.
     """
-    # Threads that spin for long while they wait starve each other on a busy machine (docs/explanation/training.md).
-    # OpenMP reads this when PyTorch is imported, so it is set here and not beside the training.
+    # OpenMP threads that spin for long while they wait slow each other down on a busy machine
+    # (docs/explanation/training.md). OpenMP reads this variable when PyTorch is imported, so it is set here and not in
+    # the training code.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     _print_anything()
     try:
@@ -46,14 +47,18 @@ def run_command(config_class: type[Config], job: Callable[[Config], int], argv: 
 
 
 def _print_anything() -> None:
-    """Lets a terminal that lacks a letter show its number: not every one can print the names of classes and files."""
+    """Prints characters that the terminal's encoding lacks as escapes, since class and file names may contain any."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
 
 def _check_text(argv: Sequence[str]) -> None:
-    """Python hides bytes that the locale cannot read in lone surrogates, which no file and no other library takes."""
+    """Refuses arguments with undecodable bytes.
+
+    Python turns bytes that the locale cannot decode into lone surrogates, which cannot be written to UTF-8 files and
+    which other libraries reject.
+    """
     for item in argv:
         try:
             item.encode()
@@ -65,10 +70,10 @@ def _check_text(argv: Sequence[str]) -> None:
 
 
 def config_of(config_class: type[Config], flags: Mapping[str, str]) -> Config:
-    """What the command line would make of these flags; `true` sets a switch.
+    """Builds the config that these flags would give on the command line; the value `true` sets a switch.
 
     Raises:
-        ValueError: for a flag that does not exist, or a value that does not fit it.
+        ValueError: for an unknown flag, or a value that the flag does not accept.
     """
     from argparse import ArgumentError
 
@@ -84,14 +89,14 @@ def config_of(config_class: type[Config], flags: Mapping[str, str]) -> Config:
 
 
 def other_command(name: str) -> str:
-    """How a user calls another command where this one was called: an installed package has no `scripts/`."""
+    """How to call another command, in the style of the present call: as a script or through `torchseg`."""
     called = Path(sys.argv[0])
     script = called.suffix == ".py" and called.resolve().parent.name == "scripts"
     return f"python {called.with_name(name)}.py" if script else f"torchseg {name}"
 
 
 def _called_as() -> str | None:
-    """What the help calls this command; None leaves it to the parser, which knows the name of a script alone."""
+    """Program name for the help text; None lets the parser use the name of the script."""
     called = Path(sys.argv[0])
     installed = called.stem == "torchseg" or called.parts[-2:] == ("torchseg", "__main__.py")
     return f"torchseg {sys.argv[1]}" if installed and sys.argv[1:] else None
@@ -112,7 +117,7 @@ def _parse(config_class: type[Config], parser: ArgumentParser, argv: Sequence[st
 
 
 def _parser(config_class: type[Any], *, exit_on_error: bool = True) -> ArgumentParser:
-    """One flag per field: a boolean is a switch, a field marked `positional` is an argument, `was` is its old name."""
+    """Makes one flag per field: booleans are switches, `positional` fields are arguments, `was` gives an old name."""
     from argparse import SUPPRESS
 
     from jsonargparse import ArgumentParser
@@ -143,7 +148,7 @@ def _parser(config_class: type[Any], *, exit_on_error: bool = True) -> ArgumentP
 
 
 def _config_action() -> type[Any]:
-    """Reads files of flags as UTF-8, where the parser would open them in the encoding of the locale."""
+    """Makes an action that reads `--config` files as UTF-8; the parser would use the encoding of the locale."""
     from jsonargparse import ActionConfigFile  # type: ignore[attr-defined]
 
     class ConfigFile(ActionConfigFile):
@@ -155,7 +160,7 @@ def _config_action() -> type[Any]:
 
 
 def _escaped(text: str) -> str:
-    """The same YAML in ASCII and on more than one line: the parser first asks whether a text is the name of a file."""
+    """The same YAML in ASCII and on more than one line, so that the parser does not take it for the name of a file."""
     import yaml
 
     try:
@@ -165,7 +170,7 @@ def _escaped(text: str) -> str:
 
 
 class _Text:
-    """Type of a flag that is a text, also where YAML reads it as a number: `image_size: 96`."""
+    """Type of a text flag; also accepts what YAML reads as a number, e.g. `image_size: 96`."""
 
     def __call__(self, value: object) -> str:
         if not isinstance(value, str | int | float) or isinstance(value, bool):
@@ -177,7 +182,7 @@ class _Text:
 
 
 def _joined(argv: Sequence[str]) -> list[str]:
-    """`--mean -1,0,0` as `--mean=-1,0,0`: no flag starts with a digit, but argparse takes such a value for one."""
+    """Turns `--mean -1,0,0` into `--mean=-1,0,0`, because argparse takes a value like `-1,0,0` for a flag."""
     joined: list[str] = []
     for item in argv:
         if joined and re.fullmatch(r"--\w+", joined[-1]) and re.match(r"-[\d.]", item):
@@ -188,7 +193,7 @@ def _joined(argv: Sequence[str]) -> list[str]:
 
 
 def _help_texts(config_class: type[Any]) -> dict[str, str]:
-    """What the `Attributes:` sections of a config and its parents say about each field."""
+    """Help text of each field, from the `Attributes:` sections of a config class and its parents."""
     from docstring_parser import parse
 
     texts: dict[str, str] = {}

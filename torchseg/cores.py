@@ -1,4 +1,4 @@
-"""How many threads can really compute at once in this process."""
+"""Number of cores that this process may use."""
 
 from __future__ import annotations
 
@@ -12,27 +12,30 @@ _MEMBERSHIP = Path("/proc/self/cgroup")
 
 
 def available_cores(*, groups: Path = _GROUPS, membership: Path = _MEMBERSHIP) -> int:
-    """Cores that this process may use: its affinity, or its control groups' CPU quota where that is less.
+    """Cores that this process may use: the smaller of its CPU affinity and the CPU quota of its control groups.
 
-    A container on a large machine sees all of its cores and is stopped in mid-computation once its quota is used up;
-    more threads than the quota make it slower and its times erratic.
+    A container on a large machine sees all cores, but is throttled once it has used up its quota; more threads than the
+    quota make it slower and its timings erratic.
 
     Args:
-        groups: where control groups are mounted.
-        membership: names the groups of this process, as `/proc/self/cgroup` does.
+        groups: mount point of the control groups.
+        membership: file that lists the groups of this process, like `/proc/self/cgroup`.
+
+    Returns:
+        At least 1.
     """
     quotas = [math.ceil(quota) for quota in _quotas(groups, membership)]
     return max(1, min([_scheduled_cores(), *quotas]))
 
 
 def _scheduled_cores() -> int:
-    """Cores that the system lets this process run on: all of them where it cannot be asked, as on macOS and Windows."""
+    """Cores in the CPU affinity of this process; all cores where affinity is not available (macOS, Windows)."""
     affinity = getattr(os, "sched_getaffinity", None)
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 def _quotas(groups: Path, membership: Path) -> Iterator[float]:
-    """Cores that each group of this process and each group above it grants; nothing where there is no limit."""
+    """CPU quotas, in cores, of each group of this process and of the groups above it; none if there is no limit."""
     lines = membership.read_text(encoding="utf-8").splitlines() if membership.is_file() else []
     for line in lines:
         _, controllers, name = line.split(":", 2)
@@ -42,14 +45,14 @@ def _quotas(groups: Path, membership: Path) -> Iterator[float]:
         mounts = [groups / controllers, groups / "cpu"] if controllers else [groups, groups / "unified"]
         for mount in mounts:
             inside = mount / name.lstrip("/")
-            # A container that sees its own group as the root has its limit at the mount itself.
+            # In a container that sees its own group as the root, the limit is at the mount point itself.
             for folder in (inside, *inside.parents):
                 if folder.is_relative_to(mount):
                     yield from _quota(folder)
 
 
 def _quota(folder: Path) -> Iterator[float]:
-    """Version 2 keeps `QUOTA PERIOD` in one file, version 1 in two; `max` and -1 mean no limit."""
+    """Reads a quota in cores: cgroup v2 has `QUOTA PERIOD` in one file, v1 has two files; `max` and -1: no limit."""
     try:
         if (folder / "cpu.max").is_file():
             quota, period = (folder / "cpu.max").read_text(encoding="utf-8").split()

@@ -1,4 +1,4 @@
-"""Processes that are kept apart, interrupted and ended, as each system can."""
+"""Starts processes in their own group, interrupts them and kills them, on POSIX and Windows."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from typing import Any
 
 
 def kept_apart() -> dict[str, Any]:
-    """Options of `subprocess.Popen` that keep Ctrl-C in a terminal from the child: its parent ends it in order."""
-    flag = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", None)  # Windows alone has it, and no sessions
+    """Options of `subprocess.Popen` that keep Ctrl-C from reaching the child, so that its parent can end it."""
+    flag = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", None)  # Windows only, which has no sessions
     return {"start_new_session": True} if flag is None else {"creationflags": flag}
 
 
 def interrupt_self() -> None:
-    """Does to this process, from any of its threads, what Ctrl-C does."""
+    """Interrupts this process as Ctrl-C would; works from any thread."""
     if hasattr(os, "killpg"):
-        os.kill(os.getpid(), signal.SIGINT)  # also ends what the main thread waits for
-    else:  # there `os.kill` would end the process at once
+        os.kill(os.getpid(), signal.SIGINT)  # also interrupts a blocking call of the main thread
+    else:  # on Windows, `os.kill` would kill the process at once
         signal.raise_signal(signal.SIGINT)
 
 
 def kill_all(pid: int) -> None:
-    """Ends a process that was kept apart, and all that it started.
+    """Kills a process that was started with `kept_apart`, and all processes that it started.
 
     Args:
-        pid: of the process; its own is fine.
+        pid: of the process; may be the caller's own.
     """
     if hasattr(os, "killpg"):
         os.killpg(pid, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""What a picture is: the contract that every stage, file and runtime shares."""
+"""Image size, scaling and classes: the contract that every stage, model file and runtime shares."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ IGNORE_INDEX = 255
 
 @dataclass(frozen=True, kw_only=True)
 class ImageSpec:
-    """Size, colour scaling and classes of the pictures a network was made for.
+    """Size, colour scaling and classes of the images that a network was made for.
 
-    Channels are in RGB order. `mean` and `std` belong to pictures scaled to [0, 1], so a network sees
-    `(picture / 255 - mean) / std`. Mask values run from 0 to `num_classes - 1`; pixels that hold `ignore_index`
-    are left out of every loss and metric.
+    Channels are in RGB order. `mean` and `std` apply to images scaled to [0, 1], so a network sees
+    `(image / 255 - mean) / std`. Mask values run from 0 to `num_classes - 1`; pixels with the value `ignore_index` are
+    left out of every loss and metric.
 
     Raises:
-        ValueError: if a size, a scale or the list of classes makes no sense.
+        ValueError: if a size, a scale or the list of classes is invalid.
     """
 
     height: int
@@ -49,24 +49,24 @@ class ImageSpec:
 
     @property
     def num_classes(self) -> int:
-        """Number of classes, the ignored value not among them."""
+        """Number of classes, without the ignored value."""
         return len(self.classes)
 
     def describe(self) -> str:
-        """Size and classes, for a sentence."""
+        """Size and classes as a phrase, for messages."""
         return f"{self.height}x{self.width} pictures of {', '.join(self.classes)}"
 
     def prepare(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Turns pictures into what a network sees.
+        """Turns decoded pictures into a network's input.
 
         Args:
             pictures: uint8 RGB, `(B, H, W, C)`.
 
         Returns:
-            Normalised pictures, float32 `(B, C, H, W)`, contiguous.
+            Normalised images, float32 `(B, C, H, W)`, contiguous.
 
         Raises:
-            ValueError: if the pictures do not have the size and channels of this spec.
+            ValueError: if the pictures are not uint8 or do not have the size and channels of this spec.
         """
         expected = (self.height, self.width, self.channels)
         if pictures.ndim != 4 or pictures.shape[1:] != expected or pictures.dtype != np.uint8:
@@ -78,12 +78,12 @@ class ImageSpec:
         return np.ascontiguousarray(normalised.transpose(0, 3, 1, 2))  # (B, C, H, W)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for a card or a file's metadata."""
+        """Values that JSON can hold, for a card or a file's metadata."""
         return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> ImageSpec:
-        """Reads what `to_dict` wrote."""
+        """Rebuilds a spec from the output of `to_dict`."""
         arguments: dict[str, Any] = {
             key: tuple(value) if isinstance(value, list) else value for key, value in values.items()
         }
@@ -91,6 +91,6 @@ class ImageSpec:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """` (did you mean 'x'?)` for a name that resembles a known one, else nothing; for error messages."""
+    """` (did you mean 'x'?)` if the name resembles a known one, else an empty string; for error messages."""
     matches = difflib.get_close_matches(name, list(known), n=2, cutoff=0.5)
     return f" (did you mean {' or '.join(repr(match) for match in matches)}?)" if matches else ""

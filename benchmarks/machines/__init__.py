@@ -1,1 +1,1 @@
-"""Runs the miniature main job as other machines would: other processors, versions of Python, limits and locales."""
+"""Runs a miniature of the main job on emulated machines: other CPUs, Python versions, limits and locales."""

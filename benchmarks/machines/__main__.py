@@ -1,10 +1,10 @@
-"""Emulates other machines on this one and runs the main job in miniature on each: `make machines`.
+"""Emulates other machines on this one and runs a miniature of the main job on each: `make machines`.
 
     PYTHONPATH=benchmarks python -m machines [--only NAME...] [--list]
 
-Each runs in a temporary folder: distill, export, verify, score and predict in every format. The table is printed; that
-of all machines also becomes `results/machines.md`. Exits 1 if one fails. Environments with other versions of Python and
-without extras are installed into `.venv-machines/` the first time.
+On each machine, distill, export, verify, score and predict run in a temporary folder, in every format. The results are
+printed as a table; without --only, the table is also written to `results/machines.md`. Exits with 1 if a machine fails.
+The first call installs environments with other Python versions and without extras into `.venv-machines/`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The table of machines that are emulated: a further one is one entry."""
+"""The table of emulated machines; add an entry to add a machine."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ class Environment:
     """One emulated machine.
 
     Attributes:
-        name: what `--only` takes.
-        what: is emulated, for the table.
-        variables: that the processes see, `None` for one that they must not see.
-        prefix: command that starts each command; it ends by starting its arguments.
-        probe: Python statements that fail unless the emulation is real; run before the job, started in the same way.
-        needs: programs without which it cannot be emulated.
-        install: gives the installation for a wheel of this project.
-        job: its steps, for these flags.
-        folder: name of that folder.
-        flags: further flags of the main job.
-        most_bytes: that all processes of a step together may hold; None for no limit.
+        name: value for `--only`.
+        what: description of what is emulated, for the table.
+        variables: environment variables of the processes.
+        prefix: command that each command is passed to as arguments, and that runs it.
+        probe: Python statements that fail unless the emulation works; run before the job, with the same prefix.
+        needs: programs that the emulation requires.
+        install: returns the installation for a wheel of this project.
+        job: returns the steps to run, for these flags.
+        folder: name of the folder in which the job runs.
+        flags: additional flags of the main job.
+        most_bytes: memory limit for all processes of a step together; None for no limit.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Environment:
 
     @property
     def missing(self) -> list[str]:
-        """Programs that it needs and this machine lacks."""
+        """Required programs that this machine lacks."""
         return [program for program in self.needs if shutil.which(program) is None]
 
 
@@ -62,8 +62,8 @@ def _python(version: str) -> Environment:
 
 _CORE = min(os.sched_getaffinity(0))
 _CAPABILITY = "import torch; assert torch.backends.cpu.get_cpu_capability() == '{}'"
-# Root may write everywhere, whatever the permissions say: only a read-only mount stops it, too. The job's own folder is
-# mounted again, writable, because it may lie below one of the others.
+# Root may write everywhere regardless of permissions; only a read-only mount prevents that. The job's own folder is
+# mounted writable again, because it may be inside one of the others.
 _READ_ONLY = """
 for folder in "$HOME" /tmp /var/tmp; do mount --bind "$folder" "$folder" && mount -o remount,bind,ro "$folder"; done
 mount --bind "$PWD" "$PWD" && mount -o remount,bind,rw "$PWD" && cd "$PWD" && exec "$@"

@@ -1,4 +1,4 @@
-"""Virtual environments that the job runs in, made once and kept in `.venv-machines/`."""
+"""The virtual environments that the job runs in, created once and kept in `.venv-machines/`."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[2]
 STORE = REPOSITORY / ".venv-machines"
-_FULL = ("tf", "compress")  # what `make distill` installs
+_FULL = ("tf", "compress")  # the extras that `make distill` installs
 _THIS = f"{sys.version_info[0]}.{sys.version_info[1]}"
 
 
 class NoInterpreterError(Exception):
-    """A version of Python is not on this machine."""
+    """A Python version is not installed on this machine."""
 
 
 @dataclass(frozen=True)
 class Installation:
-    """How the commands are called.
+    """Python environment in which the commands run.
 
     Attributes:
         python: interpreter that imports the package.
-        home: folder that `torchseg` must be imported from.
-        scripts: whether commands are `python scripts/NAME.py`, and not `torchseg NAME`.
+        home: folder from which `torchseg` must be imported.
+        scripts: whether commands are run as `python scripts/NAME.py` instead of `torchseg NAME`.
     """
 
     python: Path
@@ -37,34 +37,34 @@ class Installation:
     scripts: bool
 
     def command(self, name: str) -> list[str]:
-        """What starts the command of that name."""
+        """Start of the command line for a command of this name."""
         if self.scripts:
             return [str(self.python), str(REPOSITORY / "scripts" / f"{name}.py")]
         return [str(self.python.with_name("torchseg")), name]
 
     @property
     def variables(self) -> dict[str, str]:
-        """The repository is importable exactly where its scripts are called."""
+        """Environment variables: the repository is importable only if its scripts are run."""
         return {"PYTHONPATH": str(REPOSITORY)} if self.scripts else {}
 
 
 def checkout() -> Installation:
-    """This repository in the environment that this process runs in."""
+    """This repository, in the environment of this process."""
     return Installation(Path(sys.executable), REPOSITORY, scripts=True)
 
 
 def installed_wheel(version: str, wheel: Path, *, extras: Sequence[str] = _FULL) -> Installation:
-    """The wheel in an environment of its own that knows nothing of the repository.
+    """Installs the wheel into an environment of its own, without access to the repository.
 
     Args:
-        version: of Python, e.g. `3.12`. Where it is the version of this process, what a full installation depends on is
-            borrowed from this process's environment through a .pth file, whose own .pth files, and with them its
-            editable installations, stay unread.
+        version: of Python, e.g. `3.12`. If it is the version of this process and all of `_FULL` is installed, the
+            dependencies are borrowed from this process's environment through a .pth file. The .pth files in there, and
+            thus its editable installations, are not read.
         wheel: of this project.
-        extras: whose packages are installed beside those of the core.
+        extras: whose packages are installed in addition to the core's.
 
     Raises:
-        NoInterpreterError: if there is no such Python.
+        NoInterpreterError: if that Python version is not installed.
         subprocess.CalledProcessError: if the installation fails.
     """
     borrows = version == _THIS and tuple(extras) == _FULL
@@ -79,7 +79,7 @@ def installed_wheel(version: str, wheel: Path, *, extras: Sequence[str] = _FULL)
 
 
 def build_wheel() -> Path:
-    """A wheel of this repository, built out of its source distribution by `python -m build`."""
+    """Builds a wheel of this repository from its source distribution with `python -m build`."""
     python = _environment(STORE / "build", _THIS, ["build"])
     target = STORE / "dist"
     shutil.rmtree(target, ignore_errors=True)
@@ -90,7 +90,7 @@ def build_wheel() -> Path:
 
 
 def _environment(folder: Path, version: str, requirements: Sequence[str]) -> Path:
-    """The interpreter of an environment with these packages; made again only when they or their versions change."""
+    """The interpreter of an environment with these packages; rebuilt only if the packages or their versions change."""
     constraints = REPOSITORY / "constraints.txt"
     wanted = hashlib.sha256("\n".join([*requirements, constraints.read_text(encoding="utf-8")]).encode()).hexdigest()
     python, stamp = folder / "bin" / "python", folder / ".installed"
@@ -107,7 +107,7 @@ def _environment(folder: Path, version: str, requirements: Sequence[str]) -> Pat
 
 
 def _interpreter(version: str) -> Path:
-    """The first one that starts and is of that version: a name on the path may be a shim that leads nowhere."""
+    """The first interpreter that starts and has that version; a name on the path may be a shim without a target."""
     on_path = shutil.which(f"python{version}")
     kept = (Path.home() / ".pyenv" / "versions").glob(f"{version}.*/bin/python")
     for candidate in [Path(sys.executable), *([Path(on_path)] if on_path else []), *sorted(kept)]:
@@ -141,5 +141,5 @@ def _pip(python: Path, *arguments: str) -> None:
 
 
 def _clean() -> dict[str, str]:
-    """The variables of this process without those that would let another Python see its packages."""
+    """The environment variables of this process, without those that would expose its packages to another Python."""
     return {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}

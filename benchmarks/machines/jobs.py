@@ -1,4 +1,4 @@
-"""What runs on an emulated machine: commands, the exit codes that they must have, and what they must leave."""
+"""The jobs for emulated machines: commands with the exit codes, outputs and files that they must produce."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-DATA, PLAIN, MIXED = "own pictures é", "plain", "mixed"  # folders beside the run, made by `draw_pictures`
+DATA, PLAIN, MIXED = "own pictures é", "plain", "mixed"  # folders next to the run, made by `draw_pictures`
 PICTURE = f"{DATA}/images/übung 0.png"
 _SMALL = ("--image_size", "32", "--batch_size", "8", "--epochs", "1")
 _TEACHER = ("--teacher", "small_unet", "--teacher_arguments", "base_width=16,depth=2", "--teacher_epochs", "1")
@@ -18,13 +18,13 @@ _ONNX = ("--formats", "onnx", "--precisions", "fp32")
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """One command.
+    """One command and its expected result.
 
     Attributes:
         command: name of a script.
-        flags: that it gets.
-        code: exit code that is right.
-        says: text that its output must have.
+        flags: of the command.
+        code: expected exit code.
+        says: text that its output must contain.
         leaves: files that must exist afterwards.
         spares: files that must not exist afterwards.
     """
@@ -38,21 +38,21 @@ class Step:
 
 
 def chain(flags: Sequence[str]) -> list[Step]:
-    """The main job on the built-in scenes, in every format and precision, then what a user calls next.
+    """The main job on the built-in scenes in every format and precision, then the commands that usually follow.
 
     Args:
-        flags: further ones of the main job.
+        flags: additional flags of the main job.
     """
     return _chain((), "runs", PICTURE, flags)
 
 
 def odd_names(flags: Sequence[str]) -> list[Step]:
-    """The same on a user's pictures; folders, pictures and classes have spaces and letters beyond ASCII."""
+    """The job of `chain` on a user's images; folder, image and class names have spaces and non-ASCII letters."""
     return _chain(_OWN, "läufe 1", PICTURE, flags)
 
 
 def plain_names(flags: Sequence[str]) -> list[Step]:
-    """The same where only classes have such letters; other names are refused, because this locale cannot read them."""
+    """The job of `chain` with non-ASCII letters in class names only; in file names, locale `C` must refuse them."""
     refusal = "set PYTHONUTF8=1"
     return [
         *_chain(("--data", "folder", "--root", PLAIN), "runs", f"{PLAIN}/images/p0.png", flags),
@@ -83,7 +83,7 @@ def _chain(data: Sequence[str], out: str, picture: str, flags: Sequence[str]) ->
 
 
 def without_extras(flags: Sequence[str]) -> list[Step]:
-    """Everything that the core can do, and everything that it must refuse before it starts."""
+    """Everything that works without extras, and everything that must be refused before it starts."""
     learn = (*_SMALL, *_TEACHER, *_STUDENT)
     files = "runs/artifacts/pruned.fp32.onnx", "runs/artifacts/pruned.int8.onnx"
     return [
@@ -109,7 +109,7 @@ def without_extras(flags: Sequence[str]) -> list[Step]:
 
 
 def _refusals(learn: Sequence[str]) -> Iterator[Step]:
-    """What needs an extra, and which."""
+    """The commands that need an extra, each with the message that names it."""
     lite = ("--model", "smp:Unet:tu-tf_efficientnet_lite0", "--model_arguments", "encoder_weights=imagenet")
     onnx = (*learn, *_ONNX, *_PLAIN)
     needs = (

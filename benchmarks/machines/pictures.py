@@ -1,4 +1,4 @@
-"""A user's folder of pictures and masks, drawn like the built-in scenes."""
+"""Makes a user's data folder with images and masks, drawn like the built-in scenes."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _CLASSES = ("Boden", "gestreift", "kariert", "Maß", "кольцо")
 
 
 def draw_pictures(root: Path, name: str) -> None:
-    """Writes `images/`, `masks/` and `classes.txt`, whose classes have letters beyond ASCII.
+    """Writes `images/`, `masks/` and `classes.txt`; the class names contain non-ASCII letters.
 
     Args:
-        root: folder for them.
-        name: of a picture, before its number.
+        root: folder to write them to.
+        name: prefix of the image names, before the number.
     """
     for folder in ("images", "masks"):
         (root / folder).mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""Runs the job of one emulated machine in a folder of its own, step by step."""
+"""Runs the job of an emulated machine step by step, in a folder of its own."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from machines.jobs import DATA, MIXED, PLAIN, Step
 from machines.pictures import draw_pictures
 
 LOGS = STORE / "logs"
-_LOOK_S = 0.5  # between two looks at the memory
-# What a shell of this machine may have set, and the emulated machine has not.
+_LOOK_S = 0.5  # between two measurements of memory
+# Prefixes of variables that may be set on this machine, but are not on the emulated one.
 _FOREIGN = ("PYTHON", "ATEN_", "ONEDNN_", "DNNL_", "OMP_", "MKL_", "OPENBLAS_", "LC_", "LANG", "TMP", "TEMP", "TF_")
 _GRID = """
 base: {data: scenes, image_size: 32, model: small_unet, epochs: 1, batch_size: 8, model_arguments.base_width: 8}
@@ -33,18 +33,18 @@ factors:
 
 
 class StepError(Exception):
-    """A step did not do what it must."""
+    """A step did not give the expected result."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What became of an emulation.
+    """Result of an emulation.
 
     Attributes:
-        environment: that was emulated.
+        environment: the emulated machine.
         result: `passed`, `not run: ...` or `FAILED: ...`.
-        seconds: that the job took.
-        peak_bytes: most that all processes of a step held together, shared pages counted once.
+        seconds: duration of the job.
+        peak_bytes: most memory that all processes of a step held together, shared pages counted once.
     """
 
     environment: Environment
@@ -54,17 +54,17 @@ class Outcome:
 
     @property
     def failed(self) -> bool:
-        """Whether the product, or the emulation, is broken."""
+        """Whether the project or the emulation failed."""
         return self.result.startswith("FAILED")
 
 
 def emulate(environment: Environment, wheel: Path, *, limit_s: float) -> Outcome:
-    """Installs, probes and runs; what the processes print is in `.venv-machines/logs/NAME.log`.
+    """Installs, probes and runs; the output of the processes goes to `.venv-machines/logs/NAME.log`.
 
     Args:
-        environment: to emulate.
+        environment: the machine to emulate.
         wheel: of this project.
-        limit_s: seconds that the job may take.
+        limit_s: time limit of the job, in seconds.
     """
     if environment.missing:
         return Outcome(environment=environment, result=f"not run: no {' and no '.join(environment.missing)}")
@@ -92,7 +92,7 @@ def emulate(environment: Environment, wheel: Path, *, limit_s: float) -> Outcome
 
 
 class _Machine:
-    """An environment at work."""
+    """Runs the job of one environment."""
 
     def __init__(
         self, environment: Environment, installation: Installation, scratch: Path, log: int, deadline: float
@@ -102,10 +102,10 @@ class _Machine:
         self.log, self.deadline, self.peak_bytes = log, deadline, 0
 
     def run(self) -> None:
-        """Runs every step, because a refusal that fails does not spoil the next one.
+        """Runs every step, even after a failure, because refusals are independent of each other.
 
         Raises:
-            StepError: with the first step that went wrong, and the number of those that followed.
+            StepError: if steps failed; it names the first one and the number of the others.
         """
         self.home.mkdir()
         for root, name in ((DATA, "übung "), (PLAIN, "p"), (MIXED, "ü")):
@@ -125,7 +125,7 @@ class _Machine:
             raise StepError(problems[0] + (f" (and {len(problems) - 1} more)" if problems[1:] else ""))
 
     def _probe(self) -> None:
-        """Nothing of the job is worth running where the emulation is not real, or another copy is imported."""
+        """Raises StepError if another copy of the project is imported or the emulation does not work."""
         home = str(self.installation.home)
         source = "import pathlib, torchseg, tf_bridge; print(*(pathlib.Path(m.__file__).parents[1]"
         code, said = self._call(
@@ -138,7 +138,7 @@ class _Machine:
             raise StepError(f"it is not emulated: {_last_line(said)}")
 
     def _call(self, command: Sequence[str | Path], name: str) -> tuple[int, str]:
-        """Exit code and output of a process on this machine."""
+        """Runs a command on the emulated machine; returns its exit code and output."""
         line = [*self.environment.prefix, *map(str, command)]
         start = os.lseek(self.log, 0, os.SEEK_END)
         os.write(self.log, f"\n$ {' '.join(line)}\n".encode())
@@ -161,7 +161,7 @@ class _Machine:
             return process.returncode, file.read().decode(errors="replace")
 
     def _watch(self, process: subprocess.Popen[bytes], name: str) -> int:
-        """Waits for the end and gives the most bytes held meanwhile; raises StepError when time is up."""
+        """Waits for the process and returns its peak memory in bytes; raises StepError after the deadline."""
         most = 0
         while process.poll() is None:
             most = max(most, _held_bytes(process.pid))
@@ -185,7 +185,7 @@ class _Machine:
 
 @contextlib.contextmanager
 def _ended(process: subprocess.Popen[bytes]) -> Iterator[None]:
-    """Leaves nothing of a process's session running."""
+    """Kills all processes that remain in the session of a process."""
     try:
         yield
     finally:
@@ -195,9 +195,9 @@ def _ended(process: subprocess.Popen[bytes]) -> Iterator[None]:
 
 
 def _held_bytes(root: int) -> int:
-    """Memory of a process and all below it: what each has for itself, and what they share as often as one holds it.
+    """Memory of a process and all its descendants: the sum of their private pages plus the largest shared share.
 
-    The proportional set size would depend on what else runs here and maps the same libraries.
+    The proportional set size would depend on other programs on this machine that map the same libraries.
     """
     alone, shared = 0, 0
     with contextlib.suppress(psutil.Error):
@@ -210,7 +210,7 @@ def _held_bytes(root: int) -> int:
 
 
 def _problem(step: Step, code: int, said: str, folder: Path) -> str:
-    """What is wrong with how a step ended; empty if nothing is."""
+    """What is wrong with the result of a step; empty if nothing is."""
     if "Traceback (most recent call last)" in said:
         return f"a traceback: {_last_line(said)}"
     if code != step.code:

@@ -92,14 +92,14 @@ def test_the_lightest_weights_stay_float32_as_far_as_an_fp16_file_needs_it(
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_layers_are_called_alike_in_both_formats(kind: str, conversion: Conversion, images) -> None:
-    assert list(conversion.mixed(kind, images).layers) == LAYERS
+    assert list(conversion.mixed_precision(kind, images).layers) == LAYERS
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_layers_in_float_bring_a_file_back_to_its_network(
     kind: str, tmp_path: Path, conversion: Conversion, network: nn.Module, images, torch_predict, request
 ) -> None:
-    mixed = conversion.mixed(kind, images)
+    mixed = conversion.mixed_precision(kind, images)
     predictor = request.getfixturevalue("onnx_predict" if kind == ".onnx" else "tflite_predict")
     expected = torch_predict(network)(images)
     errors, sizes = [], []
@@ -117,7 +117,7 @@ def test_a_mixed_tflite_file_takes_and_gives_floats_and_stays_with_xnnpack(
     tmp_path: Path, conversion: Conversion, images, operators_of
 ) -> None:
     path = tmp_path / "net.int8.tflite"
-    conversion.mixed(".tflite", images).write(path, float_layers=["down.1"])
+    conversion.mixed_precision(".tflite", images).write(path, float_layers=["down.1"])
     described = describe_file(path)
     assert described["inputs"] == [{"name": "image", "shape": [1, 16, 24, 3], "type": "float32"}]
     assert described["outputs"] == [{"name": "logits", "shape": [1, 16, 24, 3], "type": "float32"}]
@@ -128,7 +128,7 @@ def test_a_mixed_tflite_file_takes_and_gives_floats_and_stays_with_xnnpack(
 
 def test_mixing_needs_calibration_images(conversion: Conversion) -> None:
     with pytest.raises(ValueError, match="int8 needs calibration images"):
-        conversion.mixed(".onnx", torch.empty(0, 3, 16, 24).numpy())
+        conversion.mixed_precision(".onnx", torch.empty(0, 3, 16, 24).numpy())
 
 
 class Pooled(nn.Module):
@@ -154,7 +154,7 @@ def test_float_layers_leave_no_rounding_behind_in_tflite(
     with torch.random.fork_rng():
         torch.manual_seed(0)
         network = Pooled().eval()
-    mixed = Conversion(network, spec).mixed(".tflite", images)
+    mixed = Conversion(network, spec).mixed_precision(".tflite", images)
     assert list(mixed.layers) == ["stem", "deep.0", "up", "head"]
     mixed.write(tmp_path / "net.tflite", float_layers=mixed.layers)
     error = np.abs(tflite_predict(tmp_path / "net.tflite")(images) - torch_predict(network)(images)).max()

@@ -9,7 +9,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from torchseg.compress import ClusterConfig, Int8Simulation, PruneConfig, Pruning, ScheduleConfig, cluster_weights
-from torchseg.compress.shrink import ChannelPruneConfig, _least
+from torchseg.compress.channel_pruning import ChannelPruneConfig, _least
 from torchseg.data import Batch
 from torchseg.losses import SOFT_LOSSES
 from torchseg.losses.segmentation import TERMS

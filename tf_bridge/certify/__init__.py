@@ -1,1 +1,1 @@
-"""Proves that a file computes what its network computes, and finds where it does not."""
+"""Checks that a model file computes the same as its PyTorch network, and finds the first divergent layer if not."""

@@ -1,4 +1,4 @@
-"""The proof beside an exported file: what it is, what it was compared on, and whether it passed."""
+"""The certificate of an exported file: what the file is, what it was compared on, and whether it passed."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ CERTIFICATE_VERSION = 1
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
-    """What a comparison was made with, as plain values."""
+    """The conditions of a comparison, as plain values."""
 
     checkpoint_sha256: str  # of the weights that the file was exported from
-    image_names: Sequence[str]  # in the order in which they were compared
+    image_names: Sequence[str]  # in the order of the comparison
     images_sha256: str  # from `hash_images`
-    runtimes: Mapping[str, Any]  # name, version and threads of what ran the file and of what ran the network
-    calibration_names: Sequence[str] = field(default=())  # of training images, for int8
-    float_layers: Sequence[str] = field(default=())  # for the sake of accuracy, in an int8 or fp16 file
-    float_latency_ratio: float | None = None  # time of the file over that of one with every layer in int8
+    runtimes: Mapping[str, Any]  # name, version and threads of the runtimes of the file and of the network
+    calibration_names: Sequence[str] = field(default=())  # of the training images that calibrated int8
+    float_layers: Sequence[str] = field(default=())  # kept in float for accuracy, in an int8 or fp16 file
+    float_latency_ratio: float | None = None  # latency of the file over that of full int8
 
 
 def hash_images(images: NDArray[np.float32], masks: NDArray[np.uint8]) -> str:
-    """SHA-256, in hex, of prepared images `(B, C, H, W)` and masks `(B, H, W)`, shapes included."""
+    """SHA-256, in hex, of prepared images `(B, C, H, W)` and masks `(B, H, W)`, including their shapes."""
     digest = hashlib.sha256(f"{images.shape} {masks.shape}".encode())
     for array in (images, masks):
         digest.update(np.ascontiguousarray(array).tobytes())
@@ -56,23 +56,24 @@ def make_certificate(
     max_class_drop: float | None = None,
     first_difference: FirstDifference | None = None,
 ) -> dict[str, Any]:
-    """Describes the file and judges the comparison; the same arguments give the same certificate.
+    """Describes a file and states whether it passes; the same arguments give the same certificate.
 
     Args:
         path: of the exported file.
-        spec: the pictures that the network was made for.
+        spec: size, normalisation and classes of the network's images.
         parity: from `compare`.
-        evidence: what the comparison was made with.
+        evidence: the conditions of the comparison.
         precision: of the file.
-        max_drop: mean IoU that may be lost, as a share, at the precisions that are judged by it.
-        max_class_drop: IoU that any one class may lose, likewise.
-        first_difference: where a file that fails begins to differ, if that is known.
+        max_drop: largest allowed drop of mean IoU, as a share; applies to dynamic and int8 files.
+        max_class_drop: largest allowed drop of the IoU of any class, as a share; applies to dynamic and int8 files.
+        first_difference: first divergent layer of a file that fails, if known.
 
     Returns:
-        Plain values for JSON. `verdict.passed` says whether every check held, `verdict.failures` which did not.
+        Plain values for JSON. `verdict.passed` says whether every check passed; `verdict.failures` lists those that
+        did not.
 
     Raises:
-        ValueError: if the file is damaged, or the comparison and the evidence do not belong together.
+        ValueError: if the file is damaged, or if the comparison and the evidence do not match.
     """
     if not 0 <= parity.worst_image < len(evidence.image_names) or len(parity.iou_difference) != spec.num_classes:
         raise ValueError(
@@ -109,7 +110,7 @@ def make_certificate(
 
 
 def write_certificate(path: Path, certificate: Mapping[str, Any]) -> Path:
-    """Writes `FILE.json` beside the model file at `path`; gives the certificate's path."""
+    """Writes `FILE.json` next to the model file at `path` and returns the path of the certificate."""
     target = certificate_path(path)
     with partial_file(target) as partial:
         partial.write_text(json.dumps(certificate, indent=2, allow_nan=False) + "\n", encoding="utf-8")
@@ -120,7 +121,7 @@ def read_certificate(path: Path) -> dict[str, Any]:
     """Reads the certificate of the model file at `path`.
 
     Raises:
-        ValueError: if there is none, or it is damaged or of another version.
+        ValueError: if the certificate is missing, damaged or of another version.
     """
     source = certificate_path(path)
     try:
@@ -136,7 +137,7 @@ def read_certificate(path: Path) -> dict[str, Any]:
 
 
 def certificate_path(path: Path) -> Path:
-    """Where the certificate of the model file at `path` lies."""
+    """Path of the certificate that belongs to the model file at `path`."""
     return path.with_name(f"{path.name}.json")
 
 
@@ -148,7 +149,7 @@ def _differences(parity: Parity, spec: ImageSpec, evidence: Evidence) -> dict[st
 
 
 def _finite(values: Mapping[str, Any]) -> dict[str, Any]:
-    """JSON has no NaN; the verdict says in words that a file gave one."""
+    """Replaces values that are not finite by None, because JSON has no NaN; the verdict mentions them in words."""
     return {
         key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in values.items()
     }

@@ -1,4 +1,4 @@
-"""Names the first layer of an exported file whose output leaves that of the PyTorch network."""
+"""Finds the first divergent layer: the first whose output in an exported file differs from the PyTorch network."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from torch.fx import Node
 
 
-# Share of a layer's range. Floats: the largest error; integers, which round everywhere: the root of the mean square.
+# Allowed error as a share of a layer's range: the largest error for floats, the root mean square error for integers.
 TOLERANCES: Mapping[Precision, float] = {
     Precision.FP32: 1e-3,
     Precision.FP16: 1e-2,
@@ -28,22 +28,22 @@ TOLERANCES: Mapping[Precision, float] = {
     Precision.INT8: 2e-2,
 }
 _ROUNDED = (Precision.DYNAMIC, Precision.INT8)
-_JUMP = 2.0  # rounding errors add up slowly; the layer to look at is one that gives twice the error that it gets
-_DEAD = 1e-4  # share of the widest layer's range below which a layer is taken for constant
+_JUMP = 2.0  # rounding errors grow slowly; a layer is suspect if its error is more than twice that of its inputs
+_DEAD = 1e-4  # share of the widest layer's range; a layer with a narrower range counts as constant
 
 Values = dict[str, NDArray[np.float32]]
-_QUANTIZED = "_DequantizeLinear_Output"  # ONNX Runtime's quantizer gives a tensor's rounded values this ending
+_QUANTIZED = "_DequantizeLinear_Output"  # suffix that ONNX Runtime's quantizer gives to a tensor's dequantized values
 
-OUTPUT = "logits"  # the name that every exported file gives the network's output
+OUTPUT = "logits"  # name of the network's output in every exported file
 
 
 @dataclass(frozen=True, kw_only=True)
 class FirstDifference:
-    """Where a file begins to compute something else."""
+    """The first divergent layer of a file."""
 
     layer: str  # path of the PyTorch layer, e.g. `decode.2.0`
-    operator: str  # in that layer
-    also: tuple[str, ...]  # layers that the file computes in the same step, so that the fault may lie in them
+    operator: str  # inside that layer
+    also: tuple[str, ...]  # layers fused into the same operation of the file, which may be the cause instead
     error: float  # share of the layer's range
     tolerance: float  # share of the layer's range
 
@@ -63,21 +63,21 @@ def first_difference(
     precision: Precision,
     picture: NDArray[np.uint8] | None = None,
 ) -> FirstDifference | None:
-    """Runs network and file on one image and compares what their layers compute, in the network's order.
+    """Runs network and file on one image and compares the outputs of their layers, in the order of the network.
 
     Args:
-        program: the network that the file should compute, traced, from `export_program`.
-        path: `.onnx` or `.tflite` file whose tensors are named after layers, as the exporters here name them.
-        image: prepared, `(1, C, H, W)`.
-        precision: of the file; decides what counts as a difference.
-        picture: what the file gets instead of the image if it prepares pictures itself, `(1, C, H, W)`.
+        program: the traced network that the file should reproduce, from `export_program`.
+        path: `.onnx` or `.tflite` file with tensors named after layers, as the exporters of this package name them.
+        image: prepared, float32 `(1, C, H, W)`.
+        precision: of the file; selects the tolerance.
+        picture: for an end-to-end file, its input instead of `image`: uint8 `(1, C, H, W)`.
 
     Returns:
-        The first layer beyond its tolerance; at int8 and dynamic, the first one there where the error jumps, if it
-        does anywhere. None if every layer that can be compared is within.
+        The first layer beyond the tolerance. For int8 and dynamic, the first layer beyond the tolerance whose error is
+        more than twice that of its inputs, if there is one. None if all comparable layers are within the tolerance.
 
     Raises:
-        ValueError: if the file names no layer of the network.
+        ValueError: if no tensor of the file is named after a layer of the network.
     """
     reference = reference_layers(program, image)
     found = file_layers(path, image if picture is None else picture)
@@ -87,7 +87,7 @@ def first_difference(
     if not errors:
         raise ValueError(f"{path} names no layer of the network; export it again with this release")
     tolerance = TOLERANCES[precision]
-    beyond = [name for name, error in errors.items() if not error <= tolerance]  # so that a NaN is beyond
+    beyond = [name for name, error in errors.items() if not error <= tolerance]  # written so that a NaN is beyond
     if not beyond:
         return None
     name = beyond[0]
@@ -104,8 +104,8 @@ def first_difference(
 
 
 def _errors(reference: ReferenceLayers, found: Mapping[str, NDArray[Any]], *, rounded: bool) -> dict[str, float]:
-    """Share of the layer's range, by name, in the network's order, for every layer that the file shows."""
-    # Zero belongs to a range, as it does for quantizers.
+    """Error of every layer that the file exposes, as a share of the layer's range, in the order of the network."""
+    # Ranges contain zero, as in quantizers.
     spans = {name: max(float(v.max()), 0.0) - min(float(v.min()), 0.0) for name, v in reference.values.items()}
     least = _DEAD * max(spans.values(), default=0.0)
     errors = {}
@@ -129,7 +129,7 @@ def _also(name: str, errors: Mapping[str, float], reference: ReferenceLayers) ->
 
 
 def _inputs(name: str, errors: Mapping[str, float], reference: ReferenceLayers) -> tuple[list[str], list[str]]:
-    """The nearest values before this one that the file shows, and those on the way that it does not show."""
+    """The nearest preceding values that the file exposes, and those in between that it does not expose."""
     shown: list[str] = []
     hidden: list[str] = []
     waiting = list(reference.sources.get(name, ()))
@@ -144,23 +144,23 @@ def _inputs(name: str, errors: Mapping[str, float], reference: ReferenceLayers) 
 
 
 def file_layers(path: Path, image: NDArray[Any]) -> Values:
-    """Runs a file on one image and gives its intermediate values by tensor name.
+    """Runs a file on one image and returns its intermediate values by tensor name.
 
     Args:
         path: `.onnx` or `.tflite`.
-        image: `(1, C, H, W)`: prepared and float32, or a uint8 picture for a file that prepares it itself.
+        image: `(1, C, H, W)`, prepared and float32; uint8 as decoded for an end-to-end file.
 
     Returns:
-        Real values, dequantized where the file holds integers; of rank 4 `(B, C, H, W)`.
+        Float32 values, dequantized where the file holds integers; rank-4 values are `(B, C, H, W)`.
 
     Raises:
-        ImportError: without the runtime.
+        ImportError: if ONNX Runtime or LiteRT, whichever the file needs, is not installed.
     """
     return _onnx_layers(path, image) if path.suffix == ".onnx" else _tflite_layers(path, image)
 
 
 def _onnx_layers(path: Path, image: NDArray[Any]) -> Values:
-    """Every tensor of a copy of the graph is an output; a rounded tensor shows what the next layer really gets."""
+    """Runs a copy of the graph that also outputs the layers' tensors, dequantized as the next layer gets them."""
     import onnx
     import onnxruntime
 
@@ -176,7 +176,7 @@ def _onnx_layers(path: Path, image: NDArray[Any]) -> Values:
 
 
 def _tap(model: ModelProto) -> dict[str, str]:
-    """Declares outputs in the graph; gives the tensor to read by the name that it stands for."""
+    """Declares the tensors of layers as outputs; returns tensor to read -> name that it stands for."""
     import onnx
 
     made = [name for node in model.graph.node for name in node.output]
@@ -199,7 +199,7 @@ def _tflite_layers(path: Path, image: NDArray[Any]) -> Values:
     from ai_edge_litert.interpreter import Interpreter
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that keeping all tensors costs memory
+        warnings.simplefilter("ignore")  # hides the warning that keeping all tensors costs memory
         interpreter = Interpreter(str(path), num_threads=1, experimental_preserve_all_tensors=True)
     interpreter.allocate_tensors()
     source = interpreter.get_input_details()[0]
@@ -232,15 +232,15 @@ def _dequantize(codes: NDArray[Any], details: dict[str, Any]) -> NDArray[np.floa
 
 @dataclass(frozen=True, kw_only=True)
 class ReferenceLayers:
-    """Values inside a network, in the order in which it computes them; rank-4 values are `(B, C, H, W)`."""
+    """Intermediate values of a network in the order of computation; rank-4 values are `(B, C, H, W)`."""
 
-    values: Mapping[str, NDArray[np.float32]]  # by name, see `layer_names`
-    sources: Mapping[str, tuple[str, ...]]  # names of the values that each one is computed from
-    output: str  # the name of the one that is the logits
+    values: Mapping[str, NDArray[np.float32]]  # keyed by name, see `layer_names`
+    sources: Mapping[str, tuple[str, ...]]  # name -> names of the values that it is computed from
+    output: str  # name of the logits
 
 
 def reference_layers(program: ExportedProgram, image: NDArray[np.float32]) -> ReferenceLayers:
-    """Runs a traced network on one image `(1, C, H, W)` and keeps all it computes."""
+    """Runs a traced network on one image, float32 `(1, C, H, W)`, and records all intermediate values."""
     import torch
 
     names = layer_names(program.graph)
@@ -249,7 +249,7 @@ def reference_layers(program: ExportedProgram, image: NDArray[np.float32]) -> Re
     output = ""
 
     class Recorder(torch.fx.Interpreter):
-        """Keeps what it computes."""
+        """Records the result of every node."""
 
         def run_node(self, node: Node) -> Any:
             nonlocal output

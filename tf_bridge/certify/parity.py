@@ -1,4 +1,4 @@
-"""Compares what an exported file computes with what the PyTorch network computes. Knows no file and no runtime."""
+"""Compares the predictions of an exported file with those of the PyTorch network; independent of files and runtimes."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from torchseg.modelfile.precision import Precision
 Array = NDArray[Any]
 Predict = Callable[[NDArray[np.float32]], Array]  # (B, C, H, W) images to (B, K, H, W) logits, or (B, H, W) classes
 
-MAX_DROP = 0.02  # of mean IoU, allowed where a precision is judged by it
-_BATCH = 4  # images at once: bounds memory whatever the number of images
+MAX_DROP = 0.02  # allowed drop of mean IoU, as a share, for dynamic and int8
+_BATCH = 4  # images at a time, which bounds memory
 
-# What a file must hold to pass. `max_error_share` is a share of the range of the reference's logits.
+# Conditions for a file to pass. `max_error_share` is relative to the range of the reference's logits.
 THRESHOLDS: Mapping[Precision, Mapping[str, float]] = {
     Precision.FP32: {"min_argmax_agreement": 0.9995, "max_error_share": 1e-3},
     Precision.FP16: {"min_argmax_agreement": 0.999},
@@ -28,19 +28,19 @@ THRESHOLDS: Mapping[Precision, Mapping[str, float]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Parity:
-    """How far a candidate is from its reference over all images; `candidate - reference` where a sign matters."""
+    """Difference between a candidate and its reference over all images; signed values are `candidate - reference`."""
 
-    max_abs_error: float | None  # of logits; None for a candidate that gives classes
-    mean_abs_error: float | None  # of logits, over all pixels, classes and images; likewise
+    max_abs_error: float | None  # of logits; None for a candidate that returns classes
+    mean_abs_error: float | None  # of logits, over all pixels, classes and images; None for classes
     logit_range: float  # largest minus smallest logit of the reference
-    argmax_agreement: float  # share of pixels with equal class, ignored ones included
+    argmax_agreement: float  # share of pixels with the same class, including ignored pixels
     iou_difference: tuple[float | None, ...]  # per class; None for a class that never occurs in the masks
-    miou_drop: float  # mean IoU of the reference minus that of the candidate, over the classes that occur
-    worst_image: int  # index of the image with the least agreement, the larger error deciding a tie
+    miou_drop: float  # mean IoU of the reference minus that of the candidate, over classes that occur
+    worst_image: int  # index of the image with the least agreement; ties go to the larger error
 
     @property
     def worst_class_drop(self) -> float:
-        """IoU that the class with the largest loss loses; 0 where none loses any."""
+        """Largest drop of IoU of any class, as a share; 0 if no class loses any."""
         return max([0.0, *(-value for value in self.iou_difference if value is not None)])
 
 
@@ -53,18 +53,18 @@ def compare(
     num_classes: int,
     pictures: NDArray[np.float32] | None = None,
 ) -> Parity:
-    """Runs both over the same images.
+    """Runs reference and candidate on the same images and compares their predictions.
 
     Args:
-        reference: the network as trained; gives logits.
-        candidate: the exported file; gives logits, or classes as integers.
+        reference: the network as trained; returns logits `(B, K, H, W)`.
+        candidate: the exported file; returns logits `(B, K, H, W)`, or integer classes `(B, H, W)`.
         images: prepared for the network, `(B, C, H, W)`, B at least 1.
-        masks: true classes, `(B, H, W)`; values from `num_classes` up are ignored pixels.
+        masks: true classes, `(B, H, W)`; pixels with values of `num_classes` or more are ignored.
         num_classes: K.
-        pictures: what the candidate gets instead of `images` if it scales them itself, of the same shape.
+        pictures: for an end-to-end candidate, its input instead of `images`: values from 0 to 255, same shape.
 
     Raises:
-        ValueError: if images and masks do not fit together, or a side does not give `(B, K, H, W)`.
+        ValueError: if images and masks do not match, or if a prediction has another shape than above.
     """
     if images.ndim != 4 or len(images) == 0 or masks.shape != (len(images), *images.shape[2:]):
         raise ValueError(
@@ -82,13 +82,13 @@ def compare(
 def verdict(
     parity: Parity, precision: Precision, *, max_drop: float = MAX_DROP, max_class_drop: float | None = None
 ) -> list[str]:
-    """The checks that fail at this precision, one sentence each; empty when the file passes.
+    """The checks that fail at this precision, one sentence each; empty if the file passes.
 
     Args:
         parity: from `compare`.
         precision: of the file.
-        max_drop: mean IoU that may be lost, as a share, where the precision is judged by it.
-        max_class_drop: IoU that any one class may lose, as a share, where the precision is judged by it.
+        max_drop: largest allowed drop of mean IoU, as a share; applies to dynamic and int8 files.
+        max_class_drop: largest allowed drop of the IoU of any class, as a share; applies to dynamic and int8 files.
     """
     limits = thresholds(precision, max_drop=max_drop, max_class_drop=max_class_drop)
     failures = []
@@ -116,7 +116,7 @@ def verdict(
 def thresholds(
     precision: Precision, *, max_drop: float = MAX_DROP, max_class_drop: float | None = None
 ) -> dict[str, float]:
-    """The limits that `verdict` applies."""
+    """The limits that `verdict` applies at this precision, by name."""
     limits = dict(THRESHOLDS[precision])
     if "max_miou_drop" not in limits:
         return limits
@@ -125,15 +125,16 @@ def thresholds(
 
 
 class _Pairs:
-    """Sums over batches; ratios are taken once, at the end."""
+    """Metric accumulator: sums over batches, and divides only once, at the end."""
 
     def __init__(self, num_classes: int) -> None:
         self.num_classes = num_classes
-        self.confusion = np.zeros((2, num_classes, num_classes), np.int64)  # reference, candidate: truth by answer
+        # Axes: reference or candidate, true class, predicted class.
+        self.confusion = np.zeros((2, num_classes, num_classes), np.int64)
         self.total_error, self.values = 0.0, 0
         self.low, self.high = np.inf, -np.inf
-        self.errors: list[float] = []  # per image, largest
-        self.agreements: list[float] = []  # per image
+        self.errors: list[float] = []  # largest error per image
+        self.agreements: list[float] = []  # share of equal pixels per image
 
     def add(self, reference: Array, candidate: Array, masks: NDArray[np.uint8]) -> None:
         if candidate.ndim == 4:
@@ -170,7 +171,7 @@ class _Pairs:
 
 
 def _iou(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Per class; 0 where neither truth nor answer holds it."""
+    """IoU per class, `(K,)`; 0 for a class that occurs in neither masks nor predictions."""
     hits = np.diag(confusion)
     union = confusion.sum(axis=0) + confusion.sum(axis=1) - hits
     iou: NDArray[np.float64] = hits / np.maximum(union, 1)

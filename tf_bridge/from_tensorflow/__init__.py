@@ -1,1 +1,1 @@
-"""A TensorFlow model in, an ONNX file out."""
+"""Imports TensorFlow models: converts them to ONNX files."""

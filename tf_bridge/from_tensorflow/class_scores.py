@@ -1,4 +1,4 @@
-"""What the values that a foreign network puts out stand for, and how they become one value per class."""
+"""The meaning of an imported network's outputs, and their conversion to one value per class."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _MEANINGS = {
 
 @dataclass(frozen=True, kw_only=True)
 class ClassScores:
-    """Output of a network.
+    """Kind of output that an imported network has.
 
     Attributes:
-        activation: the last layer: `softmax`, `sigmoid` or `logits` for none.
-        channels: of the output; 1 tells an object (class 1) from its background (class 0).
+        activation: of the last layer: `softmax`, `sigmoid`, or `logits` for none.
+        channels: number of output channels; 1 separates an object (class 1) from its background (class 0).
     """
 
     activation: str
@@ -29,7 +29,7 @@ class ClassScores:
 
     @property
     def num_classes(self) -> int:
-        """Number of classes that the output tells apart."""
+        """Number of classes; 2 for a single output channel."""
         return max(2, self.channels)
 
     @property
@@ -39,7 +39,7 @@ class ClassScores:
 
     @property
     def meaning(self) -> str:
-        """One sentence for certificate and metadata."""
+        """One sentence for the certificate and the metadata."""
         split = "; one channel became two classes: " + (
             "the object where its logit is above 0"
             if self.activation == LOGITS
@@ -49,7 +49,7 @@ class ClassScores:
 
     @property
     def spread(self) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
-        """Factor and summand, `(1, 2, 1, 1)`, that make two classes of one channel; None if there are more.
+        """Factor and summand, `(1, 2, 1, 1)` each, that turn one channel into two classes; None for several channels.
 
         A probability p becomes (1 - p, p); a logit z becomes (-z / 2, z / 2), whose softmax is the sigmoid of z.
         """
@@ -60,7 +60,7 @@ class ClassScores:
         return np.array(factor, np.float32).reshape(shape), np.array(summand, np.float32).reshape(shape)
 
     def of(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The network's own values `(B, channels, H, W)` with one channel per class."""
+        """Converts the network's own outputs `(B, channels, H, W)` to one value per class, `(B, K, H, W)`."""
         if self.spread is None:
             return values
         factor, summand = self.spread

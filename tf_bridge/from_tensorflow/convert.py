@@ -1,4 +1,4 @@
-"""Turns a TensorFlow model into an ONNX file with the inputs, outputs and metadata of the project's own files."""
+"""Converts a TensorFlow model to an ONNX file with the same inputs, outputs and metadata as exported files."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto, NodeProto
 
 
-OPSET = 17  # tf2onnx writes no newer operators than those of 18
+OPSET = 17  # tf2onnx supports operators up to opset 18
 Images = NDArray[np.float32]
 _QUANTIZED = ("int8", "uint8")
 
@@ -34,21 +34,20 @@ _KEEPS_MEANING = {
     "Transpose", "Identity", "Cast", "Reshape", "QuantizeLinear", "DequantizeLinear", "Squeeze", "Unsqueeze", "Resize",
 }  # fmt: skip
 _PREFIX = "network/"
-_Quantized = Mapping[
-    str, Mapping[str, Any]
-]  # `image`, `answer` or both -> an integer tensor as `describe_file` describes it
+# `image` and/or `answer` -> integer tensor as described by `describe_file`.
+_Quantized = Mapping[str, Mapping[str, Any]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImportedModel:
-    """A TensorFlow model that became an ONNX file.
+    """A TensorFlow model that was converted to an ONNX file.
 
     Attributes:
         kind: `keras`, `saved_model` or `tflite`.
         precision: of the ONNX file.
-        scores: what the model puts out.
-        predict: the original's own answer, images `(B, C, H, W)` to `(B, K, H, W)`; None for a `.tflite` file, which
-            a runtime for such files answers for.
+        scores: meaning of the model's outputs.
+        predict: runs the original model: images `(B, C, H, W)` to one value per class, `(B, K, H, W)`. None for a
+            `.tflite` file, which a TFLite runtime can run.
     """
 
     kind: str
@@ -58,18 +57,18 @@ class ImportedModel:
 
 
 def from_tensorflow(source: Path, path: Path, spec: ImageSpec, *, notes: Mapping[str, str]) -> ImportedModel:
-    """Converts a Keras file, a SavedModel folder or a `.tflite` file with tf2onnx.
+    """Converts a Keras file, a SavedModel folder or a `.tflite` file to ONNX with tf2onnx.
 
     Args:
         source: the model.
         path: of the ONNX file.
-        spec: size, scaling and classes of the pictures that the model takes; a side that it leaves open is fixed.
+        spec: size, normalisation and classes of the model's images; fixes dimensions that the model leaves open.
         notes: further metadata for the file.
 
     Raises:
-        ValueError: if the model cannot be read, or takes or gives something else than the spec says.
+        ValueError: if the model cannot be read, or if its input or output does not fit the spec.
         UnsupportedOperatorError: if an operator has no ONNX counterpart.
-        ImportError: without TensorFlow and tf2onnx.
+        ImportError: if TensorFlow or tf2onnx is not installed.
     """
     kind = source_kind(source)
     converted = _from_tflite(source, spec) if kind == TFLITE else _from_function(source, kind, spec)
@@ -89,9 +88,9 @@ def from_tensorflow(source: Path, path: Path, spec: ImageSpec, *, notes: Mapping
 
 @dataclass(frozen=True, kw_only=True)
 class _Converted:
-    model: ModelProto  # NCHW in and out
-    layout: str  # of the original
-    answer_shape: Sequence[int | None]  # of the original
+    model: ModelProto  # input and output NCHW
+    layout: str  # of the original model
+    answer_shape: Sequence[int | None]  # of the original model
     quantized: Mapping[str, Mapping[str, Any]]  # see `wrap_graph`
     run: Callable[[Images], Images] | None
 
@@ -110,7 +109,7 @@ def _from_function(source: Path, kind: str, spec: ImageSpec) -> _Converted:
             model, _ = converter.from_function(
                 function, signature, opset=OPSET, inputs_as_nchw=names[0], outputs_as_nchw=names[1]
             )
-    except Exception as error:  # TensorFlow and tf2onnx raise nearly every class there is
+    except Exception as error:  # TensorFlow and tf2onnx raise exceptions of many classes
         raise UnsupportedOperatorError(f"{source} cannot be converted to ONNX: {one_line(error)}") from error
 
     def run(images: Images) -> Images:
@@ -141,7 +140,7 @@ def _from_tflite(source: Path, spec: ImageSpec) -> _Converted:
             model, _ = _import_tf2onnx().from_tflite(
                 str(source), opset=OPSET, inputs_as_nchw=names[0], outputs_as_nchw=names[1]
             )
-    except Exception as error:  # tf2onnx raises nearly every class there is
+    except Exception as error:  # tf2onnx raises exceptions of many classes
         raise UnsupportedOperatorError(f"{source} cannot be converted to ONNX: {one_line(error)}") from error
     tensors = {"image": image, "answer": answer}
     quantized = {name: tensor for name, tensor in tensors.items() if tensor["type"] in _QUANTIZED}
@@ -149,7 +148,7 @@ def _from_tflite(source: Path, spec: ImageSpec) -> _Converted:
 
 
 def _channels(source: Path, shape: Sequence[int | None], layout: str, spec: ImageSpec) -> int:
-    """Of an answer; raises ValueError unless it scores every class at every pixel."""
+    """Number of output channels; raises ValueError unless the output scores every class at every pixel."""
     size = (spec.height, spec.width)
     if len(shape) != 4 or tuple(shape[1:3] if layout == "NHWC" else shape[2:]) != size:
         raise ValueError(
@@ -176,7 +175,7 @@ def _import_tf2onnx() -> Any:
 
 
 def check_operators(model: ModelProto) -> None:
-    """Raises UnsupportedOperatorError for operators that tf2onnx could not translate and passed on as they were."""
+    """Raises UnsupportedOperatorError if tf2onnx left operators untranslated in the model."""
     import onnx
 
     unknown = sorted({node.op_type for node in model.graph.node if not onnx.defs.has(node.op_type, node.domain)})
@@ -187,7 +186,7 @@ def check_operators(model: ModelProto) -> None:
 
 
 def final_activation(graph: GraphProto) -> str:
-    """`softmax`, `sigmoid` or `logits`: what the graph's first output went through last."""
+    """The last activation before the graph's first output: `softmax`, `sigmoid`, or `logits` for none."""
     makers = {name: node for node in graph.node for name in node.output}
     name = graph.output[0].name
     while name in makers and makers[name].op_type in _KEEPS_MEANING:
@@ -196,7 +195,7 @@ def final_activation(graph: GraphProto) -> str:
 
 
 def precision_of(graph: GraphProto) -> Precision:
-    """int8 if activations are quantized, dynamic if weights alone are."""
+    """int8 if activations are quantized, dynamic if only weights are, else fp32."""
     kinds = {node.op_type for node in graph.node}
     if "QuantizeLinear" in kinds:
         return Precision.INT8
@@ -211,14 +210,14 @@ def wrap_graph(
     quantized: _Quantized,
     notes: Mapping[str, str],
 ) -> ModelProto:
-    """The same network from `image` float32 `(1, C, H, W)` to one value per class, `(1, K, H, W)`.
+    """Adapts a network so that it maps `image`, float32 `(1, C, H, W)`, to one value per class, `(1, K, H, W)`.
 
     Args:
-        model: one input and a first output, both NCHW.
-        spec: pictures of the network.
-        scores: what it puts out.
-        quantized: its input (`image`) and output (`answer`) where they are integers; without scale they count in ones.
-        notes: further metadata.
+        model: its only input and its first output are NCHW.
+        spec: size, normalisation and classes of the network's images.
+        scores: meaning of the network's outputs.
+        quantized: input (`image`) and output (`answer`) of the network that are integers; a missing scale is 1.
+        notes: further metadata for the file.
 
     Raises:
         UnsupportedOperatorError: if an operator has no ONNX counterpart.
@@ -227,7 +226,7 @@ def wrap_graph(
     from onnx import TensorProto, helper
 
     check_operators(model)
-    wrapped = onnx.compose.add_prefix(model, _PREFIX)  # no inner name can meet the new ones
+    wrapped = onnx.compose.add_prefix(model, _PREFIX)  # so that inner names cannot clash with the new ones
     graph = wrapped.graph
     source, target = graph.input[0].name, graph.output[0].name
     before, after = _edges(source, target, scores, quantized)
@@ -254,7 +253,7 @@ def wrap_graph(
 def _edges(
     source: str, target: str, scores: ClassScores, quantized: _Quantized
 ) -> tuple[list[NodeProto], list[NodeProto]]:
-    """Operators in front of and behind the network; the last one writes the output's name."""
+    """Operators before and after the network; the last one computes the named output."""
     from onnx import helper
 
     before, after = [], []

@@ -1,6 +1,7 @@
-"""Imports a TensorFlow model in a process of its own: TensorFlow may crash on a damaged file, and only there.
+"""Imports a TensorFlow model in a child process, because TensorFlow may crash on a damaged file.
 
-The child is `python -m tf_bridge.from_tensorflow.process FOLDER`; request, pictures, file and answers lie there.
+The child is `python -m tf_bridge.from_tensorflow.process FOLDER`; request, images, ONNX file and predictions are files
+in that folder.
 """
 
 from __future__ import annotations
@@ -31,15 +32,16 @@ _REQUEST, _REPLY, _IMAGES, _ANSWERS, _MODEL = "request.json", "reply.json", "ima
 
 @dataclass(frozen=True, kw_only=True)
 class ImportResult:
-    """What the child made.
+    """Result of the child process.
 
     Attributes:
         path: of the ONNX file.
         kind: `keras`, `saved_model` or `tflite`.
         precision: of the ONNX file.
-        scores: what the original puts out.
+        scores: meaning of the original model's outputs.
         version: of TensorFlow.
-        answers: of the original for the images, `(B, K, H, W)`; None for a `.tflite` file, which is run elsewhere.
+        answers: predictions of the original model for the images, `(B, K, H, W)`; None for a `.tflite` file, which a
+            TFLite runtime can run.
     """
 
     path: Path
@@ -53,18 +55,18 @@ class ImportResult:
 def import_apart(
     source: Path, spec: ImageSpec, images: Images, folder: Path, *, notes: Mapping[str, str]
 ) -> ImportResult:
-    """Converts the model and asks it about the images, all in a child process.
+    """Converts a model to ONNX and runs the original on the images, both in a child process.
 
     Args:
         source: Keras file, SavedModel folder or `.tflite` file.
-        spec: pictures that the model takes.
-        images: prepared by that spec, `(B, C, H, W)`.
-        folder: an empty one, for what parent and child hand each other.
+        spec: size, normalisation and classes of the model's images.
+        images: prepared with that spec, float32 `(B, C, H, W)`.
+        folder: an empty folder, through which parent and child exchange files.
         notes: further metadata for the ONNX file.
 
     Raises:
-        ValueError: if the model cannot be read or converted, or the child died of it.
-        ImportError: without TensorFlow and tf2onnx.
+        ValueError: if the model cannot be read or converted, or if the child process crashed.
+        ImportError: if TensorFlow or tf2onnx is not installed.
     """
     source_kind(source)
     missing = [name for name in ("tensorflow", "tf2onnx") if importlib.util.find_spec(name) is None]
@@ -109,7 +111,7 @@ def _run_child(source: Path, folder: Path) -> None:
 
 
 def _serve(folder: Path) -> None:
-    """The child's side: whatever the file is to blame for becomes the reply."""
+    """Runs in the child: errors caused by the model file go into the reply."""
     request = json.loads((folder / _REQUEST).read_text(encoding="utf-8"))
     spec = ImageSpec.from_dict(request["spec"])
     try:
@@ -119,7 +121,7 @@ def _serve(folder: Path) -> None:
         reply = {"kind": imported.kind, "precision": str(imported.precision), "scores": asdict(imported.scores)}
     except (ValueError, ImportError) as error:
         reply = {"error": " ".join(str(error).split())}
-    except Exception as error:  # TensorFlow raises nearly every class there is when it runs a damaged model
+    except Exception as error:  # TensorFlow raises exceptions of many classes for a damaged model
         reply = {"error": f"{request['source']} cannot be run: {one_line(error)}; save the model again"}
     (folder / _REPLY).write_text(json.dumps(reply), encoding="utf-8")
 

@@ -1,4 +1,4 @@
-"""Opens a Keras file or a SavedModel as one function from a picture to its answer."""
+"""Opens a Keras file or a SavedModel as one function from an image to a prediction."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _SIGNATURE = "serving_default"
 
 @dataclass(frozen=True, kw_only=True)
 class TensorFlowSource:
-    """A network as TensorFlow runs it.
+    """A network as a TensorFlow function.
 
     Attributes:
-        call: from a picture with a batch of 1, in the network's own layout, to its first output.
-        layout: of the picture, `NHWC` or `NCHW`.
+        call: maps an image of batch 1, in the network's own layout, to the network's first output.
+        layout: of the image, `NHWC` or `NCHW`.
     """
 
     call: Callable[[Tensor], Tensor]
@@ -33,10 +33,10 @@ class TensorFlowSource:
 
 
 def source_kind(path: Path) -> str:
-    """`keras`, `saved_model` or `tflite`; looks at names and headers only, TensorFlow stays out.
+    """`keras`, `saved_model` or `tflite`, from names and headers alone, without TensorFlow.
 
     Raises:
-        ValueError: if nothing of these kinds lies there, or it is cut short.
+        ValueError: if there is no model of these kinds at `path`, or if the file is truncated.
     """
     if not path.exists():
         raise ValueError(f"there is no file {path}; check the path")
@@ -57,19 +57,19 @@ def source_kind(path: Path) -> str:
 
 
 def open_source(tf: TensorFlow, path: Path, kind: str, spec: ImageSpec) -> TensorFlowSource:
-    """Opens a Keras file or a SavedModel for pictures of this spec.
+    """Opens a Keras file or a SavedModel for images of this spec.
 
-    A batch or a size that the network leaves open is fixed; a network without a batch gets one.
+    A batch or an image size that the network leaves open is fixed; a network without a batch dimension gets one.
 
     Raises:
-        ValueError: if the file cannot be opened, or takes other pictures than those of the spec.
+        ValueError: if the file cannot be opened, or if its input does not fit the spec.
     """
     try:
         with quiet():
             model, shape, number = _OPENERS[kind](tf, path)
     except ValueError:
         raise
-    except Exception as error:  # Keras, HDF5 and TensorFlow raise nearly every class there is
+    except Exception as error:  # Keras, HDF5 and TensorFlow raise exceptions of many classes
         raise ValueError(f"{path} cannot be opened: {one_line(error)}; save the model again") from error
     layout = check_input(path, shape, spec)
 
@@ -83,12 +83,12 @@ def open_source(tf: TensorFlow, path: Path, kind: str, spec: ImageSpec) -> Tenso
 
 
 def check_input(path: Path, shape: Sequence[int | None], spec: ImageSpec) -> str:
-    """The layout of a network's input; raises ValueError unless it takes pictures of this spec.
+    """The layout of a network's input, `NHWC` or `NCHW`; raises ValueError unless it takes images of this spec.
 
     Args:
-        path: for the message.
-        shape: with or without a batch, None where a side is open.
-        spec: pictures that the network is to take.
+        path: of the model, for the message.
+        shape: of the input, with or without a batch dimension; None for an open dimension.
+        spec: gives the size and the channels that the network must accept.
     """
     if len(shape) not in (3, 4):
         raise ValueError(f"{path} takes an input of shape {list(shape)}; expected one picture: (batch, H, W, C)")
@@ -109,7 +109,7 @@ def check_input(path: Path, shape: Sequence[int | None], spec: ImageSpec) -> str
 
 
 def one_line(error: BaseException) -> str:
-    """The first line with content of what an exception says."""
+    """The first line of an exception's message that is not empty, or the name of its class."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[0][:300] if lines else type(error).__name__
 
@@ -143,7 +143,7 @@ def _open_saved_model(tf: TensorFlow, path: Path) -> _Opened:
     shape = (None,) * 4 if wanted.shape.rank is None else tuple(wanted.shape)
 
     def call(image: Tensor) -> Any:
-        loaded  # noqa: B018 - a signature holds its variables weakly: the model must outlive it
+        loaded  # noqa: B018 - a signature only has weak references to its variables, so keep the model alive
         return signature(**{name: image})
 
     return call, shape, wanted.dtype

@@ -1,1 +1,1 @@
-"""The operators of a PyTorch program in TensorFlow."""
+"""Translates the operators of a traced PyTorch network to TensorFlow."""

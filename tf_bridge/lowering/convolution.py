@@ -1,4 +1,4 @@
-"""Convolutions and batch norm in TensorFlow. Images are NHWC; weights arrive in PyTorch's order."""
+"""Convolutions and batch norm in TensorFlow. Images are NHWC; weights come in PyTorch's layout."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _conv2d(
     dilation: list[int],
     groups: int,
 ) -> Tensor:
-    """Plain, grouped or depthwise; weight `(out, in / groups, kh, kw)`."""
+    """Plain, grouped or depthwise convolution; weight `(out, in / groups, kh, kw)`."""
     strides, dilations = pair(stride), pair(dilation)
     kernel = weight.shape[2:]
     if isinstance(padding, str):
@@ -52,7 +52,7 @@ def _is_same(
     pads: list[tuple[int, int]],
     dilations: tuple[int, int],
 ) -> bool:
-    """Whether TensorFlow's SAME pads exactly as asked, which spares the file a separate padding operation."""
+    """Whether TensorFlow's SAME padding equals `pads`, so that the file needs no separate padding operation."""
     for side, k, stride, (before, after), dilation in zip(
         shape(image)[1:3], kernel, strides, pads, dilations, strict=True
     ):
@@ -76,7 +76,7 @@ def _conv_transpose2d(
     groups: int,
     dilation: list[int],
 ) -> Tensor:
-    """Weight `(in, out / groups, kh, kw)`. Padding is what PyTorch cuts off the full result."""
+    """Transposed convolution; weight `(in, out / groups, kh, kw)`. PyTorch crops the full result by `padding`."""
     if pair(dilation) != (1, 1):
         raise ValueError(f"a transposed convolution with dilation {dilation}; use dilation 1")
     parts = tf.split(image, groups, axis=3) if groups > 1 else [image]
@@ -115,7 +115,7 @@ def _batch_norm(
     momentum: float,
     epsilon: float,
 ) -> list[Tensor]:
-    """One factor and one summand per channel, in float64; the converter folds both into the convolution before it."""
+    """One factor and one summand per channel, from float64; the converter folds both into a preceding convolution."""
     factor = 1 / np.sqrt(variance.astype(np.float64) + epsilon)
     factor = factor if weight is None else factor * weight
     summand = -mean * factor if bias is None else bias - mean * factor

@@ -1,4 +1,4 @@
-"""Brings TensorFlow in: late, silent, and with a clear message when it is missing."""
+"""Imports TensorFlow late and silently, with a clear message if it is not installed."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ def import_tensorflow() -> TensorFlow:
     """The `tensorflow` module, imported on the first call (about six seconds).
 
     Raises:
-        ImportError: naming the extra to install.
+        ImportError: if TensorFlow is not installed; the message names the extra to install.
     """
-    # Read once, when TensorFlow's library is loaded; a level that the user chose stays.
+    # TensorFlow reads this once, when its library is loaded; a level set by the user stays.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         with quiet():
             import tensorflow
     except ModuleNotFoundError as error:
         raise ImportError("exporting .tflite files needs TensorFlow: install torchseg-compress[tf]") from error
-    # Files are converted and proven on the CPU. A GPU would be taken whole, from a network that trains on it, and
-    # computes convolutions with shorter fractions.
-    with suppress(RuntimeError):  # it computes already, where its caller wants it to
+    # Files are converted and verified on the CPU. On a GPU, TensorFlow would reserve all memory, also that of a network
+    # in training, and compute convolutions at lower precision.
+    with suppress(RuntimeError):  # TensorFlow is initialised already: keep the devices that the caller chose
         tensorflow.config.set_visible_devices([], "GPU")
     return tensorflow

@@ -1,4 +1,4 @@
-"""Turns a traced PyTorch network into TensorFlow operations, one by one, in NHWC."""
+"""Translates a traced PyTorch network operator by operator to TensorFlow, in NHWC."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 Lowered = Callable[[Tensor], list[Tensor]]
 
-# The table of operators: a new one is one function and one line in its group.
+# The table of operators. To add one, write a function and add a line to the table of its group.
 
 OPERATORS: Mapping[str, Callable[..., Any]] = {
     **CONVOLUTION,
@@ -35,24 +35,26 @@ OPERATORS: Mapping[str, Callable[..., Any]] = {
 
 
 class UnsupportedOperatorError(ValueError):
-    """An operator, or a use of one, that has no counterpart here."""
+    """An operator, or a use of one, that cannot be exported."""
 
 
 def lower_program(program: ExportedProgram, tf: TensorFlow) -> Lowered:
-    """Gives a function of TensorFlow tensors that computes what the program computes.
+    """Returns a function of TensorFlow tensors that computes the same as the program.
 
-    Tensors of rank 4 are NHWC throughout, so no layout change ever enters the graph; weights are transposed here, once.
+    Tensors of rank 4 are NHWC throughout, so the graph contains no layout conversions. Weights are transposed once,
+    during the translation.
 
     Args:
         program: one image in, static shapes; from `export_program` or `trace`.
         tf: the TensorFlow module.
 
     Returns:
-        `(B, H, W, C)` image to the list of outputs, logits `(B, H, W, K)`, to be traced by `tf.function`.
+        A function to be traced by `tf.function`: image `(B, H, W, C)` to the list of outputs, of which the first is
+        the logits `(B, H, W, K)`.
 
     Raises:
-        UnsupportedOperatorError: when an operator is unknown; names it, its layer and what to do. Uses of a known
-            operator that cannot be expressed raise it while the returned function is traced.
+        UnsupportedOperatorError: for an unknown operator; the message names it and its layer and says what to do. For
+            an unsupported use of a known operator, the returned function raises it while it is traced.
     """
     for node in program.graph.nodes:
         if node.op == "call_function" and node.target is not operator.getitem and _name(node) not in OPERATORS:
@@ -65,7 +67,7 @@ def lower_program(program: ExportedProgram, tf: TensorFlow) -> Lowered:
             if node.op == "placeholder":
                 values.setdefault(node.name, image)
             elif node.op == "call_function":
-                with tf.name_scope(names.get(node.name, "values")):  # the names of the file's tensors begin with it
+                with tf.name_scope(names.get(node.name, "values")):  # prefix of the tensor names in the exported file
                     values[node.name] = _call(node, values, tf)
             elif node.op == "output":
                 return list(_resolve(node.args[0], values))
@@ -75,7 +77,7 @@ def lower_program(program: ExportedProgram, tf: TensorFlow) -> Lowered:
 
 
 def _constants(program: ExportedProgram) -> dict[str, Any]:
-    """Weights, buffers and literal tensors by the name of their placeholder, in PyTorch's layout."""
+    """Weights, buffers and literal tensors in PyTorch's layout, keyed by the name of their placeholder."""
     signature = program.graph_signature
     sources = {**program.constants, **program.state_dict}
     named = {
@@ -91,7 +93,7 @@ def _call(node: Node, values: dict[str, Any], tf: TensorFlow) -> Tensor:
     if node.target is operator.getitem:
         return arguments[0][arguments[1]]
     keywords = _resolve(dict(node.kwargs), values)
-    # The program leaves arguments out that equal their default (a pool's stride, say); the schema knows them.
+    # The program omits arguments that equal their default, e.g. the stride of a pooling; the schema lists them.
     for argument in node.target._schema.arguments[len(arguments) :]:  # type: ignore[union-attr]
         default = argument.default_value if argument.has_default_value() else None
         arguments.append(keywords.get(argument.name, default))

@@ -1,4 +1,4 @@
-"""Arithmetic and activations in TensorFlow: one value in, one value out, at every pixel."""
+"""Elementwise arithmetic and activations in TensorFlow."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _binary(name: str) -> Callable[..., Any]:
 
 
 def _aligned(left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
-    """Both operands in the layout of the graph tensor among them."""
+    """Both operands in one layout: a constant takes that of the graph tensor it is combined with."""
     if is_constant(left) and is_constant(right):
         return np.asarray(left, np.float32), np.asarray(right, np.float32)
     if is_constant(right):
@@ -45,7 +45,7 @@ def _scaled(value: Tensor, factor: float) -> Tensor:
 
 
 def _divide(tf: TensorFlow, left: Tensor, right: Tensor, *_: object) -> Tensor:
-    # A constant divisor becomes a factor, which the converter can fold into the convolution before it.
+    # A constant divisor becomes a factor, which the converter can fold into the preceding convolution.
     if is_constant(right) and not is_constant(left):
         return left * transposed(1.0 / np.asarray(right, np.float64), rank(left))
     return _binary("divide")(tf, left, right)
@@ -79,7 +79,7 @@ def _elu(tf: TensorFlow, value: Tensor, alpha: float, scale: float, input_scale:
 
 
 def _selu(tf: TensorFlow, value: Tensor) -> Tensor:
-    # The constants of arXiv:1706.02515, with the digits that PyTorch has.
+    # The constants of arXiv:1706.02515, with the same digits as in PyTorch.
     return _elu(tf, value, 1.6732632423543772848170429916717, 1.0507009873554804934193349852946, 1)
 
 
@@ -96,7 +96,7 @@ def _silu(tf: TensorFlow, value: Tensor) -> Tensor:
 
 
 def _softplus(tf: TensorFlow, value: Tensor, beta: float, threshold: float) -> Tensor:
-    # max(x, 0) + log(1 + exp(-|x|)) cannot overflow; the threshold only ever spared PyTorch that overflow.
+    # max(x, 0) + log(1 + exp(-|x|)) cannot overflow; PyTorch has the threshold only to avoid that overflow.
     scaled = value * np.float32(beta)
     return (tf.nn.relu(scaled) + tf.math.log(1.0 + tf.exp(-tf.abs(scaled)))) * np.float32(1 / beta)
 
@@ -108,7 +108,7 @@ def _mish(tf: TensorFlow, value: Tensor) -> Tensor:
 def _gelu(tf: TensorFlow, value: Tensor, approximate: str) -> Tensor:
     if approximate == "tanh":
         return tf.nn.gelu(value, approximate=True)
-    # Term for term the pattern that TensorFlow's converter recognises as GELU; it has no erf to fall back on.
+    # Term for term the pattern that TensorFlow's converter recognises as GELU; TFLite has no erf to fall back on.
     return (value * np.float32(0.5)) * (tf.math.erf(value * np.float32(0.5**0.5)) + np.float32(1))
 
 

@@ -15,7 +15,7 @@ def _windows(side: int, kernel: int, stride: int, padding: int, ceil_mode: bool)
     """Number of outputs along one side, as PyTorch counts them."""
     span = side + 2 * padding - kernel
     count = -(-span // stride) + 1 if ceil_mode else span // stride + 1
-    # A last window that would start beyond the image and its left padding is dropped.
+    # PyTorch drops a last window that would start in the padding at the end.
     return count - 1 if ceil_mode and (count - 1) * stride >= side + padding else count
 
 
@@ -39,9 +39,10 @@ def _max_pool2d(
 
 
 def _repeat_edges(tf: TensorFlow, image: Tensor, axis: int, counts: tuple[int, int]) -> Tensor:
-    """Pads by repeating the outermost row or column, which every window that touches the padding holds anyway.
+    """Pads by repeating the outermost row or column, which every window that reaches into the padding contains anyway.
 
-    Exact for any values, unlike zeros, and made of operations that XNNPACK takes, unlike a padding with -inf.
+    Unlike padding with zeros it is exact for all values, and unlike padding with -inf it needs only operations that
+    XNNPACK supports.
     """
     before, after = counts
     if not before and not after:
@@ -91,7 +92,7 @@ def _avg_pool2d(
 
 
 def _divisors(side: int, kernel: int, stride: int, padding: int, count: int, include_pad: bool) -> NDArray[np.float64]:
-    """By how many pixels PyTorch divides each window's sum, along one side."""
+    """Along one side, the number of pixels by which PyTorch divides the sum of each window, `(count,)`."""
     starts = np.arange(count) * stride - padding
     ends = np.minimum(starts + kernel, side + padding)
     if not include_pad:
@@ -100,7 +101,7 @@ def _divisors(side: int, kernel: int, stride: int, padding: int, count: int, inc
 
 
 def _adaptive_pool(tf: TensorFlow, image: Tensor, size: list[int], pool: str) -> Tensor:
-    """Pools to a fixed size: a reduction for 1x1, windows when the size divides the image's."""
+    """Pools to a fixed size: a reduction for 1x1, equal windows if the size divides that of the image."""
     sides, wanted = shape(image)[1:3], pair(size)
     if wanted == (1, 1):
         reduce = tf.reduce_mean if pool == "avg" else tf.reduce_max

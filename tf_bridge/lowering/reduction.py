@@ -9,7 +9,7 @@ from tf_bridge.lowering.values import Tensor, TensorFlow, axis_of, rank
 
 
 def _reduction(name: str) -> Callable[..., Any]:
-    """A reduction of `tf` over PyTorch's dimensions; what is left keeps a layout that is known."""
+    """A reduction function of `tf` over PyTorch's dimensions; raises if the layout of its result would be unclear."""
 
     def reduce(tf: TensorFlow, value: Tensor, dims: list[int] | int | None, keep: bool = False, *_: object) -> Tensor:
         axes = _axes(dims, rank(value))

@@ -1,4 +1,4 @@
-"""Resizing in TensorFlow, with PyTorch's rule for where a pixel's centre lies. Images are NHWC."""
+"""Resizing in TensorFlow, with PyTorch's convention for pixel centres. Images are NHWC."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def _target(image: Tensor, size: list[int] | None, factors: list[float] | None) 
     """Height and width of the result.
 
     Raises:
-        ValueError: if a factor and the rounded size disagree; PyTorch then samples by the factor, TFLite by the size.
+        ValueError: if a factor does not give a whole size; PyTorch would then sample by the factor, TFLite by the size.
     """
     sides = shape(image)[1:3]
     if size is not None:
@@ -38,10 +38,10 @@ def _bilinear(
 
 
 def _nearest(tf: TensorFlow, image: Tensor, size: list[int] | None, factors: list[float] | None) -> Tensor:
-    """Whole factors repeat pixels by concatenation: XNNPACK takes that, and no nearest-neighbour resize."""
+    """Repeats pixels by concatenation for whole factors, because XNNPACK does not support nearest-neighbour resize."""
     wanted, sides = _target(image, size, factors), shape(image)[1:3]
     if any(want % side for side, want in zip(sides, wanted, strict=True)):
-        # Half-pixel centres off and corners not aligned: pixel i comes from floor(i * in / out), as in PyTorch.
+        # Without half-pixel centres and aligned corners, pixel i comes from floor(i * in / out), as in PyTorch.
         return tf.raw_ops.ResizeNearestNeighbor(
             images=image, size=wanted, align_corners=False, half_pixel_centers=False
         )

@@ -1,4 +1,4 @@
-"""Joining, cutting, padding and reshaping in TensorFlow. Images are NHWC, dimensions are PyTorch's."""
+"""Concatenation, slicing, padding and reshaping in TensorFlow. Images are NHWC; `dim` counts as in PyTorch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def _cat(tf: TensorFlow, tensors: list[Tensor], dim: int) -> Tensor:
 
 
 def _cut(tf: TensorFlow, value: Tensor, axis: int, start: int, end: int) -> Tensor:
-    """`value[..., start:end, ...]` as the one kind of slice that XNNPACK takes."""
+    """`value[..., start:end, ...]` as `tf.slice`, the only kind of slice that XNNPACK supports."""
     sides = shape(value)
     begin, size = [0] * len(sides), list(sides)
     begin[axis], size[axis] = start, end - start
@@ -59,7 +59,7 @@ def _pad(tf: TensorFlow, value: Tensor, pads: list[int], mode: str, fill: float 
 
 
 def _constant_pad(tf: TensorFlow, value: Tensor, pads: list[int], fill: float) -> Tensor:
-    """Negative padding cuts, as in PyTorch."""
+    """Pads with a constant; negative padding crops, as in PyTorch."""
     widths = [(0, 0)] * rank(value)
     for dim, (before, after) in _by_dim(value, pads):
         axis = axis_of(dim, rank(value))
@@ -69,12 +69,12 @@ def _constant_pad(tf: TensorFlow, value: Tensor, pads: list[int], fill: float) -
 
 
 def _by_dim(value: Tensor, pads: list[int]) -> list[tuple[int, tuple[int, int]]]:
-    """PyTorch lists pads from the last dimension to the first."""
+    """Dimension and padding (before, after); PyTorch lists pads from the last dimension to the first."""
     return [(rank(value) - 1 - index, (pads[2 * index], pads[2 * index + 1])) for index in range(len(pads) // 2)]
 
 
 def _border(tf: TensorFlow, value: Tensor, axis: int, counts: tuple[int, int], mode: str) -> Tensor:
-    """Rows joined one by one: XNNPACK takes slices and concatenations, and no mirrored padding."""
+    """Pads by concatenating single rows: XNNPACK supports slices and concatenations, but not mirrored padding."""
     before, after = counts
     side = shape(value)[axis]
 
@@ -88,7 +88,7 @@ def _border(tf: TensorFlow, value: Tensor, axis: int, counts: tuple[int, int], m
 
 
 def _reshape(tf: TensorFlow, value: Tensor, size: list[int]) -> Tensor:
-    """Adds or removes sides of length 1 behind batch and channels; anything else would mix a layout."""
+    """Reshapes (B, C) to (B, C, 1, 1) or back; any other reshape would depend on the layout and raises ValueError."""
     sides = shape(value)
     total = int(np.prod(sides))
     known = int(np.prod([side for side in size if side != -1]))
@@ -111,7 +111,7 @@ def _flatten(tf: TensorFlow, value: Tensor, start: int, end: int) -> Tensor:
 
 
 def _unsqueeze(tf: TensorFlow, value: Tensor, dim: int) -> Tensor:
-    """(B, C) to (B, C, 1, 1) comes as two steps; the layout is known only after both, so the first leaves a mark."""
+    """(B, C) to (B, C, 1, 1) takes two unsqueezes: the first gives (B, C, 1), the second turns that into NHWC."""
     if rank(value) == 2 and dim in (2, -1):
         return tf.reshape(value, [*shape(value), 1])
     if rank(value) == 3 and shape(value)[2] == 1 and dim in (3, -1):
@@ -121,7 +121,7 @@ def _unsqueeze(tf: TensorFlow, value: Tensor, dim: int) -> Tensor:
 
 
 def _expand(tf: TensorFlow, value: Tensor, size: list[int], *_: object) -> Tensor:
-    """Left to broadcasting: what uses the result stretches it."""
+    """Does nothing: the operators that use the result broadcast it."""
     return value
 
 

@@ -1,4 +1,4 @@
-"""What flows between lowered operators: TensorFlow tensors in NHWC, and constants in PyTorch's layout."""
+"""The values between lowered operators: TensorFlow tensors in NHWC, and constants in PyTorch's layout."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Tensor = Any  # a TensorFlow tensor of the graph, or a constant; typed loosely because TensorFlow comes late
+Tensor = Any  # a TensorFlow tensor of the graph, or a constant; Any because TensorFlow is imported late
 TensorFlow = Any  # the module
 
 _TO_NHWC = (0, 2, 3, 1)
 
 
 def is_constant(value: Tensor) -> bool:
-    """Whether a value is known now: a weight or a number, and no tensor of the graph."""
+    """Whether a value is known at export time: a weight or a number, not a tensor of the graph."""
     return isinstance(value, np.ndarray | int | float)
 
 
@@ -24,18 +24,18 @@ def rank(value: Tensor) -> int:
 
 
 def shape(value: Tensor) -> list[int]:
-    """Static shape in the order in which the value is held."""
+    """Static shape in storage order: NHWC for a graph tensor of rank 4."""
     return [int(side) for side in value.shape]
 
 
 def axis_of(dim: int, tensor_rank: int) -> int:
-    """Where PyTorch's dimension `dim` lies in a tensor that is held in NHWC if it has rank 4."""
+    """Axis of PyTorch's dimension `dim` in a graph tensor, which is NHWC if its rank is 4."""
     dim %= tensor_rank
     return (0, 3, 1, 2)[dim] if tensor_rank == 4 else dim
 
 
 def transposed(constant: NDArray[Any] | float, tensor_rank: int) -> Tensor:
-    """A constant laid out so that it broadcasts against a graph tensor of that rank."""
+    """A float32 constant in the layout that broadcasts against a graph tensor of this rank."""
     if not isinstance(constant, np.ndarray) or constant.ndim == 0:
         return np.float32(constant)
     if tensor_rank != 4:
@@ -45,6 +45,6 @@ def transposed(constant: NDArray[Any] | float, tensor_rank: int) -> Tensor:
 
 
 def pair(value: int | list[int]) -> tuple[int, int]:
-    """Height and width values out of one number, a list of one or a list of two."""
+    """The values for height and width, from one number or a list of one or two."""
     values = [value] if isinstance(value, int) else list(value)
     return (values[0], values[-1])

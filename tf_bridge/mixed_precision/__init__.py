@@ -1,1 +1,1 @@
-"""Files of which some layers are in int8 and others in float."""
+"""Mixed precision: model files with some layers in int8 and others in float."""

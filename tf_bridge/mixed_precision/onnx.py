@@ -1,4 +1,4 @@
-"""ONNX files in int8 with some layers left in float."""
+"""Writes int8 ONNX files with some layers left in float."""
 
 from __future__ import annotations
 
@@ -22,12 +22,14 @@ _WEIGHTED = {"Conv", "ConvTranspose", "Gemm", "MatMul"}
 
 
 class MixedOnnx:
-    """A float32 graph whose ranges were measured once, to be written with any choice of layers in float.
+    """A calibrated network that can be written as int8 ONNX files with any choice of layers in float.
+
+    Value ranges are measured once, on creation.
 
     Args:
-        graph: from `onnx_graph`.
-        spec: of its pictures.
-        images: calibration, float32 `(B, C, H, W)`.
+        graph: float32 model from `onnx_graph`.
+        spec: size, normalisation and classes of the network's images.
+        images: for calibration, float32 `(B, C, H, W)`.
     """
 
     def __init__(self, graph: ModelProto, spec: ImageSpec, images: NDArray[np.float32]) -> None:
@@ -37,18 +39,18 @@ class MixedOnnx:
 
     @property
     def layers(self) -> Sequence[str]:
-        """What can be in int8 or in float, in the order of the graph."""
+        """The layers that can be in int8 or in float, in the order of the graph."""
         return list(self._groups)
 
     def write(self, path: Path, *, float_layers: Collection[str]) -> None:
-        """Writes the file; input and output are float32 as in every ONNX file of the project."""
+        """Writes the file with these layers in float; input and output are float32, as in all ONNX files here."""
         nodes = [node for layer in float_layers for node in self._groups[layer]]
         mixed = quantize_onnx(self._graph, self._ranges, float_nodes=nodes)
         save_onnx(mixed, self._spec, path, precision=Precision.INT8)
 
 
 def _groups(graph: ModelProto) -> dict[str, list[str]]:
-    """Names of the nodes that belong to each layer of the network, see `layer_groups`."""
+    """Layer name to the names of its nodes, see `layer_groups`."""
     weights = {tensor.name for tensor in graph.graph.initializer}
     return layer_groups(
         Operation(
@@ -63,6 +65,6 @@ def _groups(graph: ModelProto) -> dict[str, list[str]]:
 
 
 def _layer(node: NodeProto, weights: set[str]) -> str:
-    """The PyTorch layer, which its weights are called after; what has no weights computes `LAYER/OPERATOR`."""
+    """The PyTorch layer of a node, from the name of its weights or else of its output, `LAYER/OPERATOR`."""
     own = [name.rpartition(".")[0] for name in node.input if name in weights and "." in name]
     return str(own[0] if own else node.output[0].split("/")[0])

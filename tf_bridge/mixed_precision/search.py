@@ -1,4 +1,4 @@
-"""The search for the layers that int8 costs too much."""
+"""Searches for the fewest layers that must stay in float in an int8 file."""
 
 from __future__ import annotations
 
@@ -8,32 +8,33 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class AccuracyDrop:
-    """What a choice of float layers loses against the network."""
+    """How much accuracy a file with some choice of float layers loses against the network."""
 
-    budget_share: float  # of the accuracy that may be lost; the budget holds up to 1
-    logit_error: float  # mean absolute difference
+    budget_share: float  # accuracy lost over the accuracy that may be lost; the budget holds up to 1
+    logit_error: float  # mean absolute difference of the logits
 
 
-Measure = Callable[[frozenset[str]], AccuracyDrop]  # of the file with these layers in float
+Measure = Callable[[frozenset[str]], AccuracyDrop]  # measures the file with these layers in float
 
 
 def fewest_float_layers(layers: Sequence[str], measure: Measure) -> list[str] | None:
-    """Chooses layers to leave in float so that the budget holds: none if it holds as it is.
+    """Chooses the layers to leave in float so that the accuracy budget holds; none if full int8 holds it.
 
-    1. Each layer alone goes to int8; the more of the budget that costs, the higher the layer ranks. Among layers that
-       cost about the same, the one that disturbs the logits more.
-    2. The first 1, 2, 4, ... of the ranking stay in float until the budget holds; bisection finds the fewest.
-    3. Each of these goes back to int8, the cheapest first, and stays there if the budget still holds.
+    1. Each layer alone is quantized, and the layers are ranked by the share of the budget that this costs. Between
+       layers of about equal cost, the larger logit error ranks higher.
+    2. The first 1, 2, 4, ... layers of the ranking stay in float until the budget holds; bisection then finds the
+       smallest number.
+    3. Each chosen layer is tried in int8 again, the cheapest first, and stays there if the budget still holds.
 
-    For n layers, k of them in float in the end, that is about `n + 2 log2(n) + k` measurements.
+    For n layers, of which k end up in float, this takes about `n + 2 log2(n) + k` measurements.
 
     Args:
-        layers: all that can be quantized.
-        measure: on the metric that counts.
+        layers: all layers that can be quantized.
+        measure: the loss of accuracy for a set of float layers.
 
     Returns:
-        The layers in the order of `layers`, every single one of which is needed; None if the budget does not hold with
-        at least one layer in int8.
+        The float layers in the order of `layers`, each of which is needed. None if the budget does not hold with even
+        one layer in int8.
     """
     if _holds(measure, ()):
         return []
@@ -56,7 +57,7 @@ def _holds(measure: Measure, layers: Iterable[str]) -> bool:
 def _ranked(layers: Sequence[str], measure: Measure) -> list[str]:
     def cost(layer: str) -> tuple[float, float]:
         loss = measure(frozenset(layers) - {layer})
-        # A tenth of the budget is within noise: there the logits, which always move, decide.
+        # A tenth of the budget is within noise; then the logit error decides, which is never zero.
         return max(0.0, round(loss.budget_share, 1)), loss.logit_error
 
     costs = {layer: cost(layer) for layer in layers}
@@ -64,7 +65,7 @@ def _ranked(layers: Sequence[str], measure: Measure) -> list[str]:
 
 
 def _shortest(ranked: Sequence[str], measure: Measure) -> int | None:
-    """How many of the ranking must stay in float at least; None if all but one are too few."""
+    """The smallest number of top-ranked layers that must stay in float; None if all but one are too few."""
     most = len(ranked) - 1
     low, high = 0, 1
     while high < most and not _holds(measure, ranked[:high]):

@@ -1,4 +1,4 @@
-"""TFLite files in int8 with some layers left in float."""
+"""Writes int8 TFLite files with some layers left in float."""
 
 from __future__ import annotations
 
@@ -24,12 +24,14 @@ _WEIGHTED = {"CONV_2D", "DEPTHWISE_CONV_2D", _TRANSPOSED, "FULLY_CONNECTED"}  # 
 
 
 class MixedTflite:
-    """A network whose ranges were measured once, to be written with any choice of layers in float.
+    """A calibrated network that can be written as int8 TFLite files with any choice of layers in float.
+
+    Value ranges are measured once, on creation.
 
     Args:
         traced: from `tflite_function`.
-        spec: of its pictures.
-        images: calibration, float32 `(B, C, H, W)`.
+        spec: size, normalisation and classes of the network's images.
+        images: for calibration, float32 `(B, C, H, W)`.
     """
 
     def __init__(self, traced: TracedFunction, spec: ImageSpec, images: NDArray[np.float32]) -> None:
@@ -39,12 +41,12 @@ class MixedTflite:
 
     @property
     def layers(self) -> Sequence[str]:
-        """What can be in int8 or in float, in the order of the graph."""
+        """The layers that can be in int8 or in float, in the order of the graph."""
         return list(self._groups)
 
     def write(self, path: Path, *, float_layers: Collection[str]) -> None:
-        """Writes the file; its input and output are float32, because the layers there may be."""
-        # What tf.lite.experimental.QuantizationDebugger calls; it would quantize every choice twice, and run it.
+        """Writes the file with these layers in float; input and output are always float32."""
+        # tf.lite.experimental.QuantizationDebugger calls this; it would quantize every choice twice, and run it.
         from tensorflow.lite.python.convert import mlir_quantize
 
         operations = {operation for layer in float_layers for operation in self._groups[layer]}
@@ -55,10 +57,10 @@ class MixedTflite:
 
 
 def _groups(calibrated: bytes) -> tuple[dict[str, list[str]], str]:
-    """The operations that belong to each layer of the network, see `layer_groups`; the layer of transposed ones.
+    """Layer name to the names of its operations, see `layer_groups`, and the layer of the transposed convolutions.
 
-    The quantizer knows a transposed convolution by its kind alone, so all of them count as one layer. In float they
-    compute with floats, but their weights stay rounded.
+    The quantizer can exclude transposed convolutions only by operation type, so all of them count as one layer. In
+    float they compute in float32, but their weights stay rounded to int8.
     """
     from tensorflow.lite.tools import flatbuffer_utils
 
@@ -80,7 +82,7 @@ def _operation(graph: Any, operation: Any, kind: str) -> Operation:
     inputs, outputs = names(operation.inputs), names(operation.outputs)
     weighted = kind in _WEIGHTED
     return Operation(
-        name=outputs[0],  # the quantizer knows an operation by what it computes
+        name=outputs[0],  # the quantizer identifies an operation by its output
         layer=layer_of_tensor(inputs[1] if weighted else outputs[0]),
         inputs=inputs,
         outputs=outputs,

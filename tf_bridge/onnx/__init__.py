@@ -1,1 +1,1 @@
-"""ONNX files."""
+"""Export to ONNX files."""

@@ -1,4 +1,4 @@
-"""Scaling in front of an ONNX graph and the argmax behind it."""
+"""Adds normalisation before an ONNX graph and the argmax after it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,15 @@ _PREPARED = "image.prepared"
 
 
 def end_to_end_onnx(model: ModelProto, spec: ImageSpec) -> ModelProto:
-    """A graph from `image` `(B, C, H, W)` to `logits`, made one from a uint8 picture `(B, H, W, C)` to `classes`."""
+    """Makes a model end-to-end, in place.
+
+    Args:
+        model: maps `image`, float32 `(B, C, H, W)`, to `logits`, float32 `(B, K, H, W)`.
+        spec: mean and std of the normalisation.
+
+    Returns:
+        The same model, which now maps `image`, uint8 `(B, H, W, C)`, to `classes`, uint8 `(B, H, W)`.
+    """
     from onnx import TensorProto, helper
 
     graph = model.graph
@@ -44,7 +52,7 @@ def _scaling(image: str) -> list[NodeProto]:
 
 
 def _constants(spec: ImageSpec) -> list[TensorProto]:
-    """`(picture / 255 - mean) / std` as one factor and one summand for each channel."""
+    """`(picture / 255 - mean) / std` as one factor and one summand per channel, each `(1, C, 1, 1)`."""
     from onnx import numpy_helper
 
     mean, std = np.asarray(spec.mean), np.asarray(spec.std)

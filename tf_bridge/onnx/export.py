@@ -28,15 +28,15 @@ if TYPE_CHECKING:
     from torch.fx import Graph
 
 
-_DIVISOR = 6  # place of the argument `divisor_override` of aten.avg_pool2d
+_DIVISOR = 6  # index of the argument `divisor_override` of aten.avg_pool2d
 
 
 class OnnxShape(enum.StrEnum):
-    """Which sides of the input a file leaves open."""
+    """Which dimensions of the input are dynamic."""
 
-    STATIC = "static"  # batch 1, the size of the spec: the fastest
+    STATIC = "static"  # batch 1 and the size of the spec; the fastest
     DYNAMIC_BATCH = "dynamic_batch"  # any number of images of the spec's size
-    DYNAMIC = "dynamic"  # any number of images of any size that divides by the network's stride
+    DYNAMIC = "dynamic"  # any number of images, with heights and widths that are multiples of the network's stride
 
 
 def export_onnx(
@@ -48,34 +48,37 @@ def export_onnx(
     calibration: NDArray[np.float32] | None = None,
     shape: OnnxShape = OnnxShape.STATIC,
 ) -> None:
-    """Writes one `.onnx` file: `image` `(B, C, H, W)` in, `logits` `(B, K, H, W)` out, both float32 at every precision.
+    """Writes an `.onnx` file that maps `image` `(B, C, H, W)` to `logits` `(B, K, H, W)`.
+
+    Input and output are float32 at every precision.
 
     Args:
-        model: `(B, C, H, W)` images to `(B, K, H, W)` logits; left as it was.
-        spec: the pictures that it was made for.
-        path: of the file; appears when it is complete and checked.
+        model: maps images `(B, C, H, W)` to logits `(B, K, H, W)`; not modified.
+        spec: size, normalisation and classes of the network's images.
+        path: of the file; appears only once it is complete and checked.
         precision: number format of the file.
         calibration: for int8, float32 `(B, C, H, W)`, prepared as for evaluation.
-        shape: which sides stay open. Open heights and widths go in steps of `model.stride`, or of 32 without one.
+        shape: which dimensions are dynamic. Dynamic heights and widths are multiples of `model.stride`, or of 32 if
+            the model has no such attribute.
 
     Raises:
-        ImportError: without onnxscript, or without ONNX Runtime at a precision that needs it.
-        ValueError: if the network does not fit the spec or cannot be traced, or int8 gets no fitting images.
+        ImportError: if onnxscript is not installed, or ONNX Runtime for a precision that needs it.
+        ValueError: if the network does not fit the spec or cannot be traced, or if int8 lacks suitable images.
     """
     images = check_calibration(calibration, spec, precision=precision)
     graph = onnx_graph(export_program(model, spec)) if shape is OnnxShape.STATIC else _open_graph(model, spec, shape)
-    # Of which both sides of an image must be multiples; convert_onnx takes it along.
+    # Height and width must be multiples of this; convert_onnx keeps the entry.
     if shape is OnnxShape.DYNAMIC:
         graph.metadata_props.add(key=f"{METADATA_PREFIX}multiple", value=str(_stride(model)))
     write_onnx(graph, spec, path, precision=precision, images=images)
 
 
 def onnx_graph(program: ExportedProgram) -> ModelProto:
-    """A traced network as an `onnx.ModelProto` in float32: batch 1, static size.
+    """Translates a traced network to a float32 `onnx.ModelProto` with batch 1 and static size.
 
     Raises:
-        ImportError: without onnxscript.
-        ValueError: for an operator that ONNX does not have.
+        ImportError: if onnxscript is not installed.
+        ValueError: if the network uses an operator that ONNX does not have.
     """
     return _translate(program, OnnxShape.STATIC)
 
@@ -83,12 +86,12 @@ def onnx_graph(program: ExportedProgram) -> ModelProto:
 def write_onnx(
     graph: ModelProto, spec: ImageSpec, path: Path, *, precision: Precision, images: NDArray[np.float32] | None
 ) -> None:
-    """Converts a float32 graph, which stays as it was, and writes it; `images` as `check_calibration` gives them."""
+    """Converts a float32 model, which is not modified, and writes it; `images` come from `check_calibration`."""
     save_onnx(convert_onnx(graph, precision, images), spec, path, precision=precision)
 
 
 def save_onnx(graph: ModelProto, spec: ImageSpec, path: Path, *, precision: Precision) -> None:
-    """Writes a copy of a converted graph, with the project's metadata; the file appears when it is complete."""
+    """Writes a copy of a converted model with the project's metadata; the file appears only once it is complete."""
     import onnx
 
     labelled = onnx.ModelProto()
@@ -102,11 +105,11 @@ def save_onnx(graph: ModelProto, spec: ImageSpec, path: Path, *, precision: Prec
 
 
 def _open_graph(model: nn.Module, spec: ImageSpec, shape: OnnxShape) -> ModelProto:
-    """A graph with open sides; PyTorch has to trace the network once more for it."""
+    """A model with dynamic dimensions, for which PyTorch has to trace the network separately."""
     import torch
 
     network = copy.deepcopy(model).cpu().float().eval()
-    image = torch.zeros(2, spec.channels, spec.height, spec.width)  # a batch of 1 would be taken for a constant
+    image = torch.zeros(2, spec.channels, spec.height, spec.width)  # PyTorch would treat a batch of 1 as a constant
     check_logits(network, image, spec)
     return _translate(network, shape, image)
 
@@ -115,7 +118,7 @@ def _translate(network: nn.Module | ExportedProgram, shape: OnnxShape, *images: 
     import torch
 
     try:
-        import onnxscript  # noqa: F401 - torch.onnx.export asks for it only halfway through
+        import onnxscript  # noqa: F401 - torch.onnx.export fails without it, but only halfway through
     except ModuleNotFoundError as error:
         raise ImportError("exporting .onnx files needs onnxscript: install torchseg-compress") from error
     try:
@@ -139,7 +142,7 @@ def _translate(network: nn.Module | ExportedProgram, shape: OnnxShape, *images: 
 
 
 def _named(model: ModelProto, names: Mapping[str, str]) -> ModelProto:
-    """Renames what layers compute: the exporter names a value after the node of the traced graph that it comes from."""
+    """Renames values, which the exporter has named after nodes of the traced graph, by `names`: node to new name."""
     fixed = {value.name for value in (*model.graph.input, *model.graph.output)}
     new = {old: name for old, name in names.items() if old not in fixed}
     for node in model.graph.node:
@@ -167,7 +170,7 @@ def _stride(model: nn.Module | ExportedProgram) -> int:
 
 
 def _strip_traces(model: ModelProto) -> None:
-    """Removes the exporter's notes: they hold source paths of this machine and a tenth of a small file's bytes."""
+    """Removes the exporter's notes, which contain source paths and make up a tenth of a small file."""
     graph = model.graph
     del graph.metadata_props[:]
     for item in (*graph.node, *graph.initializer, *graph.value_info, *graph.input, *graph.output):
@@ -186,10 +189,10 @@ def _complaint(error: Exception, shape: OnnxShape) -> str:
 
 
 def refuse_lossy(graph: Graph) -> None:
-    """Looks through a traced network.
+    """Refuses a traced network that the ONNX exporter would translate incorrectly.
 
     Raises:
-        ValueError: for an average pooling with a divisor of its own: ONNX has none, and the exporter leaves it out.
+        ValueError: for an average pooling with `divisor_override`, which ONNX lacks and the exporter silently drops.
     """
     for node in graph.nodes:
         if str(node.target) == "aten.avg_pool2d.default":

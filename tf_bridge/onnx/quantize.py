@@ -1,4 +1,4 @@
-"""Turns a float32 ONNX graph into another precision."""
+"""Converts a float32 ONNX model to another precision."""
 
 from __future__ import annotations
 
@@ -25,28 +25,28 @@ if TYPE_CHECKING:
 Images = NDArray[np.float32]
 
 Measured = dict[str, Any]
-_WIDENED = 2.0  # times at most where others read the tensor, too: it costs them one bit of eight
-_SAME_STEP = ("Resize", "MaxPool")  # the quantizer gives their output the range of their input
+_WIDENED = 2.0  # largest factor for a tensor that has other readers, too: it costs them one bit of eight
+_SAME_STEP = ("Resize", "MaxPool")  # the quantizer gives their output the same range as their input
 
 
 def convert_onnx(model: ModelProto, precision: Precision, images: Images | None) -> ModelProto:
-    """Gives the graph at that precision; input and output stay float32.
+    """Converts a model to another precision; input and output stay float32.
 
     Args:
         model: `onnx.ModelProto`, float32, batch norm folded.
         precision: to convert to.
-        images: for int8, float32 `(B, C, H, W)`, run one by one to measure ranges.
+        images: for int8, float32 `(B, C, H, W)`; run one by one to measure ranges.
 
     Returns:
-        A new `onnx.ModelProto`.
+        A new `onnx.ModelProto`; for fp32, `model` itself.
 
     Raises:
-        ImportError: without ONNX Runtime, for every precision but fp32.
+        ImportError: for every precision but fp32, if ONNX Runtime is not installed.
     """
     if precision is Precision.FP32:
         return model
     try:
-        import onnxruntime.quantization  # noqa: F401 - here for the message, the steps import what they use
+        import onnxruntime.quantization  # noqa: F401 - checked here for a clear message
     except ModuleNotFoundError as error:
         raise ImportError(f"{precision} .onnx files need onnxruntime: install torchseg-compress") from error
     with quiet():
@@ -54,19 +54,19 @@ def convert_onnx(model: ModelProto, precision: Precision, images: Images | None)
 
 
 def halve_onnx(model: ModelProto, *, float_share: float) -> tuple[ModelProto, list[str]]:
-    """Stores weights as float16 behind a cast, as TFLite does; the runtime undoes it once, while loading.
+    """Stores weights as float16 and computes in float32, as TFLite does: the runtime casts them back while loading.
 
-    Arithmetic in float16 is slower than float32 on most CPUs and overflows where weights do not.
+    Arithmetic in float16 would be slower than in float32 on most CPUs, and can overflow where the weights do not.
 
     Args:
-        model: float32; stays as it was.
-        float_share: of all values, that stay in float32: those of the lightest weights.
+        model: float32; not modified.
+        float_share: share of all weight values, 0 to 1, that may stay in float32; the smallest tensors are chosen.
 
     Returns:
-        The graph, and the layers whose weights stayed in float32.
+        The converted model, and the layers whose weights stayed in float32.
 
     Raises:
-        ValueError: for a weight beyond the range of float16.
+        ValueError: if a weight to be converted exceeds the range of float16.
     """
     from onnx import TensorProto, helper, numpy_helper
 
@@ -106,9 +106,14 @@ def _int8(model: ModelProto, images: Images | None) -> ModelProto:
 
 
 def measure_ranges(model: ModelProto, images: Images) -> bytes:
-    """The range of every tensor of a float32 graph over the images `(B, C, H, W)`, in ONNX Runtime's own notation.
+    """Measures the value range of every tensor of a float32 model on calibration images.
 
-    Inputs of concatenations have the range of the output, where `share_concat_ranges` gives it to them.
+    Args:
+        model: float32; not modified.
+        images: float32 `(B, C, H, W)`.
+
+    Returns:
+        The ranges in ONNX Runtime's JSON format, after `share_concat_ranges`.
     """
     with tempfile.TemporaryDirectory() as folder, quiet():
         ranges = Path(folder) / "ranges.json"
@@ -117,7 +122,13 @@ def measure_ranges(model: ModelProto, images: Images) -> bytes:
 
 
 def quantize_onnx(model: ModelProto, ranges: bytes, *, float_nodes: Iterable[str]) -> ModelProto:
-    """The graph in int8 but for some nodes, by ranges from `measure_ranges`; the model itself stays as it was."""
+    """Quantizes a float32 model, which is not modified, to int8.
+
+    Args:
+        model: float32.
+        ranges: from `measure_ranges`.
+        float_nodes: names of the nodes to leave in float32.
+    """
     with tempfile.TemporaryDirectory() as folder, quiet():
         path = Path(folder) / "ranges.json"
         path.write_bytes(ranges)
@@ -125,9 +136,9 @@ def quantize_onnx(model: ModelProto, ranges: bytes, *, float_nodes: Iterable[str
 
 
 def _quantize(model: ModelProto, images: Images | None, ranges: Path, *, float_nodes: Iterable[str]) -> ModelProto:
-    """QDQ with unsigned activations and signed weights: any other pairing gains nothing on x86 processors.
+    """Quantizes to QDQ with unsigned activations and signed weights; no other combination is faster on x86.
 
-    Ranges are measured on the images and left in the file `ranges`, or read from there.
+    With images, their ranges are measured and written to the file `ranges`; without, the ranges are read from it.
     """
     from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
 
@@ -149,7 +160,7 @@ def _quantize(model: ModelProto, images: Images | None, ranges: Path, *, float_n
 
 def _copy(model: ModelProto) -> ModelProto:
     copied = type(model)()
-    copied.CopyFrom(model)  # the quantizers write into what they are given
+    copied.CopyFrom(model)  # the quantizers modify the model that they get
     return copied
 
 
@@ -157,7 +168,7 @@ def _reader(images: Images, name: str) -> CalibrationDataReader:
     from onnxruntime.quantization import CalibrationDataReader
 
     class Reader(CalibrationDataReader):  # type: ignore[misc]
-        """Hands one image at a time to the calibration."""
+        """Gives the calibration one image at a time."""
 
         def __init__(self) -> None:
             self.batches = iter([{name: image[None]} for image in images])
@@ -185,25 +196,26 @@ _STEPS: dict[Precision, Callable[[ModelProto, Images | None], ModelProto]] = {
 
 
 def share_concat_ranges(model: ModelProto, ranges: bytes) -> bytes:
-    """Gives inputs of concatenations the range of the output, where that costs little or nothing.
+    """Gives inputs of concatenations the range of the output where that costs little or no accuracy.
 
-    ONNX Runtime copies an input that has the output's range and looks up every number of one that has not. A tensor
-    that a concatenation alone reads is rounded to the steps of the output in any case; one that others read keeps its
-    range if that would more than double.
+    ONNX Runtime copies an input that has the range of the output, but requantizes every value of one that has not. A
+    tensor that only the concatenation reads is rounded to the steps of the output in any case. A tensor with other
+    readers keeps its own range if the range of the output is more than twice as wide.
 
     Args:
-        model: float32 graph.
-        ranges: of its tensors, in ONNX Runtime's own notation.
+        model: float32.
+        ranges: of the model's tensors, in ONNX Runtime's JSON format.
 
     Returns:
-        The ranges, those of such inputs widened.
+        The ranges in the same format, with those of such inputs widened.
     """
     table = json.loads(ranges)
     known = table["data"]
     makers = {name: node for node in model.graph.node for name in node.output}
     readers = Counter(name for node in model.graph.node for name in node.input)
     readers.update(value.name for value in model.graph.output)
-    for node in reversed(model.graph.node):  # what a later concatenation widens is then as wide for its own inputs
+    # Backwards, so that a widened range also reaches the inputs of an earlier concatenation.
+    for node in reversed(model.graph.node):
         if node.op_type != "Concat" or node.output[0] not in known:
             continue
         whole = known[node.output[0]]
@@ -218,7 +230,7 @@ def share_concat_ranges(model: ModelProto, ranges: bytes) -> bytes:
 
 
 def _same_range(name: str, makers: dict[str, NodeProto]) -> list[str]:
-    """The tensor, and those in front of it that have its range."""
+    """The tensor, and the tensors before it that must have the same range."""
     tensors = [name]
     while (maker := makers.get(tensors[-1])) is not None and maker.op_type in _SAME_STEP:
         tensors.append(maker.input[0])
@@ -226,9 +238,10 @@ def _same_range(name: str, makers: dict[str, NodeProto]) -> list[str]:
 
 
 def _may_end_at(measured: Measured, maker: NodeProto | None) -> bool:
-    """Whether the integers of a tensor may stand for this range.
+    """Whether the output of `maker` may take this range.
 
-    The quantizer drops a ReLU because integers of its range have no smaller number than zero, and a clip likewise.
+    The quantizer removes a ReLU or a Clip, because the integers of its output cannot represent the values that it cuts
+    off. With a wider range they could.
     """
     if maker is None or maker.op_type == "Clip":
         return False
@@ -241,6 +254,6 @@ def _width(measured: Measured) -> float:
 
 
 def _ends(measured: Measured) -> tuple[float, float]:
-    """Smallest and largest value; the quantizer has zero in every range."""
+    """Smallest and largest value of a range, extended to contain zero as the quantizer does."""
     low, high = (float(measured[end]["data"][0]) for end in ("lowest", "highest"))
     return min(low, 0.0), max(high, 0.0)

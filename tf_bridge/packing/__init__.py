@@ -1,1 +1,1 @@
-"""ONNX files whose weights are stored as indices into a codebook."""
+"""Packs the weights of ONNX files: stores them as indices into a codebook."""

@@ -1,4 +1,4 @@
-"""One weight tensor as a bitmask, codes and a codebook."""
+"""Stores one weight tensor as a bitmask, codes and a codebook."""
 
 from __future__ import annotations
 
@@ -9,39 +9,40 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-_UNSIGNED = {4: np.uint32, 1: np.uint8}  # by item size; values are told apart by their bits
+_UNSIGNED = {4: np.uint32, 1: np.uint8}  # by item size; values are distinguished by their bits
 _NEGATIVE_ZERO = 0x80000000
-# What the rebuilding operators take in a file with short names.
+# Bytes of the rebuilding operators in a file with short names.
 _CODES_BYTES, _MASK_BYTES, _CHANNELS_BYTES, _TRANSPOSE_BYTES = 210, 220, 45, 45
 
 MAX_RADIX = 256
-_CAPACITY: Mapping[np.dtype[Any], int] = {np.dtype(np.uint8): 2**8, np.dtype(np.int32): 2**31}  # values of a word
-_WORTH = 0.97  # bytes unpack several times faster by a table, so the wide word must save at least 3 %
+# Number of values that a word can hold.
+_CAPACITY: Mapping[np.dtype[Any], int] = {np.dtype(np.uint8): 2**8, np.dtype(np.int32): 2**31}
+_WORTH = 0.97  # a lookup table unpacks bytes several times faster, so wide words must save at least 3 %
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PackedWeight:
-    """Few distinct values, many of them zero, in less than dense storage takes; `unpack` gives every bit back.
+    """A tensor with few distinct values, many of them zero, in less space than dense storage.
 
-    The one exception is negative zero, which comes back as zero: masks multiplied into negative weights leave it
-    behind, it computes the same, and as a value of its own it would cost more than the pruning saves.
+    `unpack` restores every bit, except that negative zero becomes zero. Pruning masks multiplied into negative weights
+    leave negative zeros; they compute the same, and as separate values they would cost more than pruning saves.
     """
 
     shape: tuple[int, ...]
-    axis: int | None  # along which each slice has its own codebook (0: output channel); None: one for the tensor
-    mask: PackedDigits | None  # 1 where a weight is not zero, slices in order of `axis`; None: zero has a code
-    codes: PackedDigits  # of every weight, or with a mask of every weight that is not zero
+    axis: int | None  # each slice along it has its own codebook (0: output channels); None: one codebook for the tensor
+    mask: PackedDigits | None  # 1 where a weight is not zero, slices in the order of `axis`; None: zero has a code, too
+    codes: PackedDigits  # of every weight, or with a mask of every nonzero weight
     codebook: NDArray[Any]  # (slices or 1, values), float32 or int8; with a mask the last column is zero
 
     @classmethod
     def smallest(cls, weight: NDArray[Any]) -> PackedWeight | None:
-        """The smallest storage of a tensor, or None where dense storage is at least as small.
+        """The smallest packed form of a tensor, or None if dense storage is at least as small.
 
         Args:
             weight: float32, int8 or uint8, any shape.
 
         Raises:
-            ValueError: for another type of number, or if a value is not finite.
+            ValueError: for any other dtype, or if a value is not finite.
         """
         if weight.dtype not in (np.float32, np.int8, np.uint8):
             raise ValueError(f"weight holds {weight.dtype}; expected float32, int8 or uint8")
@@ -52,7 +53,7 @@ class PackedWeight:
 
     @property
     def size_bytes(self) -> int:
-        """What it takes in a file, the operators that rebuild it included (these are an estimate)."""
+        """Bytes in a file, including an estimate for the operators that rebuild the tensor."""
         size = self.codes.words.nbytes + self.codebook.nbytes + _CODES_BYTES
         if self.mask is not None:
             size += self.mask.words.nbytes + _MASK_BYTES
@@ -61,26 +62,26 @@ class PackedWeight:
         return size + (_TRANSPOSE_BYTES if self.axis else 0)
 
     def unpack(self) -> NDArray[Any]:
-        """The tensor, as the operators in a file rebuild it."""
+        """The dense tensor, rebuilt in the same way as by the operators in a file."""
         codes = self.codes.unpack()
         if self.mask is not None:
             kept = self.mask.unpack()
-            codes = np.append(-1, codes)[kept.cumsum() * kept]  # -1 is the end of the codebook, which holds the zero
+            codes = np.append(-1, codes)[kept.cumsum() * kept]  # -1 is the last entry of the codebook, the zero
         rows = np.take_along_axis(self.codebook, codes.reshape(len(self.codebook), -1), axis=1)
         return np.ascontiguousarray(np.moveaxis(rows.reshape(self.moved_shape), 0, self.axis or 0))
 
     @property
     def moved_shape(self) -> tuple[int, ...]:
-        """The shape with `axis` in front."""
+        """The shape with `axis` moved to the front."""
         axis = self.axis or 0
         return (self.shape[axis], *self.shape[:axis], *self.shape[axis + 1 :])
 
 
 def without_negative_zeros(weight: NDArray[Any]) -> NDArray[Any]:
-    """A copy whose negative zeros are zeros; every other bit stays."""
+    """A copy with zeros in place of negative zeros; all other bits are unchanged."""
     copy = np.array(weight, order="C")
     if copy.dtype == np.float32:
-        bits = copy.reshape(-1).view(np.uint32)  # no comparison of floats: a processor may take subnormals for zero
+        bits = copy.reshape(-1).view(np.uint32)  # compares bits, because a CPU may treat subnormal floats as zero
         bits[bits == _NEGATIVE_ZERO] = 0
     return copy
 
@@ -101,7 +102,7 @@ def _candidates(weight: NDArray[Any]) -> Iterator[PackedWeight]:
 
 
 def _encode(rows: NDArray[Any], shape: tuple[int, ...], axis: int | None, *, masked: bool) -> PackedWeight | None:
-    """Rows `(slices, weights of a slice)` with a codebook each; None where a slice has too many values."""
+    """Packs rows `(slices, weights per slice)`, each with its own codebook; None if a slice has too many values."""
     bits = rows.view(_UNSIGNED[rows.itemsize])
     kept = bits != 0 if masked else np.ones(bits.shape, bool)
     books, codes = [], []
@@ -111,7 +112,7 @@ def _encode(rows: NDArray[Any], shape: tuple[int, ...], axis: int | None, *, mas
             return None
         books.append(values)
         codes.append(inverse)
-    width = max(2, *map(len, books))  # digits need two values to choose from
+    width = max(2, *map(len, books))  # the radix is at least 2
     codebook = np.zeros((len(books), width + masked), bits.dtype)
     for line, values in zip(codebook, books, strict=True):
         line[: len(values)] = values
@@ -126,24 +127,25 @@ def _encode(rows: NDArray[Any], shape: tuple[int, ...], axis: int | None, *, mas
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PackedDigits:
-    """Numbers below `radix`, written as the digits of words, the first digit lowest.
+    """Numbers below `radix`, stored as the digits of words, least significant digit first.
 
-    Three numbers below 6 fit a byte (216 <= 256), which is 2.67 bits each where whole bits would take 3; 22 numbers
-    below 7 fit two 32-bit words, 2.91 bits each. A division by the powers of the radix and a remainder give all digits
-    back, with operators that every ONNX runtime has; fields of 3 bits would cross bytes, and no operator cuts those.
-    Wider words would save little and break in OpenVINO, which computes with 64-bit integers as if they had 32.
+    Three numbers below 6 fit into a byte (216 <= 256), which is 2.67 bits each instead of 3 whole bits; 22 numbers
+    below 7 fit into two 32-bit words, 2.91 bits each. Division by the powers of the radix and a remainder restore all
+    digits, with operators that every ONNX runtime has. Fields of 3 bits would cross byte boundaries, and ONNX has no
+    operator to extract those. Wider words would save little and fail in OpenVINO, which computes with 64-bit integers
+    as if they had 32 bits.
     """
 
     words: NDArray[Any]  # (words, 1), uint8 or int32
     radix: int  # 2 to 256
-    count: int  # of digits; the last word is filled up with zeros
+    count: int  # number of digits; the last word is padded with zeros
 
     @classmethod
     def pack(cls, digits: NDArray[np.integer[Any]], radix: int) -> PackedDigits:
-        """Writes digits into the words that hold them in the fewest bytes.
+        """Packs digits into bytes, or into 32-bit words if these are at least 3 % smaller.
 
         Args:
-            digits: `(N,)`, each from 0 to `radix - 1`.
+            digits: integers `(N,)`, each from 0 to `radix - 1`.
             radix: 2 to 256.
 
         Raises:
@@ -166,11 +168,11 @@ class PackedDigits:
 
     @property
     def powers(self) -> NDArray[np.int64]:
-        """What to divide a word by to bring each of its digits to the front, `(digits per word,)`."""
+        """The powers of the radix, `(digits per word,)`; a word divided by one has that digit as its lowest."""
         return _powers(self.radix, self.words.dtype)
 
     def unpack(self) -> NDArray[np.int64]:
-        """The digits, `(N,)`."""
+        """The digits, `(N,)` with N = `count`."""
         digits: NDArray[np.int64] = self.words.astype(np.int64) // self.powers % self.radix
         return digits.reshape(-1)[: self.count]
 

@@ -1,4 +1,4 @@
-"""Stores the weights of an ONNX file in the bytes that pruning and clustering leave to them."""
+"""Packs ONNX files, so that pruned and clustered weights take less space on disk."""
 
 from __future__ import annotations
 
@@ -35,47 +35,48 @@ class StoredWeight:
     name: str
     shape: tuple[int, ...]
     storage: str  # "dense", "codes" or "mask and codes"
-    codebooks: int  # 1 for the tensor, one for each channel, 0 when dense
-    values: int  # distinct values in the largest codebook, zero not counted beside a mask; 0 when dense
+    codebooks: int  # 1 per tensor, or 1 per channel; 0 if dense
+    values: int  # distinct values in the largest codebook, without the zero if there is a mask; 0 if dense
     dense_bytes: int
-    packed_bytes: int  # an estimate, with the operators that rebuild it
+    packed_bytes: int  # an estimate, including the operators that rebuild the tensor
 
 
 @dataclass(frozen=True, kw_only=True)
 class PackingSummary:
-    """What packing a file gained."""
+    """Sizes before and after packing a file."""
 
     source_bytes: int  # of the files on disk
     target_bytes: int
-    weights: tuple[StoredWeight, ...]  # in the order of the file
+    weights: tuple[StoredWeight, ...]  # in the order of the graph
 
     @property
     def times_smaller(self) -> float:
-        """Size of the source over size of the target."""
+        """Size of the source divided by the size of the target."""
         return self.source_bytes / self.target_bytes
 
 
 def pack_onnx(source: Path, target: Path) -> PackingSummary:
-    """Writes an ordinary `.onnx` file that computes the same, its weights as bitmask, codes and codebook.
+    """Writes a valid `.onnx` file that computes the same, with weights stored as bitmask, codes and codebook.
 
-    Standard operators rebuild the weights, and ONNX Runtime folds these into constants when it loads the file:
-    afterwards it holds and executes what it would for `source`. Each tensor gets the smallest of: dense, codes, mask
-    and codes; with one codebook or one per channel. In an int8 file the codebooks are int8. Names of inputs, outputs
-    and weights stay.
+    Standard operators rebuild the weights, and ONNX Runtime folds these operators into constants when it loads the
+    file: from then on it holds and executes the same as for `source`. Each tensor gets the smallest of three forms
+    (dense, codes, mask and codes), with one codebook or one per channel. In an int8 file the codebooks are int8. The
+    names of inputs, outputs and weights do not change.
 
     Args:
-        source: fp32 or QDQ int8, with the weights of convolutions, transposed convolutions and linear layers as
+        source: fp32 or QDQ int8 file with the weights of convolutions, transposed convolutions and linear layers as
             initializers. Weights with more than 256 distinct values per channel stay dense.
-        target: appears when ONNX Runtime has rebuilt every weight to the bit, and kept every executed operator.
+        target: file to write. It appears only after ONNX Runtime has rebuilt every weight to the bit and was found to
+            execute the same operators as for `source`.
 
     Returns:
-        Sizes in bytes, of the files and per weight.
+        Sizes in bytes, of the files and of each weight.
 
     Raises:
-        ValueError: if `source` is missing, damaged, packed already, older than opset 13, or holds weights that are
-            not finite; if a file is not called `.onnx`; or if the installed ONNX Runtime does not fold the weights
-            back.
-        ImportError: without ONNX Runtime.
+        ValueError: if `source` is missing, damaged, already packed, older than opset 13, or holds weights that are
+            not finite; if a path does not end in `.onnx`; or if the installed ONNX Runtime does not fold the
+            weights back.
+        ImportError: if ONNX Runtime is not installed.
     """
     model = _read(source, target)
     weights = _find_weights(model.graph, source)
@@ -90,7 +91,8 @@ def pack_onnx(source: Path, target: Path) -> PackingSummary:
     with partial_file(target) as partial:
         partial.write_bytes(_serialize(model))
         _check_operators(source, partial)
-        source_bytes, target_bytes = source.stat().st_size, partial.stat().st_size  # now: both may be one path
+        # Read before the target appears, because both paths may be the same.
+        source_bytes, target_bytes = source.stat().st_size, partial.stat().st_size
     rows = tuple(_row(name, weight, packed.get(name)) for name, weight in weights.items())
     return PackingSummary(source_bytes=source_bytes, target_bytes=target_bytes, weights=rows)
 
@@ -101,7 +103,7 @@ def _read(source: Path, target: Path) -> ModelProto:
     for path in (source, target):
         if path.suffix != ".onnx":
             raise ValueError(f"{path} is no .onnx file; only ONNX files can be packed")
-    if _STORAGE in describe_file(source)["metadata"]:  # refuses a missing or damaged file
+    if _STORAGE in describe_file(source)["metadata"]:  # raises for a missing or damaged file
         raise ValueError(f"{source} is packed already; give the file that it was made from")
     model = onnx.load(source)
     opset = next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 0)
@@ -111,10 +113,10 @@ def _read(source: Path, target: Path) -> ModelProto:
 
 
 def _find_weights(graph: GraphProto, source: Path) -> dict[str, NDArray[Any]]:
-    """Initializers that are weights, directly or behind a DequantizeLinear."""
+    """Initializers that are weights, used directly or through a DequantizeLinear."""
     from onnx import TensorProto, numpy_helper
 
-    # What is also an input may be replaced by the caller and is never folded.
+    # An initializer that is also a graph input can be replaced by the caller, so runtimes never fold it.
     constants = {tensor.name: tensor for tensor in graph.initializer}
     for value in graph.input:
         constants.pop(value.name, None)
@@ -158,7 +160,7 @@ def _serialize(model: ModelProto) -> bytes:
 
 
 def _check_weights(rebuild: PackedRebuild, weights: dict[str, NDArray[Any]]) -> None:
-    """Lets ONNX Runtime rebuild all weights and compares their bits."""
+    """Rebuilds all weights in ONNX Runtime and compares their bits; raises ValueError if any differ."""
     if not weights:
         return
     import onnx
@@ -206,17 +208,17 @@ def _row(name: str, weight: NDArray[Any], packed: PackedWeight | None) -> Stored
 
 
 def executed_operators(path: Path) -> Counter[str]:
-    """Counts the operators that are left after ONNX Runtime has optimized a file for this processor.
+    """Counts the operators that remain after ONNX Runtime has optimized a file for this CPU.
 
     Args:
         path: of an `.onnx` file.
 
     Returns:
-        Operator name, with its domain where it is not a standard one, to how often it occurs.
+        Operator name to number of occurrences; non-standard operators have their domain as a prefix.
 
     Raises:
         ValueError: if ONNX Runtime cannot load the file.
-        ImportError: without ONNX Runtime.
+        ImportError: if ONNX Runtime is not installed.
     """
     import onnx
 
@@ -228,11 +230,11 @@ def executed_operators(path: Path) -> Counter[str]:
         optimized = Path(folder) / "optimized.onnx"
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
-        options.log_severity_level = 3  # it warns that the optimized graph fits this processor only
+        options.log_severity_level = 3  # hides the warning that the optimized graph is specific to this CPU
         options.optimized_model_filepath = str(optimized)
         try:
             onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # its exceptions have no class in common
+        except Exception as error:  # the exceptions of ONNX Runtime share no base class below Exception
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise ValueError(f"ONNX Runtime cannot load {path} ({reason}); export it again") from error
         nodes = onnx.load(optimized).graph.node

@@ -1,4 +1,4 @@
-"""The operators that turn packed weights back into tensors when a runtime loads the file."""
+"""Builds the ONNX operators that turn packed weights back into dense tensors when a runtime loads the file."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 class PackedRebuild:
-    """Collects nodes and constants, equal constants once; `add` may be called for any number of weights.
+    """Collects the nodes and constants that rebuild any number of weights; equal constants are stored once.
 
-    Uses only standard operators of opset 13, on constants and in number types that runtimes have kernels for, so that
-    the constant folding of ONNX Runtime leaves an ordinary weight behind.
+    It uses only standard operators of opset 13, on constants and with dtypes that runtimes have kernels for, so that
+    constant folding in ONNX Runtime leaves an ordinary weight.
     """
 
     def __init__(self) -> None:
@@ -29,7 +29,7 @@ class PackedRebuild:
         self._values = 0
 
     def add(self, name: str, packed: PackedWeight) -> None:
-        """Writes the operators whose result is called `name`."""
+        """Adds the operators that rebuild a weight; their result is called `name`."""
         stream, length = self._stream(packed), _length(packed.codes)
         if packed.mask is not None:
             stream, length = self._spread(stream, packed), _length(packed.mask)
@@ -47,40 +47,40 @@ class PackedRebuild:
             self._node("Reshape", stream, self._ints(packed.shape), output=name)
 
     def _stream(self, packed: PackedWeight) -> str:
-        """All values in order where one codebook serves the tensor, else all codes: `(N,)`, the fill-up included."""
+        """All values in order if the tensor has one codebook, else all codes: `(N,)`, including the padding."""
         if packed.axis is not None:
             return self._digits(packed.codes)
         codebook = self._constant(packed.codebook[0])
         if _is_wide(packed.codes):
             return self._node("GatherElements", codebook, self._digits(packed.codes), axis=0)
-        # What each byte stands for is looked up once: gathering rows is several times faster than gathering values.
+        # Looks up the values of every possible byte once: gathering rows is several times faster than single values.
         return self._look_up(packed.codes, self._node("Gather", codebook, self._table(packed.codes)))
 
     def _digits(self, packed: PackedDigits) -> str:
-        """All digits of all words: `(N,)`, int32, the fill-up included."""
+        """All digits of all words: `(N,)`, int32, including the padding."""
         if _is_wide(packed):
             return self._node("Reshape", self._divide(self._constant(packed.words), packed), self._ints([-1]))
         return self._look_up(packed, self._table(packed))
 
     def _table(self, packed: PackedDigits) -> str:
-        """The digits of every byte, `(256, digits)`, int32; one table for all that use the radix."""
+        """The digits of every possible byte, `(256, digits)`, int32; one table per radix."""
         if packed.radix not in self._tables:
             numbers = self._constant(np.arange(256, dtype=np.uint8)[:, None])
             self._tables[packed.radix] = self._divide(self._as_int32(numbers), packed)
         return self._tables[packed.radix]
 
     def _look_up(self, packed: PackedDigits, table: str) -> str:
-        """Rows of a table in the order of the bytes, `(N,)`."""
+        """Rows of a table in the order of the bytes, flattened to `(N,)`."""
         rows = self._node("Gather", table, self._as_int32(self._constant(packed.words[:, 0])))
         return self._node("Reshape", rows, self._ints([-1]))
 
     def _divide(self, words: str, packed: PackedDigits) -> str:
-        """Words `(words, 1)` to their digits `(words, digits)`."""
+        """Turns words `(words, 1)` into their digits `(words, digits)`."""
         front = self._node("Div", words, self._constant(packed.powers.astype(np.int32)))
         return self._node("Mod", front, self._constant(np.array(packed.radix, np.int32)))
 
     def _spread(self, stream: str, packed: PackedWeight) -> str:
-        """Puts each value or code where its weight stands, and that of zero everywhere else: `(N,)`."""
+        """Puts each value or code at the position of its weight, and that of zero everywhere else: `(N,)`."""
         assert packed.mask is not None
         zero = np.zeros(1, packed.codebook.dtype)
         absent = self._constant(zero if packed.axis is None else np.array([-1], np.int32))
@@ -90,7 +90,7 @@ class PackedRebuild:
         return self._node("GatherElements", self._node("Concat", absent, stream, axis=0), order, axis=0)
 
     def _as_int32(self, numbers: str) -> str:
-        """ONNX Runtime can neither divide bytes nor look up by them."""
+        """A cast to int32, because ONNX Runtime can neither divide bytes nor use them as indices."""
         from onnx import TensorProto
 
         return self._node("Cast", numbers, to=TensorProto.INT32)
@@ -124,5 +124,5 @@ def _is_wide(packed: PackedDigits) -> bool:
 
 
 def _length(packed: PackedDigits) -> int:
-    """Digits with those that fill up the last word."""
+    """Number of digits, including the padding of the last word."""
     return packed.words.size * len(packed.powers)

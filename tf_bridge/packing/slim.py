@@ -1,4 +1,4 @@
-"""What an ONNX file can lose without computing anything else."""
+"""Removes what an ONNX file does not need to compute the same."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 
 
 def slim_graph(graph: GraphProto, *, keep: Collection[str]) -> None:
-    """Shortens names, merges equal constants, drops notes and shapes that every reader infers; changes `graph`.
+    """Shortens names, merges equal constants, and drops notes and inferable shapes, all in place.
 
-    Without it a packed fp32 file would be a twentieth larger, and an int8 file a fifth: the quantizer writes a scale
-    and a zero point with a long name for every tensor, and negative integers in ten bytes each.
+    Without this, a packed fp32 file would be a twentieth larger and an int8 file a fifth: the quantizer writes a scale
+    and a zero point with a long name for every tensor, and each negative integer takes ten bytes.
 
     Args:
-        graph: of a whole model.
-        keep: names of values to leave as they are; inputs and outputs of the graph stay anyway.
+        graph: of a whole model; modified.
+        keep: names of values to leave as they are; the names of inputs and outputs of the graph are always kept.
     """
     del graph.value_info[:], graph.quantization_annotation[:], graph.metadata_props[:]
     for node in graph.node:
@@ -28,7 +28,7 @@ def slim_graph(graph: GraphProto, *, keep: Collection[str]) -> None:
         item.doc_string = ""
         del item.metadata_props[:]
     if any(attribute.HasField("g") or attribute.graphs for node in graph.node for attribute in node.attribute):
-        return  # the body of a loop or branch uses values from outside by name
+        return  # the body of a loop or branch refers to outer values by name
     fixed = {value.name for value in (*graph.input, *graph.output)} | set(keep)
     merged = _merge_constants(graph, fixed)
     names = _short_names(fixed)
@@ -45,7 +45,7 @@ def slim_graph(graph: GraphProto, *, keep: Collection[str]) -> None:
 
 
 def _merge_constants(graph: GraphProto, fixed: Collection[str]) -> dict[str, str]:
-    """Removes initializers that repeat an earlier one; gives removed name to kept name. Makes all of them raw bytes."""
+    """Removes initializers that equal an earlier one and stores the rest as raw bytes; returns removed to kept name."""
     from onnx import TensorProto, numpy_helper
 
     plain = (TensorProto.FLOAT, TensorProto.INT8, TensorProto.UINT8, TensorProto.INT32, TensorProto.INT64)
@@ -57,7 +57,8 @@ def _merge_constants(graph: GraphProto, fixed: Collection[str]) -> dict[str, str
         if tensor.data_type in plain and not tensor.HasField("raw_data"):
             tensor = numpy_helper.from_array(numpy_helper.to_array(tensor), tensor.name)
         key = (tensor.data_type, tuple(tensor.dims), tensor.raw_data)
-        if tensor.data_type not in plain or tensor.name in fixed:  # an input with a default may be given other values
+        # A caller may replace an input that has a default value, so names in `fixed` are never merged.
+        if tensor.data_type not in plain or tensor.name in fixed:
             graph.initializer.append(tensor)
         elif key in first:
             merged[tensor.name] = first[key]

@@ -1,1 +1,1 @@
-"""TFLite files."""
+"""Export to TFLite files."""

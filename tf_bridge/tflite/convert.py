@@ -1,4 +1,4 @@
-"""Runs TensorFlow's converter at each precision."""
+"""Converts a traced network to TFLite at each precision, with TensorFlow's converter."""
 
 from __future__ import annotations
 
@@ -17,30 +17,31 @@ from torchseg.modelfile.precision import Precision
 
 Images = NDArray[np.float32]
 
-_WEIGHTED = {"CONV_2D": 1, "DEPTHWISE_CONV_2D": 1, "TRANSPOSE_CONV": 1, "FULLY_CONNECTED": 1}  # place of the weights
-_IMAGE = {"TRANSPOSE_CONV": 2}  # place of the image, where it is not the first input
+# Index of the weights among the inputs of an operation.
+_WEIGHTED = {"CONV_2D": 1, "DEPTHWISE_CONV_2D": 1, "TRANSPOSE_CONV": 1, "FULLY_CONNECTED": 1}
+_IMAGE = {"TRANSPOSE_CONV": 2}  # index of the image, if not 0
 _SUMS = ("ADD", "SUB")
-# XNNPACK refuses a file in which a result's step is 256 times finer than that of what is summed up; half of that is
-# kept as a margin. Nothing is lost: whatever is so small beside its summands is rounding error of theirs.
+# XNNPACK refuses a file in which the quantization step of a result is 256 times finer than that of the values it sums
+# up; 128 leaves a margin. This loses nothing: a result so small against its summands is their rounding error.
 _FINEST = 1 / 128
 
 
 @dataclass(frozen=True)
 class TracedFunction:
-    """A network as one TensorFlow function: what every conversion of it starts from."""
+    """A network as one TensorFlow function, from which every conversion starts."""
 
     tf: TensorFlow
-    module: Any  # holds the function; it must live as long as the function is converted
-    function: Any  # concrete: `image` `(1, H, W, C)` to a dictionary of outputs
+    module: Any  # owns the function; must outlive its conversions
+    function: Any  # concrete function: `image` `(1, H, W, C)` to a dictionary of outputs
 
 
 def trace_lowered(tf: TensorFlow, lowered: Lowered, shape: tuple[int, int, int, int]) -> TracedFunction:
     """Traces a lowered network for images of this shape, `(1, H, W, C)`.
 
-    Its outputs are `logits`, then `output1`, `output2`, ...
+    Its outputs are named `logits`, `output1`, `output2`, ...
 
     Raises:
-        UnsupportedOperatorError: for a use of an operator that cannot be expressed.
+        UnsupportedOperatorError: for a use of an operator that cannot be exported.
     """
 
     def network(image: Tensor) -> dict[str, Tensor]:
@@ -57,18 +58,18 @@ def trace_lowered(tf: TensorFlow, lowered: Lowered, shape: tuple[int, int, int, 
 def convert_tflite(
     traced: TracedFunction, *, precision: Precision = Precision.FP32, images: Images | None = None
 ) -> bytes:
-    """Converts a traced network.
+    """Converts a traced network to a `.tflite` file.
 
     Args:
         traced: from `trace_lowered`; may be converted any number of times.
         precision: of the file.
-        images: for int8, float32 `(B, C, H, W)`, run one by one to measure ranges.
+        images: for int8, float32 `(B, C, H, W)`; run one by one to measure ranges.
 
     Returns:
-        Bytes of a `.tflite` file with signature `image` to `logits`.
+        Bytes of a `.tflite` file whose signature maps `image` to `logits`.
 
     Raises:
-        UnsupportedOperatorError: for an operator that TFLite does not have.
+        UnsupportedOperatorError: if the network uses an operator that TFLite does not have.
     """
     if precision is not Precision.INT8:
         return _convert(traced, _SETTINGS[precision](traced.tf))
@@ -81,9 +82,13 @@ def convert_tflite(
 
 
 def calibrated_tflite(traced: TracedFunction, images: Images) -> bytes:
-    """The float32 file with the range that every tensor takes on the images: what a quantization starts from.
+    """Bytes of the float32 file with the measured range of every tensor, ready to be quantized.
 
-    By itself the converter goes on to quantize; ranges that integer kernels cannot compute with are mended before that.
+    The converter stops before it quantizes, so that `widen_flat_ranges` can correct degenerate ranges first.
+
+    Args:
+        traced: from `trace_lowered`.
+        images: for calibration, float32 `(B, C, H, W)`.
     """
     return widen_flat_ranges(_convert(traced, _calibration(traced.tf, images)))
 
@@ -103,7 +108,7 @@ def _convert(traced: TracedFunction, settings: dict[str, Any]) -> bytes:
 
 
 def _complaint(message: str) -> str:
-    """The converter's first lines; the graph that it prints behind them helps nobody."""
+    """The operators that the converter names, or its first line; the graph that it prints after that is left out."""
     operators = sorted(set(re.findall(r"'tf\.(\w+)' op", message)))
     reason = f"it has no {', '.join(operators)}" if operators else message.strip().splitlines()[0][:200]
     return f"TensorFlow's converter refuses the lowered network ({reason}); replace the layer that uses it"
@@ -142,16 +147,16 @@ _SETTINGS: dict[Precision, Callable[[TensorFlow], dict[str, Any]]] = {
 
 
 def widen_flat_ranges(calibrated: bytes) -> bytes:
-    """Gives every layer at least the range that its inputs and weights let an integer kernel resolve.
+    """Widens degenerate ranges to the smallest range that an integer kernel can resolve for its inputs and weights.
 
-    A ReLU that never fires, or a gate that never moves, has no range. The quantizer then takes 2e-6, and no runtime
-    with XNNPACK opens the file.
+    A ReLU that never fires, or a gate that never changes, has a range of zero. The quantizer then takes 2e-6, and no
+    runtime with XNNPACK loads the file.
 
     Args:
-        calibrated: a float32 `.tflite` file whose tensors hold the least and largest value seen.
+        calibrated: bytes of a float32 `.tflite` file whose tensors hold the smallest and largest value seen.
 
     Returns:
-        The file with the same graph and weights.
+        Bytes of the file with the same graph and weights.
     """
     from tensorflow.lite.tools import flatbuffer_utils
 
@@ -168,7 +173,7 @@ def widen_flat_ranges(calibrated: bytes) -> bytes:
 
 
 def _reach(model: Any, kind: str, sources: list[Any]) -> float:
-    """The range that one step of every input and weight spans; 0 for operations that keep the step of their input."""
+    """Range of an output with the step of the values it sums up; 0 for operations that keep the step of their input."""
     if kind in _WEIGHTED:
         weights = model.buffers[sources[_WEIGHTED[kind]].buffer].data
         largest = np.abs(np.frombuffer(bytes(weights), np.float32)).max() if weights is not None else 0.0
@@ -184,7 +189,7 @@ def _measured(tensor: Any) -> bool:
 
 
 def _span(tensor: Any) -> float:
-    """Largest minus least value, zero among them; 0 for constants, which were not measured."""
+    """Width of the measured range, extended to contain zero; 0 for constants, which are not measured."""
     if not _measured(tensor):
         return 0.0
     return max(float(tensor.quantization.max[0]), 0.0) - min(float(tensor.quantization.min[0]), 0.0)

@@ -1,4 +1,4 @@
-"""Scaling in front of a TFLite graph, the argmax behind it, and other number formats at its ends."""
+"""Adds normalisation before a TFLite graph and the argmax after it, or changes the dtype of its input and output."""
 
 from __future__ import annotations
 
@@ -16,15 +16,23 @@ _PIXELS = ([1.0], [-128])  # int8 codes of the values 0 to 255
 
 
 def end_to_end_tflite(content: bytes, spec: ImageSpec, metadata: Mapping[str, str]) -> bytes:
-    """A file from `image` to `logits`, made one from a uint8 picture `(1, H, W, C)` to `classes`, uint8 `(1, H, W)`.
+    """Makes a file end-to-end: uint8 image `(1, H, W, C)` in, `classes`, uint8 `(1, H, W)`, out.
 
-    In an int8 file the scaling is one int8 operation as well: its factors and summands are exact to a hundredth of a
-    grey level, and it rounds to the same codes as whoever prepares pictures for the plain file.
+    In an int8 file, normalisation is an int8 operation, too. Its factors and summands are exact to a hundredth of a
+    grey level, and it rounds to the same codes as normalisation outside the plain int8 file.
+
+    Args:
+        content: bytes of a file from `image` `(1, H, W, C)` to `logits` `(1, H, W, K)`, float32 or int8.
+        spec: mean and std of the normalisation.
+        metadata: entries to change or add.
+
+    Returns:
+        Bytes of the end-to-end file.
     """
     edit = TfliteEdit(content)
     image, logits = edit.input, edit.output
     shape = [int(side) for side in edit.tensor(image).shape]
-    # Scale 1 and zero point 0 say that the codes are the values.
+    # With scale 1 and zero point 0, the codes are the values.
     picture = edit.add_tensor("picture", shape, "UINT8", codes=([1.0], [0]) if edit.is_int8(image) else None)
     edit.tensor(image).name = b"image/prepared"
     (_scale_integers if edit.is_int8(image) else _scale_floats)(edit, picture, image, spec)
@@ -54,7 +62,7 @@ def _scale_floats(edit: TfliteEdit, picture: int, image: int, spec: ImageSpec) -
 
 
 def _scale_integers(edit: TfliteEdit, picture: int, image: int, spec: ImageSpec) -> None:
-    """A depthwise 1x1 convolution has a factor, as a weight, and a summand, as a bias, for each channel."""
+    """A depthwise 1x1 convolution whose weight is the factor and whose bias is the summand of each channel."""
     factor, summand = _factor_and_summand(spec)
     shape = edit.tensor(image).shape
     pixels = edit.add_tensor("image/codes", shape, "INT8", codes=_PIXELS)
@@ -80,23 +88,28 @@ def _scale_integers(edit: TfliteEdit, picture: int, image: int, spec: ImageSpec)
 
 
 def _factor_and_summand(spec: ImageSpec) -> tuple[np.ndarray, np.ndarray]:
-    """`(picture / 255 - mean) / std`, for each channel."""
+    """`(picture / 255 - mean) / std` as factor and summand, each `(C,)`."""
     mean, std = np.asarray(spec.mean), np.asarray(spec.std)
     return 1 / (255 * std), -mean / std
 
 
 class TfliteIo(enum.StrEnum):
-    """What a file takes and gives in place of int8 codes."""
+    """I/O dtype of a quantized file in place of int8."""
 
-    UINT8 = "uint8"  # codes from 0 to 255; the zero points move by 128
-    FLOAT = "float"  # values; the file rounds them itself
+    UINT8 = "uint8"  # codes from 0 to 255; the zero points shift by 128
+    FLOAT = "float"  # float32 values, which the file itself quantizes and dequantizes
 
 
 def change_io(source: Path, target: Path, io: TfliteIo) -> None:
-    """Writes a copy of an int8 file with other ends; what it computes stays the same to the bit.
+    """Writes a copy of an int8 file with another I/O dtype; what it computes stays the same to the bit.
+
+    Args:
+        source: `.tflite` file with int8 input and output.
+        target: file to write; appears only once it is complete.
+        io: dtype of the input and the output of the copy.
 
     Raises:
-        ValueError: if the source does not take and give int8.
+        ValueError: if input and output of the source are not int8.
     """
     edit = TfliteEdit(source.read_bytes())
     image, logits = edit.input, edit.output

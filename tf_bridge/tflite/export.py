@@ -1,4 +1,4 @@
-"""Exports a PyTorch network to TFLite through TensorFlow's own converter."""
+"""Exports a PyTorch network to TFLite with TensorFlow's converter."""
 
 from __future__ import annotations
 
@@ -32,41 +32,41 @@ def export_tflite(
     precision: Precision = Precision.FP32,
     calibration: NDArray[np.float32] | None = None,
 ) -> None:
-    """Writes a `.tflite` file with static shapes: `image` `(1, H, W, C)` in, `logits` `(1, H, W, K)` out.
+    """Writes a `.tflite` file with static shapes that maps `image` `(1, H, W, C)` to `logits` `(1, H, W, K)`.
 
-    Both are float32, except at int8, where both are int8 with the scale that the file holds.
+    Both are float32, except in an int8 file, where both are int8 with scale and zero point stored in the file.
 
     Args:
-        model: `(1, C, H, W)` image to `(1, K, H, W)` logits; left as it was.
-        spec: the pictures that it was made for.
-        path: of the file; appears when it is complete.
+        model: maps an image `(1, C, H, W)` to logits `(1, K, H, W)`; not modified.
+        spec: size, normalisation and classes of the network's images.
+        path: of the file; appears only once it is complete.
         precision: number format of the file.
         calibration: for int8, float32 `(B, C, H, W)`, prepared as for evaluation.
 
     Raises:
-        ImportError: without TensorFlow.
-        UnsupportedOperatorError: a ValueError, for a network with an operator that is not known here.
-        ValueError: if the network does not fit the spec, or int8 gets no fitting calibration images.
+        ImportError: if TensorFlow is not installed.
+        UnsupportedOperatorError: a ValueError, if the network uses an operator that is not supported.
+        ValueError: if the network does not fit the spec, or if int8 lacks suitable calibration images.
     """
     images = check_calibration(calibration, spec, precision=precision)
-    import_tensorflow()  # so that its lack is told before the network is traced
+    import_tensorflow()  # fails before the network is traced if TensorFlow is missing
     traced = tflite_function(export_program(model, spec), spec)
     write_tflite(convert_tflite(traced, precision=precision, images=images), spec, path, precision=precision)
 
 
 def tflite_function(program: ExportedProgram, spec: ImageSpec) -> TracedFunction:
-    """A traced PyTorch network as a TensorFlow function of one image.
+    """Translates a traced PyTorch network to a TensorFlow function of one image `(1, H, W, C)`.
 
     Raises:
-        ImportError: without TensorFlow.
-        UnsupportedOperatorError: a ValueError, for a network with an operator that is not known here.
+        ImportError: if TensorFlow is not installed.
+        UnsupportedOperatorError: a ValueError, if the network uses an operator that is not supported.
     """
     tf = import_tensorflow()
     return trace_lowered(tf, lower_program(program, tf), (1, spec.height, spec.width, spec.channels))
 
 
 def write_tflite(content: bytes, spec: ImageSpec, path: Path, *, precision: Precision) -> None:
-    """Writes a converted network, with the project's names and metadata; the file appears when it is complete."""
+    """Writes a converted network with the project's names and metadata; the file appears only once it is complete."""
     labelled = label_tflite(content, metadata(spec, layout="NHWC", precision=precision))
     with partial_file(path) as partial:
         partial.write_bytes(labelled)
@@ -76,7 +76,7 @@ def label_tflite(content: bytes, entries: Mapping[str, str]) -> bytes:
     """Names the input `image` and the output `logits` and adds the metadata entries.
 
     Args:
-        content: bytes of a `.tflite` file with one input and one output, which the converter calls
+        content: bytes of a `.tflite` file with one input and one output, which the converter has named
             `serving_default_image:0` and `PartitionedCall:0`.
         entries: metadata, name to text.
 
@@ -102,10 +102,10 @@ def label_tflite(content: bytes, entries: Mapping[str, str]) -> bytes:
 
 
 def _name_layers(graph: Any) -> None:
-    """Names what a layer's operator computes `LAYER/OPERATOR`; the converter says by which operations it does.
+    """Names the result of each PyTorch operator `LAYER/OPERATOR`; the converter's names also contain the operations.
 
-    An operation that others were fused into lists them all, its own name first. Where an operator takes several
-    operations, the last one has its result.
+    The name of a fused operation lists all its parts, of which the first is used. If an operator consists of several
+    operations, the last one computes its result.
     """
     last: dict[bytes, Any] = {}
     for operation in graph.operators:

@@ -1,4 +1,4 @@
-"""Changes the graph of a finished TFLite file: its two ends, idle roundings, weights in float16."""
+"""Edits the graph of a TFLite file: adds operations, removes redundant quantize pairs, converts weights to float16."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from tf_bridge.float_weights import lightest
 from tf_bridge.layer_names import layer_of_tensor
 
-_FLOAT32 = 0  # of the schema's TensorType
+_FLOAT32 = 0  # in the schema's TensorType
 
 
 class TfliteEdit:
-    """A TFLite file as a tree of plain objects, with operations put in front of its input and behind its output.
+    """An editable TFLite file; operations can be added before its input and after its output.
 
     Args:
         content: bytes of a file with one graph, one input and one output.
@@ -30,20 +30,20 @@ class TfliteEdit:
         self._graph = self._model.subgraphs[0]
         self._front: list[Any] = []
         self._back: list[Any] = []
-        self._added: dict[str, int] = {}  # kinds of operations, by place in the file's table
+        self._added: dict[str, int] = {}  # operation type -> index in the file's table of operator codes
 
     @property
     def input(self) -> int:
-        """Place of the tensor that the file takes."""
+        """Index of the input tensor."""
         return int(self._graph.inputs[0])
 
     @property
     def output(self) -> int:
-        """Place of the tensor that the file gives."""
+        """Index of the output tensor."""
         return int(self._graph.outputs[0])
 
     def tensor(self, place: int) -> Any:
-        """The tensor at a place: name, shape, type, quantization."""
+        """The tensor at an index: name, shape, type, quantization."""
         return self._graph.tensors[place]
 
     def is_int8(self, place: int) -> bool:
@@ -51,7 +51,7 @@ class TfliteEdit:
         return bool(self.tensor(place).type == self._schema.TensorType.INT8)
 
     def constants(self) -> dict[int, NDArray[np.float32]]:
-        """Values of the float32 constants that operations take, by place."""
+        """Values of the float32 constants that operations read, by tensor index."""
         taken = dict.fromkeys(int(place) for each in self._graph.operators for place in each.inputs if place >= 0)
         found = {}
         for place in taken:
@@ -62,9 +62,9 @@ class TfliteEdit:
         return found
 
     def forget(self, place: int) -> None:
-        """Takes the values from a constant, which an operation is to compute from now on."""
+        """Removes the values of a constant, so that an operation can compute them instead."""
         tensor = self.tensor(place)
-        buffer, tensor.buffer = tensor.buffer, 0  # the empty one
+        buffer, tensor.buffer = tensor.buffer, 0  # buffer 0 is the empty one
         if all(each.buffer != buffer for graph in self._model.subgraphs for each in graph.tensors):
             self._model.buffers[buffer].data = None
 
@@ -77,14 +77,14 @@ class TfliteEdit:
         codes: tuple[Sequence[float], Sequence[int]] | None = None,
         values: NDArray[Any] | None = None,
     ) -> int:
-        """Adds a tensor and gives its place.
+        """Adds a tensor and returns its index.
 
         Args:
             name: of the tensor.
-            shape: static sides.
-            kind: a name in the schema's TensorType, e.g. `UINT8`.
-            codes: scales and zero points of an integer tensor; several of them lie along the last side.
-            values: of a constant.
+            shape: static shape.
+            kind: dtype, a name in the schema's TensorType, e.g. `UINT8`.
+            codes: scales and zero points of a quantized tensor; if there are several, one per index of the last axis.
+            values: of a constant, in the shape and dtype of the tensor.
         """
         schema = self._schema
         tensor = schema.TensorT()
@@ -94,7 +94,7 @@ class TfliteEdit:
         if codes is not None:
             tensor.quantization.scale = np.asarray(codes[0], np.float32)
             tensor.quantization.zeroPoint = np.asarray(codes[1], np.int64)
-            # XNNPACK leaves a tensor alone that has one scale and names a side for it.
+            # XNNPACK does not take over a tensor with one scale and a quantized dimension other than 0.
             tensor.quantization.quantizedDimension = len(shape) - 1 if len(codes[0]) > 1 else 0
         buffer = schema.BufferT()
         if values is not None:
@@ -105,23 +105,23 @@ class TfliteEdit:
         return len(self._graph.tensors) - 1
 
     def put_in_front(self, kind: str, inputs: Sequence[int], output: int, **options: Any) -> None:
-        """Adds an operation that runs before the graph's own, after those put in front already."""
+        """Adds an operation that runs before the graph's own and after those added here earlier."""
         self._front.append(self._operation(kind, inputs, output, options))
 
     def put_behind(self, kind: str, inputs: Sequence[int], output: int, **options: Any) -> None:
-        """Adds an operation that runs after all others."""
+        """Adds an operation that runs after all others so far."""
         self._back.append(self._operation(kind, inputs, output, options))
 
     def take(self, place: int, name: str) -> None:
-        """Makes a tensor the one that the file takes, called `name`."""
+        """Makes a tensor the input of the file, called `name`."""
         self._move(self._graph.inputs, "inputs", place, name)
 
     def give(self, place: int, name: str) -> None:
-        """Makes a tensor the one that the file gives, called `name`."""
+        """Makes a tensor the output of the file, called `name`."""
         self._move(self._graph.outputs, "outputs", place, name)
 
     def content(self, metadata: Mapping[str, str]) -> bytes:
-        """Bytes of the changed file, with these metadata entries changed too."""
+        """Bytes of the edited file, with these metadata entries changed or added."""
         self._graph.operators = [*self._front, *self._graph.operators, *self._back]
         for entry in self._model.metadata or []:
             if entry.name.decode() in metadata:
@@ -157,7 +157,7 @@ class TfliteEdit:
         return operation
 
     def _opcode(self, kind: str) -> int:
-        """Place of an operation's kind among those added to the file's table."""
+        """Index of an operation type in the file's table of operator codes, to which it is added if needed."""
         if kind in self._added:
             return self._added[kind]
         code = getattr(self._schema.BuiltinOperator, kind)
@@ -181,13 +181,13 @@ _OPTIONS = {
     "MUL": "MulOptions",
     "QUANTIZE": "QuantizeOptions",
 }
-_VERSIONS = {"ARG_MAX": 2, "DEPTHWISE_CONV_2D": 3, "DEQUANTIZE": 3}  # know int8 and float16
+_VERSIONS = {"ARG_MAX": 2, "DEPTHWISE_CONV_2D": 3, "DEQUANTIZE": 3}  # the versions that support int8 and float16
 
 
 def drop_idle_roundings(content: bytes) -> bytes:
-    """Removes each QUANTIZE whose integers are only turned back into floats.
+    """Removes redundant quantize pairs: each QUANTIZE whose result is only dequantized again.
 
-    The converter leaves such pairs beside slices and concatenations of float layers: they cost accuracy and time.
+    The converter leaves such pairs around slices and concatenations of float layers, where they cost accuracy and time.
     """
     from tensorflow.lite.tools import flatbuffer_utils
 
@@ -199,7 +199,7 @@ def drop_idle_roundings(content: bytes) -> bytes:
         return str(kinds[operation.opcodeIndex])
 
     made_by = {int(tensor): each for each in graph.operators for tensor in each.outputs}
-    originals: dict[int, int] = {}  # what is turned back into floats -> the floats that it came from
+    originals: dict[int, int] = {}  # result of a DEQUANTIZE -> the float tensor that was quantized
     for operation in graph.operators:
         if kind(operation) != "DEQUANTIZE" or operation.outputs[0] in graph.outputs:
             continue
@@ -215,7 +215,7 @@ def drop_idle_roundings(content: bytes) -> bytes:
 
 
 def _needed(graph: Any, roundings: list[Any]) -> list[Any]:
-    """The graph's operations without those roundings whose result nothing takes."""
+    """The graph's operations without those of `roundings` whose result is never read."""
     kept, idle = list(graph.operators), roundings
     while idle:
         taken = {int(tensor) for each in kept for tensor in each.inputs} | {int(tensor) for tensor in graph.outputs}
@@ -224,16 +224,17 @@ def _needed(graph: Any, roundings: list[Any]) -> list[Any]:
     return kept
 
 
-# The converter itself halves all weights or none.
+# TensorFlow's converter stores either all weights as float16 or none.
 
 
 def halve_tflite(content: bytes, *, float_share: float) -> tuple[bytes, list[str]]:
-    """Stores weights as float16 in front of a DEQUANTIZE each, as the converter does.
+    """Stores weights as float16, each followed by a DEQUANTIZE, as TensorFlow's converter does.
+
+    Weights that exceed the range of float16 stay in float32 in any case.
 
     Args:
-        content: a float32 file.
-        float_share: of all values, that stay in float32: those of the lightest weights, and of such that leave the
-            range of float16.
+        content: bytes of a float32 file.
+        float_share: share of all constant values, 0 to 1, that may stay in float32; the smallest tensors are chosen.
 
     Returns:
         Bytes of the file, and the layers whose weights stayed in float32, in the order of the graph.

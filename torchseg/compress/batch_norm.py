@@ -1,4 +1,4 @@
-"""Batch norm folded into the convolution before it, and which convolution each one scales."""
+"""Folds batch norm into the preceding convolution, and finds that convolution."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ _CONVOLUTIONS = (torch.conv2d, torch.conv_transpose2d)
 
 @torch.no_grad()
 def fold_batch_norm(model: nn.Module, images: Tensor | None = None) -> int:
-    """Folds every batch norm into the convolution in front of it, in place: the same logits from fewer layers.
+    """Folds every batch norm into the preceding convolution, in place; the logits stay the same up to rounding.
 
-    What is left of a network of `torchseg.models` is the one that its builder makes with `batch_norm=False`: names and
-    shapes of the weights are the same. A norm that is no part of an `nn.Sequential` leaves an `nn.Identity` behind, or
-    the activation that it contained.
+    A network of `torchseg.models` then equals the one that its builder makes with `batch_norm=False`: its weights have
+    the same names and shapes. A batch norm outside an `nn.Sequential` is replaced by an `nn.Identity`, or by the
+    dropout and activation that it contains.
 
     Args:
         model: in eval mode.
-        images: an example `(B, C, H, W)`, on which the network is watched. Without it, convolution and batch norm must
-            follow one another in an `nn.Sequential`.
+        images: example images `(B, C, H, W)` to trace the network with. Without them, each batch norm must directly
+            follow its convolution in an `nn.Sequential`.
 
     Returns:
-        Number of batch norms folded; 0 where there are none.
+        Number of batch norms folded; 0 if there are none.
 
     Raises:
-        ValueError: in training mode, where the norm depends on the batch, or if a batch norm has no convolution before
-            it; the network is then left as it was.
+        ValueError: in training mode, where the norm depends on the batch, or if a batch norm does not follow a
+            convolution; the network is then left unchanged.
     """
     if any(module.training for module in model.modules()):
         raise ValueError(
@@ -52,7 +52,7 @@ def fold_batch_norm(model: nn.Module, images: Tensor | None = None) -> int:
 
 
 def _listed(model: nn.Module) -> dict[nn.Module, nn.Module | None]:
-    """Batch norms and the layers listed in front of them; None where that is no convolution or there is none."""
+    """Each batch norm and the convolution before it in its `nn.Sequential`; None if there is no such convolution."""
     found: dict[nn.Module, nn.Module | None] = {
         norm: None for norm in model.modules() if isinstance(norm, nn.modules.batchnorm._BatchNorm)
     }
@@ -65,7 +65,7 @@ def _listed(model: nn.Module) -> dict[nn.Module, nn.Module | None]:
 
 def _take_out(model: nn.Module, norms: Collection[nn.Module]) -> None:
     for block in list(model.modules()):
-        for name, child in reversed(list(block.named_children())):  # a deletion renumbers what follows
+        for name, child in reversed(list(block.named_children())):  # from the end: a deletion renumbers what follows
             if child not in norms:
                 continue
             rest = [getattr(child, kind) for kind in ("drop", "act") if hasattr(child, kind)]  # timm's norms hold more
@@ -88,7 +88,7 @@ def _check(model: nn.Module, pairs: Mapping[nn.Module, nn.Module | None]) -> Non
 
 
 def _fold(layer: nn.Module, norm: nn.BatchNorm2d) -> None:
-    """Scales each output channel and shifts its bias, in double, so that rounding happens once."""
+    """Scales each output channel and shifts its bias, in double precision, so that the result is rounded only once."""
     weight = cast(Tensor, layer.weight)
     mean, variance = cast(Tensor, norm.running_mean).double(), cast(Tensor, norm.running_var).double()
     scale = (variance + norm.eps).rsqrt()  # (C,)
@@ -103,14 +103,14 @@ def _fold(layer: nn.Module, norm: nn.BatchNorm2d) -> None:
 
 @torch.no_grad()
 def norm_pairs(model: nn.Module, images: Tensor) -> dict[nn.Module, nn.Module | None]:
-    """Every batch norm that takes part, with the convolution whose output it reads; None where folding would be wrong.
+    """Each batch norm that runs, with the convolution whose output it reads; None if folding would be wrong.
 
-    It would be wrong where something else reads that output too, where something lies in between, or where the
-    convolution or the norm is used more than once.
+    Folding is wrong if another operator also reads that output, if an operator lies in between, or if the convolution
+    or the norm is used more than once.
 
     Args:
         model: in eval mode.
-        images: `(B, C, H, W)`, one is enough; what the network does must not depend on their values.
+        images: `(B, C, H, W)`, one is enough; the operators that run must not depend on their values.
     """
     with _Flow() as flow:
         flow.read += [id(tensor) for tensor in tree_leaves(model(images)) if isinstance(tensor, Tensor)]
@@ -126,12 +126,12 @@ def norm_pairs(model: nn.Module, images: Tensor) -> dict[nn.Module, nn.Module | 
 
 
 class _Flow(TorchFunctionMode):
-    """Writes down who made and who read a tensor, by id; keeps every tensor alive, so that an id stands for one."""
+    """Records which operators made and read each tensor, by id; keeps the tensors alive, so that ids are unique."""
 
     def __init__(self) -> None:
         super().__init__()
         self.made: dict[int, int] = {}  # output of a convolution -> its weight
-        self.weights: list[int] = []  # of every convolution that ran
+        self.weights: list[int] = []  # weight of every convolution that ran
         self.normed: dict[int, list[int]] = defaultdict(list)  # running mean of a norm -> what it read
         self.read: list[int] = []
         self._alive: list[Any] = []
@@ -139,7 +139,7 @@ class _Flow(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         result = func(*args, **kwargs)
-        if not any(isinstance(leaf, Tensor) for leaf in tree_leaves(result)):  # a question about shape or type
+        if not any(isinstance(leaf, Tensor) for leaf in tree_leaves(result)):  # a query of shape or type
             return result
         self._alive += [args, kwargs, result]
         self.read += [id(leaf) for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]

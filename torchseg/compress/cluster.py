@@ -1,4 +1,4 @@
-"""Few shared values instead of many weights: prepares a network, trains the values, and puts plain weights back."""
+"""Weight clustering: makes weights share a few trainable values, and turns them back into plain weights."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ from torchseg.compress.weight_sharing import SharedValues
 
 
 class Clustering:
-    """What a training loop calls beside a clustered network; all state lies in the network itself."""
+    """Callback for training a clustered network; all its state is in the network itself."""
 
-    can_checkpoint = True  # the promise holds at every step, so any weights may be kept as the best
+    can_checkpoint = True  # the weights are clustered at every step, so any of them may be the best checkpoint
 
     def __init__(self, config: ClusterConfig) -> None:
         self.config = config
 
     def after_step(self, step: int, model: nn.Module, optimizer: torch.optim.Optimizer | None = None) -> None:
-        """Lets weights change over to a nearer value, now and then; `step` counts optimizer steps done."""
+        """Reassigns weights to their nearest value every `reassign_every` steps; `step` counts optimizer steps done."""
         every = self.config.reassign_every
         if every and step and step % every == 0:
             for layer in _clustered(model).values():
                 _shared(layer).reassign(_values(layer), layer)
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Nothing: values and codes are part of the network's own state."""
+        """Returns no state: values and codes are part of the network's state dict."""
         return {}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Takes what `state_dict` gave."""
+        """Ignores the state."""
 
 
 def clustered_layers(model: nn.Module, config: ClusterConfig) -> dict[str, nn.Module]:
-    """The layers whose weights are to share values; raises ValueError for an unknown one, or if none is left."""
+    """The layers to cluster, by name; raises ValueError for an unknown layer, or if none is left."""
     layers = weight_layers(model, op_types=config.op_types, exclude=config.exclude, named=config.layers)
     if not layers:
         raise ValueError(f"nothing to cluster: no layer of type {', '.join(config.op_types)} is left; exclude fewer")
@@ -46,17 +46,17 @@ def clustered_layers(model: nn.Module, config: ClusterConfig) -> dict[str, nn.Mo
 
 
 def cluster_weights(model: nn.Module, config: ClusterConfig) -> Clustering:
-    """Prepares a network in place: each weight becomes a table of trainable values and fixed codes.
+    """Clusters a network in place: each weight becomes a table of trainable values, and codes that index it.
 
-    Make the optimizer afterwards: the values have another shape than the weight they replace. Fold batch norm first
-    if an exported file is to keep the promise (`fold_batch_norm`), or cluster per channel.
+    Create the optimizer afterwards, because the values replace the weights as parameters. If exported files are to stay
+    clustered, fold batch norm first (`fold_batch_norm`) or cluster per channel.
 
     Args:
-        model: `model.parameters()` has the values afterwards, `(1, k)` or `(C_out, k)` for each layer.
-        config: how many, where and how.
+        model: afterwards, `model.parameters()` has values of shape `(1, k)` or `(C_out, k)` for each clustered layer.
+        config: number of values, layers and method.
 
     Returns:
-        What the training loop calls after each step.
+        The callback for the training loop.
 
     Raises:
         ValueError: for an unknown layer, a layer that is clustered already, or a weight that is not finite.
@@ -69,20 +69,20 @@ def cluster_weights(model: nn.Module, config: ClusterConfig) -> Clustering:
             shared = SharedValues(layer, config, clusters=config.layers.get(name, config.clusters))
         except ValueError as error:
             raise ValueError(f"layer '{name}': {error}") from error
-        # PyTorch's own check refuses a parameter of another shape than the weight, which is the point here.
+        # `unsafe` skips a check that the parameter has the weight's shape; here it deliberately has not.
         parametrize.register_parametrization(layer, "weight", shared, unsafe=True)
     return Clustering(config)
 
 
 def strip_clustering(model: nn.Module, *, validate: bool = True) -> None:
-    """Puts plain weights back in place and checks the promise.
+    """Replaces shared values by plain weights, in place, after checking that the weights are clustered.
 
     Args:
-        model: what `cluster_weights` prepared.
-        validate: check that each layer has at most its number of values, lost no zero and is finite.
+        model: a network that `cluster_weights` prepared.
+        validate: check that each layer has at most its number of values, lost no zeros and is finite.
 
     Raises:
-        ValueError: if nothing is clustered, or a promise is broken; the network is then left as it was.
+        ValueError: if nothing is clustered, or a check fails; the network is then left unchanged.
     """
     layers = _clustered(model)
     if not layers:

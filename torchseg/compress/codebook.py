@@ -1,4 +1,4 @@
-"""The few values that weights share: how many and how they are found, by one-dimensional k-means."""
+"""Finds the values that clustered weights share, by one-dimensional k-means."""
 
 from __future__ import annotations
 
@@ -13,34 +13,35 @@ Start = Literal["optimal", "density", "linear", "kmeans++"]
 Numbers = NDArray[np.float64]
 
 MAX_CLUSTERS = 256
-WORK = 2**18  # a quarter of a second in `kmeans1d`, which takes about a microsecond for each point and cluster
+WORK = 2**18  # a quarter of a second in `kmeans1d`, which takes about a microsecond per point and cluster
 _ROUNDS = 100
 
 
 def cluster_values(
     numbers: NDArray[np.floating], clusters: int, *, start: Start = "optimal", seed: int = 0, work: int = WORK
 ) -> Numbers:
-    """At most `clusters` values with a small mean squared distance from each number to its nearest value.
+    """Finds at most `clusters` values with a small mean squared distance from each number to its nearest value.
 
-    Every start is refined by Lloyd's rounds until nothing moves, on all numbers; a value that ends up with no number
-    near it is put to use elsewhere. `optimal` is exact up to
-    `work / clusters` numbers; above that it solves as many means of equally large groups of neighbours exactly,
-    refines, and is never worse than the other starts. Numbers that take no more than `clusters` values are their own
-    solution, so clustering twice changes nothing. Time grows as sorting does.
+    Lloyd's algorithm refines the initial values on all numbers until nothing changes; a value that no number is nearest
+    to moves elsewhere. `optimal` is exact for up to `work / clusters` numbers. Above that, it solves the problem
+    exactly for that many means of equally large groups of neighbouring numbers, refines the result, and returns the
+    best of all starts. Numbers with at most `clusters` distinct values are returned as they are, so clustering twice
+    changes nothing. Run time grows like that of sorting.
 
     Args:
         numbers: any shape, finite, at least one.
         clusters: between 1 and 256.
-        start: initial values. linear: evenly spaced from smallest to largest; density: each stands for as many numbers;
-            kmeans++: drawn far apart (Arthur and Vassilvitskii, 2007); optimal: arXiv:1701.07204, by `kmeans1d`.
+        start: initial values. linear: evenly spaced from smallest to largest; density: each for the same number of
+            numbers; kmeans++: drawn far apart (Arthur and Vassilvitskii, 2007); optimal: arXiv:1701.07204, by
+            `kmeans1d`.
         seed: of kmeans++.
-        work: points times clusters that an exact solution may cost.
+        work: limit on points times clusters for an exact solution.
 
     Returns:
-        Distinct values, float64 that float32 holds exactly, ascending.
+        Distinct values in ascending order, `(k,)` with k <= `clusters`, float64 but exact in float32.
 
     Raises:
-        ValueError: if `clusters` or `start` is out of range, or a number is not finite.
+        ValueError: if `clusters` or `start` is not valid, or a number is not finite.
     """
     check_clusters(clusters)
     if start not in STARTS:
@@ -62,7 +63,7 @@ def cluster_values(
 
 
 def check_clusters(clusters: int) -> None:
-    """Raises ValueError unless the number of values is between 1 and 256, what a code of one byte can tell apart."""
+    """Raises ValueError unless the number of values is between 1 and 256, so that a code fits in one byte."""
     if not 1 <= clusters <= MAX_CLUSTERS:
         raise ValueError(f"clusters is {clusters}; give between 1 and {MAX_CLUSTERS}, e.g. 16")
 
@@ -86,7 +87,7 @@ def _density(points: Numbers, clusters: int, rng: np.random.Generator) -> Number
 
 
 def _kmeans_plus_plus(points: Numbers, clusters: int, rng: np.random.Generator) -> Numbers:
-    """Of a few draws for each value the one that leaves the smallest distances is kept, as the paper advises."""
+    """Greedy kmeans++: draws a few candidates per value and keeps the best of them, as the paper advises."""
     values = [rng.choice(points)]
     distances = (points - values[0]) ** 2
     draws = 2 + int(np.log(clusters))
@@ -117,7 +118,7 @@ def _thinned(ordered: Numbers, most: int) -> Numbers:
 
 
 def _edges(values: Numbers, ordered: Numbers) -> NDArray[np.int64]:
-    """Where in the sorted numbers the members of each value begin, and where the last ones end."""
+    """Index in the sorted numbers of the first member of each value, and the end: int64 `(k + 1,)`."""
     edges = np.zeros(len(values) + 1, np.int64)
     edges[1:-1] = ordered.searchsorted((values[1:] + values[:-1]) / 2)
     edges[-1] = len(ordered)
@@ -125,7 +126,7 @@ def _edges(values: Numbers, ordered: Numbers) -> NDArray[np.int64]:
 
 
 def _refine(values: Numbers, clusters: int, ordered: Numbers, sums: Numbers) -> Numbers:
-    """Lloyd's algorithm; values that nobody is near go where the numbers are furthest from theirs."""
+    """Lloyd's algorithm; a value without members is replaced by splitting the cluster with the largest scatter."""
     values = _settle(np.unique(values), ordered, sums)
     for _ in range(_ROUNDS):
         missing = clusters - len(values)
@@ -136,7 +137,7 @@ def _refine(values: Numbers, clusters: int, ordered: Numbers, sums: Numbers) -> 
 
 
 def _settle(values: Numbers, ordered: Numbers, sums: Numbers) -> Numbers:
-    """Rounds of k searches among sorted numbers, until nothing moves. Values that nobody is near are dropped."""
+    """Repeats Lloyd's step, k searches in the sorted numbers, until nothing changes; drops values without members."""
     before = np.zeros(0, np.int64)
     for _ in range(_ROUNDS):
         edges = _edges(values, ordered)
@@ -152,7 +153,7 @@ def _settle(values: Numbers, ordered: Numbers, sums: Numbers) -> Numbers:
 
 
 def _split(values: Numbers, most: int, ordered: Numbers, sums: Numbers) -> Numbers:
-    """Makes two values of each of the `most` with the largest scatter: the means of its members to either side."""
+    """Splits the `most` clusters with the largest scatter in two: each at its mean, with a new mean on either side."""
     edges = np.unique(_edges(values, ordered))
     members = np.diff(edges)
     means = np.diff(sums[edges]) / members
@@ -165,7 +166,7 @@ def _split(values: Numbers, most: int, ordered: Numbers, sums: Numbers) -> Numbe
 
 
 def _scatter(values: Numbers, ordered: Numbers, sums: Numbers) -> float:
-    """Sum of squared distances, up to the part that is the same for all values."""
+    """Sum of squared distances, up to a term that does not depend on the values."""
     edges = _edges(values, ordered)
     members = np.diff(edges)
     return float((members * values**2 - 2 * values * np.diff(sums[edges])).sum())
@@ -177,18 +178,18 @@ def _as_float32(values: Numbers) -> Numbers:
 
 @dataclass(frozen=True, kw_only=True)
 class ClusterConfig:
-    """How many values the weights share, and how these are found and trained.
+    """Settings of weight clustering: number of values, how they are found, and how they are trained.
 
     Attributes:
-        clusters: values per tensor or output channel, 1 to 256; a kept zero is not one of them.
-        per: what shares one set of values: a whole tensor, or each of its output channels.
-        start: how the values are found: optimal, density, linear or kmeans++.
-        preserve_sparsity: every zero stays zero and spends no value.
-        gradient: of a value: the sum or the mean over its members.
-        reassign_every: optimizer steps after which weights change over to a nearer value; 0: never.
-        op_types: kinds of layers: Conv2d, ConvTranspose2d, Linear, or default for all of these.
-        exclude: layers, or blocks of them, that keep their weights.
-        layers: number of values of single layers that differ, by name.
+        clusters: values per tensor or output channel, 1 to 256; a preserved zero does not count.
+        per: what shares one set of values: a whole weight tensor, or each of its output channels.
+        start: how the initial values are found: optimal, density, linear or kmeans++.
+        preserve_sparsity: whether zeros stay zero and do not count as a value.
+        gradient: gradient of a value: the sum or the mean over its members.
+        reassign_every: number of optimizer steps between two reassignments of weights to their nearest value; 0: never.
+        op_types: layer types: Conv2d, ConvTranspose2d, Linear, or default for all of these.
+        exclude: names of layers or blocks that are not clustered.
+        layers: number of values of single layers, by name, in place of `clusters`.
         seed: of kmeans++.
     """
 

@@ -1,4 +1,4 @@
-"""Which layers compression is about, which hold too little for it, and their weights as one row per channel."""
+"""Selects the layers to compress, finds the smallest ones, and reshapes weights to one row per output channel."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ def weight_layers(
     Args:
         model: any network.
         op_types: keys of `OP_TYPES`; `default` means all of them.
-        exclude: names of layers to leave out; the name of a block leaves out every layer below it.
-        named: names of single layers that the caller has settings for; they are checked too.
+        exclude: names of layers to leave out; the name of a block leaves out every layer in it.
+        named: names of single layers that the caller has settings for; only checked.
 
     Raises:
-        ValueError: for a type or a name that does not exist or stands for no such layer; says which are near.
+        ValueError: for a type or name that does not exist or is not such a layer; suggests similar names.
     """
     if unknown := [name for name in op_types if name not in (*OP_TYPES, "default")]:
         hint = nearest(unknown[0], (*OP_TYPES, "default"))
@@ -70,10 +70,10 @@ def _few(names: Iterable[str]) -> str:
 
 
 def smallest_layers(layers: Mapping[str, nn.Module], *, share: float) -> tuple[str, ...]:
-    """The lightest layers that together hold at most this share of the weights of all.
+    """Names of the smallest layers that together hold at most this share of all weights.
 
-    First and last layers of a segmentation network are among them: they have few channels and work at full resolution,
-    so each of their weights decides about many pixels.
+    They usually include the first and last layers of a segmentation network, which have few channels and run at full
+    resolution, so that each of their weights affects many pixels.
 
     Args:
         layers: convolutions and linear layers, by name.
@@ -90,7 +90,7 @@ def smallest_layers(layers: Mapping[str, nn.Module], *, share: float) -> tuple[s
 
 
 def carried_sparsity(layers: Mapping[str, nn.Module], light: tuple[str, ...], *, sparsity: float) -> float:
-    """Share of zeros that the other layers need so that all weights together have `sparsity`; may exceed 1."""
+    """Sparsity that the other layers need, with the `light` ones dense, for an overall `sparsity`; may exceed 1."""
     total = sum(_weights(layer) for layer in layers.values())
     others = total - sum(_weights(layers[name]) for name in light)
     return sparsity * total / others if others else sparsity
@@ -102,11 +102,15 @@ def _weights(layer: nn.Module) -> int:
 
 
 def channel_rows(weight: Tensor, layer: nn.Module) -> Tensor:
-    """`(C_out, N)` of a weight, whose N elements each make one output channel.
+    """Reshapes a weight to one row per output channel.
 
     Args:
-        weight: of this layer, or anything of its shape; a transposed convolution has `(C_in, C_out / groups, H, W)`.
-        layer: convolution, transposed convolution or linear.
+        weight: the layer's weight, or a tensor of its shape: `(C_out, C_in / groups, H, W)` for a convolution,
+            `(C_in, C_out / groups, H, W)` for a transposed convolution, `(C_out, C_in)` for a linear layer.
+        layer: convolution, transposed convolution or linear layer.
+
+    Returns:
+        `(C_out, N)`, with the N elements of each output channel in one row.
     """
     if not isinstance(layer, nn.ConvTranspose2d):
         return weight.flatten(1)  # (C_out, C_in / groups * H * W)
@@ -116,7 +120,7 @@ def channel_rows(weight: Tensor, layer: nn.Module) -> Tensor:
 
 
 def from_channel_rows(rows: Tensor, layer: nn.Module, shape: tuple[int, ...]) -> Tensor:
-    """Undoes `channel_rows` for a weight of this shape."""
+    """Inverse of `channel_rows`: turns rows `(C_out, N)` back into a weight of this shape."""
     if not isinstance(layer, nn.ConvTranspose2d):
         return rows.reshape(shape)
     grouped = rows.reshape(layer.groups, shape[1], shape[0] // layer.groups, *shape[2:])

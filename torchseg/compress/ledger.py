@@ -1,4 +1,4 @@
-"""What is inside a network's weights, counted: the proof that a stage kept what the stage before had won."""
+"""Counts zeros and distinct values in weights, to prove that a stage keeps the compression of earlier stages."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from torch import Tensor, nn
 from torchseg.compress.layers import channel_rows, weight_layers
 
 Per = Literal["tensor", "channel"]
-_MOST_VALUES = 256  # a tensor with more values than a byte can tell apart was never clustered
-_REPEATED = 0.75  # distinct values per element at most, for a tensor to count as clustered
+_MOST_VALUES = 256  # a tensor with more distinct values than one byte can index was never clustered
+_REPEATED = 0.75  # a tensor with more distinct values per element does not count as clustered
 
 
 @dataclass(frozen=True, kw_only=True)
 class LedgerRow:
-    """Counts of one weight tensor, or of all of them together.
+    """Counts for one weight tensor, or for all of them together.
 
     Attributes:
         tensor: name, or `total`.
         parameters: number of elements.
         channels: number of output channels.
         zeros: number of elements that are zero.
-        unique_values: distinct values, zero left out; the largest over all tensors in the total.
-        unique_per_channel: the same within one output channel; the largest of these.
-        nan: number of elements that are not a number.
-        subnormal: number of elements so small that processors slow down on them.
+        unique_values: number of distinct nonzero values; in the total, the maximum over all tensors.
+        unique_per_channel: number of distinct nonzero values within one output channel, the maximum over channels.
+        nan: number of elements that are NaN.
+        subnormal: number of subnormal elements, on which CPUs slow down.
         dtype: of the stored elements.
     """
 
@@ -46,17 +46,17 @@ class LedgerRow:
 
     @property
     def sparsity(self) -> float:
-        """Share of zeros, 0 for an empty tensor."""
+        """Share of zeros, in [0, 1]; 0 for an empty tensor."""
         return self.zeros / self.parameters if self.parameters else 0.0
 
 
 def ledger_row(tensor: str, rows: NDArray[np.generic], *, dtype: str = "") -> LedgerRow:
-    """Counts one weight, given as rows of one output channel each, `(C_out, N)`, of a float or integer type.
+    """Counts one weight.
 
     Args:
         tensor: name.
-        rows: zero points are taken off.
-        dtype: as stored, where it differs from that of `rows`.
+        rows: `(C_out, N)`, float or integer, one row per output channel; zero points already subtracted.
+        dtype: stored dtype, if it differs from that of `rows`.
     """
     floating = rows.dtype.kind == "f"
     smallest = np.finfo(cast(Any, rows.dtype)).tiny if floating else 0
@@ -75,7 +75,7 @@ def ledger_row(tensor: str, rows: NDArray[np.generic], *, dtype: str = "") -> Le
 
 
 def model_ledger(model: nn.Module) -> list[LedgerRow]:
-    """One row for each weight of a convolution, transposed convolution or linear layer, in the order of the network."""
+    """One row per weight of a convolution, transposed convolution or linear layer, in the order of the network."""
     rows = []
     for name, layer in weight_layers(model).items():
         weight = cast(Tensor, layer.weight).detach().cpu()
@@ -85,7 +85,7 @@ def model_ledger(model: nn.Module) -> list[LedgerRow]:
 
 
 def total(rows: Sequence[LedgerRow]) -> LedgerRow:
-    """All tensors in one row: sums of the counts, largest of the distinct values."""
+    """Combines all tensors in one row: the sum of each count, and the maximum of the distinct values."""
     return LedgerRow(
         tensor="total",
         parameters=sum(row.parameters for row in rows),
@@ -100,14 +100,18 @@ def total(rows: Sequence[LedgerRow]) -> LedgerRow:
 
 
 def check_ledger(before: Sequence[LedgerRow], after: Sequence[LedgerRow], *, per: Per = "tensor") -> list[str]:
-    """What a stage lost of what the stage before had, one sentence each; empty when all is well.
+    """Lists the compression that a stage lost: fewer zeros, more distinct values, new NaN or subnormal elements.
 
-    Tensors are compared by name; where names or sizes differ, as inside a converted file, the totals are.
+    Tensors are compared by name; if names or sizes differ, as in a converted file, the totals are compared instead.
 
     Args:
-        before: of the earlier stage.
-        after: of the later one.
-        per: what shared one set of values. Only tensors that had at most 256, and few enough to repeat, are compared.
+        before: ledger of the earlier stage.
+        after: ledger of the later stage.
+        per: what shared one set of values. Distinct values are compared only for tensors that count as clustered: at
+            most 256 values, and at most 0.75 per nonzero element.
+
+    Returns:
+        One sentence per loss; empty if nothing was lost.
     """
     known = {row.tensor: row for row in before}
     if all(row.tensor in known and row.parameters == known[row.tensor].parameters for row in after):
@@ -119,7 +123,7 @@ def check_ledger(before: Sequence[LedgerRow], after: Sequence[LedgerRow], *, per
 
 @torch.no_grad()
 def flush_subnormals(model: nn.Module) -> int:
-    """Sets numbers too small for full speed to zero, in every parameter and buffer; says how many."""
+    """Sets subnormal numbers, which slow CPUs down, to zero in every parameter and buffer; returns how many."""
     flushed = 0
     for tensor in (*model.parameters(), *model.buffers()):
         if tensor.is_floating_point():
@@ -143,6 +147,6 @@ def _losses(old: LedgerRow, new: LedgerRow, per: Per) -> Iterator[str]:
         yield f"{new.tensor}: {had} values per {per} became {has}"
     if new.nan > old.nan:
         yield f"{new.tensor}: {new.nan} elements are not a number"
-    # Runtimes expand half floats when they load a file, and none of theirs is subnormal after that.
+    # Runtimes convert float16 to float32 when they load a file, where these values are no longer subnormal.
     if new.dtype == old.dtype and new.subnormal > old.subnormal:
         yield f"{new.tensor}: {new.subnormal} elements are subnormal; flush them"

@@ -1,6 +1,6 @@
-"""Zeros in a network's weights: NNI says where, this file holds them there. The only file that knows NNI.
+"""Magnitude pruning: NNI computes the masks, and this module keeps masked weights at zero during training.
 
-NNI has no packages for ARM. Where it is missing, the same weights are found here.
+No other pruning code uses NNI. NNI has no packages for ARM; where it is missing, this module finds the same weights.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ _LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class PruneConfig:
-    """How many weights become zero, where, and when.
+    """Settings of pruning: how many weights become zero, in which layers, and when.
 
     Attributes:
         sparsity: share of zeros in every pruned layer at the end, in [0, 1).
-        op_types: kinds of layers: Conv2d, ConvTranspose2d, Linear, or default for all of these.
-        exclude: layers, or blocks of them, that stay dense.
-        layers: share of zeros of single layers that differ, by name.
-        schedule: when the zeros come.
+        op_types: layer types: Conv2d, ConvTranspose2d, Linear, or default for all of these.
+        exclude: names of layers or blocks that stay dense.
+        layers: sparsity of single layers, by name, in place of `sparsity`.
+        schedule: how sparsity grows during the training.
     """
 
     sparsity: float = 0.8
@@ -48,17 +48,23 @@ class PruneConfig:
 
 
 class Pruning:
-    """Gradual magnitude pruning beside a training loop. Source: arXiv:1710.01878.
+    """Callback for gradual magnitude pruning. Source: arXiv:1710.01878.
 
-    Call `after_step(0, ...)` before the first optimizer step and then after each one. The network keeps its own
-    parameters, so an optimizer made earlier goes on working; masks live here, never in the network.
+    Call `after_step(0, ...)` before the first optimizer step, and `after_step` again after each one. The network keeps
+    its parameters, so an existing optimizer stays valid; the masks are stored here, not in the network.
     """
 
     def __init__(self, model: nn.Module, config: PruneConfig, *, epochs: int, steps_per_epoch: int) -> None:
-        """Checks the plan; changes nothing yet.
+        """Checks the settings; does not change the network.
+
+        Args:
+            model: the network to prune.
+            config: settings of pruning.
+            epochs: of the training.
+            steps_per_epoch: optimizer steps per epoch.
 
         Raises:
-            ValueError: for an unknown layer, or a schedule that cannot meet its target in this training.
+            ValueError: for an unknown layer, or a schedule that cannot reach its target in this training.
         """
         layers = weight_layers(model, op_types=config.op_types, exclude=config.exclude, named=config.layers)
         self.targets = {name: config.layers.get(name, config.sparsity) for name in layers}
@@ -68,22 +74,22 @@ class Pruning:
         self.config = config
         self.schedule = Schedule(config.schedule, epochs=epochs, steps_per_epoch=steps_per_epoch)
         self.step = -1
-        self.keep: dict[str, Tensor] = {}  # layer -> which weights live, bool, shaped like the weight
+        self.keep: dict[str, Tensor] = {}  # layer -> bool mask, shaped like the weight, True for weights that are kept
 
     @property
     def can_checkpoint(self) -> bool:
-        """Whether every target is reached: from here on the masks stay, and weights are worth keeping as the best."""
+        """Whether the final sparsity is reached: from then on the masks are fixed, and weights may be the best."""
         return self.step >= self.schedule.end
 
     def describe(self) -> str:
-        """The planned share of zeros, epoch by epoch, to print before the training starts."""
+        """The planned sparsity after each epoch, to print before the training starts."""
         lines = [self.schedule.describe(final=self.config.sparsity)]
         others = {name: share for name, share in self.targets.items() if share != self.config.sparsity}
         lines += [f"{name}: {share:.0%} at the end" for name, share in others.items()]
         return "\n".join(lines)
 
     def after_step(self, step: int, model: nn.Module, optimizer: torch.optim.Optimizer | None = None) -> None:
-        """Holds every zero, in weights and in what the optimizer remembers; makes new masks where the plan says so.
+        """Updates the masks when the schedule says so, and zeroes masked weights and their optimizer moments.
 
         Args:
             step: optimizer steps done, this one included; 0 before the first.
@@ -94,16 +100,16 @@ class Pruning:
             shares = {name: self.schedule.sparsity(step, final=final) for name, final in self.targets.items()}
             weights = {name: _weight(model, name) for name, share in shares.items() if share > 0}
             self.keep |= _level_masks(weights, shares)
-        self.step = max(step, self.step)  # a resumed training may announce its start again
+        self.step = max(step, self.step)  # a resumed training may report its starting step again
         self.apply(model, optimizer)
 
     def apply(self, model: nn.Module, optimizer: torch.optim.Optimizer | None = None) -> None:
-        """Writes the zeros into the weights, and into the momentum that would bring them back."""
-        # A loop may pass a wrapped optimizer, whose own state went stale when the inner one was loaded from disk.
+        """Zeroes masked weights, and their optimizer moments, which would otherwise revive them."""
+        # A loop may pass a wrapped optimizer, whose own state is stale if the inner one was loaded from disk.
         inner = getattr(optimizer, "optimizer", optimizer)
         for name, keep in self.keep.items():
             weight = _weight(model, name)
-            self.keep[name] = keep.to(weight.device)  # a resumed training has them from a file
+            self.keep[name] = keep.to(weight.device)  # a resumed training loads masks on the CPU
             dead = ~self.keep[name]
             weight.data.masked_fill_(dead, 0.0)
             for moment in (inner.state.get(weight, {}) if inner is not None else {}).values():
@@ -111,14 +117,14 @@ class Pruning:
                     moment.masked_fill_(dead, 0.0)
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Step and masks as plain tensors, enough to go on in the middle."""
+        """Step and masks as plain tensors: all that is needed to resume."""
         return {"step": torch.tensor(self.step)} | {f"keep.{name}": keep.clone() for name, keep in self.keep.items()}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Takes back what `state_dict` gave.
+        """Restores the state that `state_dict` returned.
 
         Raises:
-            ValueError: if it belongs to another network or plan.
+            ValueError: if the state belongs to another network or other settings.
         """
         keep = {name.removeprefix("keep."): mask.bool() for name, mask in state.items() if name != "step"}
         wrong = [name for name, mask in keep.items() if self._shapes.get(name) != mask.shape]
@@ -136,10 +142,11 @@ def _weight(model: nn.Module, name: str) -> nn.Parameter:
 
 
 def _level_masks(weights: Mapping[str, nn.Parameter], shares: Mapping[str, float]) -> dict[str, Tensor]:
-    """Which weights live, by layer: NNI's `LevelPruner` lets the smallest go, to within one weight of the share.
+    """Bool mask per layer, True for weights to keep: NNI's `LevelPruner` drops the smallest ones.
 
-    NNI wraps stand-ins that carry copies of the weights, so it never replaces a parameter of the network and cannot
-    trip over biases or custom layer types; every layer has an entry of its own, so none of its overlap rules applies.
+    The number of dropped weights matches the share to within one weight. NNI gets stand-in layers with copies of the
+    weights, so it never replaces a parameter of the network and never meets biases or custom layer types. Each layer
+    has its own entry, so NNI's rules for overlapping entries do not apply.
     """
     level_pruner = _level_pruner() if weights else None
     if level_pruner is None:
@@ -147,8 +154,8 @@ def _level_masks(weights: Mapping[str, nn.Parameter], shares: Mapping[str, float
     stand_ins = nn.ModuleDict()
     for number, weight in enumerate(weights.values()):
         stand_in = nn.Linear(1, 1, bias=False, device="meta")
-        # NNI flattens with `view`, which a channels_last weight refuses. It works on the CPU whatever the device: it
-        # is asked a few times a training, and its own tensors need not follow.
+        # NNI flattens with `view`, which fails on a channels_last weight. It always works on the CPU: it runs only a
+        # few times per training, and so its own tensors need not be moved to a GPU.
         stand_in.weight = nn.Parameter(weight.detach().cpu().clone(memory_format=torch.contiguous_format))
         stand_ins[str(number)] = stand_in
     entries = [
@@ -160,14 +167,14 @@ def _level_masks(weights: Mapping[str, nn.Parameter], shares: Mapping[str, float
 
 
 def _larger(weight: Tensor, *, share: float) -> Tensor:
-    """What `LevelPruner` would let live: which weights are not among the share of the smallest."""
+    """The mask of `LevelPruner` without NNI: True for weights that are not among the smallest `share`."""
     magnitudes = weight.detach().abs().flatten()
     smallest = magnitudes.topk(int(share * len(magnitudes)), largest=False).indices
     return torch.ones_like(magnitudes, dtype=torch.bool).index_fill_(0, smallest, False).reshape(weight.shape)
 
 
 def _level_pruner() -> Any:
-    """NNI's class, imported when first needed; None where it is not installed."""
+    """NNI's `LevelPruner`, imported when first needed; None if NNI is not installed."""
     try:
         with _quiet_import():
             from nni.compression.pruning import LevelPruner  # type: ignore[import-untyped]
@@ -179,7 +186,7 @@ def _level_pruner() -> Any:
 
 @contextmanager
 def _quiet_import() -> Iterator[None]:
-    """Keeps NNI from importing TensorFlow, which it only asks for its version (6 s, 300 MB), and from logging."""
+    """Keeps NNI from importing TensorFlow just to read its version (6 s, 300 MB), and from logging."""
     hidden = "tensorflow" not in sys.modules
     if hidden:
         sys.modules["tensorflow"] = None  # type: ignore[assignment]  # makes `import tensorflow` an ImportError

@@ -1,4 +1,4 @@
-"""A float network that computes as its int8 file will, so that training can make the best of it."""
+"""Quantization-aware training: simulates int8 in a float network, so that training can adapt to it."""
 
 from __future__ import annotations
 
@@ -10,21 +10,22 @@ from torch.nn.utils import parametrize
 
 from torchseg.compress.layers import channel_rows, from_channel_rows, weight_layers
 
-_MOMENTUM = 0.1  # of the moving average: about the last ten batches count
-_RANGE = "int8_range"  # name of what is hung into layers meanwhile
+_MOMENTUM = 0.1  # of the moving average: roughly the last ten batches count
+_RANGE = "int8_range"  # name of the submodule that is added to layers during the simulation
 
 
 class Int8Simulation:
-    """Rounds weights and activations of a network as int8 files do, from now until `remove`.
+    """Rounds weights and activations of a network as int8 files do, until `remove` is called.
 
-    Weights are rounded per output channel, symmetrically, to 255 levels; the inputs of every layer with weights and the
-    logits per tensor, to 256 levels between the moving averages of the batches' smallest and largest values. Batch norm
-    keeps its statistics: the converters fold it, and a factor per channel moves the levels along with the weights.
+    Weights are rounded symmetrically per output channel to 255 levels. The inputs of every layer with weights, and the
+    logits, are rounded per tensor to 256 levels between moving averages of the batches' smallest and largest values.
+    Batch norm statistics are frozen: converters fold batch norm into the weights, and a factor per channel scales the
+    levels together with the weights.
 
-    Make the optimizer afterwards: weights are other parameters meanwhile. Weights that are zero stay zero.
+    Create the optimizer afterwards, because the weights are registered as new parameters. Zero weights stay zero.
 
     Args:
-        network: changed in place. Its own weights are trained; the rounding is part of computing with them.
+        network: changed in place. Training updates its float weights; rounding happens in the forward pass.
     """
 
     def __init__(self, network: nn.Module) -> None:
@@ -41,7 +42,11 @@ class Int8Simulation:
 
     @torch.no_grad()
     def observe(self, images: Tensor) -> None:
-        """Starts the ranges: images `(B, C, H, W)`, prepared as for evaluation, a few at a time."""
+        """Initialises the activation ranges, in batches of 8.
+
+        Args:
+            images: normalised images `(B, C, H, W)`, as for evaluation.
+        """
         ranges = [module for module in self._network.modules() if isinstance(module, _Range)]
         self._network.eval()
         for module in ranges:
@@ -51,7 +56,7 @@ class Int8Simulation:
         self._network.eval()
 
     def remove(self) -> None:
-        """Leaves the plain network, its weights rounded: the same ones that its int8 files will hold."""
+        """Restores the plain network, with its weights rounded to the values that its int8 files will store."""
         for handle in self._handles:
             handle.remove()
         for layer in self._layers.values():
@@ -61,11 +66,11 @@ class Int8Simulation:
 
 
 class _RoundedWeight(nn.Module):
-    """A weight as int8 stores it: 127 levels on either side of zero, the outermost at the channel's largest weight."""
+    """Rounds a weight as int8 stores it: 127 levels on either side of zero, scaled to each channel's largest weight."""
 
     def __init__(self, layer: nn.Module) -> None:
         super().__init__()
-        self._layer = [layer]  # in a list, because a module that holds its parent would hold itself
+        self._layer = [layer]  # in a list, so that the parent is not registered as a submodule of its own child
         self.alive: Tensor
         self.register_buffer("alive", cast(Tensor, layer.weight) != 0)
 
@@ -78,7 +83,7 @@ class _RoundedWeight(nn.Module):
 
 
 class _Range(nn.Module):
-    """Rounds a tensor to 256 levels over the range that it has had lately; zero is always a level."""
+    """Rounds a tensor to 256 levels over a moving average of its range; zero is always a level."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -88,11 +93,11 @@ class _Range(nn.Module):
         self.register_buffer("high", torch.tensor(-torch.inf))
 
     def forward(self, values: Tensor) -> Tensor:
-        values = values.float()  # mixed precision hands on bfloat16, whose steps are wider than those of int8
+        values = values.float()  # mixed precision passes bfloat16, whose steps are wider than those of int8
         if self.training:
             self._follow(values.detach())
         scale = (self.high - self.low).clamp(min=1e-12) / 255
-        bottom = (self.low / scale).round() * scale  # moved so that zero is a level
+        bottom = (self.low / scale).round() * scale  # shifted so that zero is a level
         return fake_quantize(values, scale=scale, low=bottom, high=bottom + 255 * scale)
 
     def _follow(self, values: Tensor) -> None:
@@ -115,16 +120,19 @@ def _freeze(norm: nn.Module, _: tuple[Any, ...]) -> None:
 
 
 def fake_quantize(values: Tensor, *, scale: Tensor, low: Tensor | float, high: Tensor | float) -> Tensor:
-    """The nearest multiples of `scale` between `low` and `high`: what is left of values that an 8-bit file stores.
+    """Rounds values to the nearest multiple of `scale` between `low` and `high`, as an 8-bit file stores them.
 
-    The gradient passes as if nothing were rounded, and stops where a value is cut off (straight-through estimator,
+    The gradient ignores the rounding, and is zero where a value is clipped (straight-through estimator,
     arXiv:1308.3432).
 
     Args:
-        values: any shape.
-        scale: distance of two levels, > 0; broadcasts against the values.
+        values: float, any shape.
+        scale: distance between two levels, > 0; broadcasts against the values.
         low: smallest value that can be stored, a multiple of `scale`; may be a tensor that broadcasts.
-        high: largest one.
+        high: largest value that can be stored, of the same kind.
+
+    Returns:
+        Rounded values, same shape as `values`.
     """
     cut = values.maximum(low) if isinstance(low, Tensor) else values.clamp(min=low)
     cut = cut.minimum(high) if isinstance(high, Tensor) else cut.clamp(max=high)

@@ -1,4 +1,4 @@
-"""Layers made as wide as the weights that they are to hold."""
+"""Resizes the layers of a network to fit the weights that are to be loaded."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _WIDTHS: Mapping[type[nn.Module], tuple[str, str]] = {
 
 
 def resize_layers(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
-    """Gives every parameter and buffer the shape that it has in `weights`, in place; values are undefined afterwards.
+    """Gives every parameter and buffer the shape that it has in `weights`, in place; their values are then undefined.
 
-    A network whose channels were removed is its builder's network, narrower: build that, resize it, load the weights.
+    This restores a network after channel pruning: build the full network, resize it, then load the weights.
 
     Args:
         model: fresh from its builder.
-        weights: by name, as in a state dict; names that the network lacks are left to `load_state_dict` to report.
+        weights: by name, as in a state dict; unknown names are ignored here, and `load_state_dict` reports them.
     """
     for prefix, module in model.named_modules():
         own = {**dict(module.named_parameters(recurse=False)), **dict(module.named_buffers(recurse=False))}
@@ -38,10 +38,10 @@ def resize_layers(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
 
 
 def _state_widths(module: nn.Module) -> None:
-    """Attributes that say how wide a layer is follow its weight."""
+    """Updates the attributes for a layer's width, such as `in_channels`, from the shape of its weight."""
     if isinstance(module, nn.Conv2d) and 1 < module.groups == module.in_channels:
         multiplier = module.out_channels // module.in_channels
-        module.groups = module.weight.shape[0] // multiplier  # a depthwise layer has a group for every channel
+        module.groups = module.weight.shape[0] // multiplier  # a depthwise layer has one group per channel
     for kind, names in _WIDTHS.items():
         weight = getattr(module, "weight", None)
         if isinstance(module, kind) and isinstance(weight, Tensor):

@@ -1,4 +1,4 @@
-"""When pruning raises the share of zeros, and to what: polynomial decay over the optimizer steps."""
+"""Sparsity schedule of pruning: polynomial decay over the optimizer steps."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ _MOMENT = re.compile(r"(?P<number>\d+(\.\d+)?)\s*(?P<unit>%|epochs?|steps?|)")
 
 
 def polynomial_decay(step: int, *, initial: float, final: float, begin: int, end: int, power: float = 3.0) -> float:
-    """Share of zeros after `step` optimizer steps: fast first, gently near the end. Source: arXiv:1710.01878, eq. 1.
+    """Sparsity after `step` optimizer steps: rises fast at first, slowly near the end. Source: arXiv:1710.01878, eq. 1.
 
     Args:
         step: optimizer steps done.
-        initial: share at `begin`, in [0, 1).
-        final: share from `end` on, in [0, 1).
-        begin: optimizer steps done when pruning starts; 0 zeros before.
-        end: optimizer steps done when the final share is reached; `end == begin` jumps to it.
-        power: exponent; 3 in the paper, 1 is a straight line.
+        initial: sparsity at `begin`, in [0, 1).
+        final: sparsity from `end` on, in [0, 1).
+        begin: optimizer steps done when pruning starts; sparsity is 0 before.
+        end: optimizer steps done when the final sparsity is reached; `end == begin` jumps to it.
+        power: exponent; 3 in the paper, 1 is linear.
     """
     if step < begin:
         return 0.0
@@ -35,17 +35,17 @@ def polynomial_decay(step: int, *, initial: float, final: float, begin: int, end
 
 @dataclass(frozen=True, kw_only=True)
 class ScheduleConfig:
-    """When and how often the share of zeros grows.
+    """Settings of the sparsity schedule.
 
-    Moments are optimizer steps (`400` or `400 steps`), epochs (`3 epochs`) or a share of the training (`80%`).
+    Times are optimizer steps (`400` or `400 steps`), epochs (`3 epochs`) or a share of the training (`80%`).
 
     Attributes:
-        mode: gradual, or one_shot, which sets the target in a single update at `begin` and ignores the rest.
-        initial: share of zeros at the first update, in [0, 1).
-        begin: moment of the first update.
-        end: moment of the last update, where the target is reached; what follows is recovery.
-        frequency: a moment's length between two updates; empty: so that there are 50, or one a step if there are fewer.
-        power: exponent of the polynomial; 3 prunes fast first.
+        mode: gradual, or one_shot, which sets the target in a single update at `begin` and ignores the other fields.
+        initial: sparsity at the first update, in [0, 1).
+        begin: time of the first update.
+        end: time of the last update, when the target is reached; the rest of the training is recovery.
+        frequency: interval between two updates; empty: at least 50 updates, or one per step if pruning is shorter.
+        power: exponent of the polynomial; 3 prunes fast at first.
     """
 
     mode: Mode = "gradual"
@@ -67,17 +67,17 @@ class ScheduleConfig:
 
 
 class Schedule:
-    """A `ScheduleConfig` laid over a training of known length: pure numbers, no state.
+    """A `ScheduleConfig` applied to a training of known length; has no state.
 
-    Between two updates the share of zeros stays what it was.
+    Sparsity is constant between two updates.
     """
 
     def __init__(self, config: ScheduleConfig, *, epochs: int, steps_per_epoch: int) -> None:
-        """Resolves and checks the plan.
+        """Converts all times to optimizer steps and checks them.
 
         Raises:
-            ValueError: if pruning would outlast the training and so end below its target, if it ends before it
-                begins, or if a gradual plan has fewer than ten updates.
+            ValueError: if pruning ends after the training and so misses its target, if it ends before it begins, or if
+                a gradual schedule has fewer than ten updates.
         """
         self.config, self.epochs, self.steps_per_epoch = config, epochs, steps_per_epoch
         self.total = epochs * steps_per_epoch
@@ -98,7 +98,7 @@ class Schedule:
         return round(number * self.steps_per_epoch) if unit.startswith("epoch") else round(number)
 
     def _updates(self) -> Sequence[int]:
-        """Optimizer steps after which masks are made anew; the last is always the end, so the target is met."""
+        """Optimizer steps after which masks are recomputed; the last is always `end`, so the target is reached."""
         if self.config.mode == "one_shot":
             return (self.begin,)
         if self.end <= self.begin:
@@ -121,11 +121,11 @@ class Schedule:
         return tuple(updates)
 
     def is_update(self, step: int) -> bool:
-        """Whether masks are made anew after this many optimizer steps."""
+        """Whether masks are recomputed after this many optimizer steps."""
         return step in self.updates
 
     def sparsity(self, step: int, *, final: float) -> float:
-        """Share of zeros that holds after `step` optimizer steps, for a layer whose target is `final`."""
+        """Sparsity after `step` optimizer steps, in [0, 1), of a layer whose target is `final`."""
         past = [update for update in self.updates if update <= step]
         if not past:
             return 0.0
@@ -135,11 +135,11 @@ class Schedule:
         )
 
     def plan(self, *, final: float) -> list[float]:
-        """Share of zeros at the end of each epoch."""
+        """Sparsity at the end of each epoch."""
         return [self.sparsity((epoch + 1) * self.steps_per_epoch, final=final) for epoch in range(self.epochs)]
 
     def describe(self, *, final: float) -> str:
-        """The plan in words, to print before the training starts."""
+        """The schedule in words, to print before the training starts."""
         shares = ", ".join(f"{epoch}: {share:.0%}" for epoch, share in enumerate(self.plan(final=final), start=1))
         return (
             f"zeros reach {final:.0%} at step {self.end} of {self.total} in {len(self.updates)} updates from step "
@@ -148,7 +148,7 @@ class Schedule:
 
 
 def _parse(moment: int | str, name: str) -> tuple[float, str]:
-    """Number and unit of a moment, e.g. `80%` or `3 epochs`; a plain number counts optimizer steps."""
+    """Parses a time such as `80%` or `3 epochs` into number and unit; a plain number counts optimizer steps."""
     text = str(moment).strip()
     match = _MOMENT.fullmatch(text)
     plain = match is not None and match["unit"] in ("", "step", "steps")

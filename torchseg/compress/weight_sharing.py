@@ -1,4 +1,4 @@
-"""A weight whose elements share a few trainable values."""
+"""Parametrization of a weight whose elements share a few trainable values."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from torchseg.compress.layers import channel_rows, from_channel_rows
 
 
 class SharedValues(nn.Module):
-    """Parametrisation of a layer's weight: the parameter is `(R, k)` values, and the weight looks them up.
+    """Parametrization of a layer's weight by a table of values; each element of the weight is a look-up in the table.
 
-    R is 1, or the number of output channels. Codes, shaped like the weight, say which value each element has; code 0 is
-    the zero that stays zero. Each element remembers how far it lay from its value, so that it can change over when the
-    values drift until another one is nearer.
+    The trainable parameter is the table, `(R, k)`, where R is 1 or the number of output channels. The buffer `codes`,
+    shaped like the weight, holds the index of each element's value; code 0 is a zero that stays zero. The buffer
+    `offsets` keeps the distance of each element from its value, so that elements can be reassigned when training has
+    moved another value nearer to them.
     """
 
     codes: Tensor
@@ -37,17 +38,17 @@ class SharedValues(nn.Module):
         self._assign(self.initial, weight, zeros, layer)
 
     def forward(self, values: Tensor) -> Tensor:
-        """The weight. The gradient of a value is the sum or the mean of its members' gradients."""
+        """Looks up the weight from values `(R, k)`; a value's gradient is the sum or mean of its members' gradients."""
         share = self.members if self.config.gradient == "mean" else torch.ones_like(self.members)
         return cast(Tensor, _Lookup.apply(values, self.codes, share))  # type: ignore[no-untyped-call]
 
     def right_inverse(self, weight: Tensor) -> Tensor:
-        """Values to start from; PyTorch asks for them once, when the layer is prepared."""
+        """Initial values `(R, k)`; PyTorch calls this once, when the parametrization is registered."""
         return self.initial.clone()
 
     @torch.no_grad()
     def reassign(self, values: Tensor, layer: nn.Module) -> int:
-        """Moves every element to the value that is nearest to where it would be now; says how many moved."""
+        """Reassigns every element (its value plus its offset) to the nearest value; returns how many changed."""
         before = self.codes.clone()
         self._assign(values.detach(), self.forward(values) + self.offsets, self.codes == 0, layer)
         return int((self.codes != before).sum())
@@ -72,7 +73,7 @@ class SharedValues(nn.Module):
 
 
 class _Lookup(torch.autograd.Function):
-    """Table look-up whose backward adds up in double, in a fixed order on a CPU."""
+    """Table look-up whose backward sums in double precision, and on a CPU in a fixed order."""
 
     @staticmethod
     def forward(context: Any, values: Tensor, codes: Tensor, share: Tensor) -> Tensor:
@@ -89,7 +90,7 @@ class _Lookup(torch.autograd.Function):
 
 
 def _values_by_row(rows: Tensor, config: ClusterConfig, *, clusters: int) -> Tensor:
-    """Values `(R, k)`, ascending; a row that needs fewer repeats its last one, an all-zero row has zeros."""
+    """Values `(R, k)`, ascending per row; a row that needs fewer repeats its last one, an all-zero row has zeros."""
     numbers = rows.float().cpu().numpy()
     values = np.zeros((len(numbers), clusters), np.float32)
     work = WORK if len(numbers) == 1 else 2 * WORK // len(numbers)

@@ -1,4 +1,4 @@
-"""What each command can be told, as frozen dataclasses that check themselves. Nothing heavy is imported here."""
+"""The flags of every command, as frozen dataclasses that validate themselves. Imports nothing heavy."""
 
 from torchseg.config.base import (
     FORMATS,

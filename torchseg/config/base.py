@@ -1,4 +1,4 @@
-"""Flags of every command, those that name pictures, and the words that flags may use."""
+"""Flags shared by all commands, flags that select the data, and the values that flags accept."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FORMATS = ("onnx", "tflite")
 SCHEDULES = ("cosine", "stable")
 PRECISIONS = ("fp32", "fp16", "dynamic", "int8")
 IO_TYPES = ("uint8", "float")
-# What a network's pixels may be, as (mean, std) of pictures in [0, 1].
+# Input scalings by name, as (mean, std) for images in [0, 1]: the network sees (image - mean) / std.
 SCALINGS = {
     "0-1": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
     "-1-1": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
@@ -25,7 +25,7 @@ SCALINGS = {
 RUNTIME_NAMES = ("torch", "onnxruntime", "litert", "openvino")
 SEARCH_ENGINES = ("nni", "optuna")
 Auto = Literal["auto"]
-"""A choice that is left to the program, which takes it from the machine or from what the run was begun with."""
+"""Leaves a choice to the program, which derives it from the machine or keeps what the run was started with."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,8 +33,8 @@ class CommonConfig:
     """Flags of every command.
 
     Attributes:
-        seed: Of weights, order and views; the same seed gives the same result.
-        threads: Threads to compute with; auto or 0 takes every core that this process may use.
+        seed: Seed for initial weights, shuffling and augmentation; the same seed gives the same result.
+        threads: Number of CPU threads; auto or 0 uses every core that this process may use.
     """
 
     seed: int = 0
@@ -48,23 +48,23 @@ class CommonConfig:
 
     @property
     def cores(self) -> int:
-        """`threads`, or the number of cores that this process may use, its container's quota counted."""
+        """`threads`, or the number of cores that this process may use, limited by the container's CPU quota."""
         return available_cores() if self.threads == "auto" else self.threads or available_cores()
 
 
 @dataclass(frozen=True, kw_only=True)
 class DataConfig(CommonConfig):
-    """Flags that name pictures.
+    """Flags that select the data.
 
     Attributes:
         data: Data set: scenes (built in, needs no files), folder (your own images/ and masks/), oxford-pet,
             oxford-pet-binary (pet against background), camvid, idd, or aerial.
-        root: The data set's folder, or the folder that holds it.
-        download: Fetch the data set into --root first, where it can be fetched.
-        image_size: Size that the networks see: N, or H,W. Default: 64 for scenes, 128 otherwise.
-        patch_size: Cut every picture into squares of this many pixels, which are then resized like whole pictures; for
-            large ones, such as those of aerial. 0 takes whole pictures.
-        patch_overlap: Share of a patch that its neighbour shows too.
+        root: Folder of the data set, or its parent folder.
+        download: Download the data set into --root first; only some data sets support this.
+        image_size: Input size of the networks in pixels: N, or H,W. Default: 64 for scenes, 128 otherwise.
+        patch_size: Cut large images (e.g. those of aerial) into square patches with this side in pixels, then resize
+            each patch to --image_size. 0 uses whole images.
+        patch_overlap: Share of its side by which a patch overlaps its neighbour, in [0, 1).
     """
 
     data: str = "scenes"
@@ -84,7 +84,7 @@ class DataConfig(CommonConfig):
 
     @property
     def size(self) -> tuple[int, int]:
-        """Height and width that the networks see."""
+        """Height and width of the networks' input, in pixels."""
         if not self.image_size:
             return (64, 64) if self.data == "scenes" else (128, 128)
         sides = [side.strip() for side in self.image_size.split(",")]
@@ -95,18 +95,18 @@ class DataConfig(CommonConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class PrepareConfig(DataConfig):
-    """Checks a data set, shows what it holds, and writes a smaller copy of it.
+    """Checks a data set, shows what it contains, and can write a smaller copy of it.
 
     Attributes:
-        out: Folder for a copy whose pictures are at most twice as large as --image_size; read it with --data folder.
-            Default: only check.
+        out: Folder for a copy whose images are no larger than training at --image_size needs (about twice that size);
+            read it with --data folder. Default: only check.
     """
 
     out: Path | None = None
 
 
 def numbers(flag: str, text: str) -> tuple[float, ...]:
-    """Numbers separated by commas; raises ValueError naming the flag."""
+    """Parses comma-separated numbers; raises a ValueError that names the flag."""
     try:
         return tuple(float(part) for part in text.split(",") if part.strip())
     except ValueError as error:
@@ -114,7 +114,7 @@ def numbers(flag: str, text: str) -> tuple[float, ...]:
 
 
 def choices(flag: str, text: str, known: tuple[str, ...]) -> list[str]:
-    """Words separated by commas, each once; raises ValueError for one that is not known, or for none."""
+    """Parses comma-separated words and drops repeats; raises ValueError for an unknown word or an empty list."""
     chosen = [item.strip() for item in text.split(",") if item.strip()]
     for item in chosen:
         if item not in known:

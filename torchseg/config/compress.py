@@ -1,4 +1,4 @@
-"""Flags of compression."""
+"""Flags of the `compress` command."""
 
 from __future__ import annotations
 
@@ -12,17 +12,19 @@ from torchseg.config.training import DistillationFlags, LearningConfig, check_ep
 
 @dataclass(frozen=True, kw_only=True)
 class CompressConfig(CompressionFlags, DistillationFlags, LearningConfig):
-    """Removes channels of a trained network, prunes and clusters it, each with recovery training.
+    """Removes channels from a trained network, prunes and clusters its weights, and retrains after each step.
 
     Attributes:
         checkpoint: Folder of a trained network, e.g. runs/scenes/trained.
         out: Folder of the run. Default: compressed/ in the run of the checkpoint.
-        teacher_checkpoint: Folder of a trained teacher to recover with. Default: teacher/ in the run of the
-            checkpoint, where there is one that is not the checkpoint itself; else labels alone.
-        transfer_set: Folder with pictures without masks, on which only the teacher's answer counts.
+        teacher_checkpoint: Folder of a trained teacher for recovery training by distillation. Default: teacher/ in the
+            run of the checkpoint, if it exists and is not the checkpoint itself; otherwise recovery uses labels only.
+        transfer_set: Folder of images without masks; on these the only target is the teacher's prediction.
         channel_sparsity: Share of channels to remove from every layer, in [0, 1); 0 removes none.
-        channel_epochs: Epochs of recovery from it. Default: as many as make 240 steps on scenes, 720 otherwise.
-        importance: Which channels stay: magnitude of their weights, batch_norm scale, or taylor, measured on pictures.
+        channel_epochs: Epochs of recovery training after channel removal. Default: enough for 240 steps on scenes,
+            720 otherwise.
+        importance: How channels are ranked; the lowest are removed. magnitude: size of their weights; batch_norm: their
+            scale in batch norm; taylor: estimated change of the loss, measured on images.
         pack: Also write OUT/artifacts/STAGE.{fp32,int8}.onnx and .packed.onnx, each with its certificate.
     """
 
@@ -41,7 +43,8 @@ class CompressConfig(CompressionFlags, DistillationFlags, LearningConfig):
         check_epochs(channel_epochs=self.channel_epochs)
         if not 0 <= self.channel_sparsity < 1:
             raise ValueError(
-                f"channel_sparsity is {self.channel_sparsity}; give a share of channels to remove, e.g. 0.5"
+                f"channel_sparsity is {self.channel_sparsity}; "
+                "give the share of channels to remove, in [0, 1), e.g. 0.5"
             )
         if not (self.channel_sparsity or self.stages):
             raise ValueError(

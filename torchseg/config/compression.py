@@ -1,4 +1,4 @@
-"""Flags that say how the weights of a trained network are made cheaper. Nothing heavy is imported here."""
+"""Flags for pruning and clustering the weights of a trained network. Imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -7,34 +7,34 @@ from typing import Literal
 
 from torchseg.config.training import check_epochs
 
-_MOST = 256  # shared values: a byte names one of them
+_MOST = 256  # shared values: one byte can index that many
 
 
 @dataclass(frozen=True, kw_only=True)
 class CompressionFlags:
-    """Zeros and shared values.
+    """Flags for pruning (zero weights) and clustering (shared weight values).
 
     Attributes:
-        sparsity: Share of zeros among the weights, in [0, 1); 0 prunes nothing.
-        clusters: Values that the weights of a layer share, 1 to 256, zero not counted; null shares none.
-        prune_epochs: Epochs of gradual pruning and recovery. Default: as many as make 160 steps on
-            scenes, 480 otherwise.
-        cluster_epochs: Epochs that the shared values are trained. Default: as many as make 80 steps on scenes, 240
+        sparsity: Share of weights set to zero, in [0, 1); 0 prunes nothing.
+        clusters: Number of distinct nonzero values per output channel or tensor (see --cluster_per), 1 to 256; null
+            skips clustering.
+        prune_epochs: Epochs of gradual pruning, recovery included. Default: enough for 160 steps on scenes, 480
             otherwise.
-        prune_begin: When the first zeros come: optimizer steps (20), epochs ('2 epochs') or a share of the pruning
-            epochs (10%).
-        prune_end: When the last ones come; what follows is recovery.
-        prune_frequency: Steps, epochs or share between two updates. Default: so that there are 50, or one a step.
-        prune_mode: gradual, or one_shot at prune_begin.
-        prune_layers: Shares of single layers that differ, e.g. head=0,stem.0=0.4.
-        prune_smallest: The smallest layers, which together hold at most this share of the weights, stay dense, and the
-            others carry their zeros.
+        cluster_epochs: Epochs of training the shared values. Default: enough for 80 steps on scenes, 240 otherwise.
+        prune_begin: Start of pruning: optimizer steps (20), epochs ('2 epochs') or a share of the pruning epochs (10%).
+        prune_end: End of pruning, in the same units; the remaining epochs are recovery.
+        prune_frequency: Interval between two mask updates: steps, epochs or a share. Default: at least 50 updates in
+            all, or one per step if pruning is shorter.
+        prune_mode: gradual, or one_shot: all at once at --prune_begin.
+        prune_layers: Sparsity of single layers, in place of --sparsity, e.g. head=0,stem.0=0.4.
+        prune_smallest: Keep the smallest layers dense, as many as hold at most this share of all weights; the other
+            layers are pruned harder to make up for it.
         prune_exclude: Layers or blocks that stay dense, separated by commas.
-        cluster_per: What shares one set of values: each output channel, or a whole tensor, whose batch norm is folded
-            first.
-        cluster_start: How the values are found: optimal, density, linear or kmeans++.
-        cluster_layers: Numbers of values of single layers that differ, e.g. head=16.
-        cluster_exclude: Layers or blocks that keep their weights, separated by commas.
+        cluster_per: What shares one set of values: each output channel (channel), or the whole weight tensor of a layer
+            (tensor), after its batch norm was folded.
+        cluster_start: How the initial values are found: optimal, density, linear or kmeans++.
+        cluster_layers: Number of values of single layers, in place of --clusters, e.g. head=16.
+        cluster_exclude: Layers or blocks that are not clustered, separated by commas.
     """
 
     sparsity: float = 0.6
@@ -65,7 +65,7 @@ class CompressionFlags:
 
     @property
     def layer_sparsity(self) -> dict[str, float]:
-        """`prune_layers`, parsed."""
+        """`prune_layers`, parsed: sparsity by layer name."""
         settings = _settings("prune_layers", self.prune_layers)
         for name, value in settings.items():
             if not 0 <= value < 1:
@@ -74,7 +74,7 @@ class CompressionFlags:
 
     @property
     def layer_clusters(self) -> dict[str, int]:
-        """`cluster_layers`, parsed."""
+        """`cluster_layers`, parsed: number of values by layer name."""
         settings = _settings("cluster_layers", self.cluster_layers)
         for name, value in settings.items():
             if not (value.is_integer() and 1 <= value <= _MOST):
@@ -83,12 +83,12 @@ class CompressionFlags:
 
     @property
     def stages(self) -> tuple[str, ...]:
-        """Names of the stages that these flags ask for, in order."""
+        """Names of the stages that these flags request, in order."""
         return (*(["pruned"] if self.sparsity else []), *(["clustered"] if self.clusters else []))
 
 
 def names(text: str) -> tuple[str, ...]:
-    """Items of a list separated by commas."""
+    """Splits a comma-separated list and drops empty items."""
     return tuple(item.strip() for item in text.split(",") if item.strip())
 
 

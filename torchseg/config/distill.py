@@ -1,4 +1,4 @@
-"""Flags of the main job."""
+"""Flags of the `distill` command."""
 
 from __future__ import annotations
 
@@ -16,22 +16,23 @@ class DistillConfig(CompressionFlags, ExportFlags, DistillationFlags, LearningCo
     """Trains a teacher, distils a small student, prunes and clusters it, and exports, certifies and scores them.
 
     Attributes:
-        teacher: Network of the teacher, or smp:ARCHITECTURE:ENCODER for any of segmentation_models_pytorch; null: the
-            student, and what it is compressed to, learn from the masks alone.
-        teacher_arguments: What its builder takes, e.g. base_width=64,dropout=0.1.
-        teacher_checkpoint: Folder of a trained teacher; none is trained then.
-        student: Network of the student; the same choice.
-        student_arguments: What its builder takes, e.g. base_width=16,depth=4,batch_norm=false.
-        epochs: Epochs of the student, counted in labelled pictures. Default: as many as make 640 steps on scenes,
-            1440 otherwise.
-        teacher_epochs: Epochs of the teacher. Default: as many as make 320 steps on scenes, 1680 otherwise.
-        transfer_set: Folder with pictures without masks, on which the student listens to the teacher alone.
-            They make up half of every batch.
-        views: Random views of each picture that the teacher is asked about, at least so many; then they come again.
-            0: a new view every time. Default: 1 on scenes, 0 otherwise.
-        soft_loss: How the two opinions are compared: mean divergence of the pixels' classes. The other two repeat
-            published mistakes (docs/explanation/recipes.md): summed over a picture, or softmax along the width.
-        baseline: Also train the student without its teacher, so that the gain is a number.
+        teacher: Teacher network: a name, or smp:ARCHITECTURE:ENCODER for any of segmentation_models_pytorch; null
+            trains the student and its compressed versions without a teacher, from the masks alone.
+        teacher_arguments: Arguments of the teacher's builder, e.g. base_width=64,dropout=0.1.
+        teacher_checkpoint: Folder of a trained teacher, to use instead of training one.
+        student: Student network: a name or smp:ARCHITECTURE:ENCODER.
+        student_arguments: Arguments of the student's builder, e.g. base_width=16,depth=4,batch_norm=false.
+        epochs: Epochs of the student, counted in labelled images. Default: enough for 640 steps on scenes, 1440
+            otherwise.
+        teacher_epochs: Epochs of the teacher. Default: enough for 320 steps on scenes, 1680 otherwise.
+        transfer_set: Folder of images without masks, on which the student learns from the teacher alone. They make up
+            half of every batch.
+        views: Random views (augmentations) of each image before the same views repeat, at least this many; repeated
+            views reuse the teacher's stored logits. 0 draws a new view every time. Default: 1 on scenes, 0 otherwise.
+        soft_loss: Distillation loss. mean: divergence per pixel, averaged. The other two reproduce published mistakes
+            (docs/explanation/recipes.md): picture_sum sums over each image, over_width takes the softmax along the
+            image's width.
+        baseline: Also train the same student without a teacher, to measure what distillation gains.
     """
 
     teacher: str | None = "attention_unet"

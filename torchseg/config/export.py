@@ -1,4 +1,4 @@
-"""Flags that say which files to write."""
+"""Flags of the `export` and `verify` commands."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torchseg.config.base import FORMATS, IO_TYPES, PRECISIONS, CommonConfig, Da
 
 @dataclass(frozen=True, kw_only=True)
 class ExportFlags:
-    """Flags that say which files to write.
+    """Flags that select the model files to write.
 
     Attributes:
         formats: Formats to export, separated by commas: onnx, tflite.
@@ -35,14 +35,14 @@ class ExportFlags:
 
 @dataclass(frozen=True, kw_only=True)
 class VariantFlags:
-    """Flags that ask for further files beside the plain ones.
+    """Flags that request further variants of each model file.
 
     Attributes:
         end_to_end: Also write each file as .end_to_end, with pre- and postprocessing inside: it takes uint8 images
-            (1, H, W, C) and gives classes.
-        dynamic_shape: Also write each ONNX file as .dynamic_shape: any number of pictures, of any size that divides by
-            what the network's depth demands.
-        io: Also write each int8 TFLite file with these types of input and output, separated by commas: uint8, float.
+            (1, H, W, C) and returns classes.
+        dynamic_shape: Also write each ONNX file as .dynamic_shape, which takes any batch size and any image size that
+            is a multiple of the network's stride.
+        io: Also write each int8 TFLite file with these I/O dtypes, separated by commas: uint8, float.
     """
 
     end_to_end: bool = field(default=False, metadata={"was": "bake"})
@@ -54,7 +54,7 @@ class VariantFlags:
 
     @property
     def io_types(self) -> list[str]:
-        """Types at the inputs and outputs of further int8 TFLite files."""
+        """I/O dtypes of the further int8 TFLite files."""
         return choices("io", self.io, IO_TYPES) if self.io else []
 
 
@@ -65,15 +65,15 @@ class ExportConfig(VariantFlags, ExportFlags, DataConfig):
     Attributes:
         checkpoint: Folder of a trained network, e.g. runs/scenes/student.
         out: Folder for the files. Default: artifacts/ beside the checkpoint's folder.
-        max_drop: Points of mean IoU that a dynamic or int8 file may lose on the validation part. Where plain int8
-            loses more, the fewest layers that must stay in float do. Default: 2, and every layer goes to int8.
-        max_class_drop: Points of IoU that any one class may lose. Default: 4 times --max_drop, if that is given.
-        qat_epochs: Epochs that the network first learns, with labels, to live with int8; the files are then those of
-            the network that this leaves in CHECKPOINT_qat. Default: 0, none.
-        training_precision: Arithmetic of --qat_epochs: fp32 or bf16; auto is fp32, because rounding to bfloat16 hides
-            the levels of int8.
-        device: Where --qat_epochs trains: cpu, cuda, or auto: cuda where there is a GPU that PyTorch can use.
-        workers: Processes that read and augment pictures for --qat_epochs; 0 does it in the training process.
+        max_drop: Points of mean IoU that a dynamic or int8 file may lose on the validation split. If plain int8 loses
+            more, as few layers as possible are kept in float. Default: 2, with every layer in int8.
+        max_class_drop: Points of IoU that any single class may lose. Default: 4 times --max_drop, if that is given.
+        qat_epochs: Epochs of quantization-aware training with labels before the export; the files are then made from
+            the resulting checkpoint, CHECKPOINT_qat. Default: 0, none.
+        training_precision: Precision of --qat_epochs: fp32 or bf16; auto is fp32, because rounding to bfloat16 hides
+            the int8 levels.
+        device: Device of --qat_epochs: cpu, cuda, or auto, which takes cuda if PyTorch can use a GPU.
+        workers: Processes that load and augment images for --qat_epochs; 0 loads them in the training process.
     """
 
     checkpoint: Path = field(metadata={"positional": ""})
@@ -100,11 +100,11 @@ class ExportConfig(VariantFlags, ExportFlags, DataConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class VerifyConfig(CommonConfig):
-    """Makes the certificate of exported files again and compares it with the one beside them.
+    """Recomputes the certificates of exported files and compares them with the stored ones.
 
     Attributes:
         files: Model files of a run, e.g. runs/scenes/artifacts/student.fp32.onnx.
-        root: Where the pictures of the run lie now. Default: where they lay when it was made.
+        root: Folder where the run's data set is now. Default: where it was when the run was made.
     """
 
     files: list[Path] = field(metadata={"positional": "+"})

@@ -1,4 +1,4 @@
-"""Flags of a grid, and what a recipe says about measuring."""
+"""Flags of the `grid` command, and the `measure` section of a recipe."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from torchseg.spec import nearest
 
 @dataclass(frozen=True, kw_only=True)
 class GridConfig(CommonConfig):
-    """Trains, exports and measures every combination of a recipe's factors, as one table.
+    """Trains, exports and measures every combination of a recipe's factors, and writes one table.
 
     Attributes:
-        recipe: YAML file with a base of ordinary flags and the factors with their levels, e.g. recipes/unet12.yaml.
-        jobs: Trainings at a time; the threads are shared out among them. Files are measured one training at a time.
-        root: The data set's folder, or the folder that holds it; in place of the recipe's.
-        out: Folder of the grid. Default: runs/ and the recipe's name.
+        recipe: YAML file with base flags and the factors with their levels, e.g. recipes/unet12.yaml.
+        jobs: Number of trainings that run at the same time; they share the threads. Measurements never run in parallel.
+        root: Folder of the data set, or its parent folder; overrides the recipe's.
+        out: Folder of the grid. Default: runs/RECIPE.
         set: Changes to the recipe, e.g. --set image_size=32 "factors.epochs=[1, 2]" measure.pictures=5.
-        fresh: Forget what an earlier call left in --out and start over.
+        fresh: Discard the results of an earlier call in --out and start over.
     """
 
     recipe: Path = field(metadata={"positional": ""})
@@ -41,22 +41,21 @@ class GridConfig(CommonConfig):
 
     @property
     def threads_each(self) -> int:
-        """Threads of one training: its share of those that there are."""
+        """Threads of each training: an equal share of all threads, at least 1."""
         return max(1, self.cores // self.jobs)
 
 
 @dataclass(frozen=True, kw_only=True)
 class MeasureConfig:
-    """How the files of a grid are measured: the part `measure` of a recipe.
+    """How a grid measures its files: the `measure` section of a recipe.
 
     Attributes:
-        pictures: Test pictures that every file is timed on, one by one; the whole part counts for its accuracy.
+        pictures: Number of test images that every file is timed on, one by one; accuracy uses the whole test split.
         classes: Classes that IoU and Dice are averaged over, separated by commas. Default: all that occur.
-        with_tracemalloc: Let tracemalloc run inside the timed region, and call the peak that it sees the memory:
-            what published measurements do that know no better. Default: times of predictions alone, and the peak
-            memory of the process.
-        threads: Threads that compute a prediction.
-        view: Test picture that figures/view.png shows. Default: the first.
+        with_tracemalloc: Run tracemalloc inside the timed region and report its peak as the memory. This reproduces a
+            flaw of some published measurements. Default: time predictions alone, and report the process's peak memory.
+        threads: Threads of each prediction.
+        view: Name of the test image that figures/view.png shows. Default: the first.
     """
 
     pictures: int = 25
@@ -70,7 +69,7 @@ class MeasureConfig:
             raise ValueError(f"pictures is {self.pictures} and threads {self.threads}; each must be at least 1")
 
     def class_indices(self, classes: tuple[str, ...]) -> list[int]:
-        """Which of these classes count; raises ValueError for a name that is not among them."""
+        """Indices into `classes` of those to average over; raises ValueError for an unknown name."""
         names = [name.strip() for name in self.classes.split(",") if name.strip()]
         for name in names:
             if name not in classes:

@@ -1,4 +1,4 @@
-"""Flags that say what a TensorFlow model takes and gives."""
+"""Flags of the `import_tf` command."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ from torchseg.spec import nearest
 
 @dataclass(frozen=True, kw_only=True)
 class ImportConfig(DataConfig):
-    """Turns a TensorFlow model into an ONNX file, certifies it against the original and puts both up for scoring.
+    """Converts a TensorFlow model to ONNX, certifies it against the original, and adds both to a run for scoring.
 
     Attributes:
         model: A .keras, .h5 or .tflite file, or the folder of a SavedModel.
-        scaling: What the model's pixels are: 0-1, -1-1, imagenet (mean and deviation of ImageNet) or 0-255.
-        mean: Three numbers in place of --scaling, for pictures in [0, 1]; goes with --std.
-        std: Three numbers in place of --scaling, for pictures in [0, 1]; goes with --mean.
+        scaling: Pixel range that the model expects: 0-1, -1-1, imagenet (mean and standard deviation of ImageNet) or
+            0-255.
+        mean: Three means (red,green,blue) for images in [0, 1], in place of --scaling; needs --std.
+        std: Three standard deviations (red,green,blue) for images in [0, 1], in place of --scaling; needs --mean.
         classes: Names of the model's classes in the order of its outputs. Default: those of the data set.
-        name: What to call it in the table. Default: the file's name.
-        out: Folder of a run, new or one on the same data. Default: runs/DATA.
+        name: Name of the model in tables and file names. Default: the file's name.
+        out: Folder of the run: a new one, or one on the same data. Default: runs/DATA.
     """
 
     model: Path = field(metadata={"positional": ""})
@@ -40,7 +41,7 @@ class ImportConfig(DataConfig):
 
     @property
     def mean_and_std(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        """Scaling of pictures in [0, 1]: the network sees `(picture / 255 - mean) / std`."""
+        """Mean and standard deviation for images in [0, 1]: the network sees `(image / 255 - mean) / std`."""
         if bool(self.mean) != bool(self.std):
             raise ValueError("--mean and --std belong together; give both, or --scaling")
         if self.mean:
@@ -57,7 +58,7 @@ class ImportConfig(DataConfig):
 
     @property
     def stage(self) -> str:
-        """Name of the model in tables and files."""
+        """Name of the model in tables and file names."""
         return re.sub(r"[^\w-]+", "-", self.name or self.model.name.split(".")[0]).strip("-")
 
     @property

@@ -1,4 +1,4 @@
-"""Flags of the commands that measure and show."""
+"""Flags of the `score`, `predict` and `report` commands."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from torchseg.config.base import RUNTIME_NAMES, Auto, CommonConfig, DataConfig, 
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreConfig(DataConfig):
-    """Scores model files side by side on pictures with masks: all files of a run, or any files.
+    """Measures accuracy and latency of model files on labelled images: all files of a run, or any files.
 
     Attributes:
-        files: Folder of a run, or model files from anywhere: .onnx, .tflite, folders of checkpoints.
-        against: Model file that the time and the accuracy of the others are held against.
-        runtimes: Runtimes to run the files in, separated by commas: torch, onnxruntime, litert, openvino. Default: the
-            one made for each kind of file.
-        thread_counts: Numbers of threads to time each file at, separated by commas, e.g. 1,2. Default: --threads.
-        jobs: Files whose answers are counted at a time, once all are timed; auto: one per core.
-        explain: Model file whose time is shown layer by layer, with what makes it slow; nothing is scored then.
+        files: Folder of a run, or model files from anywhere: .onnx, .tflite, checkpoint folders.
+        against: Reference model file; the latency and accuracy of the others are compared with it.
+        runtimes: Runtimes to score in, separated by commas: torch, onnxruntime, litert, openvino. Default: the native
+            one of each file format.
+        thread_counts: Thread counts to time each file with, separated by commas, e.g. 1,2. Default: --threads.
+        jobs: Number of files whose accuracy is measured in parallel, after all were timed; auto: one per core.
+        explain: Show the latency of this model file layer by layer and what makes it slow; scores nothing.
         data: Data set to score on, as for training. Default: that of the run that the files belong to.
-        mean: Means of the colours that a file of another tool takes off, scaled to [0, 1], separated by commas.
-        std: What it divides the colours by then, separated by commas.
+        mean: Means that a file from another tool expects, one per colour, for images in [0, 1], separated by commas.
+        std: Standard deviations that go with --mean, separated by commas.
         out: Folder for the tables and the report. Default: the run's, or runs/scores.
     """
 
@@ -47,12 +47,12 @@ class ScoreConfig(DataConfig):
 
     @property
     def runtime_list(self) -> list[str]:
-        """Runtimes that were asked for; empty for the one made for each kind of file."""
+        """The requested runtimes; empty to use the native one of each file format."""
         return choices("runtimes", self.runtimes, RUNTIME_NAMES) if self.runtimes else []
 
     @property
     def thread_list(self) -> list[int]:
-        """Numbers of threads, at least one."""
+        """Thread counts to time with; never empty."""
         texts = [text.strip() for text in self.thread_counts.split(",") if text.strip()]
         if not all(text.isdecimal() and int(text) > 0 for text in texts):
             raise ValueError(f"thread_counts is '{self.thread_counts}'; give numbers above 0, e.g. 1,2")
@@ -60,26 +60,26 @@ class ScoreConfig(DataConfig):
 
     @property
     def mean_values(self) -> tuple[float, ...]:
-        """One per colour; empty if not given."""
+        """`mean`, parsed: one number per colour; empty if not given."""
         return numbers("mean", self.mean)
 
     @property
     def std_values(self) -> tuple[float, ...]:
-        """One per colour; empty if not given."""
+        """`std`, parsed: one number per colour; empty if not given."""
         return numbers("std", self.std)
 
 
 @dataclass(frozen=True, kw_only=True)
 class PredictConfig(CommonConfig):
-    """Paints masks for pictures with any model file.
+    """Predicts masks for images with any model file.
 
     Attributes:
-        model: A checkpoint's folder, or an .onnx or .tflite file of a run.
-        images: Pictures, or folders of pictures.
+        model: A checkpoint folder, or an .onnx or .tflite file of a run.
+        images: Image files, or folders of images.
         out: Folder for the masks.
-        truth: The picture's true mask, or the folder with a PNG mask of each picture's name: shows errors and scores.
-        compare: Further model files: shows all of them side by side and where they differ.
-        tiles: Read pictures at their own scale in overlapping tiles of the network's size, instead of resizing them.
+        truth: True mask of the image, or a folder with a PNG mask named after each image; adds errors and scores.
+        compare: Further model files; shows all predictions side by side and where they differ.
+        tiles: Predict at full resolution in overlapping tiles of the network's input size, instead of resizing images.
     """
 
     model: Path = field(metadata={"positional": ""})
@@ -92,7 +92,7 @@ class PredictConfig(CommonConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class ReportConfig(CommonConfig):
-    """Builds report.html and the figures of a run again.
+    """Rebuilds report.html and the figures of a run.
 
     Attributes:
         run: Folder of a run, e.g. runs/scenes.

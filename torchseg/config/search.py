@@ -1,4 +1,4 @@
-"""Flags of the hyper-parameter search, and what it may choose from."""
+"""Flags of the `search` command, and the parser of its search space."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from torchseg.config.base import PRECISIONS, SEARCH_ENGINES, choices
 from torchseg.config.distill import DistillConfig
 from torchseg.spec import nearest
 
-_DIGITS = 4  # a chosen number is written with so many: nobody wants 0.0019374617 in a configuration
+_DIGITS = 4  # significant digits of a chosen number: nobody wants 0.0019374617 in a configuration
 
 Value = bool | int | float | str
 
 
 @dataclass(frozen=True, kw_only=True)
 class SearchConfig(DistillConfig):
-    """Searches how to distil the student: the most accurate configuration whose file stays within a budget.
+    """Searches for the distillation configuration with the most accurate student within a size or latency budget.
 
-    The flags of distill.py say where the search begins; those about compression and files only pass into the best
-    configuration, which distill.py then takes as it is.
+    The flags of distill.py define trial 0, where the search starts. Flags for compression and model files are not
+    searched: they are copied into the best configuration, which distill.py accepts as its --config.
 
     Attributes:
-        engine: Who chooses what to try next: nni or optuna, both by a tree of Parzen estimators (TPE).
-        trials: Configurations to try; the one that the other flags describe is tried before them, as trial 0.
-        space: What to choose from, separated by commas: NAME=LOW..HIGH, NAME=LOW..HIGH log or NAME=A|B|C. Names are
-            learning_rate, temperature, alpha, schedule, a term of the loss for its weight (dice, focal, ...), and
-            whatever the student's builder takes (base_width, dropout, ...).
-        max_kb: Kilobytes that the student's ONNX file may have. Default, without --max_ms: what trial 0 has.
-        max_ms: Milliseconds that the file may take for one picture on one thread of this machine.
-        budget_precision: Precision of the file that the budget is about: fp32, fp16, dynamic or int8.
-        epochs: Epochs of every trial, counted in labelled pictures. Default: as many as make 640 steps on scenes,
-            1440 otherwise.
+        engine: Search engine: nni or optuna; both use a tree of Parzen estimators (TPE).
+        trials: Number of configurations to try, after trial 0, which is the one that the other flags describe.
+        space: Search space, separated by commas: NAME=LOW..HIGH, NAME=LOW..HIGH log or NAME=A|B|C. Names are
+            learning_rate, temperature, alpha, schedule, a loss term for its weight (dice, focal, ...), and any argument
+            of the student's builder (base_width, dropout, ...).
+        max_kb: Largest size of the student's ONNX file in kilobytes. Default, without --max_ms: the size in trial 0.
+        max_ms: Largest latency of that file in milliseconds, for one image on one thread of this machine.
+        budget_precision: Precision of the file that the budget applies to: fp32, fp16, dynamic or int8.
+        epochs: Epochs of every trial, counted in labelled images. Default: enough for 640 steps on scenes, 1440
+            otherwise.
         out: Folder of the search. Default: runs/DATA-search.
     """
 
@@ -76,7 +76,7 @@ class SearchConfig(DistillConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class Range:
-    """All numbers from `low` to `high`; `log` spreads them evenly over orders of magnitude."""
+    """All numbers from `low` to `high`; with `log`, they are sampled evenly on a logarithmic scale."""
 
     low: float
     high: float
@@ -84,36 +84,36 @@ class Range:
 
     @property
     def bounds(self) -> tuple[Value, ...]:
-        """The values to try first when asking whether any can work."""
+        """Both ends, to check whether any value can meet the budget."""
         return self.low, self.high
 
     def holds(self, value: Value) -> bool:
-        """Whether a trial could have it."""
+        """Whether the value lies in the range."""
         return self.low <= float(value) <= self.high
 
     def tidy(self, value: Value) -> Value:
-        """The number with few digits, still in the range."""
+        """Rounds the number to a few significant digits, without leaving the range."""
         rounded = float(f"{float(value):.{_DIGITS}g}")
         return min(max(rounded, self.low), self.high)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """One of these."""
+    """A choice among listed values."""
 
     values: tuple[Value, ...]
 
     @property
     def bounds(self) -> tuple[Value, ...]:
-        """The values to try first when asking whether any can work: all of them."""
+        """All values, to check whether any of them can meet the budget."""
         return self.values
 
     def holds(self, value: Value) -> bool:
-        """Whether a trial could have it."""
+        """Whether the value is one of those listed."""
         return value in self.values
 
     def tidy(self, value: Value) -> Value:
-        """The value as it was given: engines hand numbers back in types of their own."""
+        """The listed value that equals this one: engines return numbers in types of their own."""
         return next(each for each in self.values if each == value)
 
 
@@ -124,7 +124,7 @@ def parse_space(text: str) -> dict[str, Range | Choice]:
     """Reads `learning_rate=0.0005..0.01 log, alpha=0.1..0.9, base_width=4|6|8`.
 
     Raises:
-        ValueError: for another form, a name that comes twice, a range that is none, or no name at all.
+        ValueError: for malformed text, a repeated name, an invalid range, or an empty space.
     """
     space: dict[str, Range | Choice] = {}
     for item in filter(None, (part.strip() for part in text.split(","))):

@@ -1,4 +1,4 @@
-"""Flags that say how networks learn, and how one listens to a teacher."""
+"""Flags for training and distillation."""
 
 from __future__ import annotations
 
@@ -14,25 +14,26 @@ _MOST_WORKERS = 64
 
 @dataclass(frozen=True, kw_only=True)
 class LearningConfig(DataConfig):
-    """Flags that say how networks learn.
+    """Flags for training.
 
     Attributes:
-        batch_size: Pictures a step, over all processes.
+        batch_size: Images per step, over all processes.
         learning_rate: Peak learning rate of AdamW.
-        schedule: Of the learning rate, behind a warm-up: cosine, or stable, which is level and falls in the last fifth.
-        loss: What the masks teach with: terms joined by +, each with a weight if wanted, e.g. focal+0.5*dice. There are
+        schedule: Learning rate schedule after the warm-up: cosine, or stable, which is constant and falls in the last
+            fifth.
+        loss: Loss on the masks: terms joined by +, each with an optional weight, e.g. focal+0.5*dice. Terms are
             cross_entropy, dice, focal, lovasz and tversky.
-        class_weights: Weight of each class in the loss, separated by commas; or median_frequency, which lifts rare
-            classes. Default: all alike.
-        training_precision: Arithmetic of the networks in training: fp32, bf16 (mixed precision), or auto: what the run
-            was begun with, else bf16 where the machine computes in it. Weights are float32 either way.
-        micro_batches: Parts of each batch that are learned from beside each other, each with its own batch statistics,
-            or auto: 2 on the processor, 1 on a GPU and where several processes train.
-        device: Where networks train: cpu, cuda, or auto: cuda where there is a GPU that PyTorch can use.
-        workers: Processes that read and augment pictures; 0 does it in the training process.
-        cache_gb: Gigabytes of disk for decoded pictures in the run's folder, or auto: half of what is free, at most 16.
+        class_weights: Weight of each class in the loss, separated by commas, or median_frequency, which raises the
+            weight of rare classes. Default: all equal.
+        training_precision: Precision of training: fp32, bf16 (mixed precision), or auto, which keeps what the run was
+            started with, or takes bf16 if the hardware supports it. Weights are float32 either way.
+        micro_batches: Number of micro-batches per batch, computed in parallel, each with its own batch norm statistics:
+            1, 2, or auto, which is 2 on a CPU, and 1 on a GPU or with several training processes.
+        device: Device to train on: cpu, cuda, or auto, which takes cuda if PyTorch can use a GPU.
+        workers: Processes that load and augment images; 0 loads them in the training process.
+        cache_gb: Gigabytes of disk for decoded images in the run's folder, or auto: half of the free space, at most 16.
         out: Folder of the run. Default: runs/DATA.
-        fresh: Forget what an earlier run left in --out and start over.
+        fresh: Discard the results of an earlier run in --out and start over.
     """
 
     batch_size: int = 4
@@ -71,7 +72,7 @@ class LearningConfig(DataConfig):
 
 
 def check_epochs(**epochs: int) -> None:
-    """Raises ValueError naming the flag whose number of epochs is negative; 0 stands for the default."""
+    """Raises a ValueError that names the flag if its number of epochs is negative; 0 means the default."""
     for name, number in epochs.items():
         if number < 0:
             raise ValueError(f"{name} is {number}; give a number of epochs, or 0 for the default")
@@ -82,9 +83,9 @@ class TrainConfig(LearningConfig):
     """Trains one network with labels.
 
     Attributes:
-        model: Network to train, or smp:ARCHITECTURE:ENCODER for any of segmentation_models_pytorch.
-        model_arguments: What its builder takes, e.g. base_width=16,depth=4,batch_norm=false.
-        epochs: Passes over the labelled pictures. Default: as many as make 640 steps on scenes, 1440 otherwise.
+        model: Network to train: a name, or smp:ARCHITECTURE:ENCODER for any of segmentation_models_pytorch.
+        model_arguments: Arguments of the network's builder, e.g. base_width=16,depth=4,batch_norm=false.
+        epochs: Passes over the labelled images. Default: enough for 640 steps on scenes, 1440 otherwise.
     """
 
     model: str = "small_unet"
@@ -98,11 +99,11 @@ class TrainConfig(LearningConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class DistillationFlags:
-    """Whose opinion counts how much.
+    """Flags for the distillation loss.
 
     Attributes:
-        temperature: Softening of both opinions in the distillation loss.
-        alpha: Share of the teacher's opinion in the loss; the labels have the rest.
+        temperature: Softmax temperature in the distillation loss, for student and teacher; greater than 0.
+        alpha: Weight of the distillation loss, in [0, 1]; the loss on the labels has weight 1 - alpha.
     """
 
     temperature: float = 1.0

@@ -1,4 +1,4 @@
-"""Pictures and masks in, samples and batches out."""
+"""Data sets, samples, augmentation and batches of images and masks."""
 
 from torchseg.data.batches import Batch, Batches, BatchPlan
 from torchseg.data.cache import FEW_SAMPLES, CachedSamples, CacheWriter, HeldSamples, read_in_order

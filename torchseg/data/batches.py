@@ -1,4 +1,4 @@
-"""Batches for training: what each holds depends on the seed and the step alone, so a resumed run sees the same."""
+"""Training batches; their content depends only on seed and step, so a resumed run sees the same batches."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from torchseg.data.transforms import RandomView
 
 
 class Batch(NamedTuple):
-    """Views of pictures.
+    """A batch of random views of images.
 
     Attributes:
-        pictures: uint8 `(B, C, H, W)`.
-        masks: uint8 `(B, H, W)`, the ignored value where nothing is known.
-        labelled: bool `(B,)`, false for pictures that came without a mask.
-        seeds: int64 `(B,)` of the views; a batch with the same seeds is the same batch.
+        pictures: RGB, uint8 `(B, C, H, W)`, not normalised.
+        masks: true classes, uint8 `(B, H, W)`; the ignored value where the class is unknown.
+        labelled: bool `(B,)`, False for images without a mask.
+        seeds: seeds of the views, int64 `(B,)`; batches with the same seeds are identical.
     """
 
     pictures: Tensor
@@ -32,7 +32,7 @@ class Batch(NamedTuple):
 
 
 class Draw(NamedTuple):
-    """One picture of a batch: from the transfer set or not, which one, and the seed of its random view."""
+    """One image of a batch: whether it is from the transfer set, its index, and the seed of its random view."""
 
     transfer: bool
     picture: int
@@ -41,14 +41,14 @@ class Draw(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class BatchPlan:
-    """Which pictures each step sees: shuffled passes over the labelled and over the transfer pictures.
+    """Selects the images of each step: shuffled passes over the labelled images and over the transfer set.
 
     Attributes:
-        labelled: number of labelled pictures.
-        transfer: number of pictures without masks; if there are any, they are half of every batch.
-        batch_size: pictures a step, over all processes.
-        seed: of order and views.
-        views: of each picture before order and views begin again, at least; 0 for a new view every time.
+        labelled: number of labelled images.
+        transfer: number of images without masks; if there are any, they make up half of every batch.
+        batch_size: images per step, over all processes.
+        seed: of shuffling and views.
+        views: number of views of each image, at least, before order and views repeat; 0 for a new view every time.
     """
 
     labelled: int
@@ -59,16 +59,16 @@ class BatchPlan:
 
     @property
     def steps_per_epoch(self) -> int:
-        """An epoch has as many pictures as are labelled, so that runs with and without transfer compare."""
+        """Steps per epoch. An epoch counts labelled images only, so that runs with and without transfer set compare."""
         return max(1, self.labelled // self.batch_size)
 
     def step(self, step: int) -> list[Draw]:
-        """The pictures of one step."""
+        """The images of one step, counted from 0 over the whole training."""
         step %= self.views * self._steps_for_all or step + 1
         labelled = self.batch_size - self._from_transfer
         indices = self._pass(step, self.labelled, labelled, stream=0)
         indices += self._pass(step, self.transfer, self._from_transfer, stream=1) if self._from_transfer else []
-        # Another mixture has other seeds: a teacher that knows a batch by them must not take one for the other.
+        # The seeds also depend on the size of the transfer set: a teacher uses them as keys of its cached logits.
         seeds = np.random.default_rng([self.seed, 2, step, self.transfer]).integers(0, 2**31, len(indices)).tolist()
         drawn = enumerate(zip(indices, seeds, strict=True))
         return [Draw(slot >= labelled, index, seed) for slot, (index, seed) in drawn]
@@ -79,7 +79,7 @@ class BatchPlan:
 
     @property
     def _steps_for_all(self) -> int:
-        """Steps until every picture was seen, labelled or not."""
+        """Steps until every image was seen, labelled or not."""
         steps = -(-self.labelled // (self.batch_size - self._from_transfer))
         return max(steps, -(-self.transfer // self._from_transfer)) if self._from_transfer else steps
 
@@ -115,16 +115,16 @@ class _Views(Dataset[tuple[Tensor, Tensor, bool, int]]):
 
 
 class Batches:
-    """Random views of labelled and transfer pictures, epoch by epoch.
+    """Batches of random views of labelled and transfer images, epoch by epoch.
 
     Args:
-        labelled: pictures with masks.
-        transfer: pictures without, or none.
-        view: makes the random view.
-        plan: what each step sees.
-        workers: processes that read ahead; 0 reads in this one.
-        rank: of this process.
-        processes: that share each batch.
+        labelled: images with masks.
+        transfer: images without masks; may be empty.
+        view: makes the random views.
+        plan: selects the images of each step.
+        workers: processes that load ahead; 0 loads in this process.
+        rank: index of this training process.
+        processes: number of training processes that share each batch.
     """
 
     def __init__(

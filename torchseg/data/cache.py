@@ -1,4 +1,4 @@
-"""Samples that are read once: in order on every core, into memory, or into one file that processes share."""
+"""Caches decoded samples in memory or in one memory-mapped file, and reads samples in parallel."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ _BYTES, _INDEX = ".bin", ".json"
 
 MEMORY_LIMIT_BYTES = 800 * 2**20
 
-FEW_SAMPLES = 64  # that are read before another process would have started
-_BLOCK, _CHUNK = 256, 8  # samples in memory at a time; samples that a process is handed at once
+FEW_SAMPLES = 64  # fewer samples are read faster than another process starts
+_BLOCK, _CHUNK = 256, 8  # samples in memory at a time; samples per task of a reading process
 
-_samples: Samples  # of a reading process
-_MOST_PROCESSES = 61  # that Windows can wait for at once
+_samples: Samples  # set in each reading process
+_MOST_PROCESSES = 61  # Windows cannot wait for more at once
 
 
 class CacheWriter:
-    """Appends samples to `path.bin` while they fit, and lists them in `path.json` when it is closed.
+    """Appends samples to `path.bin` while they fit, and writes their index to `path.json` on `close`.
 
     Args:
-        path: without an ending; its folder is made.
-        limit_bytes: of the file; samples from the first on that does not fit are left out.
+        path: path without suffix; its folder is created.
+        limit_bytes: largest size of the file; the first sample that does not fit, and all after it, are left out.
     """
 
     def __init__(self, path: Path, *, limit_bytes: int) -> None:
@@ -43,7 +43,7 @@ class CacheWriter:
         self._full = False
 
     def add(self, sample: Sample) -> None:
-        """Takes the next sample, in the order of its index."""
+        """Appends the next sample; call it in the order of the samples' indices."""
         size = sample.picture.nbytes + sample.mask.nbytes
         self._full = self._full or size > self.room
         if self._full:
@@ -54,17 +54,17 @@ class CacheWriter:
         self.room -= size
 
     def close(self) -> None:
-        """Writes the list."""
+        """Closes the file and writes its index."""
         self._file.close()
         self._listing.write_text(json.dumps(self._rows), encoding="utf-8")
 
 
 class CachedSamples:
-    """What a `CacheWriter` wrote of some samples; those that did not fit are read as before.
+    """Samples read from the file of a `CacheWriter`; samples that did not fit are read from their source.
 
     Args:
-        path: that the writer was given.
-        samples: that the writer was fed with, in their order.
+        path: the path that the writer was given.
+        samples: the samples that the writer was given, in the same order.
     """
 
     def __init__(self, path: Path, samples: Samples) -> None:
@@ -76,7 +76,7 @@ class CachedSamples:
         return self._length
 
     def __getitem__(self, index: int) -> Sample:
-        """A sample whose arrays are views of the file, not to be written to."""
+        """A sample whose arrays are read-only views of the file."""
         if index < 0 or index >= len(self):
             raise IndexError(f"sample {index} of {len(self)}")
         if index >= len(self.rows):
@@ -92,18 +92,18 @@ class CachedSamples:
 
     @cached_property
     def _bytes(self) -> NDArray[np.uint8]:
-        """Opened by each process when it first reads; the pages are shared."""
+        """The memory-mapped file, opened by each process on its first read; processes share the pages."""
         if not self.rows:
             return np.zeros(0, np.uint8)
         return np.asarray(np.memmap(self.path.with_name(self.path.name + _BYTES), np.uint8, mode="r"))
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without the mapping, which a spawned worker opens for itself instead of receiving a copy."""
+        """Leaves out the memory map, which a spawned worker opens itself instead of receiving a copy."""
         return {name: value for name, value in self.__dict__.items() if name != "_bytes"}
 
 
 class HeldSamples:
-    """Keeps what it has read while it fits into `limit_bytes`; what comes after that is read every time."""
+    """Keeps samples in memory once read, up to `limit_bytes`; samples that no longer fit are read every time."""
 
     def __init__(self, samples: Samples, *, limit_bytes: int = MEMORY_LIMIT_BYTES) -> None:
         self.samples, self.limit_bytes, self.room = samples, limit_bytes, limit_bytes
@@ -113,7 +113,7 @@ class HeldSamples:
         return len(self.samples)
 
     def __getitem__(self, index: int) -> Sample:
-        """Reads a sample, from memory the second time."""
+        """Reads a sample; from memory if it is held there."""
         if index < 0 or index >= len(self):
             raise IndexError(f"sample {index} of {len(self)}")
         if index not in self._held:
@@ -126,18 +126,18 @@ class HeldSamples:
         return self._held[index]
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without what it holds: a process that begins afresh would receive a copy of hundreds of MiB."""
+        """Leaves out the held samples: a spawned process would otherwise receive a copy of hundreds of MiB."""
         return {**self.__dict__, "room": self.limit_bytes, "_held": {}}
 
 
 def read_in_order(samples: Samples, *, processes: int) -> Iterator[Sample]:
-    """Every sample, in the order of its index; what reading one raises is raised here.
+    """Yields every sample in the order of its index; errors while reading a sample are raised here.
 
     Args:
-        samples: to be read.
-        processes: that read; 1 reads in this one, which is quicker for fewer than `FEW_SAMPLES`.
+        samples: the samples to read.
+        processes: number of reading processes; 1 reads in this process, which is faster for fewer than `FEW_SAMPLES`.
     """
-    if isinstance(samples, HeldSamples):  # each is read once: what would be kept, in every process, nobody asks for
+    if isinstance(samples, HeldSamples):  # each sample is read only once here, so holding it would waste memory
         samples = samples.samples
     count = len(samples)
     if processes == 1:

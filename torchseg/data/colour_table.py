@@ -1,4 +1,4 @@
-"""Which class a colour in a mask stands for."""
+"""Maps the colours of a mask to classes."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ class ColourTable:
     """Turns coloured masks into classes.
 
     Args:
-        colours: packed RGB, `0xRRGGBB`, to the class or the ignored value.
-        source: what names the colours, for the message about one that it does not.
+        colours: class, or the ignored value, by packed RGB colour `0xRRGGBB`.
+        source: where the colours are defined, for the error message about an unknown colour.
     """
 
     def __init__(self, colours: Mapping[int, int], *, source: str) -> None:
@@ -24,25 +24,25 @@ class ColourTable:
 
     @cached_property
     def _table(self) -> NDArray[np.uint8]:
-        """One entry for every colour there is: 16 MiB, and looking up a mask costs no search."""
+        """One entry per RGB colour, 16 MiB in all, so that decoding a mask needs no search."""
         table = np.full(1 << 24, self._foreign, np.uint8)
         table[list(self.colours)] = list(self.colours.values())
         return table
 
     def decode(self, stored: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """`(H, W, 3)` colours as `(H, W)` classes.
+        """Decodes colours, uint8 `(H, W, 3)`, into classes, uint8 `(H, W)`.
 
         Raises:
-            ValueError: naming a colour that stands for nothing.
+            ValueError: if the mask has no colours, or naming a colour that stands for no class.
         """
         if stored.ndim != 3:
             raise ValueError("it holds one value per pixel; expected colours")
-        packed = stored[..., 0].astype(np.int32)  # (H, W), 0xRRGGBB in the end
+        packed = stored[..., 0].astype(np.int32)  # (H, W), becomes 0xRRGGBB
         for channel in (1, 2):
             packed <<= 8
             packed |= stored[..., channel]
         packed = packed.ravel()
-        # Neighbours mostly share a colour: one look into the table for each run of them.
+        # Neighbouring pixels mostly share a colour, so the table is read once per run of equal pixels.
         starts = np.concatenate(([0], np.flatnonzero(packed[1:] != packed[:-1]) + 1))
         colours = packed[starts]
         classes = self._table[colours]

@@ -1,4 +1,4 @@
-"""Samples that are read from files when asked for: pairs, or pictures without masks."""
+"""Samples that are read lazily from files: pairs of image and mask, or images without masks."""
 
 from __future__ import annotations
 
@@ -18,14 +18,15 @@ Read = Callable[[Path], NDArray[np.uint8]]
 
 
 class FileSamples:
-    """Pictures with masks on disk; indexing reads and checks one pair.
+    """Images with masks on disk; indexing reads and checks one pair.
 
     Args:
-        pairs: picture and mask files.
-        classes: names; a mask value must be below their number, or the ignored one.
+        pairs: image and mask files.
+        classes: names; a mask value must be below their number, or be the ignored value.
         decode: turns a stored mask, `(H, W)` or `(H, W, 3)`, into classes `(H, W)`.
-        read: reads a stored mask.
-        name: of the picture in a file; unique within the data set. Default: the file's, without its ending.
+        read: reads a stored mask from its file.
+        name: gives the name of the image in a file, unique within the data set. Default: the file's name without
+            suffix.
     """
 
     def __init__(
@@ -45,11 +46,11 @@ class FileSamples:
         return len(self.pairs)
 
     def __getitem__(self, index: int) -> Sample:
-        """Reads one pair; raises ValueError naming the file that is wrong."""
+        """Reads one pair; raises a ValueError that names the faulty file."""
         return self.reduced(index)
 
     def reduced(self, index: int, fit: Fit | None = None) -> Sample:
-        """As `ReducibleSamples`; raises as indexing does."""
+        """Reads one pair with the image possibly smaller, see `ReducibleSamples`; raises like indexing."""
         picture_path, mask_path = self.pairs[index]
         (picture, size), stored = read_reduced(picture_path, fit), self.read(mask_path)
         check_sizes(picture_path, size, mask_path, stored.shape[:2])
@@ -61,14 +62,14 @@ class FileSamples:
         return Sample(name=self.name(picture_path), picture=picture, mask=mask)
 
     def size(self, index: int) -> tuple[int, int]:
-        """Height and width of a picture, from its header alone."""
+        """Height and width of an image in pixels, read from its header only."""
         return picture_size(self.pairs[index][0])
 
     def _check_values(self, mask: NDArray[np.uint8]) -> None:
         if mask.ndim != 2:
             raise ValueError("it is a coloured picture; expected one value per pixel")
         count = len(self.classes)
-        if (mask + np.uint8(1)).max() > count:  # the ignored value wraps round to 0
+        if (mask + np.uint8(1)).max() > count:  # the ignored value wraps around to 0
             foreign = mask[(mask >= count) & (mask != IGNORE_INDEX)].min()
             raise ValueError(
                 f"it holds the value {foreign}, but the classes are 0 to {count - 1} "
@@ -81,14 +82,14 @@ def _stem(picture: Path) -> str:
 
 
 def check_pair(picture: Path, mask: Path) -> None:
-    """Reads both headers; raises ValueError if the mask is missing or of another size."""
+    """Reads both headers; raises ValueError if the mask is missing or has another size than the image."""
     if not mask.is_file():
         raise ValueError(f"picture {picture} has no mask: expected {mask}; add the mask or remove the picture")
     check_sizes(picture, picture_size(picture), mask, picture_size(mask))
 
 
 def check_sizes(picture: Path, picture_hw: tuple[int, ...], mask: Path, mask_hw: tuple[int, ...]) -> None:
-    """Raises ValueError, with both files and sizes, if they differ."""
+    """Raises a ValueError that names both files and sizes if the sizes, (height, width), differ."""
     if picture_hw != mask_hw:
         raise ValueError(
             f"mask {mask} is {mask_hw[0]}x{mask_hw[1]} but its picture {picture} is {picture_hw[0]}x{picture_hw[1]} "
@@ -97,7 +98,7 @@ def check_sizes(picture: Path, picture_hw: tuple[int, ...], mask: Path, mask_hw:
 
 
 class UnlabelledPictures:
-    """Every picture directly in a folder, with a mask that is ignored everywhere."""
+    """All images directly in a folder, each with a mask that holds the ignored value everywhere."""
 
     def __init__(self, folder: Path) -> None:
         self.files = find_pictures(folder)
@@ -106,17 +107,17 @@ class UnlabelledPictures:
         return len(self.files)
 
     def __getitem__(self, index: int) -> Sample:
-        """Reads one picture; raises ValueError naming the file if it cannot be read."""
+        """Reads one image; raises a ValueError that names the file if it cannot be read."""
         return self.reduced(index)
 
     def reduced(self, index: int, fit: Fit | None = None) -> Sample:
-        """As `ReducibleSamples`."""
+        """Reads one image, possibly smaller, see `ReducibleSamples`."""
         path = self.files[index]
         picture, size = read_reduced(path, fit)
         return Sample(name=path.stem, picture=picture, mask=np.full(size, IGNORE_INDEX, np.uint8))
 
 
 def share_of(name: str) -> float:
-    """A fixed number in [0, 1) per name: adding pictures to a data set moves no old one to another part."""
+    """A fixed hash of the name in [0, 1), so that adding images to a data set moves no old image to another split."""
     digest = hashlib.sha256(name.encode()).digest()
     return int.from_bytes(digest[:8], "big") / 2**64

@@ -1,4 +1,4 @@
-"""Reads and writes pictures and masks with Pillow, and says which file is wrong."""
+"""Reads and writes images and masks with Pillow; every error names the faulty file."""
 
 from __future__ import annotations
 
@@ -20,25 +20,32 @@ PARTS = ("train", "validation", "test")
 
 
 def read_picture(path: Path) -> NDArray[np.uint8]:
-    """RGB picture as it is meant to be seen (EXIF orientation applied), uint8 `(H, W, 3)`.
+    """Reads an image as RGB with its EXIF orientation applied, uint8 `(H, W, 3)`.
 
     Raises:
-        ValueError: naming the file, if it is missing, cut short, no picture, or of more than 8 bits a colour.
+        ValueError: naming the file, if it is missing, truncated, not an image, or has more than 8 bits per channel.
     """
     return read_reduced(path)[0]
 
 
 def read_reduced(path: Path, fit: Fit | None = None) -> tuple[NDArray[np.uint8], tuple[int, int]]:
-    """The same picture, perhaps smaller, and the height and width that it has in full; raises likewise.
+    """Reads an image like `read_picture`, but possibly at a reduced size.
 
     Args:
         path: of the file.
-        fit: takes height and width, gives those that are enough. A JPEG is then decoded at 1/2, 1/4 or 1/8 of its
-            size if it stays as large as that, in half the time or less; other formats cannot be. Default: in full.
+        fit: takes the full height and width and returns those that are enough. A JPEG that is at least that large at
+            1/2, 1/4 or 1/8 of its size is decoded at that scale, in half the time or less; other formats are always
+            read at full size. Default: full size.
+
+    Returns:
+        The image, uint8 `(H, W, 3)`, and the height and width of the full image.
+
+    Raises:
+        ValueError: under the same conditions as `read_picture`.
     """
     with _open(path, decode=False) as image:
         full = _size(image)
-        if image.mode.startswith(("I", "F")):  # Pillow would cut every value above 255
+        if image.mode.startswith(("I", "F")):  # Pillow would clip every value above 255
             raise ValueError(f"{path} is a {image.mode} picture; a picture must have 8 bits a colour: save it as such")
         if fit:
             height, width = fit(*full)
@@ -48,10 +55,10 @@ def read_reduced(path: Path, fit: Fit | None = None) -> tuple[NDArray[np.uint8],
 
 
 def read_mask(path: Path) -> NDArray[np.uint8]:
-    """Mask as stored: `(H, W)` for indexed or grey files, `(H, W, 3)` for coloured ones.
+    """Reads a mask as stored, uint8: `(H, W)` for indexed or greyscale files, `(H, W, 3)` for coloured ones.
 
     Raises:
-        ValueError: naming the file, if it is missing, cut short or of more than 8 bits.
+        ValueError: naming the file, if it is missing, truncated or has more than 8 bits.
     """
     with _open(path) as image:
         if image.mode == "1":
@@ -64,26 +71,26 @@ def read_mask(path: Path) -> NDArray[np.uint8]:
 
 
 def read_colours(path: Path) -> NDArray[np.uint8]:
-    """Mask as a person sees it, uint8 `(H, W, 3)`: an indexed file through its palette.
+    """Reads the colours of a mask, uint8 `(H, W, 3)`; those of an indexed file come from its palette.
 
     Raises:
-        ValueError: naming the file, if it is missing or cut short.
+        ValueError: naming the file, if it is missing or truncated.
     """
     with _open(path) as image:
         return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
 
 
 def picture_size(path: Path) -> tuple[int, int]:
-    """Height and width from the header alone, after EXIF orientation."""
+    """Height and width in pixels, read from the header only, with the EXIF orientation applied."""
     with _open(path, decode=False) as image:
         return _size(image)
 
 
 def find_pictures(folder: Path) -> list[Path]:
-    """Pictures directly in `folder`, sorted by name.
+    """Image files directly in `folder`, sorted by name.
 
     Raises:
-        ValueError: if the folder is missing or holds none.
+        ValueError: if the folder is missing or holds no images.
     """
     if not folder.is_dir():
         raise ValueError(f"there is no folder {folder}; expected one with pictures ({', '.join(SUFFIXES)})")
@@ -99,7 +106,7 @@ def _size(image: Image.Image) -> tuple[int, int]:
 
 
 def _is_turned(image: Image.Image) -> bool:
-    """Whether the orientation in its EXIF data swaps height and width."""
+    """Whether the EXIF orientation swaps height and width."""
     return image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
 
 
@@ -111,13 +118,13 @@ def _open(path: Path, *, decode: bool = True) -> Iterator[Image.Image]:
             image = Image.open(opened.enter_context(path.open("rb")))
             if decode:
                 image.load()
-            yield image  # what is read lazily, such as the orientation in a PNG, fails in here as well
+            yield image  # lazy reads, such as that of a PNG's orientation, may fail here too
         except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError) as error:
             raise ValueError(f"cannot read the picture {path}: {error}; replace the file or remove it") from error
 
 
 def _check_name(path: Path) -> None:
-    """Tables and reports name every picture, so each name must be text."""
+    """Refuses file names that are not valid text, because tables and reports print them."""
     try:
         str(path).encode()
     except UnicodeEncodeError as error:
@@ -131,19 +138,19 @@ def _check_name(path: Path) -> None:
 def write_folder(
     data: DataSet, root: Path, *, size: tuple[int, int], on_picture: Callable[[], object] = lambda: None
 ) -> None:
-    """Writes `images/`, `masks/`, `classes.txt`, and a list of names for each part, so that the parts stay the same.
+    """Writes `images/`, `masks/`, `classes.txt`, and a list of names per split, so that the splits stay the same.
 
-    Pictures keep their shape; those that are larger than training at `size` can use become smaller. Nothing is lost to
-    compression: pictures are PNG files.
+    Images that are larger than training at `size` can use are downscaled; their aspect ratio stays. Files are PNG, so
+    compression loses nothing.
 
     Args:
-        data: to copy; pictures without masks are left out.
-        root: new or empty folder.
+        data: the data set to copy; images without masks are left out.
+        root: a new or empty folder.
         size: height and width that networks will see.
-        on_picture: called after each.
+        on_picture: called after each image.
 
     Raises:
-        ValueError: if the folder holds anything.
+        ValueError: if the folder is not empty.
     """
     if root.exists() and (not root.is_dir() or any(root.iterdir())):
         raise ValueError(f"--out {root} exists already; give a new folder for the copy")

@@ -1,4 +1,4 @@
-"""Everything that is wrong with a data set, and what it holds."""
+"""Checks a data set for faults and counts what it contains."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ PARTS = ("train", "validation", "test", "transfer")
 
 @dataclass(frozen=True, kw_only=True)
 class Inspection:
-    """What `inspect_data` saw.
+    """Result of `inspect_data`.
 
     Attributes:
-        pictures: number in each part.
-        sizes: smallest and largest height x width in each part, by area; none for an empty part.
-        pixels: for each part, valid pixels of each class.
-        faults: one sentence each, naming the file or pictures; empty if all is well.
+        pictures: number of images by split.
+        sizes: smallest and largest (height, width) by split, ordered by area; without the empty splits.
+        pixels: number of valid pixels of each class, int64 `(K,)`, by split.
+        faults: one sentence per fault, naming the file or images; empty if there are none.
     """
 
     pictures: Mapping[str, int]
@@ -32,7 +32,11 @@ class Inspection:
 
 
 def lone_class(pixels: Mapping[str, int]) -> str:
-    """What is wrong with masks to learn from in which fewer than two classes have pixels; empty if nothing is."""
+    """Error message for training masks in which fewer than two classes have pixels; empty if there are two or more.
+
+    Args:
+        pixels: number of pixels by class name.
+    """
     found = [name for name, count in pixels.items() if count]
     if len(found) > 1:
         return ""
@@ -44,15 +48,15 @@ def lone_class(pixels: Mapping[str, int]) -> str:
 
 
 def inspect_data(data: DataSet, *, on_picture: Callable[[], object] = lambda: None) -> Inspection:
-    """Reads every picture and mask; goes on after a fault, so that one call finds all of them.
+    """Reads every image and mask, and continues after a fault, so that one call finds all of them.
 
-    A fault is a file that cannot be read, a mask of another size or with a value that is no class, masks that all show
-    one class, or the same picture, pixel for pixel, in two parts: what a network learned from must not be what it is
-    scored with.
+    A fault is an unreadable file, a mask of another size than its image or with a value that is not a class, training
+    masks with a single class, or an image that is identical in two splits, because networks must not be scored on
+    images that they learned from.
 
     Args:
-        data: already opened, so every picture has its mask.
-        on_picture: called after each.
+        data: an open data set, in which every image has its mask.
+        on_picture: called before each image.
     """
     faults: list[str] = []
     seen: dict[bytes, tuple[str, str]] = {}

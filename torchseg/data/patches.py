@@ -1,4 +1,4 @@
-"""Large pictures cut into squares."""
+"""Cuts large images into square patches."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from torchseg.data.sample import Sample
 
 @dataclass(frozen=True, kw_only=True)
 class PatchPlan:
-    """How pictures are cut.
+    """Positions of the patches in an image.
 
     Attributes:
-        size: side of a patch in pixels; a picture that is narrower gives narrower patches.
-        overlap: share of a patch that its neighbour shows too, in [0, 1); the last one of a row may share more.
+        size: side of a patch in pixels; a smaller image gives smaller patches.
+        overlap: share of its side by which a patch overlaps its neighbour, in [0, 1); the last one may overlap more.
     """
 
     size: int
@@ -27,7 +27,7 @@ class PatchPlan:
             raise ValueError(f"patch overlap is {self.overlap}; give a share in [0, 1), e.g. 0.25")
 
     def starts(self, side: int) -> list[int]:
-        """Where the patches along a side of this many pixels begin: together they show every pixel."""
+        """Start of each patch along a side of this many pixels; the patches cover every pixel."""
         if side <= self.size:
             return [0]
         step = max(1, round(self.size * (1 - self.overlap)))
@@ -35,9 +35,9 @@ class PatchPlan:
 
 
 class PatchSamples:
-    """Every patch of every picture, picture by picture.
+    """Every patch of every image, image by image.
 
-    Neighbouring patches are read one after the other, so the last picture that was read is kept.
+    The last image that was read is kept, because its patches are usually read one after the other.
     """
 
     def __init__(self, samples: FileSamples, plan: PatchPlan) -> None:
@@ -51,7 +51,7 @@ class PatchSamples:
         return len(self.patches)
 
     def __getitem__(self, index: int) -> Sample:
-        """Reads the picture, unless the patch before came out of it too, and cuts one patch out."""
+        """Cuts out one patch; reads the image unless the previous patch came from it too."""
         number, top, left = self.patches[index]
         if self._last is None or self._last[0] != number:
             self._last = number, self.samples[number]

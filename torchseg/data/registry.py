@@ -1,4 +1,4 @@
-"""The table of data sets: a new one is one file and one line here."""
+"""The table of data sets. A new data set is one file and one line here."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from torchseg.spec import nearest
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """How a data set on disk is opened and, where that is possible, fetched."""
+    """Functions that open a data set on disk and, if possible, download it; both take the root folder."""
 
     open: Callable[[Path], DataSet]
     download: Callable[[Path], None] | None = None
@@ -40,17 +40,17 @@ SOURCES: Mapping[str, Source] = {
 def open_data(
     name: str, root: Path | None, *, size: tuple[int, int], download: bool = False, patches: PatchPlan | None = None
 ) -> DataSet:
-    """Opens a data set; pictures on disk keep their own size, generated ones have the size asked for.
+    """Opens a data set; images on disk keep their own size, generated ones have the requested size.
 
     Args:
         name: `scenes` or a key of `SOURCES`.
-        root: the data set's folder, or the folder that holds it; `scenes` needs none.
-        size: height and width of generated pictures.
-        download: fetch it into `root` first.
-        patches: cuts the pictures of a data set on disk, after they were assigned to their parts.
+        root: folder of the data set, or its parent folder; `scenes` needs none.
+        size: height and width of generated images, in pixels.
+        download: whether to download the data set into `root` first.
+        patches: cuts the images of a data set on disk into patches, after they were assigned to splits.
 
     Raises:
-        ValueError: for an unknown name, a missing folder, or data that is damaged.
+        ValueError: for an unknown name, a missing folder, damaged data, or an option that the data set lacks.
     """
     if name == GENERATED:
         if patches:

@@ -1,4 +1,4 @@
-"""One picture with its true classes, and a data set of them: classes and three disjoint parts."""
+"""A sample (image and mask), and a data set: classes and three disjoint splits of samples."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Sample:
-    """A picture before normalisation, with its mask.
+    """A decoded image before normalisation, with its mask.
 
     Attributes:
-        name: of the picture, unique within its data set.
-        picture: uint8 RGB, `(H, W, C)`.
-        mask: uint8 classes, `(H, W)`; the ignored value where nothing is known.
+        name: name of the image, unique within its data set.
+        picture: RGB, uint8 `(H, W, C)`.
+        mask: true classes, uint8 `(H, W)`; the ignored value where the class is unknown.
     """
 
     name: str
@@ -27,41 +27,41 @@ class Sample:
 
 
 class Samples(Protocol):
-    """Samples that are read when they are asked for; a list of them will do."""
+    """A sequence of samples that may be read lazily; a list of samples is one too."""
 
     def __len__(self) -> int:
-        """How many there are."""
+        """Number of samples."""
         ...
 
     def __getitem__(self, index: int, /) -> Sample:
-        """Reads one; raises IndexError past the end, and ValueError naming the file if it cannot be read."""
+        """Reads one sample; raises IndexError past the end, and a ValueError that names an unreadable file."""
         ...
 
 
 Fit = Callable[[int, int], tuple[int, int]]
-"""Takes height and width of a picture, gives those at which it is wanted."""
+"""Takes the height and width of an image and returns the height and width that are needed."""
 
 
 @runtime_checkable
 class ReducibleSamples(Samples, Protocol):
-    """Samples that are read more quickly where fewer pixels will do."""
+    """Samples that can be read faster at a reduced size."""
 
     def reduced(self, index: int, fit: Fit, /) -> Sample:
-        """Reads one whose picture may be smaller than its mask, but no smaller than `fit` of the mask's shape."""
+        """Reads one sample whose image may be smaller than its mask, but not smaller than `fit` of the mask's shape."""
         ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class DataSet:
-    """Pictures and masks in three disjoint parts, and what a good default for them is.
+    """Images and masks in three disjoint splits, and optional images without masks.
 
     Attributes:
         classes: names, in the order of the mask values.
-        train: what networks learn from.
-        validation: what checkpoints are chosen and files certified with.
-        test: what the final scores come from, and nothing else.
-        transfer: pictures whose masks nobody may look at; only a teacher's answer counts on them.
-        files: everything that was read from disk, so that a changed picture is noticed; empty for generated data.
+        train: split for training.
+        validation: split for choosing checkpoints and certifying files.
+        test: split for the final scores only.
+        transfer: images without masks, or with withheld masks; students learn on them from a teacher's predictions.
+        files: all files that the data set consists of, to detect changes; empty for generated data.
     """
 
     classes: tuple[str, ...]

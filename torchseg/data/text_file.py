@@ -1,4 +1,4 @@
-"""Reads the lists that people write beside their pictures."""
+"""Reads text files of a data set, such as lists of images or classes."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from pathlib import Path
 
 
 def read_lines(path: Path) -> list[str]:
-    """Lines of a UTF-8 file, without the mark that some editors put in front of the first.
+    """Lines of a UTF-8 file, without the byte order mark that some editors write.
 
     Raises:
-        ValueError: naming the file, if it is stored in another encoding.
+        ValueError: naming the file, if it has another encoding.
     """
     try:
         return path.read_text(encoding="utf-8-sig").splitlines()

@@ -1,6 +1,6 @@
-"""What happens to a picture on its way into a network: once for evaluation, at random for training.
+"""Resizes images for evaluation, and makes random views of them (augmentation) for training.
 
-Pictures are resampled bilinearly with antialiasing, masks by their nearest value, so that an ignored pixel stays one.
+Images are resampled bilinearly with antialiasing, masks by nearest neighbour, so that ignored pixels stay ignored.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from torchseg.data.sample import ReducibleSamples, Sample, Samples
 
 
 class ResizedSamples:
-    """The same samples at the size that the network sees; nothing is random here."""
+    """The same samples, resized to the network's input size; deterministic."""
 
     def __init__(self, samples: Samples, *, height: int, width: int) -> None:
         self.samples, self.height, self.width = samples, height, width
@@ -27,9 +27,10 @@ class ResizedSamples:
 
 
 class BoundedSamples:
-    """The same samples, none larger than random views of `height` x `width` can use; their shape stays.
+    """The same samples, downscaled to what random views of `height` x `width` can use; keeps the aspect ratio.
 
-    A view shows at least half of a picture's area, so twice the size of the view loses nothing that it could show.
+    A view shows at least half of an image's area, so an image of twice the view's size holds all detail that a view can
+    show.
     """
 
     def __init__(self, samples: Samples, *, height: int, width: int) -> None:
@@ -39,7 +40,7 @@ class BoundedSamples:
         return len(self.samples)
 
     def __getitem__(self, index: int) -> Sample:
-        """Reads one sample; one that is larger than it need be is resized."""
+        """Reads one sample, and downscales it if it is larger than needed."""
         if isinstance(self.samples, ReducibleSamples):
             sample = self.samples.reduced(index, self._fit)
         else:
@@ -53,7 +54,7 @@ class BoundedSamples:
 
 
 def resize(sample: Sample, *, height: int, width: int) -> Sample:
-    """One sample at `height` x `width`, the same way for validation, certificates and scores."""
+    """Resizes a sample to `height` x `width` pixels; validation, certificates and scores all use this function."""
     if sample.mask.shape == (height, width):
         return sample
     from torchvision.transforms.v2 import functional
@@ -65,19 +66,19 @@ def resize(sample: Sample, *, height: int, width: int) -> Sample:
 
 
 def as_tensors(sample: Sample) -> tuple[Tensor, Tensor]:
-    """The picture as a tv_tensors.Image, uint8 `(C, H, W)`, and the mask as a tv_tensors.Mask, uint8 `(H, W)`."""
+    """The image as a tv_tensors.Image, uint8 `(C, H, W)`, and the mask as a tv_tensors.Mask, uint8 `(H, W)`."""
     from torchvision import tv_tensors
 
-    picture = torch.from_numpy(np.array(sample.picture)).permute(2, 0, 1)  # channels last: quicker to resize
+    picture = torch.from_numpy(np.array(sample.picture)).permute(2, 0, 1)  # channels last in memory: faster to resize
     return tv_tensors.Image(picture), tv_tensors.Mask(torch.from_numpy(np.array(sample.mask)))
 
 
 class RandomView:
-    """A random crop, scale, mirror image and colouring of a sample, drawn from a seed.
+    """Augments a sample by random crop, scale, horizontal flip and colour jitter, all drawn from a seed.
 
     Args:
-        height: of the view, pixels.
-        width: of the view, pixels.
+        height: of the view, in pixels.
+        width: of the view, in pixels.
     """
 
     def __init__(self, *, height: int, width: int) -> None:
@@ -92,8 +93,8 @@ class RandomView:
         )
 
     def __call__(self, sample: Sample, *, seed: int) -> tuple[Tensor, Tensor]:
-        """Picture uint8 `(C, H, W)` and mask uint8 `(H, W)` of the view; the global random state is left alone."""
-        with torch.random.fork_rng(devices=[]):  # the transforms of torchvision know no other source of chance
+        """Image uint8 `(C, H, W)` and mask uint8 `(H, W)` of the view; the global random state is not changed."""
+        with torch.random.fork_rng(devices=[]):  # torchvision's transforms can only draw from the global random state
             torch.manual_seed(seed)
             picture, mask = self.transform(*as_tensors(sample))
         return picture.as_subclass(Tensor), mask.as_subclass(Tensor)

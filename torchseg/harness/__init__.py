@@ -1,1 +1,1 @@
-"""Opens any exported file and measures it."""
+"""Opens any exported model file and measures it."""

@@ -1,4 +1,4 @@
-"""A CSV file that appears under its name only when it is complete."""
+"""CSV tables. A table gets its final name only when it is complete."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torchseg.atomic_file import partial_file
 
 
 class Table:
-    """Writes rows beside `path` and moves them there at the end; an exception leaves `path` as it was."""
+    """Writes rows to a temporary file and moves it to `path` at the end; an exception leaves `path` as it was."""
 
     def __init__(self, path: Path, columns: Sequence[str]) -> None:
         self._closing = ExitStack()
@@ -23,7 +23,7 @@ class Table:
         self._writer.writeheader()
 
     def write(self, row: Mapping[str, object]) -> None:
-        """Adds a row; None and NaN become empty cells, columns that are not named stay empty."""
+        """Adds a row; None, NaN and missing columns become empty cells."""
         self._writer.writerow({column: _cell(value) for column, value in row.items()})
 
     def __enter__(self) -> Table:
@@ -36,7 +36,7 @@ class Table:
 
 
 def read_table(path: Path) -> list[dict[str, str]]:
-    """Rows of a CSV file by column name; none if there is no such file."""
+    """Rows of a CSV file, each a dictionary by column name; an empty list if there is no such file."""
     if not path.is_file():
         return []
     with path.open(newline="", encoding="utf-8") as file:

@@ -1,4 +1,4 @@
-"""Pictures with classes painted over them, and sheets of such pictures side by side."""
+"""Draws classes over images, and sheets of such images side by side."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from torchseg.spec import ImageSpec
 Picture = NDArray[np.uint8]  # RGB, (H, W, 3)
 Labels = NDArray[np.uint8]  # (H, W)
 WRONG, DIFFERENT = (220, 38, 38), (192, 38, 211)
-_SIDE = 360  # pixels of a panel's longer side
+_SIDE = 360  # longer side of a panel, in pixels
 _GAP, _TEXT = 10, 15
 _INK, _SOFT_INK, _PAPER = (24, 24, 27), (113, 113, 122), (255, 255, 255)
 
-# Okabe and Ito's set, told apart with any kind of colour vision; the last two are lighter and darker
-# relatives.
+# The colours of Okabe and Ito, which people with any kind of colour vision can tell apart; the last two are a lighter
+# and a darker variant.
 _FIRST = ("0072B2", "E69F00", "009E73", "CC79A7", "F0E442", "56B4E9", "D55E00", "8A8A8A", "A6CEE3", "6A3D9A")
 _UNKNOWN = (40, 40, 40)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Panel:
-    """One picture of a sheet, with what stands below it."""
+    """One image of a sheet, with the title and the note below it."""
 
     picture: Picture
     title: str
@@ -38,32 +38,32 @@ class Panel:
 
 
 def overlay(picture: Picture, labels: Labels) -> Picture:
-    """Classes as colours over the picture, their borders in full colour."""
+    """RGB image `(H, W, 3)` with the classes `(H, W)` as half-transparent colours over it and opaque borders."""
     colours = palette()[labels]
     mixed = (picture.astype(np.float32) * 0.5 + colours * 0.5).astype(np.uint8)
     return np.where(_borders(labels)[..., None], colours, mixed)
 
 
 def marked(picture: Picture, where: NDArray[np.bool_], colour: tuple[int, int, int]) -> Picture:
-    """The picture in pale grey, the chosen pixels in one colour."""
+    """RGB image `(H, W, 3)` in pale grey, with the pixels `where` `(H, W)` in one colour."""
     grey = np.asarray(Image.fromarray(picture).convert("L"), np.float32)[..., None]
     pale = np.repeat(grey * 0.5 + 110, 3, axis=2).astype(np.uint8)
     return np.where(where[..., None], np.array(colour, np.uint8), pale)
 
 
 def indexed(labels: Labels) -> Image.Image:
-    """A mask as an image whose pixel values are the classes and whose palette has their colours."""
+    """Classes `(H, W)` as a palette image: pixel values are the classes, the palette holds their colours."""
     image = Image.fromarray(labels, mode="L")
     image.putpalette(palette().tobytes())
     return image
 
 
 def sheet(rows: Sequence[Sequence[Panel | None]], classes: Sequence[str]) -> Image.Image:
-    """Panels in rows, and below them which colour is which class.
+    """Panels in rows, with a legend of the class colours below.
 
     Args:
-        rows: of panels whose pictures have one size, at least one; None leaves a place empty.
-        classes: names in the order of the mask values.
+        rows: rows of panels, at least one panel in all; their images have the same size. None leaves a cell empty.
+        classes: class names in the order of the mask values.
     """
     height, width = next(panel for row in rows for panel in row if panel).picture.shape[:2]
     scale = _SIDE / max(height, width)
@@ -103,7 +103,7 @@ def _legend(draw: ImageDraw.ImageDraw, classes: Sequence[str], corner: tuple[int
 
 
 def _shortened(draw: ImageDraw.ImageDraw, text: str, room: float) -> str:
-    """The text, or so much of it as fits, from its end: endings of names differ more than beginnings."""
+    """The text cut to `room` pixels. The end is kept: names differ more at the end than at the beginning."""
     if draw.textlength(text, font=_font()) <= room:
         return text
     while text and draw.textlength(f"...{text}", font=_font()) > room:
@@ -116,7 +116,7 @@ def _font() -> ImageFont.ImageFont | ImageFont.FreeTypeFont:
 
 
 def _borders(labels: Labels) -> NDArray[np.bool_]:
-    """Pixels whose right or lower neighbour is of another class."""
+    """Pixels whose right or lower neighbour has a different class, bool `(H, W)`."""
     borders = np.zeros(labels.shape, bool)
     borders[:, :-1] |= labels[:, :-1] != labels[:, 1:]
     borders[:-1] |= labels[:-1] != labels[1:]
@@ -124,12 +124,12 @@ def _borders(labels: Labels) -> NDArray[np.bool_]:
 
 
 def palette() -> NDArray[np.uint8]:
-    """RGB of every mask value, `(256, 3)`; 255, where nothing is known, is nearly black."""
+    """RGB colour of each mask value, `(256, 3)`; 255 (ignored) is nearly black."""
     colours = np.zeros((256, 3), np.uint8)
     for index in range(255):
         if index < len(_FIRST):
             colours[index] = tuple(bytes.fromhex(_FIRST[index]))
-        else:  # golden-angle steps: neighbours differ, whatever their number
+        else:  # golden-angle steps: neighbours differ for any number of classes
             hue = (index * 0.381966) % 1.0
             shade = colorsys.hsv_to_rgb(hue, 0.55 + 0.35 * (index % 2), 0.9 - 0.2 * (index % 3))
             colours[index] = [round(255 * part) for part in shade]
@@ -138,12 +138,12 @@ def palette() -> NDArray[np.uint8]:
 
 
 def comparison(sample: Sample, answers: Mapping[str, Labels], spec: ImageSpec) -> Image.Image:
-    """The picture and every model's classes; below them wrong pixels, where the truth is known, and differences.
+    """A sheet of the image and each model's classes, with differences and, if the truth is known, wrong pixels below.
 
     Args:
-        sample: a picture; a mask that is ignored everywhere stands for no truth.
-        answers: classes `(H, W)` by the model's name; the first is the one that the others are held against.
-        spec: the classes.
+        sample: image and true mask; a mask that is ignored everywhere means that the truth is not known.
+        answers: predicted classes `(H, W)` by model name; the others are compared with the first.
+        spec: names the classes.
     """
     known = sample.mask < spec.num_classes
     above: list[Panel | None] = [Panel(picture=sample.picture, title=sample.name)]
@@ -162,7 +162,7 @@ def comparison(sample: Sample, answers: Mapping[str, Labels], spec: ImageSpec) -
 
 
 def _differences(sample: Sample, answers: Mapping[str, Labels]) -> Panel | None:
-    """Pixels where any model gives another class than the first; None for a single model."""
+    """Pixels where any model predicts a different class from the first model; None for a single model."""
     reference, *others = answers.values()
     if not others:
         return None

@@ -1,4 +1,4 @@
-"""Numbers as people read them; an empty string for what is not known."""
+"""Formats numbers for people; an unknown value (None) becomes an empty string."""
 
 from __future__ import annotations
 
@@ -8,37 +8,37 @@ from pathlib import PurePosixPath
 
 
 def percent(share: float | None, *, digits: int = 2) -> str:
-    """A share in [0, 1] as percent."""
+    """A share in [0, 1] as a percentage, e.g. `12.50 %`."""
     return "" if share is None else f"{100 * share:.{digits}f} %"
 
 
 def bytes_text(count: float | None) -> str:
-    """Bytes in kB or MB, powers of ten as on a disk's label."""
+    """Bytes in kB or MB (powers of ten)."""
     if count is None:
         return ""
     return f"{count / 1e6:.2f} MB" if count >= 1e6 else f"{count / 1e3:.1f} kB"
 
 
 def milliseconds(value: float | None) -> str:
-    """Three significant digits or so."""
+    """Milliseconds with about three significant digits."""
     if value is None:
         return ""
     return f"{value:.0f} ms" if value >= 100 else f"{value:.1f} ms" if value >= 10 else f"{value:.2f} ms"
 
 
 def counted(number: int, noun: str) -> str:
-    """`1 thread`, `2 threads`."""
+    """A number with its noun: `1 thread`, `2 threads`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def short_names(artifacts: Iterable[str]) -> dict[str, str]:
-    """The short name of each file; the file itself where another one, of another run, has the same."""
+    """Short name of each file; the full name for files that would share a short name."""
     all_files = list(dict.fromkeys(artifacts))
     counts = Counter(map(short_name, all_files))
     return {each: short_name(each) if counts[short_name(each)] == 1 else each for each in all_files}
 
 
 def short_name(artifact: str) -> str:
-    """`student` for `student/model.safetensors`, the file's name otherwise."""
+    """`student` for `student/model.safetensors`; the file name for other files."""
     path = PurePosixPath(artifact)
     return path.parent.name if path.name == "model.safetensors" and path.parent.name else path.name

@@ -1,4 +1,4 @@
-"""The processor that numbers were measured on, and the peak memory of this process."""
+"""The CPU's name, and the peak memory of this process."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _STATUS = Path("/proc/self/status")
 
 
 def cpu_name() -> str:
-    """The processor's model name; its architecture where the system does not say more."""
+    """The CPU's model name, or its architecture if the system does not give a name."""
     if _CPUINFO.exists():
         for line in _CPUINFO.read_text(errors="replace", encoding="utf-8").splitlines():
             if line.lower().startswith("model name"):
@@ -20,9 +20,9 @@ def cpu_name() -> str:
 
 
 def peak_memory_mb() -> float:
-    """High-water mark of resident memory since the process began, in MiB.
+    """Peak resident memory since the process began, in MiB.
 
-    Linux's VmHWM is asked first: `getrusage` hands a child the parent's mark across fork and exec.
+    Linux's VmHWM is preferred: with `getrusage` a child inherits the parent's peak across fork and exec.
     """
     if _STATUS.exists():
         for line in _STATUS.read_text(encoding="utf-8").splitlines():
@@ -32,7 +32,7 @@ def peak_memory_mb() -> float:
 
 
 def _windows_peak_mb() -> float:
-    """0 where the system is another one."""
+    """Peak resident memory in MiB; 0 on systems other than Windows."""
     import psutil
 
     return float(getattr(psutil.Process().memory_info(), "peak_wset", 0)) / 2**20

@@ -1,29 +1,29 @@
-"""From logits to classes and probabilities, for files of this project and of others."""
+"""Turns logits into classes and probabilities, for model files of this project and of others."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-_SUM_ERROR = 1e-2  # of what half precision or 8-bit codes make of probabilities that sum to 1
+_SUM_ERROR = 1e-2  # tolerated in sums of probabilities that are stored in half precision or 8 bits
 
 
 def labels_of(logits: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """The most likely class of every pixel.
+    """The most likely class of each pixel.
 
-    A file with one output channel tells background (0) from object (1). It may put out probabilities, as many public
-    models do, or logits: when no value leaves [0, 1] the line is drawn at 0.5, else at 0.
+    With one output channel the classes are background (0) and object (1). Many public models output probabilities
+    instead of logits: if all values lie in [0, 1], the threshold is 0.5, otherwise 0.
 
     Args:
-        logits: `(B, K, H, W)`.
+        logits: logits or probabilities, `(B, K, H, W)`.
 
     Returns:
         Classes, `(B, H, W)`.
 
     Raises:
-        ValueError: if a value is NaN or infinite, or there are more classes than a mask can name.
+        ValueError: if a value is NaN or infinite, or there are more than 255 classes.
     """
-    if not (np.isfinite(logits.min()) and np.isfinite(logits.max())):  # both are NaN where any value is
+    if not (np.isfinite(logits.min()) and np.isfinite(logits.max())):  # min and max are NaN if any value is
         raise ValueError("the file puts out NaN or infinity for a real picture; export it at a wider precision")
     classes = logits.shape[1]
     if classes > 255:
@@ -36,9 +36,9 @@ def labels_of(logits: NDArray[np.float32]) -> NDArray[np.uint8]:
 
 
 def probabilities_of(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The share of belief in every class, `(B, K, H, W)`; `K` is 2 for a file with one output channel.
+    """Probability of each class, `(B, K, H, W)`; K is 2 if the logits have one channel.
 
-    Softmax over classes, or the sigmoid of a single channel; a file that puts out probabilities is taken at its word.
+    Softmax over classes, or sigmoid of a single channel. Values that are already probabilities stay unchanged.
     """
     if logits.shape[1] == 1:
         shares = logits if _are_shares(logits) else _sigmoid(logits)
@@ -50,7 +50,7 @@ def probabilities_of(logits: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def resize_logits(logits: NDArray[np.float32], *, height: int, width: int) -> NDArray[np.float32]:
-    """Logits brought to another size, bilinear, as public code does before it takes the argmax; `(B, K, H, W)`."""
+    """Logits `(B, K, h, w)` resized bilinearly to `(B, K, height, width)`, as public code does before the argmax."""
     if logits.shape[2:] == (height, width):
         return logits
     from PIL import Image
@@ -63,7 +63,7 @@ def resize_logits(logits: NDArray[np.float32], *, height: int, width: int) -> ND
 
 
 def _largest(logits: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """`argmax(axis=1)`, the first of equals; class by class, because NumPy's own strides from plane to plane."""
+    """`argmax(axis=1)`, ties to the first; one class at a time, because NumPy's argmax strides across the planes."""
     best = logits[:, 0].copy()
     labels = np.zeros(best.shape, np.uint8)
     for index in range(1, logits.shape[1]):

@@ -1,4 +1,4 @@
-"""Brings pictures to the size and scaling that each file was made for."""
+"""Resizes and normalises decoded pictures to what each model file expects."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torchseg.spec import ImageSpec
 
 
 def prepare(pictures: NDArray[np.uint8], spec: ImageSpec) -> NDArray[np.float32]:
-    """What a file sees of pictures `(B, H, W, C)` of any size: `(B, C, spec.height, spec.width)`, normalised."""
+    """Normalised images `(B, C, spec.height, spec.width)` from uint8 pictures `(B, H, W, C)`, resized bilinearly."""
     if pictures.shape[1:3] != (spec.height, spec.width):
         size = (spec.width, spec.height)
         resized = [Image.fromarray(each).resize(size, Image.Resampling.BILINEAR) for each in pictures]
@@ -21,5 +21,5 @@ def prepare(pictures: NDArray[np.uint8], spec: ImageSpec) -> NDArray[np.float32]
 
 
 def prepare_each(pictures: NDArray[np.uint8], specs: Iterable[ImageSpec]) -> dict[ImageSpec, NDArray[np.float32]]:
-    """The same pictures as every one of these specs wants them, each made once."""
+    """Prepares pictures `(B, H, W, C)` once per distinct spec; normalised images `(B, C, H, W)` by spec."""
     return {spec: prepare(pictures, spec) for spec in set(specs)}

@@ -1,4 +1,4 @@
-"""How far a long job is: a bar on a terminal, plain lines in a pipe."""
+"""Progress of a long job: a bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _SECONDS_BETWEEN_LINES = 10.0
 
 
 class Progress:
-    """Counts `total` steps under a label, on the error stream, so that results can be piped."""
+    """Shows progress through `total` steps under a label, on stderr, so that results can be piped."""
 
     def __init__(self, total: int, label: str) -> None:
         self._total = total
@@ -24,7 +24,7 @@ class Progress:
             self._bar = tqdm(total=total, desc=label, leave=False)
 
     def advance(self, steps: int = 1) -> None:
-        """Notes that `steps` more are done."""
+        """Records `steps` more steps as done."""
         self._done += steps
         if self._bar is not None:
             self._bar.update(steps)

@@ -1,4 +1,4 @@
-"""Classes for a picture of any size, from a network that takes one size."""
+"""Segments an image of any size with a network that takes a fixed size."""
 
 from __future__ import annotations
 
@@ -16,21 +16,22 @@ Predict = Callable[[NDArray[np.float32]], NDArray[np.float32]]  # (B, C, H, W) t
 Picture = NDArray[np.uint8]  # RGB, (H, W, 3)
 Labels = NDArray[np.uint8]  # (H, W)
 Segment = Callable[[Predict, Picture, ImageSpec], Labels]
-_OVERLAP = 0.25  # share of a tile's side that it has in common with its neighbour
+_OVERLAP = 0.25  # share of a tile's side that overlaps with its neighbour
 _BATCH = 8  # tiles at a time
 
 
 def by_resizing(predict: Predict, picture: Picture, spec: ImageSpec) -> Labels:
-    """The whole picture at the network's size, as in scores; the answer is enlarged before the classes are chosen.
+    """Classes `(H, W)` of a picture resized to the network's size, as for scoring.
 
-    Enlarging probabilities gives smooth outlines where enlarging classes gives stairs.
+    The probabilities are resized back before the argmax: that gives smooth outlines, resized classes would give jagged
+    ones.
     """
     height, width = picture.shape[:2]
     sample = Sample(name="", picture=picture, mask=np.zeros((height, width), np.uint8))
     small = resize(sample, height=spec.height, width=spec.width)
     shares = _shares(predict, small.picture[None], spec)[0]  # (K, h, w)
     best, labels = np.full((height, width), -1, np.float32), np.zeros((height, width), np.uint8)
-    for index, share in enumerate(shares):  # one class at a time: all of them at full size may not fit into memory
+    for index, share in enumerate(shares):  # one class at a time: all classes at full size may not fit into memory
         full = np.asarray(Image.fromarray(share).resize((width, height), Image.Resampling.BILINEAR))
         labels[full > best] = index
         best = np.maximum(best, full)
@@ -38,10 +39,10 @@ def by_resizing(predict: Predict, picture: Picture, spec: ImageSpec) -> Labels:
 
 
 def by_tiles(predict: Predict, picture: Picture, spec: ImageSpec) -> Labels:
-    """The picture at its own scale in overlapping tiles of the network's size, probabilities averaged.
+    """Classes `(H, W)` of a picture at full scale, averaging the probabilities of overlapping tiles.
 
-    A tile counts less towards its border, where the network sees little around a pixel. A side shorter than a tile is
-    continued by its last pixels. Memory: one float per pixel and class.
+    Tiles count less towards their borders, where the network has little context. A side shorter than a tile is padded
+    with its edge pixels. Memory: one float per pixel and class.
     """
     height, width = picture.shape[:2]
     missing = [(0, max(0, side - has)) for side, has in ((spec.height, height), (spec.width, width))]
@@ -64,7 +65,7 @@ def by_tiles(predict: Predict, picture: Picture, spec: ImageSpec) -> Labels:
 
 
 def _shares(predict: Predict, pictures: NDArray[np.uint8], spec: ImageSpec) -> NDArray[np.float32]:
-    """Probabilities `(B, K, H, W)` of pictures `(B, H, W, C)`."""
+    """Probabilities `(B, K, H, W)` of uint8 pictures `(B, H, W, C)`."""
     scores = predict(spec.prepare(pictures))
     if not np.isfinite(scores).all():
         raise ValueError("the file puts out NaN or infinity for a real picture; export it at a wider precision")
@@ -72,13 +73,13 @@ def _shares(predict: Predict, pictures: NDArray[np.uint8], spec: ImageSpec) -> N
 
 
 def _starts(length: int, tile: int) -> Iterator[int]:
-    """Where tiles begin: evenly spread, the first at 0 and the last ending with the side."""
+    """Start of each tile along a side: evenly spaced, the first at 0, the last ending at the border."""
     steps = -(-(length - tile) // max(1, int(tile * (1 - _OVERLAP))))
     for number in range(steps + 1):
         yield round(number * (length - tile) / steps) if steps else 0
 
 
 def _ramp(side: int) -> NDArray[np.float32]:
-    """Weights along one side, rising over the overlap from both ends."""
+    """Weights along one side of a tile, `(side,)`, in (0, 1]: they rise over the overlap at both ends."""
     distance = np.minimum(np.arange(side), np.arange(side)[::-1]) + 1
     return np.minimum(distance / max(1.0, side * _OVERLAP), 1).astype(np.float32)

@@ -1,6 +1,6 @@
-"""The child's side of a runtime process: `python -m torchseg.harness.worker NAME THREADS`, see runtimes/process.py.
+"""The child side of a runtime process: `python -m torchseg.harness.worker NAME THREADS`, see runtimes/process.py.
 
-Imports nothing heavy before its library is asked for, so that memory and time are those of one runtime alone.
+Nothing heavy is imported before `start`, so that the measured memory and time belong to one runtime alone.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float32]
 Size = tuple[int, int]
-_SETTLE_S = 0.02  # until then caches and the processor's clock are as the file before left them
+_SETTLE_S = 0.02  # caches and the CPU's clock need this long to recover from the model file timed before
 
 
 class Worker:
-    """One runtime and the calls that a parent may make on it; every public method is a call."""
+    """One runtime and the calls that the parent may make on it: each public method is one call."""
 
     def __init__(self, name: str, threads: int) -> None:
         self._name = name
@@ -42,11 +42,11 @@ class Worker:
         self._path: Path | None = None
 
     def start(self) -> None:
-        """Imports the library."""
+        """Imports the runtime's library."""
         self._runtime = new_runtime(self._name, threads=self._threads)
 
     def load(self, path: str) -> float:
-        """Milliseconds that opening the file took."""
+        """Opens the model file and returns the time that took, in milliseconds."""
         self._path = Path(path)
         check_readable(self._path)
         begin = time.perf_counter()
@@ -54,23 +54,23 @@ class Worker:
         return (time.perf_counter() - begin) * 1e3
 
     def predict(self, images: Array) -> Array:
-        """Logits `(B, K, H, W)`."""
+        """Logits `(B, K, H, W)` of normalised images `(B, C, H, W)`."""
         return self._opened.predict(images)
 
     def labels(self, images: Array, size: Size) -> NDArray[np.uint8]:
-        """Classes `(B, *size)`: the argmax is taken here because labels travel more cheaply than logits."""
+        """Classes `(B, *size)`; the argmax is taken here because labels are cheaper to send than logits."""
         height, width = size
         return labels_of(resize_logits(self._opened.predict(images), height=height, width=width))
 
     def evaluate_batch(self, images: Array, masks: NDArray[np.uint8], num_classes: int) -> BatchCounts:
-        """The answers at the masks' size `(B, H, W)` and what they are worth."""
+        """Predicts images `(B, C, h, w)` and counts the pixels against masks `(B, H, W)`, at the masks' size."""
         from torchseg.harness.measure.pixel_counts import evaluate_batch
 
         logits = resize_logits(self._opened.predict(images), height=masks.shape[1], width=masks.shape[2])
         return evaluate_batch(logits, masks, num_classes=num_classes)
 
     def time(self, image: Array, repeats: int, warmup: int) -> list[float]:
-        """Milliseconds of each of `repeats` predictions, after at least `warmup` and `_SETTLE_S` that do not count."""
+        """Milliseconds of each recorded prediction, after at least `warmup` unrecorded ones and `_SETTLE_S` seconds."""
         started = time.perf_counter()
         while warmup > 0 or time.perf_counter() - started < _SETTLE_S:
             self._opened.predict(image)
@@ -83,7 +83,7 @@ class Worker:
         return taken
 
     def time_traced(self, image: Array, repeats: int) -> list[tuple[float, float]]:
-        """Milliseconds and MiB of Python objects of each prediction, with the tracing of the latter in the former."""
+        """Milliseconds and peak MiB of Python objects, per prediction; the time includes the cost of tracing memory."""
         import tracemalloc
 
         taken = []
@@ -97,29 +97,29 @@ class Worker:
         return taken
 
     def describe(self) -> dict[str, Any]:
-        """`RuntimeInfo` as plain values."""
+        """`RuntimeInfo` as a dictionary."""
         return asdict(self._opened.describe())
 
     def peak_rss_mb(self) -> float:
-        """Peak resident memory so far above the empty process, the library included."""
+        """Peak resident memory so far, in MiB, above that of the empty process; includes the library."""
         return max(0.0, peak_memory_mb() - self._empty_mb)
 
     def count_weights(self) -> dict[str, Any]:
-        """`WeightCount` of the loaded file as plain values."""
+        """`WeightCount` of the loaded file as a dictionary."""
         from torchseg.harness.measure.weights import count_weights, weights_in
 
         assert self._path is not None, "load comes first"
         return asdict(count_weights(weight.rows for weight in weights_in(self._path)))
 
     def multiply_adds(self, image_shape: tuple[int, ...]) -> int | None:
-        """Of one picture `(1, C, H, W)`; None if the loaded file does not say how large its tensors are."""
+        """Multiply-adds for one image `(1, C, H, W)`; None if the loaded file does not declare its tensor shapes."""
         from torchseg.harness.measure.multiply_adds import multiply_adds_in
 
         assert self._path is not None, "load comes first"
         return multiply_adds_in(self._path, image_shape)
 
     def profile(self, image: Array) -> dict[str, Any]:
-        """`Profile` of the loaded file as plain values."""
+        """`Profile` of the loaded file for one image `(1, C, H, W)`, as a dictionary."""
         from torchseg.harness.profiling.registry import profile_file
 
         assert self._path is not None, "load comes first"
@@ -132,7 +132,7 @@ class Worker:
 
 
 def serve(questions: IO[bytes], answers: IO[bytes], worker: Worker) -> None:
-    """Answers `(method, arguments)` by `("ok", result)` or `("error", kind, text)` until hung up on."""
+    """Answers each `(method, arguments)` with `("ok", result)` or `("error", kind, text)` until the pipe closes."""
     while True:
         try:
             method, arguments = pickle.load(questions)
@@ -141,17 +141,17 @@ def serve(questions: IO[bytes], answers: IO[bytes], worker: Worker) -> None:
         call: Callable[..., Any] = getattr(worker, method)
         try:
             answer: tuple[Any, ...] = ("ok", call(*arguments))
-        except Exception as error:  # the parent raises it again; nothing is swallowed
+        except Exception as error:  # the parent raises it again
             answer = ("error", type(error).__name__, str(error))
         pickle.dump(answer, answers)
         answers.flush()
 
 
 def main(arguments: list[str]) -> None:
-    """Serves the parent, which asks on standard input and hears on standard output."""
+    """Serves the parent: reads requests from standard input and writes results to standard output."""
     name, threads = arguments[0], int(arguments[1])
     with os.fdopen(os.dup(0), "rb") as questions, os.fdopen(os.dup(1), "wb") as answers:
-        os.dup2(2, 1)  # a library that prints must not look like an answer, nor fill the parent's terminal
+        os.dup2(2, 1)  # what a library prints must not be taken for a result, nor reach the parent's terminal
         serve(questions, answers, Worker(name, threads))
 
 

@@ -1,4 +1,4 @@
-"""Pure functions of logits."""
+"""Loss functions of logits: segmentation terms, distillation, and class weights."""
 
 from torchseg.losses.class_weights import MEDIAN_FREQUENCY, class_weights
 from torchseg.losses.distillation import SOFT_LOSSES, distillation_loss

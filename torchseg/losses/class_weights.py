@@ -1,4 +1,4 @@
-"""A weight for each class: given, or from how often the classes occur."""
+"""Weights of the classes in the loss: given by the user, or derived from class frequencies."""
 
 from __future__ import annotations
 
@@ -9,15 +9,18 @@ MEDIAN_FREQUENCY = "median_frequency"
 
 
 def class_weights(text: str, classes: Sequence[str], *, frequencies: Mapping[str, float]) -> list[float] | None:
-    """Reads `median_frequency`, or one positive number a class, separated by commas; an empty text gives None.
+    """Parses `median_frequency`, or one positive number per class, separated by commas.
 
     Args:
-        text: of the flag.
-        classes: names, in their order.
-        frequencies: of each class: its share of the valid pixels of those pictures in which it occurs.
+        text: value of the flag.
+        classes: names, in the order of the mask values.
+        frequencies: by class name: its share of the valid pixels of those images in which it occurs, in [0, 1].
+
+    Returns:
+        One positive weight per class; None if the text is empty.
 
     Raises:
-        ValueError: for another form or number of weights.
+        ValueError: if the text has another form or another number of weights.
     """
     if not text:
         return None
@@ -36,9 +39,9 @@ def class_weights(text: str, classes: Sequence[str], *, frequencies: Mapping[str
 
 
 def median_frequency(frequencies: Sequence[float]) -> list[float]:
-    """Median of the frequencies over each: rare classes weigh more. Source: arXiv:1411.4734, section 6.3.2.
+    """Median frequency divided by each frequency, so that rare classes weigh more.
 
-    Classes that never occur have no say in the median, and weigh 1.
+    Source: arXiv:1411.4734, section 6.3.2. Classes that never occur are left out of the median and get weight 1.
     """
     known = [frequency for frequency in frequencies if frequency > 0]
     middle = median(known) if known else 1.0

@@ -1,4 +1,4 @@
-"""How far a student's opinion is from its teacher's."""
+"""Distillation losses: divergence between the logits of a student and those of its teacher."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def distillation_loss(student: Tensor, teacher: Tensor, *, temperature: float, v
     Args:
         student: logits, `(B, K, H, W)`.
         teacher: logits, same shape; no gradient flows into it.
-        temperature: softening, > 0, no unit.
-        valid: bool `(B, H, W)`, the pixels that count; all of them if not given.
+        temperature: softmax temperature, > 0, no unit.
+        valid: bool `(B, H, W)`, True for pixels that count. Default: all pixels.
 
     Returns:
         Scalar, nats per pixel times `temperature ** 2`; 0 when both agree or no pixel is valid.
@@ -42,23 +42,23 @@ def distillation_loss(student: Tensor, teacher: Tensor, *, temperature: float, v
     return (per_pixel * valid).sum() / valid.sum().clamp(min=1) * temperature**2
 
 
-# The ways of comparing two opinions that `--soft_loss` names: the right one, and two mistakes that were published.
+# The distillation losses that `--soft_loss` selects: the correct one above, and two mistakes that were published.
 #
-# All are called like `distillation_loss`. The mistakes are here so that recipes/ can repeat them and show what they
-# cost.
+# All have the signature of `distillation_loss`. The mistakes are here so that recipes/ can reproduce them and measure
+# what they cost.
 
 
 def _picture_sum(student: Tensor, teacher: Tensor, *, temperature: float, valid: Tensor | None = None) -> Tensor:
-    """Summed over pixels and divided by the batch alone: grows with the picture, and drowns the loss on the masks."""
+    """Sums over pixels and divides only by the batch size: grows with the image and dominates the loss on the masks."""
     mean = distillation_loss(student, teacher, temperature=temperature, valid=valid)
     counted = torch.ones_like(student[:, 0]) if valid is None else valid  # (B, H, W)
     return mean * counted.sum() / len(student)
 
 
 def _over_width(student: Tensor, teacher: Tensor, *, temperature: float, valid: Tensor | None = None) -> Tensor:
-    """Softmax along the last axis: where in its row a class is strongest, not which class a pixel has.
+    """Softmax over the width: compares where in a row a class is strongest, not which class a pixel has.
 
-    A distribution over a row cannot leave pixels out, so the ignored ones count, whatever `valid` says.
+    A distribution over a row cannot leave pixels out, so ignored pixels count; `valid` has no effect.
     """
     return distillation_loss(student.transpose(1, 3), teacher.transpose(1, 3), temperature=temperature)
 

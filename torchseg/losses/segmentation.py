@@ -1,4 +1,4 @@
-"""How far a network's opinion is from the true mask."""
+"""Segmentation losses of logits and true masks: a weighted sum of terms."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from torch.nn import functional
 
 from torchseg.spec import nearest
 
-# The terms that a segmentation loss is made of: a new one is a function and a line in the table.
+# The terms of a segmentation loss. A new term is one function and one line in the table `TERMS`.
 #
-# Each takes logits `(B, K, H, W)` in float32, a mask `(B, H, W)` of int64 with at least one valid pixel, the value
-# whose pixels do not count, and a weight for each class or None. Each gives a scalar that neither picture nor batch
-# size changes, 0 where the network is certain and right.
+# Each takes float32 logits `(B, K, H, W)`, an int64 mask `(B, H, W)` with at least one valid pixel, the ignored value,
+# and K class weights or None. Each returns a scalar that does not grow with image or batch size, and that is 0 if every
+# prediction is certain and right.
 
 Term = Callable[[Tensor, Tensor, int, list[float] | None], Tensor]
 DEFAULT_TERMS: Mapping[str, float] = {"cross_entropy": 1.0, "dice": 1.0}
@@ -28,24 +28,24 @@ def segmentation_loss(
     terms: Mapping[str, float] = DEFAULT_TERMS,
     class_weights: Sequence[float] | None = None,
 ) -> Tensor:
-    """A weighted sum of terms over the valid pixels of a batch; cross-entropy plus Dice unless told otherwise.
+    """Weighted sum of loss terms over the valid pixels of a batch, in float32; cross-entropy plus Dice by default.
 
-    Cross-entropy teaches every pixel, Dice keeps rare classes from drowning. Source of most terms:
+    Cross-entropy gives every pixel a gradient; Dice keeps rare classes from being neglected. Most terms come from
     segmentation_models_pytorch; all of them are in `torchseg.losses.segmentation`.
 
     Args:
         logits: `(B, K, H, W)`.
         mask: true classes, integers `(B, H, W)`.
         ignore_index: value in `mask` whose pixels do not count.
-        terms: keys of `TERMS`, each with its weight.
-        class_weights: K positive numbers; every class counts alike without them. Lovasz has no use for them.
+        terms: weight of each term, by its name in `TERMS`.
+        class_weights: K positive numbers. Default: all classes weigh the same. Lovasz ignores them.
 
     Returns:
         Scalar, not negative; 0 if no pixel is valid.
     """
     logits, mask = logits.float(), mask.long()
     if not (mask != ignore_index).any():
-        return logits.sum() * 0.0  # most terms are a mean, and that of no pixel is NaN
+        return logits.sum() * 0.0  # most terms are means, and the mean of no pixels is NaN
     weights = None if class_weights is None else [float(weight) for weight in class_weights]
     values = [factor * TERMS[name](logits, mask, ignore_index, weights) for name, factor in terms.items()]
     total = values[0]
@@ -55,10 +55,10 @@ def segmentation_loss(
 
 
 def parse_terms(text: str) -> dict[str, float]:
-    """Reads `cross_entropy+dice` or `focal+0.5*dice`: names of `TERMS`, each with its weight, 1 if not given.
+    """Parses `cross_entropy+dice` or `focal+0.5*dice` into weights by name of `TERMS`; the default weight is 1.
 
     Raises:
-        ValueError: for another form, an unknown or repeated name, or a weight that is not positive.
+        ValueError: for malformed text, an unknown or repeated name, or a weight that is not positive.
     """
     terms: dict[str, float] = {}
     for part in text.split("+"):
@@ -82,7 +82,7 @@ def _cross_entropy(logits: Tensor, mask: Tensor, ignore_index: int, weights: lis
 
 
 def _dice(logits: Tensor, mask: Tensor, ignore_index: int, weights: list[float] | None) -> Tensor:
-    """One minus the soft Dice score, (weighted) mean over the classes; one that the batch lacks counts as right."""
+    """One minus the soft Dice score, (weighted) mean over classes; a class absent from the batch contributes 0."""
     from segmentation_models_pytorch.losses import DiceLoss
 
     loss: Tensor = DiceLoss("multiclass", ignore_index=ignore_index, class_weights=weights)(logits, mask)
@@ -90,9 +90,9 @@ def _dice(logits: Tensor, mask: Tensor, ignore_index: int, weights: list[float] 
 
 
 def _focal(logits: Tensor, mask: Tensor, ignore_index: int, weights: list[float] | None) -> Tensor:
-    """Each class against the rest, easy pixels faded out (arXiv:1708.02002, gamma 2); (weighted) mean over classes.
+    """Focal loss of each class against the rest (arXiv:1708.02002, gamma 2); (weighted) mean over classes.
 
-    The weight of a class counts for its misses and its false alarms alike.
+    A class weight applies to the false negatives and the false positives of its class.
     """
     from segmentation_models_pytorch.losses import FocalLoss
 
@@ -101,9 +101,9 @@ def _focal(logits: Tensor, mask: Tensor, ignore_index: int, weights: list[float]
 
 
 def _lovasz(logits: Tensor, mask: Tensor, ignore_index: int, weights: list[float] | None) -> Tensor:
-    """Lovasz-softmax (arXiv:1705.08790): a surrogate of one minus mean IoU over the classes that occur.
+    """Lovasz-softmax (arXiv:1705.08790): a surrogate for one minus the mean IoU over the classes that occur.
 
-    It weighs all classes alike by its nature, so `weights` have no part in it.
+    By definition it weighs all classes equally, so it ignores `weights`.
     """
     from segmentation_models_pytorch.losses import LovaszLoss
 
@@ -112,11 +112,11 @@ def _lovasz(logits: Tensor, mask: Tensor, ignore_index: int, weights: list[float
 
 
 def _tversky(logits: Tensor, mask: Tensor, ignore_index: int, weights: list[float] | None) -> Tensor:
-    """Focal Tversky (arXiv:1810.07842): misses cost more than false alarms (0.7, 0.3), raised to the power of 3/4."""
+    """Focal Tversky (arXiv:1810.07842): false negatives weigh 0.7, false positives 0.3; to the power of 3/4."""
     from segmentation_models_pytorch.losses import TverskyLoss
 
     plain = TverskyLoss("multiclass", ignore_index=ignore_index, alpha=0.3, beta=0.7, class_weights=weights)
-    # The slope of the power is endless at 0; the library's own gamma would turn a perfect batch into NaN gradients.
+    # The derivative of the power is infinite at 0, so the library's own gamma gives NaN gradients on a perfect batch.
     error: Tensor = plain(logits, mask).clamp_min(1e-6)
     return error**0.75
 

@@ -1,4 +1,4 @@
-"""Counts first, ratios once, at the end."""
+"""Metrics: pixel counts are accumulated over a data set, and scores are computed from them once, at the end."""
 
 from torchseg.metrics.boundary import BoundaryCounts, boundary_counts
 from torchseg.metrics.confusion import Counts, confusion_matrices, confusion_matrix

@@ -1,4 +1,4 @@
-"""Boundary IoU: overlap counted near the contours alone, where small errors hide from IoU."""
+"""Boundary IoU: overlap near contours only, which shows small errors that plain IoU hides."""
 
 from __future__ import annotations
 
@@ -7,17 +7,19 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-_DILATION = 0.02  # width of the band as a share of the picture's diagonal, as in the source
+_DILATION = 0.02  # width of the band as a share of the image diagonal, as in the source
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class BoundaryCounts:
-    """Pixels per class, `(K,)` each; add counts to stream over a data set.
+    """Pixel counts per class, `(K,)` each; add the counts of batches to accumulate over a data set.
+
+    A band is the set of pixels of a class near its contour.
 
     Attributes:
-        both: in the band of the truth and in that of the prediction.
-        either: in at least one of the two bands.
-        truth: in the band of the truth.
+        both: pixels in the band of the truth and in that of the prediction.
+        either: pixels in at least one of the two bands.
+        truth: pixels in the band of the truth.
     """
 
     both: NDArray[np.int64]
@@ -31,7 +33,7 @@ class BoundaryCounts:
 
     @property
     def miou(self) -> float:
-        """Mean over the classes that occur in the truth; NaN if none does."""
+        """Mean boundary IoU over the classes that occur in the truth, in [0, 1]; NaN if none does."""
         occurs = self.truth > 0
         return float((self.both[occurs] / self.either[occurs]).mean()) if occurs.any() else float("nan")
 
@@ -39,12 +41,12 @@ class BoundaryCounts:
 def boundary_counts(labels: NDArray[np.integer], mask: NDArray[np.integer], *, num_classes: int) -> BoundaryCounts:
     """Counts the pixels near the contours of every class.
 
-    Source: arXiv:2103.16562, equation 3; the band is 2 % of the diagonal wide, at least one pixel, and lies inside the
-    class. The picture's edge is a contour too, as in the source. Ignored pixels are left out of both bands.
+    Source: arXiv:2103.16562, equation 3. The band has a width of 2 % of the diagonal, at least one pixel, and lies
+    inside the class. The edge of the image is a contour too, as in the source. Ignored pixels belong to neither band.
 
     Args:
-        labels: predicted classes of a picture `(H, W)`, or of several `(B, H, W)`; 0 to 255.
-        mask: true classes, same shape; a value outside `[0, num_classes)` leaves its pixel out.
+        labels: predicted classes of one image `(H, W)` or of several `(B, H, W)`, 0 to 255.
+        mask: true classes, same shape; pixels with a value outside `[0, num_classes)` are ignored.
         num_classes: K.
 
     Raises:
@@ -55,7 +57,7 @@ def boundary_counts(labels: NDArray[np.integer], mask: NDArray[np.integer], *, n
     width = max(1, round(_DILATION * float(np.hypot(*mask.shape[-2:]))))
     known = (mask >= 0) & (mask < num_classes)
     found = np.asarray(labels, np.uint8)
-    # An ignored pixel takes the prediction's side in both, so that it makes no contour of its own.
+    # Ignored pixels take the predicted class in the truth too, so that they create no contour there.
     in_truth = _band(np.where(known, mask, found).astype(np.uint8), width) & known
     in_found = _band(found, width) & known
 
@@ -68,24 +70,24 @@ def boundary_counts(labels: NDArray[np.integer], mask: NDArray[np.integer], *, n
 
 
 def _band(classes: NDArray[np.uint8], width: int) -> NDArray[np.bool_]:
-    """Pixels `(..., H, W)` at most `width` steps, diagonals included, from another class or the picture's edge.
+    """Pixels `(..., H, W)` at most `width` steps, diagonals included, from another class or the edge of the image.
 
-    Every pixel has one class, so one look at the smallest and the largest class around it does for all classes at once.
+    Each pixel has one class, so comparing the smallest and largest class in its neighbourhood covers all classes.
     """
     padding = [(0, 0)] * (classes.ndim - 2) + [(width, width)] * 2
-    # Beyond the edge both bounds are passed, so that no pixel near it is surrounded by its own class alone.
+    # The padding holds 0 for the minimum and 255 for the maximum, so that pixels near the edge always differ.
     lowest = _filtered(np.pad(classes, padding, constant_values=0), np.minimum, width)
     highest = _filtered(np.pad(classes, padding, constant_values=255), np.maximum, width)
     return np.asarray(lowest != highest, np.bool_)
 
 
 def _filtered(padded: NDArray[np.uint8], smaller_or_larger: np.ufunc, width: int) -> NDArray[np.uint8]:
-    """The extreme value of the square window of `2 * width + 1` pixels a side around every pixel, padding taken off."""
+    """Minimum or maximum in the square window of side `2 * width + 1` around every pixel; removes the padding."""
     window = 2 * width + 1
-    for axis in (-1, -2):  # a square's extreme is that of its two sides, one after the other
+    for axis in (-1, -2):  # the filter is separable: one axis after the other
         rows = padded.swapaxes(axis, -1)
         reach = 1
-        while reach < window:  # extremes of twice as many neighbours at every step
+        while reach < window:  # each step doubles the number of neighbours covered
             step = min(reach, window - reach)
             rows = smaller_or_larger(rows[..., :-step], rows[..., step:])
             reach += step

@@ -1,4 +1,4 @@
-"""Pixel counts per pair of true and predicted class: every score of this project comes from these."""
+"""Confusion matrices: pixel counts per pair of true and predicted class, from which most scores are computed."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ Counts = NDArray[np.int64]
 
 
 def confusion_matrix(labels: NDArray[np.integer], mask: NDArray[np.integer], *, num_classes: int) -> Counts:
-    """Counts pixels by true class (row) and predicted class (column); add matrices to stream over a data set.
+    """Counts pixels by true class (row) and predicted class (column); add matrices to accumulate over a data set.
 
     Args:
         labels: predicted classes, any shape, values in `[0, num_classes)`.
-        mask: true classes, same shape; a value outside `[0, num_classes)` leaves its pixel out.
+        mask: true classes, same shape; pixels with a value outside `[0, num_classes)` are ignored.
         num_classes: K.
 
     Returns:
@@ -26,7 +26,7 @@ def confusion_matrix(labels: NDArray[np.integer], mask: NDArray[np.integer], *, 
 
 
 def confusion_matrices(labels: NDArray[np.integer], masks: NDArray[np.integer], *, num_classes: int) -> Counts:
-    """The matrix of every picture, `(B, K, K)`, from arrays `(B, ...)`; otherwise as `confusion_matrix`."""
+    """One confusion matrix per image, int64 `(B, K, K)`, from arrays `(B, ...)`; otherwise like `confusion_matrix`."""
     if labels.shape != masks.shape:
         raise ValueError(f"labels are {labels.shape[1:]} and the mask is {masks.shape[1:]}; both must have one shape")
     counted = (masks >= 0) & (masks < num_classes)

@@ -1,4 +1,4 @@
-"""IoU, Dice, precision and recall out of a confusion matrix: ratios once, at the end."""
+"""IoU, Dice, precision and recall from an accumulated confusion matrix."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ Ratios = NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True)
 class Overlap:
-    """Scores per class, `(K,)`, NaN for a class that never occurs in the truth; means leave those out.
+    """Scores per class, `(K,)` each, and their means; all values are in [0, 1].
 
-    `precision` is NaN as well for a class that occurs but was never predicted, and counts as 0 in the mean.
-    All values are shares in [0, 1]. The means are NaN when every pixel was ignored.
+    A class that never occurs in the truth scores NaN and is left out of the means. `precision` is also NaN for a class
+    that occurs but is never predicted; it then counts as 0 in the mean. The means are NaN if every pixel is ignored.
     """
 
     iou: Ratios
@@ -32,7 +32,7 @@ class Overlap:
 
 
 def overlap(counts: Counts) -> Overlap:
-    """Scores of one confusion matrix (`(K, K)`, rows are the truth).
+    """Computes the scores of one confusion matrix, `(K, K)` with the true classes in rows.
 
     Dice = 2 TP / (2 TP + FP + FN) = 2 IoU / (1 + IoU).
     """

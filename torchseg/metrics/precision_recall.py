@@ -1,4 +1,4 @@
-"""Precision against recall of every class, from histograms of its probability: memory does not grow with the data."""
+"""Precision-recall curve of every class, from histograms of its probability; memory does not grow with the data."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-# Bins are even in log-odds, not in probability: a trained network says 0.001 and 0.999 far more often than 0.5.
+# Bins are even in log-odds, not in probability: a trained network predicts 0.001 and 0.999 far more often than 0.5.
 _LIMIT = 12.0
 _BINS = 480
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ScoreCounts:
-    """Pixels by the probability that they were given for a class, `(K, bins)` each, improbable ones first.
+    """Histograms of the predicted probability of each class, `(K, bins)` each, lowest probability first.
 
-    Add counts to stream over a data set.
+    Add the counts of batches to accumulate over a data set.
 
     Attributes:
-        inside: pixels of the class.
-        outside: pixels of other classes.
+        inside: counts of pixels that belong to the class.
+        outside: counts of pixels of other classes.
     """
 
     inside: NDArray[np.int64]
@@ -32,12 +32,12 @@ class ScoreCounts:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PrecisionRecall:
-    """One class told from all others at falling thresholds; empty for a class that never occurs.
+    """Precision-recall curve of one class against all others, `(points,)` each; empty if the class never occurs.
 
     Attributes:
-        threshold: a pixel counts as found where its probability is at least this.
+        threshold: probability from which on a pixel counts as found, descending.
         precision: share of the found pixels that belong to the class.
-        recall: share of the class that is found, rising.
+        recall: share of the pixels of the class that are found, ascending.
         average_precision: precision averaged over recall (the sum of precision times the step of recall); NaN for a
             class that never occurs.
     """
@@ -49,16 +49,16 @@ class PrecisionRecall:
 
 
 def score_counts(probabilities: NDArray[np.float32], mask: NDArray[np.integer], *, num_classes: int) -> ScoreCounts:
-    """Sorts the known pixels of some pictures into bins, for every class.
+    """Counts the valid pixels of a batch per class and probability bin.
 
     Args:
-        probabilities: `(B, C, H, W)` in [0, 1]; classes beyond `num_classes` are left out, missing ones count as
+        probabilities: `(B, C, H, W)` in [0, 1]; classes beyond `num_classes` are ignored, and missing classes have
             probability 0.
-        mask: true classes, `(B, H, W)`; a value outside `[0, num_classes)` leaves its pixel out.
+        mask: true classes, `(B, H, W)`; pixels with a value outside `[0, num_classes)` are ignored.
         num_classes: K.
 
     Raises:
-        ValueError: if the shapes do not fit.
+        ValueError: if the shapes do not match.
     """
     batch, classes, height, width = probabilities.shape
     if mask.shape != (batch, height, width):
@@ -74,12 +74,12 @@ def score_counts(probabilities: NDArray[np.float32], mask: NDArray[np.integer], 
 
 
 def precision_recall(counts: ScoreCounts) -> list[PrecisionRecall]:
-    """The curve of every class, `(K,)`, a point per bin that holds a pixel."""
+    """One curve per class, K in all, with one point per bin that is not empty."""
     return [_curve(inside, outside) for inside, outside in zip(counts.inside, counts.outside, strict=True)]
 
 
 def thresholds() -> NDArray[np.float64]:
-    """Lower edge of every bin as a probability, `(bins,)`; the first holds everything below it as well."""
+    """Lower edge of every bin as a probability, `(bins,)`, starting at 0."""
     edges = -_LIMIT + 2 * _LIMIT / _BINS * np.arange(_BINS)
     edges[0] = -np.inf
     return np.asarray(1 / (1 + np.exp(-edges)))
@@ -96,7 +96,7 @@ def _curve(inside: NDArray[np.int64], outside: NDArray[np.int64]) -> PrecisionRe
     if not inside.sum():
         empty = np.zeros(0)
         return PrecisionRecall(threshold=empty, precision=empty, recall=empty, average_precision=float("nan"))
-    used = np.flatnonzero(inside + outside)[::-1]  # probable first
+    used = np.flatnonzero(inside + outside)[::-1]  # highest probability first
     hits, alarms = inside[used].cumsum(), outside[used].cumsum()
     precision, recall = hits / (hits + alarms), hits / hits[-1]
     steps = np.diff(recall, prepend=0.0)

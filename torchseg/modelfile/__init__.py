@@ -1,1 +1,1 @@
-"""What a model file says of itself: kind, precision, layout, metadata, weights. The file is not run."""
+"""Reads properties of a model file without running it: kind, precision, layout, metadata, weights."""

@@ -1,4 +1,4 @@
-"""What an exported file takes and gives, read from the file itself without running it."""
+"""Inputs, outputs and metadata of an exported file, read without running it."""
 
 from __future__ import annotations
 
@@ -17,21 +17,22 @@ if TYPE_CHECKING:
     from onnx import ValueInfoProto
 
 
-_Table = Any  # a generated reader of one flatbuffer table; it has no types
+_Table = Any  # a generated reader of one flatbuffer table, untyped
 
-CLASSES = "torchseg.classes"  # metadata entry that names them
+CLASSES = "torchseg.classes"  # key of the metadata entry with the class names
 
 
 def describe_file(path: Path) -> dict[str, Any]:
     """Reads inputs, outputs and metadata of an `.onnx` or `.tflite` file.
 
     Returns:
-        `format`, `layout` (of the pictures), `inputs` and `outputs` (a list each of `name`, `shape` with None or a name
-        for an open side, `type`; for integers also `scale` and `zero_point`) and `metadata`.
+        A dictionary with `format`, `layout` (of the images), `inputs`, `outputs` and `metadata`. Inputs and outputs are
+        lists of dictionaries with `name`, `shape` (None or a name for a dynamic dimension) and `type`, plus `scale` and
+        `zero_point` if quantized.
 
     Raises:
-        ValueError: if the file is missing, of another kind, damaged, or keeps weights in other files.
-        ImportError: without LiteRT, for `.tflite`.
+        ValueError: if the file is missing, damaged, of another kind, or keeps weights in other files.
+        ImportError: for a `.tflite` file if LiteRT is not installed.
     """
     reader = _READERS.get(path.suffix)
     if reader is None:
@@ -82,7 +83,7 @@ def _read_tflite(path: Path) -> dict[str, Any]:
     except ModuleNotFoundError as error:
         raise ImportError("reading .tflite files needs LiteRT: install torchseg-compress[tf]") from error
     content = path.read_bytes()
-    # Plain Python reads the tables: a runtime that opens a damaged file may take the process down.
+    # The tables are read in Python, because a runtime might crash the process on a damaged file.
     if content[4:8] != b"TFL3":
         raise _damaged(path, "TFLite")
     try:
@@ -101,7 +102,7 @@ def _read_tflite(path: Path) -> dict[str, Any]:
 
 
 def _tflite_metadata(model: _Table) -> dict[str, str]:
-    """Touches every buffer on the way: one that reaches beyond the end of the file raises."""
+    """This project's metadata. Also reads every buffer, which raises if one extends past the end of the file."""
     buffers = [model.Buffers(index).DataAsNumpy() for index in range(model.BuffersLength())]
     entries = (model.Metadata(index) for index in range(model.MetadataLength()))
     return {
@@ -133,13 +134,13 @@ _READERS: Mapping[str, Callable[[Path], dict[str, Any]]] = {".onnx": _read_onnx,
 
 @dataclass(frozen=True, kw_only=True)
 class FileFacts:
-    """The first input and the texts inside a file.
+    """The first input and the metadata of a file.
 
     Attributes:
-        height: of the pictures that it takes; None if it takes any.
-        width: likewise.
-        channels: likewise.
-        pixels: whether it takes whole numbers from 0 to 255, which it scales by itself.
+        height: height of the input images; None if any.
+        width: width of the input images; None if any.
+        channels: channels of the input images; None if any.
+        pixels: whether it takes uint8 values from 0 to 255 and normalises them itself.
         texts: metadata entries.
     """
 
@@ -151,11 +152,11 @@ class FileFacts:
 
 
 def file_facts(path: Path) -> FileFacts | None:
-    """Reads a file's own words.
+    """Reads the first input and the metadata of a file.
 
     Returns:
-        None if it cannot be read: it is damaged, of another kind or of a runtime that is not installed. Opening it in
-        its runtime says which.
+        None if the file cannot be read: it is damaged, of another kind, or its library is not installed. Opening it in
+        its runtime shows which.
     """
     readers = {".onnx": _onnx_facts, ".tflite": _tflite_facts}
     if path.suffix not in readers or not path.is_file():
@@ -163,7 +164,7 @@ def file_facts(path: Path) -> FileFacts | None:
     try:
         shape, pixels, texts, usual = readers[path.suffix](path)
         layout = layout_of(shape, usual=usual)
-    except Exception:  # every library has its own classes for a damaged file, and some share no base
+    except Exception:  # each library has its own exceptions for a damaged file, some without a common base
         return None
     sides = shape[1:] if layout == "NCHW" else (shape[3], shape[1], shape[2])
     channels, height, width = (side if side and side > 0 else None for side in sides)
@@ -199,16 +200,16 @@ def _tflite_facts(path: Path) -> _Read:
 
 
 def _text(content: object) -> str:
-    """Other tools keep binary entries beside ours: they come out as text that no one asks for."""
+    """Decodes a metadata entry as text; binary entries of other tools give meaningless text, which nothing reads."""
     return bytes(content).decode(errors="replace")  # type: ignore[call-overload, no-any-return]
 
 
 def class_count(path: Path) -> int | None:
-    """Number of classes that the file's metadata names; None if it says nothing of them."""
+    """Number of classes named in the file's metadata; None if it names none."""
     facts = file_facts(path)
     return count_names(facts.texts.get(CLASSES)) if facts else None
 
 
 def count_names(text: str | None) -> int | None:
-    """The same from the entry itself, for a runtime that reads metadata anyway."""
+    """Number of classes in the metadata entry `CLASSES` (a JSON list); None if the entry is missing or empty."""
     return len(json.loads(text)) if text else None

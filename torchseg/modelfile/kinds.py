@@ -1,4 +1,4 @@
-"""Kinds of model file, and the runtime that each runs in."""
+"""Kinds of model files and the runtime for each."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ CHECKPOINT_FILES = ("model.safetensors", "card.json")
 
 
 def runtime_name(path: Path) -> str:
-    """The runtime that a file of this kind runs in; raises ValueError for an unknown kind."""
+    """Name of the runtime for a model file; raises ValueError if the kind of file is unknown."""
     if path.is_dir() or path.name in CHECKPOINT_FILES:
         return "torch"
     if path.suffix in BY_SUFFIX:
@@ -20,7 +20,7 @@ def runtime_name(path: Path) -> str:
 
 
 def check_readable(path: Path) -> None:
-    """Refuses a path where nothing, or nothing but an empty file, lies; raises ValueError."""
+    """Raises ValueError if there is nothing at this path, or an empty file."""
     if not path.exists():
         raise ValueError(f"there is no file {path}; check the path, or export the model again")
     if path.is_file() and path.stat().st_size == 0:

@@ -1,4 +1,4 @@
-"""Tells channels-first from channels-last files, and turns arrays from one into the other."""
+"""Finds out whether a file is channels-first or channels-last, and converts arrays between the two."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _PICTURE_CHANNELS = (1, 3, 4)
 
 
 def layout_of(shape: Sequence[int | None], *, usual: Layout) -> Layout:
-    """Where the channels of a picture input lie.
+    """Layout of an image input.
 
     Args:
-        shape: four sides as a file declares them, None where free.
-        usual: what files of this kind have when the shape leaves it open.
+        shape: input shape as the file declares it, four sides, None for a dynamic dimension.
+        usual: usual layout of this kind of file, returned if the shape does not decide.
 
     Raises:
         ValueError: if there are not four sides.
@@ -32,26 +32,26 @@ def layout_of(shape: Sequence[int | None], *, usual: Layout) -> Layout:
 
 
 def to_layout(images: NDArray[Number], layout: Layout) -> NDArray[Number]:
-    """`(B, C, H, W)` in the file's layout, contiguous."""
+    """Converts images `(B, C, H, W)` to the file's layout, contiguous."""
     return np.ascontiguousarray(images if layout == "NCHW" else images.transpose(0, 2, 3, 1))
 
 
 def to_pixels(images: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Images whose values run from 0 to 255 as a file takes them that scales pictures by itself."""
+    """Rounds float images in [0, 255] to uint8, same shape, for a file that normalises its input itself."""
     return np.asarray(np.clip(np.rint(images), 0, 255), np.uint8)
 
 
 def from_layout(logits: NDArray[np.float32], layout: Layout, *, classes: int | None = None) -> NDArray[np.float32]:
-    """Logits in the file's layout as `(B, K, H, W)`, contiguous.
+    """Converts a file's output to logits `(B, K, H, W)`, contiguous.
 
     Args:
-        logits: what the file gives; classes `(B, H, W)`, from a file that takes the argmax itself, become logits that
-            are 1 for that class and 0 elsewhere.
-        layout: of the file.
-        classes: K, for a file that gives classes; unknown, it is one more than the largest that occurs.
+        logits: output of the file: logits in its layout, or classes `(B, H, W)` if it takes the argmax itself; classes
+            become one-hot logits.
+        layout: layout of the file.
+        classes: K, for a file that outputs classes; None takes the largest class that occurs plus one.
 
     Raises:
-        ValueError: for `(B, H, W)` values that are no classes.
+        ValueError: if `(B, H, W)` values are not classes.
     """
     if logits.ndim == 3:
         if not np.all((logits >= 0) & (logits == np.rint(logits))):

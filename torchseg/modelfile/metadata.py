@@ -1,4 +1,4 @@
-"""What a file says about itself, so that it can be used without the run folder it came from."""
+"""Metadata of a model file, so that it can be used without its run folder."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ SCALE = "(picture / 255 - mean) / std"
 
 
 def metadata(spec: ImageSpec, *, layout: str, precision: Precision) -> dict[str, str]:
-    """Text entries for a model file: version, layout, colour order, scaling and class names.
+    """Metadata entries for a model file: version, precision, layout, colour order, normalisation and class names.
 
     Args:
-        spec: the pictures that the network was made for.
-        layout: of the file's input, `NCHW` or `NHWC`.
-        precision: of the file.
+        spec: image specification of the network.
+        layout: layout of the file's input, `NCHW` or `NHWC`.
+        precision: precision of the file.
 
     Returns:
-        Entry name to value; lists are JSON. An image is prepared as `(picture / 255 - mean) / std`.
+        Values by entry name; lists are JSON. Images are normalised as `(picture / 255 - mean) / std`.
     """
     entries = {
         "version": METADATA_VERSION,

@@ -1,4 +1,4 @@
-"""The weights and operators of ONNX and TFLite files, as the files store them."""
+"""Reads the weights and operators of ONNX and TFLite files, as stored."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto, NodeProto
 
 
-# Where the kernel stands among the inputs of each kind of operator that multiplies.
+# Index of the kernel among the inputs of each operator that multiplies.
 _ONNX_KERNEL = {
     "Conv": 1, "ConvTranspose": 1, "Gemm": 1, "MatMul": 1,
     "ConvInteger": 1, "MatMulInteger": 1, "QLinearConv": 3,
 }  # fmt: skip
 _ZERO_POINT = {"QLinearConv": 5, "ConvInteger": 3, "MatMulInteger": 3}
-_ONNX_NUMBER_TYPES = ("DequantizeLinear", "QuantizeLinear", "Cast")  # change how a number is stored, not which it is
+_ONNX_NUMBER_TYPES = ("DequantizeLinear", "QuantizeLinear", "Cast")  # change how values are stored, not the values
 _NONE = np.empty(0, np.int32)
 
-# Where the kernel stands among the inputs, and its axis of output channels.
+# Index of the kernel among the inputs, and its output channel axis.
 _TFLITE_KERNEL = {"CONV_2D": (1, 0), "DEPTHWISE_CONV_2D": (1, 3), "FULLY_CONNECTED": (1, 0), "TRANSPOSE_CONV": (1, 0)}
-_TFLITE_NUMBER_TYPES = ("DEQUANTIZE", "QUANTIZE", "CAST")  # change how a number is stored, not which it is
+_TFLITE_NUMBER_TYPES = ("DEQUANTIZE", "QUANTIZE", "CAST")  # change how values are stored, not the values
 
 
 class StoredWeight(NamedTuple):
-    """Kernel of a convolution or matrix product.
+    """The kernel of a convolution or matrix product.
 
     Attributes:
-        name: in the file.
-        rows: `(C_out, N)`, one row for each output channel; zero points are taken off, so that 0 means zero.
-        dtype: as stored, e.g. `int8`.
+        name: name in the file.
+        rows: `(C_out, N)`, one row per output channel; zero points are subtracted, so that 0 represents zero.
+        dtype: stored dtype, e.g. `int8`.
     """
 
     name: str
@@ -43,13 +43,13 @@ class StoredWeight(NamedTuple):
 
 
 def stored_weight(name: str, kernel: NDArray[Any], *, channel_axis: int, zero_point: NDArray[Any]) -> StoredWeight:
-    """Puts output channels first and takes the zero point off.
+    """Moves output channels to the front and subtracts the zero point.
 
     Args:
-        name: in the file.
-        kernel: of any shape.
-        channel_axis: of the output channels.
-        zero_point: one number, or one for each output channel; empty for floats.
+        name: name in the file.
+        kernel: stored kernel, any shape.
+        channel_axis: axis of the output channels.
+        zero_point: one value, or one per output channel `(C_out,)`; empty for floats.
     """
     rows = np.moveaxis(kernel, channel_axis, 0).reshape(kernel.shape[channel_axis], -1)  # (C_out, N)
     if np.any(zero_point):
@@ -58,7 +58,7 @@ def stored_weight(name: str, kernel: NDArray[Any], *, channel_axis: int, zero_po
 
 
 def onnx_weights(path: Path) -> Iterator[StoredWeight]:
-    """Kernel of every convolution and matrix product in the file; products of two computed values have none."""
+    """The kernel of each convolution and matrix product in an ONNX file; products of two activations have none."""
     import onnx
 
     model = onnx.load(path)
@@ -73,7 +73,7 @@ def onnx_weights(path: Path) -> Iterator[StoredWeight]:
 
 
 def _source(node: NodeProto, makers: dict[str, NodeProto]) -> tuple[NodeProto, str, str]:
-    """The operator, the name of the numbers that its kernel is stored as, and that of their zero point."""
+    """The operator, the name of its kernel as stored, and the name of the kernel's zero point (empty if none)."""
     name, at = node.input[_ONNX_KERNEL[node.op_type]], _ZERO_POINT.get(node.op_type, len(node.input))
     zero_point = node.input[at] if at < len(node.input) else ""
     while name in makers and makers[name].op_type in _ONNX_NUMBER_TYPES:
@@ -95,7 +95,7 @@ def _channel_axis(node: NodeProto, kernel: NDArray[Any]) -> int:
 def _constants(
     model: ModelProto, names: set[str], makers: dict[str, NodeProto], folder: Path
 ) -> dict[str, NDArray[Any]]:
-    """Those of the names that do not depend on the input of the network, with their values."""
+    """Values by name, for those of `names` that do not depend on the input of the network."""
     from onnx import numpy_helper
 
     graph = model.graph
@@ -107,7 +107,7 @@ def _constants(
 
 
 def _ancestors(name: str, makers: dict[str, NodeProto]) -> set[str]:
-    """Everything that the named value is computed from, itself included."""
+    """Names of all values that the named value is computed from, including itself."""
     known, waiting = set(), [name]
     while waiting:
         if (name := waiting.pop()) not in known:
@@ -117,7 +117,7 @@ def _ancestors(name: str, makers: dict[str, NodeProto]) -> set[str]:
 
 
 def _compute(model: ModelProto, names: list[str], makers: dict[str, NodeProto]) -> dict[str, NDArray[Any]]:
-    """Lets ONNX Runtime work out values that depend on constants alone."""
+    """Computes values that depend only on constants, with ONNX Runtime."""
     import onnx
     import onnxruntime
 
@@ -145,7 +145,7 @@ def _replace(graph: GraphProto, nodes: list[NodeProto], tensors: list[Any]) -> N
 
 
 def tflite_weights(path: Path) -> Iterator[StoredWeight]:
-    """Kernel of every convolution and fully connected layer in the file."""
+    """The kernel of each convolution and fully connected layer in a TFLite file."""
     interpreter = open_plain(path)
     tensors = {each["index"]: each for each in interpreter.get_tensor_details()}
     operators = interpreter._get_ops_details()
@@ -165,14 +165,14 @@ def tflite_weights(path: Path) -> Iterator[StoredWeight]:
 
 @dataclass(frozen=True, kw_only=True)
 class TfliteOperator:
-    """One operator.
+    """One operator of a TFLite file.
 
     Attributes:
-        kind: e.g. `CONV_2D`.
-        name: of the tensor that it writes.
-        inputs: tensor numbers; -1 for one that is left out.
-        outputs: tensor numbers.
-        input_shapes: in the order of the inputs; empty for one that is left out.
+        kind: operator type, e.g. `CONV_2D`.
+        name: name of its first output tensor.
+        inputs: tensor indices; -1 for an omitted optional input.
+        outputs: tensor indices.
+        input_shapes: in the order of the inputs; empty for an omitted input.
         output_shapes: in the order of the outputs.
     """
 
@@ -185,16 +185,16 @@ class TfliteOperator:
 
 
 def tflite_operators(path: Path) -> list[TfliteOperator]:
-    """Operators of the main graph in the order in which they run."""
+    """Operators of a TFLite file's main graph, in execution order."""
     interpreter = open_plain(path)
     tensors = {int(each["index"]): each for each in interpreter.get_tensor_details()}
     return [_operator(each, tensors) for each in interpreter._get_ops_details() if each["op_name"] != "DELEGATE"]
 
 
 def open_plain(path: Path) -> Any:
-    """An interpreter without a delegate: every constant keeps its own tensor.
+    """A LiteRT interpreter without a delegate, in which each constant keeps its own tensor.
 
-    A file with an operator that XNNPACK alone knows is opened with it.
+    A file with an operator that only XNNPACK supports is opened with XNNPACK.
     """
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 

@@ -1,4 +1,4 @@
-"""The layers that every U-Net here is made of. All tensors are `(B, C, H, W)`."""
+"""Building blocks of the U-Nets. All tensors are `(B, C, H, W)`."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ Upsampling = Literal["bilinear", "transposed"]
 
 
 class DoubleConv(nn.Sequential):
-    """Two 3x3 convolutions, each followed by batch norm (if wanted) and ReLU. Source: arXiv:1505.04597, figure 1.
+    """Two 3x3 convolutions, each followed by batch norm (optional) and ReLU. Source: arXiv:1505.04597, figure 1.
 
-    Keeps height and width; `(B, in_channels, H, W)` becomes `(B, out_channels, H, W)`.
+    Keeps height and width: `(B, in_channels, H, W)` becomes `(B, out_channels, H, W)`.
     """
 
     def __init__(self, in_channels: int, out_channels: int, *, batch_norm: bool = True, dropout: float = 0.0) -> None:
         layers: list[nn.Module] = []
         for channels in (in_channels, out_channels):
-            # A bias in front of batch norm is subtracted again by its mean.
+            # Batch norm subtracts the mean, and with it any bias of the convolution before it.
             layers.append(nn.Conv2d(channels, out_channels, 3, padding=1, bias=not batch_norm))
             if batch_norm:
                 layers.append(nn.BatchNorm2d(out_channels))
@@ -33,8 +33,9 @@ class DoubleConv(nn.Sequential):
 class Up(nn.Module):
     """Doubles height and width: `(B, in_channels, H, W)` becomes `(B, out_channels, 2 H, 2 W)`.
 
-    `bilinear` narrows the channels with a 1x1 convolution first, at a quarter of the pixels, and then interpolates with
-    half-pixel centres (`align_corners=False`), the one rule that all runtimes share. `transposed` learns a 2x2 kernel.
+    `bilinear` first reduces the channels with a 1x1 convolution, at a quarter of the pixels, and then interpolates with
+    half-pixel centres (`align_corners=False`), the only convention that all runtimes support. `transposed` learns a 2x2
+    kernel.
     """
 
     def __init__(self, in_channels: int, out_channels: int, *, upsampling: Upsampling = "bilinear") -> None:
@@ -47,7 +48,7 @@ class Up(nn.Module):
         )
 
     def forward(self, features: Tensor) -> Tensor:
-        """Upsampled features."""
+        """Upsamples features `(B, in_channels, H, W)` to `(B, out_channels, 2 H, 2 W)`."""
         projected = cast(Tensor, self.project(features))
         if self.upsampling == "transposed":
             return projected  # (B, out_channels, 2 H, 2 W)
@@ -55,7 +56,7 @@ class Up(nn.Module):
 
 
 class Join(nn.Module):
-    """Concatenates a skip with the upsampled features of the level below, along the channels."""
+    """Concatenates a skip connection with the upsampled features of the level below, along the channels."""
 
     def forward(self, skip: Tensor, features: Tensor) -> Tensor:
         """`(B, C1, H, W)` and `(B, C2, H, W)` give `(B, C1 + C2, H, W)`."""
@@ -63,9 +64,9 @@ class Join(nn.Module):
 
 
 class AttentionGate(nn.Module):
-    """Scales a skip, pixel by pixel, by how much the decoder asks for it. Source: arXiv:1804.03999, figure 2.
+    """Scales a skip connection per pixel by additive attention from the decoder. Source: arXiv:1804.03999, figure 2.
 
-    Both inputs have the same height and width: the gate follows the upsampling, so nothing is resampled inside it.
+    Both inputs have the same height and width: the gate comes after the upsampling, so it does not resample anything.
     """
 
     def __init__(self, skip_channels: int, signal_channels: int) -> None:
@@ -82,11 +83,11 @@ class AttentionGate(nn.Module):
 
 
 class ChannelAttention(nn.Module):
-    """Scales each channel by how much its average and its maximum ask for. Source: arXiv:1807.06521, section 3.1.
+    """Scales each channel by attention from its average and its maximum. Source: arXiv:1807.06521, section 3.1.
 
     Args:
-        channels: C; `(B, C, H, W)` stays `(B, C, H, W)`.
-        reduction: the two layers that both pooled vectors share have `channels / reduction` channels between them.
+        channels: C of the input and output, `(B, C, H, W)`.
+        reduction: the hidden layer of the shared two-layer network has `channels / reduction` channels.
     """
 
     def __init__(self, channels: int, *, reduction: int = 16) -> None:
@@ -96,7 +97,7 @@ class ChannelAttention(nn.Module):
         self.widen = nn.Conv2d(hidden, channels, 1)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Weakened features; a weight lies in (0, 1)."""
+        """Scales each channel of features `(B, C, H, W)` by a weight in (0, 1)."""
         pooled = features.mean((2, 3), keepdim=True), features.amax((2, 3), keepdim=True)  # (B, C, 1, 1) each
         average, maximum = (self.widen(functional.relu(self.narrow(each))) for each in pooled)
         return features * torch.sigmoid(average + maximum)

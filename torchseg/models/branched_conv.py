@@ -1,4 +1,4 @@
-"""A convolution that learns as three and runs as one."""
+"""A convolution that is trained as three parallel branches and folded into one for inference (as in ACNet)."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from torch.nn import functional
 
 
 class BranchedConv(nn.Module):
-    """Sum of a 3x3, a 1x3 and a 3x1 convolution, which strengthens the kernel's cross. Source: arXiv:1908.03930.
+    """Sum of a 3x3, a 1x3 and a 3x1 convolution, which strengthens the cross of the kernel. Source: arXiv:1908.03930.
 
-    Keeps height and width; `(B, in_channels, H, W)` becomes `(B, out_channels, H, W)`.
+    Keeps height and width: `(B, in_channels, H, W)` becomes `(B, out_channels, H, W)`.
     """
 
     def __init__(self, in_channels: int, out_channels: int, *, bias: bool = True) -> None:
@@ -22,12 +22,12 @@ class BranchedConv(nn.Module):
         self.column = nn.Conv2d(in_channels, out_channels, (3, 1), padding=(1, 0), bias=False)
 
     def forward(self, features: Tensor) -> Tensor:
-        """The sum of the three."""
+        """Sum of the three branches, `(B, out_channels, H, W)`."""
         return cast(Tensor, self.square(features) + self.row(features) + self.column(features))
 
     @torch.no_grad()
     def folded(self) -> nn.Conv2d:
-        """One 3x3 convolution that computes the same, since convolving is linear in the kernel."""
+        """An equivalent single 3x3 convolution; it exists because convolution is linear in the kernel."""
         square = self.square
         single = nn.Conv2d(square.in_channels, square.out_channels, 3, padding=1, bias=square.bias is not None)
         row = functional.pad(self.row.weight.double(), (0, 0, 1, 1))  # (C_out, C_in, 3, 3)
@@ -39,16 +39,16 @@ class BranchedConv(nn.Module):
 
 
 def fold_branches(model: nn.Module) -> int:
-    """Replaces every `BranchedConv` by the one convolution that computes the same, in place.
+    """Replaces every `BranchedConv` by an equivalent single convolution, in place.
 
-    What is left of a `multiscale_unet` is the one that its builder makes with `layers="plain"`: names and shapes of the
-    weights are the same. Batch norm stays, and can be folded as behind any convolution.
+    A `multiscale_unet` then equals the one that its builder makes with `layers="plain"`: its weights have the same
+    names and shapes. Batch norm stays, and can be folded as after any convolution.
 
     Args:
-        model: any network; one without branches stays as it is.
+        model: any network; not changed if it has no branches.
 
     Returns:
-        Number of convolutions folded.
+        Number of `BranchedConv` layers folded.
     """
     found = [
         (parent, name, child)

@@ -1,4 +1,4 @@
-"""Counts the multiply-adds of one forward pass."""
+"""Counts the multiply-adds (MACs) of one forward pass."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torchseg.spec import ImageSpec
 
 
 def multiply_adds(model: nn.Module, spec: ImageSpec) -> int:
-    """Multiply-adds of convolutions and matrix products for one picture of this spec."""
+    """Multiply-adds of convolutions and matrix products for one image of this spec."""
     device = next(model.parameters()).device
     image = torch.zeros(1, spec.channels, spec.height, spec.width, device=device)
     was_training = model.training

@@ -1,4 +1,4 @@
-"""A U-Net whose decoder sees every scale of the encoder at once, after MACU-Net (arXiv:2007.13083), and its student."""
+"""A U-Net whose decoder levels read all encoder levels, after MACU-Net (arXiv:2007.13083), and a small student."""
 
 from __future__ import annotations
 
@@ -17,19 +17,20 @@ Layers = Literal["branched", "plain", "depthwise"]
 
 
 class MultiscaleUNet(nn.Module):
-    """Encoder of `depth` halvings; each decoder level joins the features of all encoder levels by channel attention.
+    """U-Net in which each decoder level joins the features of all encoder levels by channel attention.
 
-    Level `i` has `base_width * 2 ** i` channels. Finer levels are max-pooled to the size of a decoder level, coarser
-    ones climb to it through transposed convolutions that halve their channels at every doubling.
+    Takes images `(B, in_channels, H, W)` and returns logits `(B, K, H, W)`. The encoder halves the size `depth` times;
+    level `i` has `base_width * 2 ** i` channels. For a decoder level, finer encoder levels are max-pooled to its size,
+    and coarser ones are upsampled by transposed convolutions that halve the channels at every doubling of the size.
 
     Args:
-        in_channels: of the images.
+        in_channels: channels of the images.
         num_classes: K.
         base_width: channels of the finest level.
-        depth: halvings; the sides of an image must divide by `stride`, which is `2 ** depth`.
-        batch_norm: behind every convolution of a block.
-        layers: of a block: two `branched` convolutions, the two `plain` ones that these fold into, or one `depthwise`
-            convolution followed by a 1x1.
+        depth: number of halvings; H and W must be multiples of `stride`, which is `2 ** depth`.
+        batch_norm: whether batch norm follows every convolution of a block.
+        layers: layers of a block: two `branched` convolutions, the two `plain` ones that these fold into, or one
+            `depthwise` convolution followed by a 1x1.
     """
 
     def __init__(
@@ -50,7 +51,7 @@ class MultiscaleUNet(nn.Module):
         widths = [base_width * 2**level for level in range(depth + 1)]
         kind: dict[str, Any] = {"batch_norm": batch_norm, "layers": layers}
         self.stride = 2**depth
-        # A depthwise convolution over the three colours would see next to nothing.
+        # A depthwise convolution over three colour channels would extract too few features.
         self.stem = _block(in_channels, base_width, batch_norm=batch_norm, layers=_of_stem(layers))
         self.encode = nn.ModuleList(_block(narrow, wide, **kind) for narrow, wide in pairwise(widths))
         self.climb = nn.ModuleList(_Climb(widths[: level + 1]) for level in range(1, depth + 1))
@@ -64,7 +65,7 @@ class MultiscaleUNet(nn.Module):
         self.head = nn.Conv2d(base_width, num_classes, 1)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits `(B, K, H, W)`; raises ValueError if H or W does not divide by `stride`."""
+        """Logits `(B, K, H, W)`; raises ValueError if H or W is not a multiple of `stride`."""
         check_size(int(images.shape[2]), int(images.shape[3]), stride=self.stride)
         scales = [self.stem(images)]  # finest first
         for encode in self.encode:
@@ -81,14 +82,14 @@ class MultiscaleUNet(nn.Module):
 
 
 class _Climb(nn.Module):
-    """One encoder level at the size of every finer one, by repeated doubling."""
+    """Upsamples one encoder level to the size of every finer level, by repeated doubling."""
 
     def __init__(self, widths: list[int]) -> None:
         super().__init__()
         self.steps = nn.ModuleList(nn.ConvTranspose2d(wide, narrow, 2, stride=2) for narrow, wide in pairwise(widths))
 
     def forward(self, features: Tensor) -> list[Tensor]:
-        """Finest first: `(B, widths[i], H 2 ** n, W 2 ** n)`."""
+        """Turns `(B, widths[n], H, W)` into n tensors, finest first: `(B, widths[i], 2**(n - i) H, 2**(n - i) W)`."""
         results = [features]
         for step in reversed(self.steps):
             results.insert(0, step(results[0]))
@@ -100,8 +101,8 @@ def _of_stem(layers: Layers) -> Layers:
 
 
 def _block(in_channels: int, out_channels: int, *, batch_norm: bool, layers: Layers) -> nn.Sequential:
-    """Convolutions, each followed by batch norm (if wanted) and ReLU; height and width stay."""
-    bias = not batch_norm  # batch norm would subtract it again
+    """Convolutions, each followed by batch norm (optional) and ReLU; keeps height and width."""
+    bias = not batch_norm  # batch norm would subtract it
     convolutions: list[nn.Module]
     if layers == "depthwise":
         convolutions = [
@@ -132,7 +133,7 @@ def multiscale_unet(in_channels: int, num_classes: int, **arguments: Any) -> Mul
 def multiscale_student(
     in_channels: int, num_classes: int, *, base_width: int = 8, layers: Layers = "depthwise", **arguments: Any
 ) -> MultiscaleUNet:
-    """Half the widths and one depthwise block a level."""
+    """A small student: half the widths, and one depthwise convolution with a 1x1 per block."""
     return MultiscaleUNet(
         in_channels=in_channels, num_classes=num_classes, base_width=base_width, layers=layers, **arguments
     )

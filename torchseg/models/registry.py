@@ -1,4 +1,4 @@
-"""The table of networks: a new one is one file and one line here."""
+"""The table of networks. A new network is one file and one line here."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ _SET_BY_BUILDER = {"self", "in_channels", "num_classes", "attention"}
 
 
 def build_model(name: str, arguments: Mapping[str, Any], spec: ImageSpec, *, seed: int = 0) -> nn.Module:
-    """Builds a network for pictures of this spec, with weights drawn from `seed`.
+    """Builds a network for images of this spec, with random initial weights.
 
     Args:
         name: a key of `MODELS`, or `smp:ARCHITECTURE:ENCODER` for one of segmentation_models_pytorch.
-        arguments: what the builder takes beside the number of channels and classes.
-        spec: the pictures and classes.
-        seed: of the initial weights; the global random state is left as it was.
+        arguments: arguments of the builder, besides the number of channels and classes.
+        spec: images and classes.
+        seed: of the initial weights; the global random state is not changed.
 
     Raises:
-        ValueError: for an unknown name or argument; says which ones there are.
+        ValueError: for an unknown name or argument; lists the known ones.
     """
     builder, known = _find(name)
     check_arguments(name, arguments, known)
@@ -48,17 +48,17 @@ def build_model(name: str, arguments: Mapping[str, Any], spec: ImageSpec, *, see
 
 
 def arguments_of(name: str) -> Mapping[str, Any]:
-    """Name and type of everything that the builder `name` takes; raises ValueError if there is no such builder."""
+    """Name and type of every argument of the builder `name`; raises ValueError for an unknown builder."""
     return _find(name)[1]
 
 
 def defaults_of(name: str) -> Mapping[str, Any]:
-    """What the builder `name` takes where nothing is said; nothing is known of segmentation_models_pytorch's."""
+    """Default arguments of the builder `name`; empty for networks of segmentation_models_pytorch."""
     return {} if name.startswith(PREFIX) else default_arguments(MODELS[name])
 
 
 def rebuild_model(name: str, arguments: Mapping[str, Any], spec: ImageSpec) -> nn.Module:
-    """Builds a network whose weights are about to be loaded: the same as `build_model`, but nothing is fetched."""
+    """Builds a network whose weights will be loaded next: like `build_model`, but without pretrained weights."""
     return build_model(name, {key: value for key, value in arguments.items() if key != FETCHED}, spec)
 
 
@@ -77,7 +77,7 @@ def _find(name: str) -> tuple[Callable[..., nn.Module], Mapping[str, Any]]:
 
 
 def parse_arguments(text: str) -> dict[str, Any]:
-    """Reads `base_width=32,depth=4,batch_norm=false` or `decoder_channels=[64,32,16]`; an empty text gives nothing.
+    """Parses `base_width=32,depth=4,batch_norm=false` or `decoder_channels=[64,32,16]`; an empty text gives `{}`.
 
     Raises:
         ValueError: if the text has another form.
@@ -94,9 +94,9 @@ def parse_arguments(text: str) -> dict[str, Any]:
 
 
 def known_arguments(builder: Callable[..., Any]) -> dict[str, Any]:
-    """Name and type of everything that a builder takes beside channels and classes.
+    """Name and type of every argument of a builder, besides channels and classes.
 
-    A builder `f(in_channels, num_classes, **arguments) -> Network` hands its arguments to the class it returns.
+    A builder `f(in_channels, num_classes, **arguments) -> Network` passes its arguments to the class that it returns.
     """
     network = get_type_hints(builder)["return"]
     hints = get_type_hints(network.__init__)
@@ -104,22 +104,22 @@ def known_arguments(builder: Callable[..., Any]) -> dict[str, Any]:
 
 
 def default_arguments(builder: Callable[..., Any]) -> dict[str, Any]:
-    """What a builder takes where nothing is said: its own defaults, and those of the class it returns for the rest."""
+    """Default arguments of a builder: its own defaults, and for the rest those of the class that it returns."""
     network = get_type_hints(builder)["return"]
     own, left = (inspect.signature(each).parameters for each in (builder, network))
     return {name: own.get(name, left[name]).default for name in known_arguments(builder)}
 
 
 def check_arguments(model: str, arguments: Mapping[str, Any], known: Mapping[str, Any]) -> None:
-    """Refuses arguments that the builder does not take, or of another type.
+    """Refuses arguments that the builder does not have, or that have the wrong type.
 
     Args:
-        model: name, for the message.
-        arguments: to check.
-        known: name and type of each that the builder takes.
+        model: name of the model, for the message.
+        arguments: the arguments to check.
+        known: name and type of every argument of the builder.
 
     Raises:
-        ValueError: naming the argument, and those that there are.
+        ValueError: naming the argument, and the known arguments or the expected type.
     """
     for name, value in arguments.items():
         if name not in known:
@@ -130,7 +130,7 @@ def check_arguments(model: str, arguments: Mapping[str, Any], known: Mapping[str
 
 
 def _fits(value: Any, kind: Any) -> bool:
-    """Types that are not plain are left to the network itself."""
+    """Whether a value has this type; composite types are left for the network to check."""
     if get_origin(kind) is Literal:
         return value in get_args(kind)
     if kind in (int, float) and isinstance(value, bool):

@@ -14,17 +14,17 @@ from torchseg.spec import nearest
 PREFIX = "smp:"
 _GIVEN = {"encoder_name", "in_channels", "classes", "activation", "aux_params", "kwargs", "return"}
 
-# ImageNet weights come out of an installed package: no hub, no download while a command runs.
+# ImageNet weights of the encoders in `PACKAGED` come from an installed package; nothing is downloaded at run time.
 
 IMAGENET = "imagenet"
 FETCHED = "encoder_weights"  # the argument that asks for weights
 Scaling = tuple[tuple[float, ...], tuple[float, ...]]
-"""Mean and standard deviation of `ImageSpec`, for pictures in [0, 1]."""
-LITE_SCALING: Scaling = ((127 / 255,) * 3, (128 / 255,) * 3)  # (x - 127) / 128 of a picture with values up to 255
+"""Mean and standard deviation as in `ImageSpec`, for images in [0, 1]."""
+LITE_SCALING: Scaling = ((127 / 255,) * 3, (128 / 255,) * 3)  # (x - 127) / 128 for an image with values up to 255
 
 
 class SmpNetwork(nn.Module):
-    """One of their networks, with the picture sizes it takes known beforehand. `(B, C, H, W)` to `(B, K, H, W)`."""
+    """Wraps a network of segmentation_models_pytorch and checks image sizes; `(B, C, H, W)` to `(B, K, H, W)`."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -32,7 +32,7 @@ class SmpNetwork(nn.Module):
         self.stride = int(getattr(network.encoder, "output_stride", 32))
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits; raises ValueError if H or W does not divide by `stride`."""
+        """Logits `(B, K, H, W)`; raises ValueError if H or W is not a multiple of `stride`."""
         check_size(int(images.shape[2]), int(images.shape[3]), stride=self.stride)
         return cast(Tensor, self.network(images))
 
@@ -41,7 +41,7 @@ def smp_builder(name: str) -> tuple[Callable[..., nn.Module], Mapping[str, Any]]
     """Builder and known arguments for a name such as `smp:Unet:resnet18`.
 
     Raises:
-        ValueError: for an architecture or encoder that does not exist, with the near names.
+        ValueError: for an unknown architecture or encoder; suggests similar names.
     """
     import segmentation_models_pytorch as smp
 
@@ -61,7 +61,7 @@ def smp_builder(name: str) -> tuple[Callable[..., nn.Module], Mapping[str, Any]]
         if packaged:
             options[FETCHED] = None
         elif encoder.startswith("tu-") and options[FETCHED]:
-            options[FETCHED] = True  # timm has one set of weights a name, and takes no word for it
+            options[FETCHED] = True  # timm takes a bool: it has one set of weights per name
         try:
             network = kind(encoder_name=encoder, in_channels=in_channels, classes=num_classes, **options)
             if packaged:
@@ -81,7 +81,7 @@ def _check_encoder(name: str, encoder: str) -> None:
     known = smp.encoders.get_encoder_names()
     if encoder.startswith("tu-"):
         known = [f"tu-{model}" for model in timm.list_models()]
-        encoder = encoder.partition(".")[0]  # the part behind the dot names a set of weights
+        encoder = encoder.partition(".")[0]  # the part after the dot names a set of weights
     if encoder not in known:
         raise ValueError(
             f"model '{name}': there is no encoder '{encoder}'{nearest(encoder, known)}; "
@@ -90,7 +90,7 @@ def _check_encoder(name: str, encoder: str) -> None:
 
 
 def efficientnet_lite0() -> Mapping[str, Tensor]:
-    """Weights of the classifier, in the order of its layers.
+    """ImageNet weights of the EfficientNet-Lite0 classifier, in the order of its layers.
 
     Raises:
         ImportError: without the extra `pretrained`.
@@ -108,16 +108,20 @@ def efficientnet_lite0() -> Mapping[str, Tensor]:
     return weights
 
 
-# By name of the encoder. `timm-tf_efficientnet_lite0` is not among them: it pads and normalises in another way than the
-# network that these weights were trained in, so its features differ.
+# By encoder name. `timm-tf_efficientnet_lite0` is deliberately absent: its padding and normalisation differ from those
+# of the network that these weights were trained in, so its features would differ.
 PACKAGED: Mapping[str, Callable[[], Mapping[str, Tensor]]] = {"tu-tf_efficientnet_lite0": efficientnet_lite0}
 
 
 def load_in_order(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
-    """Gives a network weights under other names: its first tensor the first one, and so on; the rest is left over.
+    """Loads weights by their order instead of their names: the first tensor into the first, and so on.
+
+    Args:
+        network: changed in place.
+        weights: in the order of the network's state dict; surplus tensors at the end are ignored.
 
     Raises:
-        ValueError: if a tensor has another shape, so that the two are not the same layers in the same order.
+        ValueError: if there are too few tensors, or a shape differs, so that the layers do not correspond.
     """
     own = network.state_dict()
     if len(own) > len(weights):
@@ -135,6 +139,6 @@ def load_in_order(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
 
 
 def pretrained_scaling(name: str, arguments: Mapping[str, Any]) -> Scaling | None:
-    """How the pictures were scaled that a network's packaged weights come from; None for every other network."""
+    """Image scaling that a network's packaged weights were trained with; None if it uses no packaged weights."""
     packaged = name.rpartition(":")[2] in PACKAGED and arguments.get(FETCHED) == IMAGENET
     return LITE_SCALING if packaged else None

@@ -1,4 +1,4 @@
-"""The U-Net (arXiv:1505.04597), with same-size convolutions, and what varies in it."""
+"""The U-Net (arXiv:1505.04597) with padded convolutions, and its variants."""
 
 from __future__ import annotations
 
@@ -11,10 +11,20 @@ from torchseg.models.blocks import AttentionGate, DoubleConv, Join, Up, Upsampli
 
 
 class UNet(nn.Module):
-    """Encoder of `depth` halvings, decoder of as many doublings, skips between them at equal size.
+    """Encoder with `depth` halvings, decoder with as many doublings, and skip connections between equal sizes.
 
-    Level `i` has `base_width * 2 ** i` channels. Takes `(B, C, H, W)` and gives logits `(B, K, H, W)`; H and W must
-    divide by `stride`, which is `2 ** depth`.
+    Level `i` has `base_width * 2 ** i` channels. Takes images `(B, C, H, W)` and returns logits `(B, K, H, W)`; H and W
+    must be multiples of `stride`, which is `2 ** depth`.
+
+    Args:
+        in_channels: C of the images.
+        num_classes: K.
+        base_width: channels of the finest level.
+        depth: number of halvings.
+        batch_norm: whether batch norm follows every 3x3 convolution.
+        dropout: share of channels dropped after every block in training, in [0, 1).
+        upsampling: bilinear or transposed, see `Up`.
+        attention: whether the skip connections pass attention gates.
     """
 
     def __init__(
@@ -49,7 +59,7 @@ class UNet(nn.Module):
         self.head = nn.Conv2d(base_width, num_classes, 1)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits `(B, K, H, W)`; raises ValueError if H or W does not divide by `stride`."""
+        """Logits `(B, K, H, W)`; raises ValueError if H or W is not a multiple of `stride`."""
         check_size(int(images.shape[2]), int(images.shape[3]), stride=self.stride)
         features = self.stem(images)
         skips = []
@@ -65,10 +75,15 @@ class UNet(nn.Module):
 
 
 def check_size(height: int, width: int, *, stride: int) -> None:
-    """Refuses picture sizes that a network of this stride cannot halve evenly.
+    """Refuses image sizes that are not multiples of a network's stride.
+
+    Args:
+        height: in pixels.
+        width: in pixels.
+        stride: total downsampling factor of the network.
 
     Raises:
-        ValueError: naming the nearest sizes that work.
+        ValueError: naming the nearest valid sizes.
     """
     if height % stride == 0 and width % stride == 0:
         return
@@ -86,12 +101,12 @@ def unet(in_channels: int, num_classes: int, **arguments: Any) -> UNet:
 
 
 def attention_unet(in_channels: int, num_classes: int, **arguments: Any) -> UNet:
-    """A U-Net whose skips pass additive attention gates (arXiv:1804.03999): the default teacher."""
+    """The default teacher: a U-Net whose skip connections pass additive attention gates (arXiv:1804.03999)."""
     return UNet(in_channels=in_channels, num_classes=num_classes, attention=True, **arguments)
 
 
 def small_unet(in_channels: int, num_classes: int, *, base_width: int = 8, depth: int = 4, **arguments: Any) -> UNet:
-    """The default student: narrow and deep, so that it sees far at a fifteenth of the teacher's multiply-adds."""
+    """The default student: narrow and deep, for a large receptive field at 1/15 of the teacher's multiply-adds."""
     return UNet(in_channels=in_channels, num_classes=num_classes, base_width=base_width, depth=depth, **arguments)
 
 
@@ -105,7 +120,7 @@ def multi_unet(
     upsampling: Upsampling = "transposed",
     **arguments: Any,
 ) -> UNet:
-    """A U-Net of widths 16 to 256 that drops a tenth of the channels behind every block while it learns."""
+    """A U-Net of 16 to 256 channels with transposed convolutions; drops 10 % of the channels after every block."""
     return UNet(
         in_channels=in_channels,
         num_classes=num_classes,

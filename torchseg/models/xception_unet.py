@@ -1,4 +1,4 @@
-"""A residual U-Net without skips: separable convolutions down, transposed ones up."""
+"""A residual encoder-decoder without skip connections: separable convolutions down, transposed ones up."""
 
 from __future__ import annotations
 
@@ -13,17 +13,18 @@ from torchseg.models.unet import check_size
 
 
 class XceptionUNet(nn.Module):
-    """Strided stem, `depth` residual halvings by separable convolutions, and as many residual doublings, plus one.
+    """Strided stem, `depth` residual halvings by separable convolutions, and `depth + 1` residual doublings.
 
-    The separable blocks are those of Xception (arXiv:1610.02357). Level `i` has `base_width * 2 ** i` channels. Nothing
-    passes from the encoder to the decoder but the coarsest features. Takes `(B, C, H, W)` and gives `(B, K, H, W)`.
+    The separable blocks are those of Xception (arXiv:1610.02357). Level `i` has `base_width * 2 ** i` channels. Only
+    the coarsest features pass from the encoder to the decoder. Takes images `(B, C, H, W)` and returns logits
+    `(B, K, H, W)`.
 
     Args:
-        in_channels: of the images.
+        in_channels: C of the images.
         num_classes: K.
         base_width: channels of the stem.
-        depth: halvings behind the stem's own; sides must divide by `stride`, which is `2 ** (depth + 1)`.
-        batch_norm: behind every convolution of a block.
+        depth: halvings after the stem's own; H and W must be multiples of `stride`, which is `2 ** (depth + 1)`.
+        batch_norm: whether batch norm follows every convolution of a block.
     """
 
     def __init__(
@@ -45,7 +46,7 @@ class XceptionUNet(nn.Module):
         self.head = nn.Conv2d(base_width, num_classes, 3, padding=1)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits `(B, K, H, W)`; raises ValueError if H or W does not divide by `stride`."""
+        """Logits `(B, K, H, W)`; raises ValueError if H or W is not a multiple of `stride`."""
         check_size(int(images.shape[2]), int(images.shape[3]), stride=self.stride)
         features = self.stem(images)
         for block in (*self.down, *self.up):
@@ -54,7 +55,7 @@ class XceptionUNet(nn.Module):
 
 
 class _Down(nn.Module):
-    """DataParallel height and width: two separable convolutions and a pool, beside a strided 1x1."""
+    """Halves height and width: two separable convolutions and a max-pool, plus a strided 1x1 shortcut."""
 
     def __init__(self, in_channels: int, out_channels: int, *, batch_norm: bool) -> None:
         super().__init__()
@@ -76,9 +77,10 @@ class _Down(nn.Module):
 
 
 class _EverySecondPixel(nn.Conv2d):
-    """A strided 1x1 convolution that leaves out the pixels first where there may be a backward pass.
+    """A strided 1x1 convolution that subsamples its input first whenever gradients are enabled.
 
-    With AVX-512, channels_last and at most 12 input channels, that of a strided 1x1 corrupts memory in PyTorch 2.13.
+    In PyTorch 2.13, the backward pass of a strided 1x1 convolution corrupts memory with AVX-512, channels_last and at
+    most 12 input channels.
     """
 
     def forward(self, features: Tensor) -> Tensor:
@@ -88,10 +90,10 @@ class _EverySecondPixel(nn.Conv2d):
 
 
 class _Up(nn.Module):
-    """Doubles height and width: two transposed convolutions beside a 1x1, then every pixel four times.
+    """Doubles height and width: two transposed convolutions plus a 1x1 shortcut, then nearest-neighbour upsampling.
 
-    The published network repeats the pixels of both branches before it adds them; adding first gives the same numbers
-    from a quarter of the work in the shortcut.
+    The published network upsamples both branches before it adds them; adding first gives the same result with a quarter
+    of the work in the shortcut.
     """
 
     def __init__(self, in_channels: int, out_channels: int, *, batch_norm: bool) -> None:
@@ -116,5 +118,5 @@ def _norm(channels: int, *, batch_norm: bool) -> list[nn.Module]:
 
 
 def xception_unet(in_channels: int, num_classes: int, **arguments: Any) -> XceptionUNet:
-    """Widths 32 to 256 unless told otherwise."""
+    """A residual encoder-decoder with 32 to 256 channels by default."""
     return XceptionUNet(in_channels=in_channels, num_classes=num_classes, **arguments)

@@ -1,1 +1,1 @@
-"""The chain: stages, the run folder, resuming."""
+"""The pipeline: the stages, the run folder, and resuming a run."""

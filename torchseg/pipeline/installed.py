@@ -1,4 +1,4 @@
-"""Extras that a job will need, looked for before it starts: no training may end at a file that cannot be written."""
+"""Checks for optional packages before a job starts, so that no training ends with a file that cannot be written."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Need:
-    """Modules that some work imports, the extra that brings them, and how to do without."""
+    """Modules that a piece of work imports, the extra that installs them, and the flag that avoids them."""
 
     work: str
     modules: tuple[str, ...]
@@ -19,7 +19,7 @@ class Need:
 
 TFLITE = Need("writing .tflite files", ("tensorflow", "ai_edge_litert"), "tf", "--formats onnx")
 OPTIMAL = Need("optimal clustering", ("kmeans1d",), "compress", "--cluster_start density")
-SHRINKING = Need("removing channels", ("torch_pruning",), "compress", "--channel_sparsity 0")
+CHANNEL_PRUNING = Need("removing channels", ("torch_pruning",), "compress", "--channel_sparsity 0")
 RUNTIMES = {
     "litert": Need("running in LiteRT", ("ai_edge_litert",), "tf", "other --runtimes"),
     "openvino": Need("running in OpenVINO", ("openvino",), "openvino", "other --runtimes"),
@@ -27,7 +27,7 @@ RUNTIMES = {
 
 
 def check_installed(*needs: Need) -> None:
-    """Raises ImportError naming what is missing, its extra and the flag that does without."""
+    """Raises ImportError naming the missing packages, their extra, and the flag that avoids them."""
     for need in needs:
         if missing := [name for name in need.modules if importlib.util.find_spec(name) is None]:
             packages = " and ".join(name.replace("_", "-") for name in missing)
@@ -37,11 +37,11 @@ def check_installed(*needs: Need) -> None:
 
 
 def check_formats(kinds: Iterable[str]) -> None:
-    """Raises ImportError if files of one of these formats cannot be written here."""
+    """Raises ImportError if files of one of these formats cannot be written on this machine."""
     if "tflite" in kinds:
         check_installed(TFLITE)
 
 
 def check_runtimes(names: Iterable[str]) -> None:
-    """Raises ImportError if files cannot be run in one of these runtimes here; the core brings those not listed."""
+    """Raises ImportError if one of these runtimes is not installed; those not in `RUNTIMES` come with the core."""
     check_installed(*(RUNTIMES[name] for name in names if name in RUNTIMES))

@@ -1,4 +1,4 @@
-"""One loop for labels, distillation and recovery."""
+"""One training loop for supervised training, distillation and recovery after compression."""
 
 from torchseg.train.callback import Callback, NoCallback
 from torchseg.train.evaluate import evaluate

@@ -1,4 +1,4 @@
-"""What may watch over the weights while a network is trained: pruning, shared values."""
+"""Callbacks of the training loop, through which pruning and clustering act on the weights."""
 
 from __future__ import annotations
 
@@ -10,37 +10,43 @@ from torch import Tensor, nn
 
 
 class Callback(Protocol):
-    """Called beside the training loop; what it knows travels with the saved progress."""
+    """Called by the training loop after each optimizer step; its state is saved with the training's progress."""
 
     @property
     def can_checkpoint(self) -> bool:
-        """Whether weights of now may be kept as the best."""
+        """Whether the present weights may become the best checkpoint."""
         ...
 
     def after_step(self, step: int, model: nn.Module, optimizer: torch.optim.Optimizer | None = None) -> None:
-        """Called before the first optimizer step with 0, or with where a resumed training stands, and after each."""
+        """Called once before training and after each optimizer step.
+
+        Args:
+            step: optimizer steps done: 0 before a new training, more before a resumed one.
+            model: the network itself, not a wrapper around it.
+            optimizer: of the network, if there is one.
+        """
         ...
 
     def state_dict(self) -> dict[str, Tensor]:
-        """What it knows."""
+        """The callback's state, as plain tensors."""
         ...
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Takes back what `state_dict` gave."""
+        """Restores the state that `state_dict` returned."""
         ...
 
 
 class NoCallback:
-    """Watches over nothing."""
+    """A callback that does nothing."""
 
     can_checkpoint = True
 
     def after_step(self, step: int, model: nn.Module, optimizer: torch.optim.Optimizer | None = None) -> None:
-        """Leaves the weights alone."""
+        """Does nothing."""
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Nothing."""
+        """Returns no state."""
         return {}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Takes what `state_dict` gave."""
+        """Ignores the state."""

@@ -1,4 +1,4 @@
-"""The gradient of a batch from its two halves, which are computed beside each other."""
+"""The gradient of a batch from its micro-batches, computed in parallel by replicas in threads."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from torch.nn.modules.batchnorm import _NormBase
 
 from torchseg.data import Batch
 
-_SMALLEST = 2  # pictures that batch norm may find alone in a part
+_SMALLEST = 2  # images that a micro-batch must hold, for the sake of batch norm
 Loss = Callable[[nn.Module, Batch], Tensor]
-"""Takes a network and a batch; gives a scalar that can be differentiated."""
+"""Takes a network and a batch; returns a differentiable scalar."""
 
 
 class DataParallel:
-    """One network on two halves of each batch, as two processes of a data-parallel training would have it.
+    """Trains one network on two micro-batches of each batch, as two processes of a data-parallel training would.
 
-    Every parameter is shared, so that gradients add up; batch norm sees a half and keeps statistics of its own. The
-    result does not depend on how many cores there are: with one, the halves follow each other. It would with more than
-    two parts: the sum of two floats is the same in either order, that of three is not.
+    The replicas share every parameter, so gradients add up; batch norm sees one micro-batch and keeps its own
+    statistics. The result does not depend on the number of cores: on a single core the micro-batches run one after the
+    other. With three or more it would, because the sum of three floats depends on their order.
 
     Args:
-        networks: the network and, if batches are to be halved, its `replica`, as the caller wrapped them.
+        networks: the network and, to split batches, its `replica`, as the caller wrapped them.
         backward: adds the gradient of a scalar to the parameters.
-        run: calls a function on each of several arguments, like `map`; beside each other, if it can.
+        run: calls a function on each of several arguments, like `map`; in parallel if it can.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class DataParallel:
         self.networks, self.backward, self.run = networks, backward, run
 
     def learn(self, loss: Loss, batch: Batch) -> Tensor:
-        """Adds the gradient of the batch to the parameters; gives its loss, which belongs to no graph."""
+        """Adds the gradient of the batch to the parameters; returns its loss, a detached scalar."""
         count, size = len(self.networks), len(batch.pictures)
         parts = [Batch(*(tensor[first::count] for tensor in batch)) for first in range(count)]
 
@@ -53,7 +53,7 @@ class DataParallel:
 
     @torch.no_grad()
     def sync_batch_norm_stats(self) -> None:
-        """Gives every network the mean of their statistics."""
+        """Averages the batch norm statistics of all replicas and gives each replica the mean."""
         for statistics in zip(*map(_statistics, self.networks), strict=True):
             if statistics[0].is_floating_point():
                 mean = torch.stack(statistics).mean(dim=0)
@@ -62,16 +62,16 @@ class DataParallel:
 
 
 def can_split_batch(model: nn.Module, batch_size: int, shape: tuple[int, int, int], *, parts: int = 2) -> bool:
-    """Whether the parts of a batch can be learned from beside each other, with the same result every time.
+    """Whether a batch can be split into micro-batches that run in parallel with a reproducible result.
 
-    Each needs pictures enough for batch norm, and a pass in training mode must not draw random numbers or change
-    anything but the statistics of batch norm.
+    Each micro-batch needs enough images for batch norm, and a forward pass in training mode must neither draw random
+    numbers nor change any buffer except the batch norm statistics.
 
     Args:
-        model: is left as it is.
-        batch_size: of a whole batch.
-        shape: `(C, H, W)` of a picture.
-        parts: that a batch is cut into.
+        model: the network; not changed.
+        batch_size: images per batch.
+        shape: `(C, H, W)` of an image.
+        parts: number of micro-batches.
     """
     if batch_size < parts * _SMALLEST:
         return False
@@ -86,7 +86,7 @@ def can_split_batch(model: nn.Module, batch_size: int, shape: tuple[int, int, in
 
 
 def replica(model: nn.Module) -> nn.Module:
-    """A network that shares everything with the model but the statistics of batch norm."""
+    """A copy of the model that shares everything with it except the batch norm statistics."""
     shared: list[object] = [*model.parameters()]
     shared += [part for part in model.modules() if not any(isinstance(below, _NormBase) for below in part.modules())]
     return copy.deepcopy(model, {id(each): each for each in shared})
@@ -100,13 +100,13 @@ def _statistics(model: nn.Module) -> Iterator[Tensor]:
 
 @contextmanager
 def thread_pool(workers: int) -> Iterator[ThreadPoolExecutor]:
-    """Runs PyTorch calls beside each other, each on its share of the caller's threads.
+    """Runs PyTorch calls in parallel, each on an equal share of the caller's threads.
 
-    Several threads within one operator wait for each other at the end of each; where the system takes a core away now
-    and then, that wait is long. Threads that meet once a step wait once a step.
+    Threads that share an operator wait for each other at the end of every operator, which is slow on a machine where
+    other processes take cores away. Threads that each run a micro-batch wait for each other only once per step.
 
     Args:
-        workers: at most so many, and not more than the caller has threads.
+        workers: largest number of parallel calls; never more than the caller's threads.
 
     Yields:
         A pool whose `map` keeps the order.
@@ -117,4 +117,4 @@ def thread_pool(workers: int) -> Iterator[ThreadPoolExecutor]:
         with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(threads // workers,)) as pool:
             yield pool
     finally:
-        torch.set_num_threads(threads)  # the workers' setting is also the one for threads that begin later
+        torch.set_num_threads(threads)  # the workers' setting would also apply to threads that start later

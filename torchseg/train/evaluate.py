@@ -1,4 +1,4 @@
-"""Mean IoU and loss of a network on samples that it does not learn from."""
+"""Mean IoU and loss of a network on held-out samples."""
 
 from __future__ import annotations
 
@@ -14,13 +14,17 @@ from torchseg.train.data_parallel import thread_pool
 
 
 def evaluate(model: nn.Module, samples: Samples, spec: ImageSpec, *, batch_size: int = 16) -> tuple[float, float]:
-    """Mean IoU over the classes that occur, from one confusion matrix, and the mean loss of a batch.
+    """Evaluates a network without training it.
 
     Args:
-        model: gives logits `(B, K, H, W)`; left in the mode that it was in.
-        samples: of the spec's size.
+        model: maps images `(B, C, H, W)` to logits `(B, K, H, W)`; its training or eval mode is restored afterwards.
+        samples: images and masks at the spec's size.
         spec: scaling and classes.
-        batch_size: pictures at once.
+        batch_size: images per forward pass.
+
+    Returns:
+        Mean IoU in [0, 1] over the classes that occur, from one confusion matrix of all samples; and the loss, averaged
+        over batches.
     """
     device = next(model.parameters()).device
 

@@ -1,4 +1,4 @@
-"""The one training loop, on Lightning Fabric: what it learns from is the step that is passed in."""
+"""The training loop, on Lightning Fabric; the step function that is passed in defines the loss."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ _SAVE_EVERY_S = 10.0
 
 @dataclass(frozen=True, kw_only=True)
 class FitConfig:
-    """Length, learning rate and arithmetic of one training.
+    """Length, learning rate and precision of one training.
 
     Attributes:
-        epochs: passes over the labelled pictures.
-        learning_rate: peak, reached after the warm-up.
-        weight_decay: of AdamW.
-        schedule: of the learning rate, a key of `SCHEDULES`.
-        warmup: share of the steps that the learning rate climbs.
-        validations: how often at most the validation part is asked.
-        gradient_norm: longest gradient that is taken as it is; a longer one is shortened (arXiv:1211.5063).
-        precision: of the network's operators.
-        micro_batches: parts of each batch that are learned from beside each other, each with its own batch statistics,
-            where the network allows it.
+        epochs: passes over the labelled images.
+        learning_rate: peak learning rate, reached after the warm-up.
+        weight_decay: weight decay of AdamW.
+        schedule: learning rate schedule, a key of `SCHEDULES`.
+        warmup: share of the steps during which the learning rate rises, in [0, 1).
+        validations: largest number of evaluations on the validation split.
+        gradient_norm: largest gradient norm; a larger gradient is clipped to it (arXiv:1211.5063).
+        precision: precision of the network's operators.
+        micro_batches: number of micro-batches per batch, computed in parallel, each with its own batch norm statistics;
+            1 is used if the network does not allow more (`can_split_batch`).
     """
 
     epochs: int
@@ -70,9 +70,15 @@ class FitConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """What a network is trained and validated on, what watches over it, and the name that the progress bar shows.
+    """The data of a training, its callbacks, and the name that the progress bar shows.
 
-    `on_epoch_end` is called with the row of every epoch that was validated.
+    Attributes:
+        name: name in the progress bar.
+        batches: training data.
+        validation: the validation split, at the spec's size.
+        spec: scaling and classes.
+        callback: called after each optimizer step.
+        on_epoch_end: called with the row of every epoch that was validated.
     """
 
     name: str
@@ -84,21 +90,21 @@ class Task:
 
 
 def fit(model: nn.Module, task: Task, step: Step, config: FitConfig, *, fabric: Fabric, folder: Path) -> Progress:
-    """Trains with AdamW; goes on from what an interrupted call left in `folder`.
+    """Trains with AdamW; resumes an interrupted call from its state in `folder`.
 
-    The network ends with the weights that were best on the validation part, among those that the callback allows to be
-    kept. The same seed, data and number of threads give the same weights, interrupted or not.
+    The network ends with the weights that were best on the validation split, among those that the callback allows as a
+    checkpoint. The same seed, data and number of threads give the same weights, interrupted or not.
 
     Args:
-        model: trained in place.
-        task: data.
-        step: makes a loss of network and batch.
-        config: length, learning rate and arithmetic.
-        fabric: device, precision and processes; launched already.
-        folder: holds the state of the unfinished training.
+        model: trained in place; afterwards on the CPU and in eval mode.
+        task: training and validation data, and callbacks.
+        step: computes the loss of the network on a batch.
+        config: length, learning rate and precision.
+        fabric: device and processes; already launched.
+        folder: stores the state of an unfinished training.
 
     Returns:
-        The finished progress: best mean IoU and the rows of the curve.
+        The finished progress: best mean IoU and the rows of the training curve.
     """
     model.to(fabric.device)
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -139,10 +145,10 @@ class _Training:
 
     @contextmanager
     def replicas(self) -> Iterator[DataParallel]:
-        """The network on each part of a batch; on whole ones where processes share a batch, or the network needs them.
+        """Makes a replica per micro-batch; uses whole batches if several processes train or the network cannot split.
 
-        Fabric wraps the network only where processes share a batch. Its wrapper tells by a flag of the whole process
-        whether a gradient is computed the right way, which two threads would set and clear for each other.
+        Fabric wraps the network only if several processes train. Its wrapper checks `backward` calls through one flag
+        per process, which two threads would set and clear for each other.
         """
         if self.fabric.world_size > 1:
             yield DataParallel([self._mixed(self.fabric.setup_module(self.model))], self.fabric.backward)
@@ -154,7 +160,7 @@ class _Training:
             yield DataParallel([self._mixed(self.model)], Tensor.backward)
             return
         networks = [self._mixed(network) for network in (self.model, *(replica(self.model) for _ in range(1, parts)))]
-        if self.fabric.device.type != "cpu":  # one part fills a GPU
+        if self.fabric.device.type != "cpu":  # one micro-batch fills a GPU
             yield DataParallel(networks, Tensor.backward)
             return
         with thread_pool(parts) as pool:
@@ -164,7 +170,7 @@ class _Training:
         return MixedPrecision(network, self.config.precision)
 
     def epoch(self, number: int, replicas: DataParallel) -> Row:
-        """One pass; the row has the mean loss, the learning rate of the last step and the seconds it took."""
+        """Trains one epoch; the row has the mean loss, the learning rate of the last step and the duration in s."""
         started = time.monotonic()
         for network in replicas.networks:
             network.train()
@@ -184,7 +190,7 @@ class _Training:
         }
 
     def _learn(self, batch: Batch, at: int, replicas: DataParallel) -> Tensor:
-        """One optimizer step, the one after `at` others; gives its loss."""
+        """Takes one optimizer step, after `at` earlier ones; returns its loss."""
         config, total = self.config, self.config.epochs * self.task.batches.plan.steps_per_epoch
         for group in self.optimizer.param_groups:
             group["lr"] = config.learning_rate * SCHEDULES[config.schedule](at, total, warmup=config.warmup)
@@ -200,7 +206,7 @@ class _Training:
 
 
 def _validate(model: nn.Module, task: Task, config: FitConfig, progress: Progress, row: Row) -> None:
-    """Asks the validation part now and then and after the last epoch, and keeps the best weights that may be kept."""
+    """Evaluates at regular epochs and after the last; keeps the best weights among those allowed as a checkpoint."""
     every = -(-config.epochs // config.validations)
     if progress.epoch % every and progress.epoch != config.epochs:
         return
@@ -211,14 +217,22 @@ def _validate(model: nn.Module, task: Task, config: FitConfig, progress: Progres
 
 
 def normalise(pictures: Tensor, spec: ImageSpec) -> Tensor:
-    """What `ImageSpec.prepare` does, for uint8 tensors `(B, C, H, W)`; the result lies channels_last in memory."""
+    """Normalises like `ImageSpec.prepare`.
+
+    Args:
+        pictures: uint8 `(B, C, H, W)`.
+        spec: mean and standard deviation.
+
+    Returns:
+        Normalised images, float32 `(B, C, H, W)`, in the channels_last memory format.
+    """
     mean = torch.tensor(spec.mean, device=pictures.device).view(1, -1, 1, 1)
     std = torch.tensor(spec.std, device=pictures.device).view(1, -1, 1, 1)
     return ((pictures.float() / 255 - mean) / std).contiguous(memory_format=torch.channels_last)
 
 
 def _bar(task: Task, first: int, last: int, fabric: Fabric) -> Iterable[int]:
-    """Epoch numbers behind a progress bar on a terminal, or with a plain line now and then in a pipe."""
+    """Epoch numbers, with a progress bar on a terminal, or with an occasional plain line of output in a pipe."""
     epochs = range(first, last)
     if not fabric.is_global_zero:
         return epochs

@@ -1,11 +1,11 @@
-"""Learning rate over the course of a training."""
+"""Learning rate schedules."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
 
-_DECAY = 0.2  # share of a training with a level stretch that its rate falls; the source recommends a tenth to a fifth
+_DECAY = 0.2  # share of the steps in which the stable schedule decays; the source recommends 0.1 to 0.2
 
 
 def warmup_cosine(step: int, total: int, *, warmup: float) -> float:
@@ -14,7 +14,7 @@ def warmup_cosine(step: int, total: int, *, warmup: float) -> float:
     Args:
         step: optimizer steps done, from 0.
         total: optimizer steps of the whole training.
-        warmup: share of the training that climbs, in [0, 1).
+        warmup: share of the training in which the rate rises, in [0, 1).
 
     Returns:
         A factor in (0, 1].
@@ -26,12 +26,12 @@ def warmup_cosine(step: int, total: int, *, warmup: float) -> float:
 
 
 def warmup_stable_decay(step: int, total: int, *, warmup: float) -> float:
-    """Factor on the peak learning rate: linear up, level, linear down in the last fifth. Source: arXiv:2404.06395.
+    """Factor on the peak learning rate: linear up, constant, linear down in the last fifth. Source: arXiv:2404.06395.
 
     Args:
         step: optimizer steps done, from 0.
         total: optimizer steps of the whole training.
-        warmup: share of the training that climbs, in [0, 1).
+        warmup: share of the training in which the rate rises, in [0, 1).
 
     Returns:
         A factor in (0, 1].

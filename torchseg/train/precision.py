@@ -1,4 +1,4 @@
-"""In which arithmetic a network trains."""
+"""Training precision: float32, or mixed precision with bfloat16."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ TrainingPrecision = Literal["fp32", "bf16"]
 
 
 def choose_precision(wanted: Literal["auto", "fp32", "bf16"], device: torch.device) -> TrainingPrecision:
-    """The precision asked for; `auto` is bfloat16 where the device computes in it, else float32.
+    """Returns the precision asked for; `auto` becomes bf16 if the device computes in it natively, else fp32.
 
-    bfloat16 works on every processor, but one without such instructions emulates it: on an AVX512 processor without
-    AVX512-BF16 the default teacher trained 2.5 times slower than in float32.
+    bfloat16 works on every CPU, but a CPU without bfloat16 instructions emulates it: with AVX512 but without
+    AVX512-BF16, the default teacher trained 2.5 times slower than in float32.
     """
     if wanted != "auto":
         return wanted
@@ -25,16 +25,16 @@ def choose_precision(wanted: Literal["auto", "fp32", "bf16"], device: torch.devi
 def _has_bf16(device: torch.device) -> bool:
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    # Private, and absent from some builds; the environment may also hold PyTorch back from AVX512 that is there.
+    # Private, and absent from some builds. The capability can also be lower than the CPU's: users can restrict it.
     supported = getattr(torch.cpu, "_is_avx512_bf16_supported", bool)
     return torch.backends.cpu.get_cpu_capability() == "AVX512" and bool(supported())
 
 
 def forward_context(precision: TrainingPrecision, device: torch.device) -> AbstractContextManager[object]:
-    """Mixed precision for the operators inside, in this thread alone.
+    """Autocast for the operators inside, in the calling thread only; does nothing for fp32.
 
-    The cache of casted weights is one for all threads of a process, so it is off: a thread that leaves its context
-    would empty it under another one's hands.
+    Autocast's cache of cast weights is off because all threads of a process share it: a thread that leaves its context
+    would clear the cache while another thread uses it.
     """
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16", cache_enabled=False)
 
@@ -43,8 +43,8 @@ class MixedPrecision(nn.Module):
     """Runs a network in the given precision; weights, logits and gradients stay float32.
 
     Args:
-        network: shared, not copied.
-        precision: of its operators.
+        network: the network; shared, not copied.
+        precision: precision of its operators.
     """
 
     def __init__(self, network: nn.Module, precision: TrainingPrecision) -> None:

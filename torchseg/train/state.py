@@ -1,4 +1,4 @@
-"""A training in the middle, on disk: weights, optimizer and curve, without a pickle."""
+"""Saves and restores an unfinished training: weights, optimizer state, callback and curve, without pickle."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _FILE = "training.safetensors"
 
 @dataclass(kw_only=True)
 class Progress:
-    """Where a training stands.
+    """Progress of a training.
 
     Attributes:
         epoch: epochs done.
-        best_miou: best validation mean IoU so far.
-        best: weights that had it, by name.
+        best_miou: best validation mean IoU so far, in [0, 1]; -1 before the first.
+        best: state dict of the weights with that mean IoU.
         curve: rows of `curves.csv`.
     """
 
@@ -39,7 +39,7 @@ class Progress:
 def save_progress(
     folder: Path, progress: Progress, model: nn.Module, optimizer: torch.optim.Optimizer, *, callback: Callback
 ) -> None:
-    """Writes everything that the next epoch depends on; the file appears only when it is complete."""
+    """Writes everything that the next epoch depends on; the file is written atomically."""
     tensors = {f"best/{name}": tensor for name, tensor in progress.best.items()}
     tensors |= {f"model/{name}": tensor for name, tensor in model.state_dict().items()}
     for index, state in optimizer.state_dict()["state"].items():
@@ -52,24 +52,24 @@ def save_progress(
 
 
 def load_progress(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, *, callback: Callback) -> Progress:
-    """Restores model, optimizer and callback as `save_progress` found them; without a file, starts from scratch."""
+    """Restores model, optimizer and callback to the saved state; returns empty progress if no valid file exists."""
     path = folder / _FILE
     if not path.is_file():
         return Progress()
     try:
         with safe_open(path, framework="pt") as file:
             note = json.loads(file.metadata()["progress"])
-            # Copies: what is mapped into memory keeps Windows from replacing the file.
+            # Copy the tensors: Windows cannot replace a file that is still memory-mapped.
             tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 - not a mapping
     except (SafetensorError, OSError):
-        return Progress()  # a damaged file costs the epochs in it, not the run
+        return Progress()  # a damaged file loses its epochs, but does not stop the run
     model.load_state_dict(_below("model/", tensors))
     state: dict[int, dict[str, Any]] = {}
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     for name, tensor in _below("optimizer/", tensors).items():
         index, key = name.split("/")
         like = parameters[int(index)]
-        # The fused optimizer walks weight and moments side by side in memory, so their layouts must be the same.
+        # The fused optimizer reads weight and moments in memory order, so they must have the same layout.
         same_layout = torch.empty_like(like).copy_(tensor) if tensor.shape == like.shape else tensor
         state.setdefault(int(index), {})[key] = same_layout
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
@@ -79,7 +79,7 @@ def load_progress(folder: Path, model: nn.Module, optimizer: torch.optim.Optimiz
 
 
 def discard_progress(folder: Path) -> None:
-    """Removes the file of a training that has ended."""
+    """Deletes the progress file of a finished training."""
     (folder / _FILE).unlink(missing_ok=True)
 
 

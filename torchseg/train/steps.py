@@ -1,4 +1,4 @@
-"""What makes the one training loop train with labels or distil: a function from model and batch to a loss."""
+"""Step functions, which compute the loss of a model on a batch: supervised training or distillation."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torchseg.data import Batch
 from torchseg.losses import SOFT_LOSSES, segmentation_loss
 
 Step = Callable[[nn.Module, Tensor, Batch], Tensor]
-"""Takes the network, normalised images `(B, C, H, W)` and their batch; gives a scalar loss."""
+"""Takes the network, normalised images `(B, C, H, W)` and their batch; returns a scalar loss."""
 Loss = Callable[..., Tensor]
 """Called as `loss(logits, mask, ignore_index=...)`, like `segmentation_loss`."""
 
@@ -22,14 +22,14 @@ _ROOM_BYTES = 512 * 2**20
 
 @dataclass(frozen=True, kw_only=True)
 class DistillationConfig:
-    """How a student listens to its teacher.
+    """Settings of the distillation loss and of the teacher's cache.
 
     Attributes:
-        temperature: softening of both opinions, > 0.
-        alpha: share of the teacher's teacher_logits in the loss; the labels have the rest.
-        views: random views of each picture, at least so many, which then come again, so that the teacher need not be
-            asked again; 0 for a new view every time.
-        soft_loss: how the two opinions are compared, a key of `SOFT_LOSSES`.
+        temperature: softmax temperature for the logits of student and teacher, > 0.
+        alpha: weight of the distillation loss, in [0, 1]; the loss on the labels has weight `1 - alpha`.
+        views: random views of each image before the same views repeat, at least this many; repeated views reuse the
+            stored logits of the teacher. 0 draws a new view every time.
+        soft_loss: distillation loss, a key of `SOFT_LOSSES`.
     """
 
     temperature: float = 1.0
@@ -49,7 +49,12 @@ class DistillationConfig:
 
 
 def label_step(*, ignore_index: int, loss: Loss = segmentation_loss) -> Step:
-    """Learns from the true masks alone."""
+    """Makes a step that learns from the true masks alone.
+
+    Args:
+        ignore_index: mask value whose pixels do not count.
+        loss: the loss of logits and masks.
+    """
 
     def step(model: nn.Module, images: Tensor, batch: Batch) -> Tensor:
         return loss(model(images), batch.masks, ignore_index=ignore_index)
@@ -60,10 +65,16 @@ def label_step(*, ignore_index: int, loss: Loss = segmentation_loss) -> Step:
 def distill_step(
     teacher: Teacher, config: DistillationConfig, *, ignore_index: int, loss: Loss = segmentation_loss
 ) -> Step:
-    """Learns from the teacher's teacher_logits and from the masks, where there are any.
+    """Makes a step that learns from the teacher's logits and from the masks.
 
-    On labelled pictures the ignored pixels are left out of both. On pictures without a mask every pixel counts, and the
-    teacher's classes stand in for the mask.
+    On labelled images, ignored pixels count in neither loss. On images without a mask every pixel counts, and the
+    teacher's predicted classes replace the mask.
+
+    Args:
+        teacher: gives the target logits.
+        config: temperature, weight and kind of the distillation loss.
+        ignore_index: mask value whose pixels do not count.
+        loss: the loss of logits and masks.
     """
 
     def step(model: nn.Module, images: Tensor, batch: Batch) -> Tensor:
@@ -73,7 +84,7 @@ def distill_step(
         soft = SOFT_LOSSES[config.soft_loss](logits, teacher_logits, temperature=config.temperature, valid=valid)
         if config.alpha == 1:
             return soft
-        # The Dice term, which carries the rare classes, then sees the whole batch and not the labelled half of it.
+        # With the teacher's classes as masks, the Dice term, which matters most for rare classes, sees the whole batch.
         masks = torch.where(
             batch.labelled[:, None, None], batch.masks, teacher_logits.argmax(dim=1).to(batch.masks.dtype)
         )
@@ -84,33 +95,33 @@ def distill_step(
 
 
 class Teacher:
-    """Gives its teacher_logits on batches, and remembers it where batches come again.
+    """Computes a teacher's logits for batches, and caches them if batches repeat.
 
-    Asking the teacher costs more than a step of a student ten times its junior.
+    A forward pass of the teacher costs more than a training step of a student ten times smaller.
 
     Args:
-        network: is put into eval mode and gets no gradient.
-        remembers: whether to keep the answers, in float16, as long as there is room.
-        room_bytes: for answers; what finds none is asked every time.
+        network: put into eval mode; gets no gradient.
+        caches_logits: whether to cache the logits, in float16.
+        room_bytes: size of the cache; logits that do not fit are computed every time.
     """
 
-    def __init__(self, network: nn.Module, *, remembers: bool = False, room_bytes: int = _ROOM_BYTES) -> None:
+    def __init__(self, network: nn.Module, *, caches_logits: bool = False, room_bytes: int = _ROOM_BYTES) -> None:
         self.network = network.eval().requires_grad_(False)
-        self.remembers, self.room_bytes = remembers, room_bytes
-        self._known: dict[tuple[int, ...], Tensor] = {}
-        self._lock = Lock()  # halves of a batch ask at the same time
+        self.caches_logits, self.room_bytes = caches_logits, room_bytes
+        self._cache: dict[tuple[int, ...], Tensor] = {}
+        self._lock = Lock()  # the micro-batches of a batch call the teacher in parallel
 
     @torch.no_grad()
     def __call__(self, images: Tensor, seeds: Tensor) -> Tensor:
-        """Logits `(B, K, H, W)` of images `(B, C, H, W)` whose views have these seeds, int64 `(B,)`."""
-        if not self.remembers:
+        """Logits `(B, K, H, W)` for images `(B, C, H, W)`; `seeds`, int64 `(B,)`, identify the views in the cache."""
+        if not self.caches_logits:
             return self.network(images)  # type: ignore[no-any-return]
         key = tuple(seeds.tolist())
-        if key in self._known:
-            return self._known[key].float()
+        if key in self._cache:
+            return self._cache[key].float()
         teacher_logits = self.network(images).half()
         with self._lock:
             if teacher_logits.nbytes <= self.room_bytes:
                 self.room_bytes -= teacher_logits.nbytes
-                self._known[key] = teacher_logits
+                self._cache[key] = teacher_logits
         return teacher_logits.float()  # type: ignore[no-any-return]  # rounded the first time too: a resumed run is the same

@@ -5,9 +5,9 @@ import sys
 import pytest
 
 from torchseg.pipeline.installed import (
+    CHANNEL_PRUNING,
     OPTIMAL,
     RUNTIMES,
-    SHRINKING,
     TFLITE,
     check_formats,
     check_installed,
@@ -26,7 +26,7 @@ def _take_away(monkeypatch, *names):
         (TFLITE, r"writing \.tflite files needs tensorflow and ai-edge-litert: .*\[tf\]', or give --formats onnx"),
         (OPTIMAL, r"optimal clustering needs kmeans1d: .*\[compress\]', or give --cluster_start density"),
         (RUNTIMES["openvino"], r"running in OpenVINO needs openvino: .*\[openvino\]', or give other --runtimes"),
-        (SHRINKING, r"removing channels needs torch-pruning: .*\[compress\]', or give --channel_sparsity 0"),
+        (CHANNEL_PRUNING, r"removing channels needs torch-pruning: .*\[compress\]', or give --channel_sparsity 0"),
     ],
 )
 def test_what_is_missing_is_named_with_its_extra_and_the_way_round_it(need, message, monkeypatch):
@@ -36,6 +36,6 @@ def test_what_is_missing_is_named_with_its_extra_and_the_way_round_it(need, mess
 
 
 def test_onnx_files_need_no_extra(monkeypatch):
-    _take_away(monkeypatch, *TFLITE.modules, *OPTIMAL.modules, *SHRINKING.modules)
+    _take_away(monkeypatch, *TFLITE.modules, *OPTIMAL.modules, *CHANNEL_PRUNING.modules)
     check_formats(["onnx"])
     check_runtimes(["torch", "onnxruntime"])

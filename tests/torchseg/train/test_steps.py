@@ -122,7 +122,7 @@ IMAGES, SEEDS = torch.arange(16.0).view(2, 2, 2, 2), torch.tensor([5, 6])
 
 def test_a_batch_that_comes_again_is_answered_from_memory():
     network = Counted()
-    teacher = Teacher(network, remembers=True)
+    teacher = Teacher(network, caches_logits=True)
     first, second = teacher(IMAGES, SEEDS), teacher(IMAGES, SEEDS)
     assert network.asked == 1
     assert torch.equal(first, second)
@@ -131,7 +131,7 @@ def test_a_batch_that_comes_again_is_answered_from_memory():
 
 def test_other_views_are_asked_for():
     network = Counted()
-    teacher = Teacher(network, remembers=True)
+    teacher = Teacher(network, caches_logits=True)
     teacher(IMAGES, SEEDS)
     teacher(IMAGES, SEEDS + 1)
     assert network.asked == 2
@@ -139,7 +139,7 @@ def test_other_views_are_asked_for():
 
 def test_what_finds_no_room_is_asked_again_and_gets_the_same_answer():
     network = Counted()
-    teacher = Teacher(network, remembers=True, room_bytes=IMAGES.numel() * 2)
+    teacher = Teacher(network, caches_logits=True, room_bytes=IMAGES.numel() * 2)
     answers = [teacher(IMAGES + 1, SEEDS + 1), teacher(IMAGES, SEEDS), teacher(IMAGES, SEEDS)]
     assert network.asked == 3
     assert torch.equal(answers[1], answers[2])

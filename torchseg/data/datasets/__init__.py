@@ -1,1 +1,1 @@
-"""The data sets that are known by name: one function of the root folder each."""
+"""The known data sets; each is one function that takes the root folder (`scenes`: the image size)."""

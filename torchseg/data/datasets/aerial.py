@@ -1,4 +1,4 @@
-"""Aerial photos of Dubai in six classes. Source: https://humansintheloop.org/resources/datasets/ ."""
+"""Aerial images of Dubai with six classes. Source: https://humansintheloop.org/resources/datasets/ ."""
 
 from __future__ import annotations
 
@@ -24,13 +24,14 @@ CLASSES = tuple(_COLOURS)
 
 
 def aerial(root: Path) -> DataSet:
-    """Reads `Tile N/images/*.jpg` and `Tile N/masks/*.png`, coloured or with a palette, below `root` or `root/aerial`.
+    """Reads `Tile N/images/*.jpg` and `Tile N/masks/*.png`, coloured or with a palette, in `root` or `root/aerial`.
 
-    There is no official split. Neighbouring pictures overlap in what they show, so whole tiles are held out, by their
-    number: 2, 6, 10, ... for the test, 3, 11, 19, ... for validation. Black is no class and is ignored.
+    There is no official split. Neighbouring images overlap, so whole tiles are held out by their number: 2, 6, 10, ...
+    for the test split, 3, 11, 19, ... for the validation split. Black is not a class and is ignored. Unknown colours
+    raise a ValueError when a mask is read.
 
     Raises:
-        ValueError: if there is no tile, a picture has no mask, or a colour stands for nothing.
+        ValueError: if there is no tile, or an image has no mask.
     """
     folder = root / FOLDER if (root / FOLDER).is_dir() else root
     tiles = sorted(path for path in folder.glob("*") if path.is_dir() and re.search(r"\d+$", path.name))

@@ -1,4 +1,4 @@
-"""CamVid in the eleven classes that papers report on. Source: http://mi.eng.cam.ac.uk/research/projects/VideoRec/ ."""
+"""CamVid with the usual eleven classes. Source: http://mi.eng.cam.ac.uk/research/projects/VideoRec/ ."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _LISTS = {"train": "train.txt", "validation": "val.txt", "test": "test.txt"}
 
 
 def camvid(root: Path) -> DataSet:
-    """Reads the data set in `root`, or in `root/camvid`: three lists with a picture and a label file in each line.
+    """Reads the data set in `root` or `root/camvid`: three lists with an image and a label file per line.
 
-    Paths are relative to the folder. Absolute ones, as in the lists that went round with SegNet, count by their last
-    two parts. Void pixels, value 11, are ignored.
+    Paths are relative to the folder. Of absolute paths, as in the lists published with SegNet, only the last two
+    components are used. Void pixels (value 11) are ignored.
 
     Raises:
-        ValueError: if the folder, a list, a picture or a label is missing.
+        ValueError: if the folder, a list, an image or a label file is missing.
     """
     folder = root / FOLDER if (root / FOLDER).is_dir() else root
     parts = {part: _pairs(folder, name) for part, name in _LISTS.items()}
@@ -60,7 +60,7 @@ def _pairs(folder: Path, name: str) -> list[tuple[Path, Path]]:
 
 
 def _inside(folder: Path, text: str) -> Path:
-    path = PurePosixPath(text)  # the lists are of no machine in particular: "/" is absolute on Windows too
+    path = PurePosixPath(text)  # the lists hold POSIX paths on every system: a leading "/" is absolute on Windows too
     return folder / (PurePosixPath(*path.parts[-2:]) if path.is_absolute() else path)
 
 

@@ -1,4 +1,4 @@
-"""A user's own pictures: `images/`, `masks/` and, if wanted, `classes.txt`."""
+"""A user's own data set: `images/`, `masks/` and optionally `classes.txt` and lists of the splits."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ Pairs = list[tuple[Path, Path]]
 
 
 def folder(root: Path) -> DataSet:
-    """Reads pictures from `root/images` and masks of the same name, as PNG, from `root/masks`.
+    """Reads images from `root/images`, and PNG masks of the same names from `root/masks`.
 
-    `classes.txt` has one class a line, in the order of the mask values: a name, and for coloured masks its colour as
-    `RRGGBB` behind it. Without it the values of indexed masks are named `class_0`, `class_1`, ... A colour that no line
-    names is an error; black stands for "ignore" unless a class has it. The part (train, validation, test: 70, 15 and
-    15 %) follows from the file name alone, unless `train.txt`, `validation.txt` and `test.txt` list the names, without
-    ending, one a line.
+    `classes.txt` has one class per line, in the order of the mask values: a name, followed by its colour as `RRGGBB` if
+    masks are coloured. Without it, the values of indexed masks are named `class_0`, `class_1`, ... A colour that no
+    line names is an error; black is ignored unless a class has it. An image's split (train, validation, test: 70, 15
+    and 15 %) depends only on its file name, unless `train.txt`, `validation.txt` and `test.txt` list the names, without
+    suffix, one per line.
 
     Raises:
-        ValueError: naming what is missing or does not fit.
+        ValueError: naming what is missing or invalid.
     """
     pictures = find_pictures(root / "images")
     if not (root / "masks").is_dir():

@@ -58,9 +58,9 @@ COLOURS = {  # of the repackaging with coloured masks, RGB
 
 @dataclass(frozen=True, kw_only=True)
 class _Layout:
-    """How one release names its files below `leftImg8bit/SPLIT/DRIVE` and `gtFine/SPLIT/DRIVE`."""
+    """File names of one release, in `leftImg8bit/SPLIT/DRIVE` and `gtFine/SPLIT/DRIVE`."""
 
-    picture: str  # ending of a picture's name, without .png or .jpg
+    picture: str  # end of an image's file name, without .png or .jpg
     mask: str
     classes: tuple[str, ...]
 
@@ -77,19 +77,20 @@ _EXPECTED = (
 
 
 def idd(root: Path) -> DataSet:
-    """Reads whichever layout lies in `root` or `root/idd`.
+    """Reads the data set in `root` or `root/idd`, in whichever of these layouts it has.
 
     - level 3: `leftImg8bit/SPLIT/DRIVE/FRAME_leftImg8bit.{png,jpg}`, `gtFine/.../FRAME_gtFine_labellevel3Ids.png`, 26
       classes; or with `labelcsTrainIds`, the 19 classes of Cityscapes.
     - IDD-Lite: `leftImg8bit/SPLIT/DRIVE/FRAME_image.jpg`, `gtFine/SPLIT/DRIVE/FRAME_label.png`, 7 classes.
     - coloured: `SPLIT/images/*_leftImg8bit.jpg`, `SPLIT/rgb_labels/*_gtFine_polygons.png`, 27 classes.
 
-    255 is ignored. The official test part has no masks, so the official validation part is the test, and a sixth or so
-    of the training drives is for validation: whole drives, because the frames of one resemble each other. A coloured
-    set whose test part has masks keeps its three parts; without, single pictures are held out, as it names no drives.
+    255 is ignored. The official test split has no masks. Therefore the official validation split is the test split
+    here, and about 15 % of the training drives are the validation split: whole drives, because the frames of a drive
+    resemble each other. A coloured data set whose test split has masks keeps its three splits; otherwise single images
+    are held out for validation, because this layout does not name drives.
 
     Raises:
-        ValueError: if the folder has none of these layouts, or a picture has no mask.
+        ValueError: if the folder has none of these layouts, or an image has no mask.
     """
     folder = root / FOLDER if (root / FOLDER).is_dir() else root
     if (folder / "leftImg8bit").is_dir():
@@ -161,7 +162,7 @@ def _checked(pairs: Pairs) -> Pairs:
 
 
 def _held_out(pairs: Pairs, *, group: Callable[[Path], str]) -> tuple[Pairs, Pairs]:
-    """Pairs to train and to validate with; a group, known by its name, is never divided."""
+    """Splits pairs into training and validation; `group` maps an image file to a group that stays together."""
     groups = {group(picture) for picture, _ in pairs}
     if len(groups) < 2:
         raise ValueError(f"the training part has one drive, {groups.pop()}; validation needs another one: add drives")
@@ -179,4 +180,4 @@ def _data_set(classes: tuple[str, ...], samples: Callable[[Pairs], FileSamples],
 
 
 def _with_drive(picture: Path) -> str:
-    return f"{picture.parent.name}_{picture.stem}"  # frame numbers recur in every drive
+    return f"{picture.parent.name}_{picture.stem}"  # frame numbers repeat in every drive

@@ -21,18 +21,18 @@ _VALIDATION_SHARE = 0.15
 
 
 def oxford_pet(root: Path) -> DataSet:
-    """Reads the data set in `root`, or in `root/oxford-iiit-pet`.
+    """Reads the data set in `root` or `root/oxford-iiit-pet`.
 
-    The official test part is the test part; a fixed sixth or so of the official trainval part is for validation.
+    The test split is the official one; a fixed 15 % or so of the official trainval split is the validation split.
 
     Raises:
-        ValueError: if the folder, a list, a picture or a mask is missing.
+        ValueError: if the folder, a list, an image or a mask is missing.
     """
     return _open(root, partial(FileSamples, classes=CLASSES, decode=_from_trimap))
 
 
 def oxford_pet_binary(root: Path) -> DataSet:
-    """The same pictures and parts, as pet against background; the border, which nobody classified, is ignored."""
+    """The same images and splits with two classes, background and pet; the unclassified border is ignored."""
     return _open(root, partial(FileSamples, classes=BINARY_CLASSES, decode=_without_border))
 
 
@@ -56,10 +56,10 @@ def _open(root: Path, samples: Callable[..., FileSamples]) -> DataSet:
 
 
 def download_oxford_pet(root: Path) -> None:
-    """Fetches the data set into `root/oxford-iiit-pet` through torchvision, if it is not there yet.
+    """Downloads the data set into `root/oxford-iiit-pet` through torchvision, if it is not there yet.
 
     Raises:
-        ValueError: if it cannot be fetched.
+        ValueError: if the download fails.
     """
     from torchvision.datasets import OxfordIIITPet
 

@@ -1,9 +1,9 @@
-"""Generated pictures: overlapping textured shapes under uneven light. Needs no download and no licence.
+"""Generated images: overlapping textured shapes under uneven light. Needs no download and no licence.
 
-What tells the classes apart is texture, shape and context, never colour alone: striped and checked blobs share outlines
-and colours, plain blobs belong to the ground, wires are a pixel or two thin, and rings are rare. A wide network reads
-faint textures that a narrow one misses, and masks are few beside pictures without, which makes the set a fair small
-stand-in for distillation.
+Classes differ in texture, shape and context, never in colour alone: striped and checked blobs share outlines and
+colours, plain blobs belong to the ground, wires are one or two pixels thin, and rings are rare. A wide network detects
+faint textures that a narrow one misses, and labelled images are few compared with unlabelled ones; so the data set is a
+fair small test bed for distillation.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ CLASSES = ("ground", "striped", "checked", "wire", "ring")
 _GROUND, _STRIPED, _CHECKED, _WIRE, _RING = range(5)
 _PARTS = {"train": 0, "validation": 1, "test": 2, "transfer": 3}
 _SIZES = {"train": 32, "validation": 64, "test": 128, "transfer": 640}
-_RING_SHARE = 0.2  # of pictures that hold a ring at all
+_RING_SHARE = 0.2  # share of images that contain a ring
 
 Plane = NDArray[np.float64]  # (H, W)
 
 
 class Scenes:
-    """One part of the generated set; the picture at an index depends on part, index and size alone."""
+    """One split of the generated data set; an image depends only on split, index and size."""
 
     def __init__(self, part: str, *, height: int, width: int, length: int | None = None) -> None:
         self.part, self.height, self.width = part, height, width
@@ -34,7 +34,7 @@ class Scenes:
         return self.length
 
     def __getitem__(self, index: int) -> Sample:
-        """Draws one picture."""
+        """Draws one image and its mask."""
         if not 0 <= index < self.length:
             raise IndexError(f"picture {index} of {self.length}")
         picture, mask = draw_scene(self.height, self.width, np.random.default_rng([_PARTS[self.part], index]))
@@ -44,13 +44,13 @@ class Scenes:
 
 
 def scenes(height: int, width: int) -> DataSet:
-    """The built-in data set at one picture size; `transfer` are pictures whose masks are withheld."""
+    """The built-in data set at one image size, in pixels; the masks of `transfer` are withheld."""
     train, validation, test, transfer = (Scenes(part, height=height, width=width) for part in _PARTS)
     return DataSet(classes=CLASSES, train=train, validation=validation, test=test, transfer=transfer)
 
 
 def draw_scene(height: int, width: int, rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Draws a picture, uint8 `(H, W, 3)`, and its mask, uint8 `(H, W)` with a one-pixel ignored rim round shapes."""
+    """Draws an image, uint8 `(H, W, 3)`, and its mask, uint8 `(H, W)`, with a one-pixel ignored rim around shapes."""
     y, x = np.mgrid[0:height, 0:width].astype(np.float64)
     unit = min(height, width)
     picture = _ground(height, width, rng)  # (H, W, 3)
@@ -70,7 +70,7 @@ def draw_scene(height: int, width: int, rng: np.random.Generator) -> tuple[NDArr
         fill = _fill(kind, x, y, rng)
         picture[inside] = fill[inside]
         mask[inside] = kind
-        if kind != _WIRE:  # a rim would swallow a wire
+        if kind != _WIRE:  # a rim would cover the whole wire
             mask[np.abs(distance) < 0.5] = IGNORE_INDEX
     return _photograph(picture, x, y, rng), mask
 
@@ -87,7 +87,7 @@ def _ground(height: int, width: int, rng: np.random.Generator) -> NDArray[np.flo
 
 
 def _blob(x: Plane, y: Plane, unit: int, rng: np.random.Generator) -> Plane:
-    """Signed distance, roughly, to a wobbly ellipse."""
+    """Approximate signed distance in pixels to an irregular ellipse, `(H, W)`; negative inside."""
     centre_x, centre_y = rng.uniform(0, x.shape[1]), rng.uniform(0, x.shape[0])
     turn, radius, squeeze = rng.uniform(0, np.pi), rng.uniform(0.14, 0.30) * unit, rng.uniform(0.55, 1)
     along = (x - centre_x) * np.cos(turn) + (y - centre_y) * np.sin(turn)
@@ -112,7 +112,7 @@ def _wire(x: Plane, y: Plane, unit: int, rng: np.random.Generator) -> Plane:
 
 
 def _fill(kind: int, x: Plane, y: Plane, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Colour per pixel, `(H, W, 3)`: two shades of one random hue, woven as the class demands."""
+    """Colour per pixel, `(H, W, 3)`: two shades of a random colour, in the texture of the class."""
     base, contrast = rng.uniform(0.2, 0.8, 3), rng.uniform(0.08, 0.22)
     turn, period = rng.uniform(0, np.pi), rng.uniform(3.5, 7)
     u = 2 * np.pi * (x * np.cos(turn) + y * np.sin(turn)) / period + rng.uniform(0, 6.3)
@@ -122,7 +122,7 @@ def _fill(kind: int, x: Plane, y: Plane, rng: np.random.Generator) -> NDArray[np
 
 
 def _photograph(picture: NDArray[np.float64], x: Plane, y: Plane, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Uneven light, sensor noise and eight bits."""
+    """Adds uneven light and sensor noise, and converts to uint8."""
     turn, strength = rng.uniform(0, 2 * np.pi), rng.uniform(0, 0.35)
     slope = (x / x.shape[1] - 0.5) * np.cos(turn) + (y / x.shape[0] - 0.5) * np.sin(turn)
     lit = picture * (1 + strength * slope)[..., None] + rng.normal(0, rng.uniform(0.02, 0.07), picture.shape)

@@ -1,1 +1,1 @@
-"""What is counted and measured of one model file."""
+"""Counts and measures properties of one model file: size, weights, multiply-adds, pixels."""

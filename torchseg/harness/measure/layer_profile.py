@@ -1,4 +1,4 @@
-"""What one prediction costs, layer by layer."""
+"""The latency of one prediction, layer by layer."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class LayerCost:
-    """One layer as the runtime runs it; what it fused into one is one layer.
+    """One layer as the runtime runs it; fused operators are one layer.
 
     Attributes:
-        name: of the layer, or of what it writes.
-        kind: of operator, e.g. `Conv`.
+        name: name of the layer or of its output tensor.
+        kind: operator type, e.g. `Conv`.
         milliseconds: median over predictions.
-        note: what else the runtime says: number format, kernel, shape, or that no fast path took it.
+        note: further details: number format, kernel, shape, or that it is outside the fast path.
     """
 
     name: str
@@ -25,12 +25,12 @@ class LayerCost:
 
 @dataclass(frozen=True, kw_only=True)
 class Profile:
-    """All layers of a file in the order in which they run.
+    """All layers of a file with their latency, in execution order.
 
     Attributes:
-        layers: with their times.
-        method: how the times were taken, in one sentence.
-        fast: share of the operators that the fast path took, in [0, 1]; None where there is no such distinction.
+        layers: the layers.
+        method: how the times were measured, in one sentence.
+        fast: share of the operators that the fast path took, in [0, 1]; None if the runtime has no fast path.
     """
 
     layers: Sequence[LayerCost]
@@ -39,9 +39,9 @@ class Profile:
 
     @property
     def total_ms(self) -> float:
-        """Of all layers."""
+        """Sum over all layers, in milliseconds."""
         return sum(layer.milliseconds for layer in self.layers)
 
     def costliest(self, count: int = 10) -> list[LayerCost]:
-        """The layers that take longest, longest first."""
+        """The `count` layers that take longest, longest first."""
         return sorted(self.layers, key=lambda layer: -layer.milliseconds)[:count]

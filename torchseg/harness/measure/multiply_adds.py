@@ -1,4 +1,4 @@
-"""Counts the multiply-adds of one picture out of any model file, without running it."""
+"""Counts the multiply-adds for one image in any kind of model file, without running it."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ if TYPE_CHECKING:
     import onnx
 
 Shape = Sequence[int]
-# Where the kernel stands among the inputs of each operator that multiplies, in ONNX.
+# Index of the kernel among the inputs of each ONNX operator that multiplies.
 _CONVOLUTIONS = {"Conv": 1, "ConvInteger": 1, "QLinearConv": 3, "FusedConv": 1}
 _PRODUCTS = {"Gemm": 1, "MatMul": 1, "MatMulInteger": 1, "QLinearMatMul": 3}
 
 
 def multiply_adds_in(path: Path, image_shape: Shape) -> int | None:
-    """Multiply-adds of convolutions and matrix products for one picture.
+    """Multiply-adds of convolutions and matrix products for one image.
 
     Args:
-        path: a checkpoint's folder or its weights, a .onnx or a .tflite file.
-        image_shape: `(1, C, H, W)` of the picture, for files that leave their sides open.
+        path: a checkpoint's folder or its weights file, an .onnx file or a .tflite file.
+        image_shape: `(1, C, H, W)` of the image, for files with dynamic dimensions.
 
     Returns:
-        None if the file does not say how large its tensors are.
+        The number of multiply-adds; None if the file does not declare its tensor shapes.
 
     Raises:
-        ValueError: for an unknown kind of file.
+        ValueError: if the kind of file is unknown.
     """
     readers = {"torch": _in_checkpoint, "onnxruntime": _in_onnx, "litert": _in_tflite}
     return readers[runtime_name(path)](path, image_shape)
@@ -44,7 +44,7 @@ def _in_checkpoint(path: Path, image_shape: Shape) -> int:
 
     card = read_card(path.parent if path.is_file() else path)
     if (card.spec.height, card.spec.width) == tuple(image_shape[2:]) and "multiply_adds" in card.metrics:
-        return int(card.metrics["multiply_adds"])  # counted when it was trained; counting imports half of PyTorch
+        return int(card.metrics["multiply_adds"])  # counted at training time; counting would import much of PyTorch
     model, card = load_checkpoint(path)
     return multiply_adds(model, replace(card.spec, height=image_shape[2], width=image_shape[3]))
 
@@ -64,7 +64,7 @@ def _in_onnx(path: Path, image_shape: Shape) -> int | None:
 
 
 def _fix_sides(model: onnx.ModelProto, image_shape: Shape) -> None:
-    """Gives the open sides of the picture the size of the picture."""
+    """Sets the dynamic dimensions of the image input to the sides of `image_shape`."""
     stored = {each.name for each in model.graph.initializer}
     picture = next(each for each in model.graph.input if each.name not in stored)
     declared = _sides(picture)
@@ -83,7 +83,7 @@ def _sides(value: onnx.ValueInfoProto) -> Shape:
 
 
 def _onnx_node(node: onnx.NodeProto, shapes: dict[str, Shape]) -> int | None:
-    """0 for an operator that does not multiply, None for one that does and whose shapes are unknown."""
+    """Multiply-adds of one operator; 0 if it does not multiply, None if it does but its shapes are unknown."""
     kind = node.op_type
     if kind not in (*_CONVOLUTIONS, *_PRODUCTS, "ConvTranspose"):
         return 0
@@ -110,6 +110,6 @@ def _tflite_operator(kind: str, inputs: Sequence[Shape], result: Shape) -> int:
         "FULLY_CONNECTED": lambda: prod(result) * inputs[1][-1],
         "BATCH_MATMUL": lambda: prod(result) * inputs[0][-1],
         "TRANSPOSE_CONV": lambda: prod(inputs[2]) * prod(inputs[1][:3]),
-        "Convolution2DTransposeBias": lambda: prod(inputs[0]) * prod(inputs[1][:3]),  # MediaPipe's own
+        "Convolution2DTransposeBias": lambda: prod(inputs[0]) * prod(inputs[1][:3]),  # a custom operator of MediaPipe
     }
     return int(counted[kind]()) if kind in counted else 0

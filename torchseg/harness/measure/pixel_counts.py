@@ -1,4 +1,4 @@
-"""What is counted of one file's answers while pictures stream by; its size does not depend on their number."""
+"""Metric accumulator for the predictions of one file; its size hardly grows with the number of images."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ Labels = NDArray[np.uint8]
 
 
 class MetricAccumulator:
-    """Counts of one file.
+    """Accumulates the pixel counts of one file over batches.
 
     Attributes:
-        counts: confusion matrix `(K, K)`, rows are the truth.
-        resampled: the same for data sets drawn from the pictures, which says how sure a score is.
-        boundary: bands along the contours; None before the first picture.
-        scores: pixels by probability; None before the first picture.
-        image_miou: mean IoU of each picture, in the order of the samples: one number per picture is all that is kept.
+        counts: confusion matrix `(K, K)`, rows are the true classes.
+        resampled: confusion matrices of bootstrap samples of the images, for confidence intervals.
+        boundary: counts in the bands along the contours; None before the first batch.
+        scores: pixels by predicted probability; None before the first batch.
+        image_miou: mean IoU of each image, in the order of the samples; the only value kept per image.
     """
 
     def __init__(self, num_classes: int) -> None:
@@ -44,11 +44,11 @@ class MetricAccumulator:
 
     @property
     def agreement(self) -> float | None:
-        """Share of pixels whose class equals the reference's; None if nothing was compared."""
+        """Share of pixels with the same class as the reference, in [0, 1]; None if nothing was compared."""
         return self._agreeing / self._compared if self._compared else None
 
     def add(self, batch_counts: BatchCounts) -> list[Overlap]:
-        """Adds the next pictures and gives the scores of each."""
+        """Adds a batch and returns the scores of each of its images."""
         self.counts += batch_counts.counts.sum(axis=0)
         self.resampled.add(batch_counts.counts)
         self.boundary = batch_counts.boundary if self.boundary is None else self.boundary + batch_counts.boundary
@@ -58,20 +58,20 @@ class MetricAccumulator:
         return each
 
     def add_reference(self, labels: Labels, reference: Labels) -> None:
-        """Compares a batch of answers with those of the model that the file was exported from."""
+        """Compares classes `(B, H, W)` with those of the model that the file was exported from."""
         self._agreeing += int(np.count_nonzero(labels == reference))
         self._compared += labels.size
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class BatchCounts:
-    """Answers to some pictures, and their pixels counted.
+    """The predictions for a batch, and their pixel counts.
 
     Attributes:
-        labels: classes `(B, H, W)`.
-        counts: confusion matrix of every picture, `(B, K, K)`, rows are the truth.
-        boundary: bands along the contours, of all pictures together.
-        scores: pixels by probability, of all pictures together.
+        labels: predicted classes `(B, H, W)`.
+        counts: confusion matrix of each image, `(B, K, K)`, rows are the true classes.
+        boundary: counts in the bands along the contours, over the batch.
+        scores: pixels by predicted probability, over the batch.
     """
 
     labels: Labels
@@ -81,17 +81,17 @@ class BatchCounts:
 
 
 def evaluate_batch(logits: NDArray[np.float32], masks: Labels, *, num_classes: int) -> BatchCounts:
-    """Holds logits `(B, C, H, W)` against masks `(B, H, W)`.
+    """Counts the pixels of logits `(B, K, H, W)` against masks `(B, H, W)`; one channel stands for two classes.
 
     Raises:
-        ValueError: if a value is NaN or infinite, or a class is none of the K.
+        ValueError: if a value is NaN or infinite, or the classes do not match `num_classes`.
     """
     if logits.shape[1] == 1 and num_classes != 2:
         raise ValueError(
             f"the file has one output channel, which tells two classes apart, and the data has {num_classes}; "
             "export logits of every class"
         )
-    labels = labels_of(logits)  # refuses values that make no probabilities
+    labels = labels_of(logits)  # rejects NaN and infinity
     return BatchCounts(
         labels=labels,
         counts=confusion_matrices(labels, masks, num_classes=num_classes),

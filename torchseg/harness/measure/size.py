@@ -1,4 +1,4 @@
-"""Bytes of a model file on disk, raw and compressed."""
+"""Size of a model file in bytes, as stored and compressed."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import BinaryIO, cast
 
 WEIGHTS = "model.safetensors"
 _BLOCK = 1 << 20
-_QUICK_LEVEL, _SLOW_LEVEL = 3, 19  # of zstd; 19 is the highest of the ordinary levels
+_QUICK_LEVEL, _SLOW_LEVEL = 3, 19  # zstd levels; 19 is the highest standard one
 _DENSE = 0.85
 
 
 def size_bytes(path: Path) -> int:
-    """Bytes on disk: a file with its external ONNX data, or the weights of a checkpoint's folder.
+    """Bytes on disk of a model file, including external ONNX data, or of the weights in a checkpoint's folder.
 
     Raises:
         ValueError: if there is no such file.
@@ -23,7 +23,7 @@ def size_bytes(path: Path) -> int:
 
 
 def gzip_bytes(path: Path) -> int:
-    """Bytes of what `size_bytes` counts after gzip at level 9, what a download costs; nothing is written.
+    """Bytes of a model file after gzip at level 9, the size of a download; nothing is written.
 
     Raises:
         ValueError: if there is no such file.
@@ -37,10 +37,10 @@ def gzip_bytes(path: Path) -> int:
 
 
 def zstd_bytes(path: Path) -> int:
-    """Bytes of what `size_bytes` counts after zstd at level 19, what a package or an update costs; nothing is written.
+    """Bytes of a model file after zstd at level 19, the size of a package or an update; nothing is written.
 
-    Level 19 takes seconds a megabyte. Dense weights hardly shrink at any level, so a file that level 3 leaves nearly as
-    large as it was is not tried harder.
+    Level 19 takes seconds per megabyte. Dense weights hardly compress at any level, so it is skipped for a file that
+    keeps more than 85 % of its size at level 3.
 
     Raises:
         ValueError: if there is no such file.
@@ -61,10 +61,10 @@ def _zstd(path: Path, level: int) -> int:
 
 
 def files_of(path: Path) -> list[Path]:
-    """The files that a model needs at run time: itself and its external ONNX data; a folder's weights.
+    """The files that a model needs at run time: the model file and its external ONNX data, or a checkpoint's weights.
 
     Raises:
-        ValueError: if one of them is missing or lies outside the file's own folder.
+        ValueError: if a file is missing or lies outside the model file's folder.
     """
     main = path / WEIGHTS if path.is_dir() else path
     parts = [main, *sorted(_external(main))] if main.suffix == ".onnx" and main.is_file() else [main]
@@ -80,7 +80,7 @@ def _external(path: Path) -> set[Path]:
 
     try:
         graph = onnx.load(path, load_external_data=False).graph
-    except Exception as error:  # protobuf's DecodeError, which has no typed home
+    except Exception as error:  # protobuf's DecodeError, which has no public typed location
         raise ValueError(f"{path} is no ONNX file ({error}); export the model again") from error
     held = [tensor for tensor in graph.initializer if uses_external_data(tensor)]
     parts = {path.parent / ExternalDataInfo(tensor).location for tensor in held}
@@ -91,7 +91,7 @@ def _external(path: Path) -> set[Path]:
 
 
 class _Counter:
-    """A file that only counts."""
+    """A writable file that only counts bytes."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -101,4 +101,4 @@ class _Counter:
         return len(data)
 
     def flush(self) -> None:
-        """Nothing is held back."""
+        """Does nothing: no data is buffered."""

@@ -1,4 +1,4 @@
-"""The weights in any model file, as the file stores them."""
+"""Reads and counts the weights of any kind of model file, as stored."""
 
 from __future__ import annotations
 
@@ -16,13 +16,12 @@ from torchseg.modelfile.weights import StoredWeight, stored_weight
 
 @dataclass(frozen=True, kw_only=True)
 class WeightCount:
-    """What compression left in a file.
+    """Zeros and distinct values in the weights of a file.
 
     Attributes:
-        sparsity: share of stored convolution and matrix weights that stand for zero, in [0, 1]; NaN without
-            weights.
-        max_unique_weights: largest number of distinct values other than zero in one tensor. Quantized codes
-            count as they are stored, before their scale is applied.
+        sparsity: share of stored convolution and matrix weights that represent zero, in [0, 1]; NaN without weights.
+        max_unique_weights: largest number of distinct nonzero values in one tensor. Quantized codes count as stored,
+            before their scale is applied.
     """
 
     sparsity: float
@@ -30,7 +29,7 @@ class WeightCount:
 
 
 def count_weights(tensors: Iterable[NDArray[Any]]) -> WeightCount:
-    """Zeros and distinct values over all tensors; biases and normalisation are not among `weights_in`."""
+    """Counts zeros and distinct values over all tensors; `weights_in` leaves out biases and normalisation."""
     zeros = total = most = 0
     for tensor in tensors:
         rest = tensor[tensor != 0]
@@ -41,10 +40,10 @@ def count_weights(tensors: Iterable[NDArray[Any]]) -> WeightCount:
 
 
 def weights_in(path: Path) -> Iterator[StoredWeight]:
-    """Kernel of every convolution and matrix product in the file, one after the other.
+    """The kernel of each convolution and matrix product in the file.
 
     Raises:
-        ValueError: if the file is none of the kinds that `open_runtime` takes.
+        ValueError: if the kind of file is unknown.
     """
     from torchseg.modelfile.weights import onnx_weights, tflite_weights
 

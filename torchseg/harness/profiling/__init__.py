@@ -1,1 +1,1 @@
-"""Where the time of one prediction goes, layer by layer, in each runtime."""
+"""Layer profilers: where the time of one prediction goes, for each runtime."""

@@ -1,4 +1,4 @@
-"""The operator profile of LiteRT, whose Python interpreter has none: every operator is timed as a file of its own."""
+"""Operator profiles for LiteRT: its Python interpreter has no profiler, so each operator is timed as its own file."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _IDENTIFIER = b"TFL3"
 
 
 def profile_litert(path: Path, *, threads: int, repeats: int) -> Profile:
-    """Times every operator alone, with XNNPACK as in the whole file.
+    """Times each operator on its own, with XNNPACK, as in the whole file.
 
-    Operators on constants alone (weights that are expanded at load) are left out, and join the operator that uses
-    their result. One that cannot run alone has no time and says so.
+    Operators whose inputs are all constants (such as weights expanded at load) are not listed: they go into the file of
+    the operator that uses their result. An operator that cannot run alone gets 0 ms and a note.
     """
     from ai_edge_litert import schema_py_generated as schema
 
@@ -55,21 +55,21 @@ def profile_litert(path: Path, *, threads: int, repeats: int) -> Profile:
 
 
 def _constants(model: Any, operators: Sequence[TfliteOperator]) -> dict[int, int | None]:
-    """Tensors whose value the file fixes, each with the number of the operator that computes it; None if stored."""
+    """Constant tensors: tensor index to the index of the operator that computes it, or None if its value is stored."""
     graph = model.subgraphs[0]
     found: dict[int, int | None] = {-1: None}
     for index, tensor in enumerate(graph.tensors):
         data = model.buffers[tensor.buffer].data
         if data is not None and len(data):
             found[index] = None
-    for number, operator in enumerate(operators):  # in the order in which they run
+    for number, operator in enumerate(operators):  # in execution order
         if all(index in found for index in operator.inputs):
             found |= dict.fromkeys(operator.outputs, number)
     return found
 
 
 def _cut(schema: Any, model: Any, number: int, constant: dict[int, int | None]) -> bytes:
-    """A file of one operator, and of those that compute its constants."""
+    """A .tflite file that holds one operator and the operators that compute its constants."""
     import flatbuffers  # type: ignore[import-untyped]
 
     graph = model.subgraphs[0]

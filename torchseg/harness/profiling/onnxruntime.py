@@ -1,4 +1,4 @@
-"""The operator profile of ONNX Runtime, out of the trace that it writes itself."""
+"""Operator profiles for ONNX Runtime, from its own trace."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _WARMUP = 3
 
 
 def profile_onnxruntime(path: Path, image: NDArray[np.float32], *, threads: int, repeats: int) -> Profile:
-    """Times every node of the optimised graph, copies between layouts included."""
+    """Times each node of the optimised graph for one image `(1, C, H, W)`, including copies between layouts."""
     runtime = OnnxRuntime(threads=threads)
     with tempfile.TemporaryDirectory() as folder:
         runtime.load(path, trace=Path(folder) / "trace")
@@ -45,7 +45,7 @@ def profile_onnxruntime(path: Path, image: NDArray[np.float32], *, threads: int,
 
 
 def _shape(node: Mapping[str, Any]) -> str:
-    """Type and sides of what the node writes, e.g. `uint8 1x32x64x64`."""
+    """Type and shape of the node's first output, e.g. `uint8 1x32x64x64`; empty if the trace does not give it."""
     try:
         (kind, sides), *_ = node["output_type_shape"][0].items()
     except (KeyError, IndexError, ValueError):

@@ -1,4 +1,4 @@
-"""The layer profile of OpenVINO, which it keeps itself when asked to."""
+"""Layer profiles for OpenVINO, from its own performance counters."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _WARMUP = 3
 
 
 def profile_openvino(path: Path, image: NDArray[np.float32], *, threads: int, repeats: int) -> Profile:
-    """Times every layer of the compiled graph; layers that it optimised away are left out."""
+    """Times each layer of the compiled graph for one image `(1, C, H, W)`, except layers that were optimised away."""
     runtime = OpenvinoRuntime(threads=threads)
     runtime.load(path, count_layers=True)
     for _ in range(_WARMUP):

@@ -1,4 +1,4 @@
-"""Where the time of one prediction goes: the table of profilers."""
+"""The table of layer profilers, one per runtime."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ Image = NDArray[np.float32]
 
 
 def profile_file(name: str, path: Path, image: Image, *, threads: int, repeats: int = 20) -> Profile:
-    """Times every layer of a file.
+    """Times each layer of a model file.
 
     Args:
-        name: of the runtime.
-        path: of the file.
-        image: normalised, `(1, C, H, W)`.
-        threads: that compute one prediction.
-        repeats: predictions whose median is taken.
+        name: runtime, a key of `PROFILERS`.
+        path: model file.
+        image: one normalised image, `(1, C, H, W)`.
+        threads: threads per prediction.
+        repeats: recorded predictions; each layer gets its median time.
 
     Raises:
-        ValueError: if this runtime has no profiler, or does not open the file.
+        ValueError: if this runtime has no profiler or cannot open the file.
     """
     if name not in PROFILERS:
         raise ValueError(f"there is no profiler for {name}; choose a file for {', '.join(sorted(PROFILERS))}")

@@ -1,4 +1,4 @@
-"""The layer profile of a checkpoint in PyTorch, by a clock before and after every layer."""
+"""Layer profiles for a checkpoint in PyTorch, timed by forward hooks before and after each layer."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _WARMUP = 3
 
 
 def profile_torch(path: Path, image: NDArray[np.float32], *, threads: int, repeats: int) -> Profile:
-    """Times every layer that holds no other layer; what happens between them (adding, joining) is left out."""
+    """Times each leaf module for one image `(1, C, H, W)`; operations between modules (add, concat) are left out."""
     import torch
 
     from torchseg.checkpoint import load_checkpoint

@@ -1,1 +1,1 @@
-"""The report of a run: one page, its tables, charts and advice."""
+"""The report of a run: one HTML page with tables, charts and advice."""

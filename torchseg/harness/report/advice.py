@@ -1,4 +1,4 @@
-"""Says in plain sentences why a file is as large and as slow as its row in scores.csv and its profile show."""
+"""Explains the size and latency of a model file in sentences, from its row in scores.csv and its profile."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ _CONVERSIONS |= {"CAST", "Convert", "FakeQuantize"}
 _COPIES = {"ReorderInput", "ReorderOutput", "Reorder", "Transpose", "TRANSPOSE"}
 _RESIZES = {"Resize", "Upsample", "Interpolate", "RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR"}
 _FLOAT_CONVOLUTIONS = {"Conv", "FusedConv", "NhwcFusedConv", "ConvTranspose"}
-_WORTH_SAYING, _MUCH = 0.1, 0.3  # of the time
-# ONNX Runtime's 8-bit convolutions take as long for 32 channels as for 64; of 8, they move pixels most of the time.
+_WORTH_SAYING, _MUCH = 0.1, 0.3  # share of the time
+# ONNX Runtime's 8-bit convolutions take as long for 32 channels as for 64; with 8 channels they mostly move pixels.
 _THIN = 16
 
 
 def explain(row: Row) -> list[str]:
-    """The known causes that apply to one row of scores.csv, each with what to do about it; empty if none does."""
+    """Known causes that apply to one row of scores.csv, each with a remedy; empty if none applies."""
     if row.get("error"):
         return []
     arithmetic, fast_path = row.get("arithmetic", ""), row.get("fast_path", "") or "the fast path"
@@ -47,7 +47,7 @@ def explain(row: Row) -> list[str]:
 
 
 def explain_profile(profile: Profile, *, arithmetic: str) -> list[str]:
-    """What the layers' times say beyond `explain`; empty if convolutions have nearly all of the time."""
+    """Findings from the layers' times, in addition to `explain`; empty if convolutions take nearly all of the time."""
     conversions, copies, resizes = (_share(profile, kinds) for kinds in (_CONVERSIONS, _COPIES, _RESIZES))
     thin = _share_of_thin(profile)
     floats = [layer for layer in profile.layers if _computes_in_float(layer)] if arithmetic == "int8" else []
@@ -67,13 +67,16 @@ def explain_profile(profile: Profile, *, arithmetic: str) -> list[str]:
 
 
 def _share(profile: Profile, kinds: Collection[str]) -> float:
-    """Of the time that layers of these kinds take."""
+    """Share of the time that layers of these kinds take, in [0, 1]."""
     taken = sum(layer.milliseconds for layer in profile.layers if layer.kind in kinds)
     return taken / profile.total_ms if profile.total_ms else 0.0
 
 
 def _share_of_thin(profile: Profile) -> float:
-    """Of the time that goes into ONNX Runtime's 8-bit convolutions of few channels; their notes end in the channels."""
+    """Share of the time, in [0, 1], that ONNX Runtime's 8-bit convolutions with few channels take.
+
+    The note of such a layer ends in its number of channels.
+    """
     convolutions = [layer for layer in profile.layers if layer.kind == "QLinearConv" and "x" in layer.note]
     thin = [layer.milliseconds for layer in convolutions if int(layer.note.rpartition("x")[2]) <= _THIN]
     return sum(thin) / profile.total_ms if thin else 0.0

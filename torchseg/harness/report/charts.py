@@ -1,4 +1,4 @@
-"""The plots of a report: accuracy against cost, precision against recall, and how training went."""
+"""The charts of a report: accuracy against cost, precision against recall, and training curves."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _CURVES = {
     "learning_rate": ("Learning rate", 1.0, ""),
 }
 
-_LINES = 5  # as many as a reader can tell apart
+_LINES = 5  # lines per chart, as many as a reader can tell apart
 _Points = Sequence[tuple[float, float]]
 
 
 def tradeoff_plots(run: RunRecord) -> str:
-    """Mean IoU against latency and against bytes, one mark per file, with the frontier; empty without scores."""
+    """Mean IoU against latency and file size, one mark per file, with the Pareto front; empty without scores."""
     colours = stage_colours(run)
     latency = _tradeoff(run.scores, "latency_ms_min", "Latency of one picture (ms, minimum, log)", 1.0, colours)
     size = _tradeoff(run.scores, "size_bytes", "File size (MB, log)", 1e6, colours)
@@ -34,7 +34,7 @@ def tradeoff_plots(run: RunRecord) -> str:
 
 
 def curve_plots(run: RunRecord) -> str:
-    """Loss, mean IoU and learning rate per stage over epochs; empty where no stage kept them."""
+    """Loss, mean IoU and learning rate over epochs, one line per stage; empty if no stage recorded them."""
     colours = stage_colours(run)
     figures = []
     for column, (title, unit, suffix) in _CURVES.items():
@@ -52,7 +52,7 @@ def curve_plots(run: RunRecord) -> str:
 
 
 def stage_colours(run: RunRecord) -> dict[str, int]:
-    """A colour number per stage, the same in every plot of a run, in the order of the chain."""
+    """Colour index per stage, in the order of the stages; the same in every chart of a run."""
     stages = {*run.curves, *(row["stage"] for row in run.scores)}
     return {stage: at % 8 for at, stage in enumerate(sorted(stages, key=chain_rank))}
 
@@ -78,7 +78,7 @@ def _tradeoff(rows: Sequence[Row], cost: str, label: str, unit: float, colours: 
 
 
 def _frontier(points: Sequence[tuple[float, float]], x: Axis, y: Axis) -> str:
-    """Steps: between two files nothing better is to be had than the cheaper one."""
+    """The Pareto front as a step line: between two files, the cheaper one is the best available."""
     path = ""
     for at, (across, up) in enumerate(points):
         here = f"{point_x(x, across):.1f} {point_y(y, up):.1f}"
@@ -136,14 +136,14 @@ def _lines(
 
 
 def precision_recall_plots(run: RunRecord) -> str:
-    """Curves of the checkpoints, which all other files follow, or of the first files; empty where none were kept."""
+    """Precision-recall charts, one per class, with a line for each of `curve_files`; empty without recorded curves."""
     shown = curve_files(run)
     classes = list(dict.fromkeys(row["class"] for row in run.precision_recall if row["artifact"] in shown))
     if not shown or not classes:
         return ""
     stages = {row["artifact"]: row["stage"] for row in run.scores}
     drawn = [stages[name] for name in shown]
-    # A colour is a stage, as everywhere; only where two files of one stage are drawn each has its own.
+    # As in every chart, a colour stands for a stage, unless two files of one stage are drawn: then for a file.
     own = len(set(drawn)) < len(drawn)
     colours = {name: at if own else stage_colours(run)[stages[name]] for at, name in enumerate(shown)}
     averages = {(row["artifact"], row["class"]): number(row, "average_precision") for row in run.classes}
@@ -153,14 +153,14 @@ def precision_recall_plots(run: RunRecord) -> str:
 
 
 def curve_files(run: RunRecord) -> list[str]:
-    """Names of the files whose curves are drawn."""
+    """Names of at most 5 files whose curves are drawn: the checkpoints, or any files if no checkpoint has curves."""
     drawn = {row["artifact"] for row in run.precision_recall}
     known = [row for row in run.scores if row["artifact"] in drawn]
     checkpoints = [row["artifact"] for row in known if row.get("format") == "torch"]
     stages = {row["artifact"]: row["stage"] for row in known}
     names = list(dict.fromkeys(checkpoints or stages))
     names = sorted(names, key=lambda name: chain_rank(stages[name]))
-    return names if len(names) <= _LINES else [*names[:2], *names[2 - _LINES :]]  # where it began and where it ended
+    return names if len(names) <= _LINES else [*names[:2], *names[2 - _LINES :]]  # the first and the last stages
 
 
 def _figure(
@@ -190,7 +190,7 @@ def _figure(
 
 
 def curve_points(rows: Sequence[Row], artifact: str, name: str) -> _Points:
-    """Recall and precision of one class in one file, recall rising."""
+    """`(recall, precision)` points of one class for one file, by rising recall; both in [0, 1]."""
     runtime = next((row["runtime"] for row in rows if row["artifact"] == artifact), "")
     found = [
         (number(row, "recall"), number(row, "precision"))
@@ -201,13 +201,13 @@ def curve_points(rows: Sequence[Row], artifact: str, name: str) -> _Points:
 
 
 def pareto(points: Sequence[tuple[float, float]]) -> list[int]:
-    """Indices of the points that no other one beats, by rising cost.
+    """Indices of the points on the Pareto front, by rising cost.
 
     Args:
-        points: `(cost, gain)` each; less cost and more gain are better.
+        points: `(cost, gain)` pairs; lower cost and higher gain are better.
 
     Returns:
-        Every kept point gains more than all that cost less; of equal points the first is kept.
+        Each kept point has a higher gain than every cheaper point; of equal points the first is kept.
     """
     best = float("-inf")
     kept = []

@@ -1,4 +1,4 @@
-"""Breaks the time of one file down: the whole, its share of the peak, its costliest layers, and why."""
+"""Breaks down the time of one model file: latency, share of the CPU's peak, costliest layers, and their causes."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ _NAME_WIDTH = 48
 
 @dataclass(frozen=True, kw_only=True)
 class Explanation:
-    """What was measured of one file in one runtime.
+    """What was measured for one model file in one runtime.
 
     Attributes:
-        info: conditions.
+        info: conditions of the measurement.
         latency: of whole predictions, without a profiler.
-        profile: layer by layer.
+        profile: time per layer.
         weights: zeros and distinct values; None if they cannot be read.
-        multiply_adds: of one picture; None if the file does not say.
-        peak_share: of the processor's measured peak; None if unknown.
+        multiply_adds: for one image; None if the file does not declare its tensor shapes.
+        peak_share: share of the CPU's measured peak; None if unknown.
     """
 
     info: RuntimeInfo
@@ -45,11 +45,11 @@ class Explanation:
 def measure_explanation(
     path: Path, image_shape: Sequence[int], *, runtime: str | None, config: LatencyConfig
 ) -> Explanation:
-    """Times a file and its layers on a random picture `(1, C, H, W)`: times do not depend on what it shows.
+    """Times a file and its layers on a random image of shape `(1, C, H, W)`; latency does not depend on the content.
 
     Raises:
         RuntimeProcessError: if the file cannot be opened or run.
-        ValueError: for an unknown kind of file or runtime.
+        ValueError: if the kind of file or the runtime is unknown.
     """
     image = np.random.default_rng(0).normal(size=tuple(image_shape)).astype(np.float32)
     with RuntimeProcess(path, name=runtime, threads=config.threads) as process, Probes([config.threads]) as probes:
@@ -60,7 +60,7 @@ def measure_explanation(
         probes.note(peaks)
         info, profile = process.describe(), process.profile(image)
         weights, work = None, None
-        with suppress(RuntimeProcessError):  # a file that runs and whose weights cannot be read
+        with suppress(RuntimeProcessError):  # some files run although their weights cannot be read
             weights, work = process.count_weights(), process.multiply_adds(image.shape)
         return Explanation(
             info=info,
@@ -75,7 +75,7 @@ def measure_explanation(
 
 
 def explanation_lines(found: Explanation, *, count: int = 10) -> list[str]:
-    """The same as text: facts, the costliest layers, sentences."""
+    """The explanation as lines of text: facts, the `count` costliest layers, advice."""
     return [*_facts(found), "", *_layers(found.profile, count), *_kinds(found.profile), *_sentences(found)]
 
 

@@ -1,4 +1,4 @@
-"""Learning curves, trade-offs and precision against recall as PNG files, for documents that take pictures."""
+"""Training curves, accuracy against cost, and precision against recall as PNG files for use in documents."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _CURVES = {"train_loss": "Training loss", "val_loss": "Validation loss", "val_miou": "Validation mean IoU"}
-_MOST_CLASSES = 6  # that precision_recall.png has room for: those with the most pixels
+_MOST_CLASSES = 6  # plots in precision_recall.png: the classes with the most pixels
 _COLUMNS = 3
 
 
 def save_figures(run: RunRecord) -> list[Path]:
-    """Writes curves.png, tradeoffs.png and precision_recall.png into figures/, as far as there is data; their paths."""
+    """Writes curves.png, tradeoffs.png and precision_recall.png to figures/, if they have data; returns the paths."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -32,7 +32,7 @@ def save_figures(run: RunRecord) -> list[Path]:
         if not count:
             continue
         rows, columns = -(-count // _COLUMNS), min(count, _COLUMNS)
-        figure = Figure(figsize=(5 * columns, 4 * rows), layout="constrained")  # never pyplot: no state, no display
+        figure = Figure(figsize=(5 * columns, 4 * rows), layout="constrained")  # not pyplot: it has global state
         FigureCanvasAgg(figure)
         draw(run, [figure.add_subplot(rows, columns, at + 1) for at in range(count)])
         path = run.folder / "figures" / f"{name}.png"
@@ -71,7 +71,7 @@ def _draw_tradeoffs(run: RunRecord, axes: list[Axes]) -> None:
 
 
 def _draw_precision_recall(run: RunRecord, axes: list[Axes]) -> None:
-    """One plot a class, one line a network."""
+    """One plot per class, one line per model file."""
     for name, plot in zip(_large_classes(run), axes, strict=True):
         for artifact in curve_files(run):
             points = curve_points(run.precision_recall, artifact, name)
@@ -86,7 +86,7 @@ def _draw_precision_recall(run: RunRecord, axes: list[Axes]) -> None:
 
 
 def _large_classes(run: RunRecord) -> list[str]:
-    """Names of the classes that are drawn, in their order; those that never occur have no curve."""
+    """Names of the classes to draw, in class order; classes that never occur have no curve."""
     files = set(curve_files(run))
     drawn = {row["class"] for row in run.precision_recall if row["artifact"] in files}
     pixels = {row["class"]: number(row, "pixels") or 0.0 for row in run.classes if row["class"] in drawn}

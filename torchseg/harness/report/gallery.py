@@ -1,4 +1,4 @@
-"""The gallery of a report: picture, truth, and what every file made of it."""
+"""The gallery of a report: each image, its true mask, and the prediction of each model file."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _MODES = {
     "drift": "pixels that export changed",
 }
 _UNKNOWN = 255
-_QUALITY = 85  # JPEG: pictures are the bulk of the page
+_QUALITY = 85  # JPEG: the images make up most of the page
 
 
 def gallery(run: RunRecord) -> str:
-    """Rows of tiles, best pictures first; empty if the run saved none."""
+    """Rows of tiles as HTML, best images first; empty if the run saved none."""
     samples = run.gallery.get("samples", [])
     if not samples:
         return ""
@@ -65,13 +65,13 @@ def _row(run: RunRecord, sample: Mapping[str, Any]) -> str:
 
 
 def _scores(rows: Sequence[Row], name: str, about: Mapping[str, Any]) -> Row:
-    """A file's row for one picture; a file that ran in several runtimes has several."""
+    """A file's row among the rows of one image; a file that ran in several runtimes has one row per runtime."""
     file, runtime = about.get("file", name), about.get("runtime")
     return next((row for row in rows if row["artifact"] == file and runtime in (None, row.get("runtime"))), {})
 
 
 def _model_tile(name: str, labels: Labels, truth: Labels, reference: Labels | None, scores: Row) -> str:
-    """One file's answer; `errors` are wrong among the known pixels, `drift` differs from its PyTorch model."""
+    """One file's prediction; `errors` marks wrong known pixels, `drift` pixels that differ from its PyTorch model."""
     wrong = (labels != truth) & (truth != _UNKNOWN)
     layers = [("labels", _labels_url(labels)), ("errors", _mask_url(wrong, (220, 38, 38)))]
     known = {"IoU": number(scores, "miou"), "Dice": number(scores, "mean_dice")}
@@ -94,7 +94,7 @@ def _tile(title: str, note: str, layers: list[tuple[str, str]]) -> str:
 
 
 def _labels(path: Path) -> Labels:
-    """Pixel values of an indexed PNG: they are the classes."""
+    """Classes `(H, W)`: the pixel values of an indexed PNG."""
     with Image.open(path) as image:
         return np.asarray(image, np.uint8)
 
@@ -104,7 +104,7 @@ def _labels_url(labels: Labels) -> str:
 
 
 def _mask_url(marked: NDArray[np.bool_], colour: tuple[int, int, int]) -> str:
-    """The marked pixels in one colour, the others clear."""
+    """A PNG with the marked pixels `(H, W)` in one colour and the others transparent."""
     image = Image.fromarray(marked.astype(np.uint8))
     image.putpalette([0, 0, 0, *colour])
     return _url(image, "PNG", optimize=True, bits=1, transparency=0)

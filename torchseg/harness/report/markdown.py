@@ -12,10 +12,10 @@ _TITLES = ("File", "Runtime", "Size", "gzip", "Mean IoU", "Min", "Median", "Agre
 
 
 def markdown_table(scores_csv: Path) -> str:
-    """The rows of scores.csv with the conditions of the timing below; ends with a line break.
+    """The rows of scores.csv, followed by the conditions of the timings; ends with a line break.
 
     Raises:
-        ValueError: if the file is missing or has no row.
+        ValueError: if the file is missing or has no rows.
     """
     rows = read_scores(scores_csv)
     if not rows:

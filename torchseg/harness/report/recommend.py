@@ -1,4 +1,4 @@
-"""Which file to take: the smallest and the fastest that still see well enough."""
+"""Recommends model files: the smallest and the fastest that are still accurate enough."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from dataclasses import dataclass
 
 from torchseg.harness.report.run_record import Row, number
 
-BUDGET = 0.01  # mean IoU that may be given up for size or speed
+BUDGET = 0.01  # mean IoU, in [0, 1], that may be given up for size or speed
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pick:
-    """The files to take, out of those that may lose at most `BUDGET` mean IoU against `baseline`."""
+class Recommendation:
+    """The recommended files, out of those that lose at most `BUDGET` mean IoU against `baseline`."""
 
     baseline: Row
     smallest: Row
     fastest: Row
 
 
-def pick(rows: Sequence[Row]) -> Pick | None:
-    """Chooses among the exported files that were scored and whose certificate does not fail.
+def recommend(rows: Sequence[Row]) -> Recommendation | None:
+    """Chooses among the exported files that have scores and do not have a failed certificate.
 
-    The baseline is the student's checkpoint, or the best checkpoint if there is no student, or the best file.
+    The baseline is the student's checkpoint; without a student the best checkpoint, without checkpoints the best file.
 
     Returns:
-        None if nothing was exported or nothing stays within the budget.
+        None if nothing was exported or no file stays within the budget.
     """
     scored = [row for row in rows if number(row, "miou") is not None and row.get("certified") != "false"]
     exported = [row for row in scored if row["format"] != "torch" and number(row, "latency_ms_min") is not None]
@@ -38,7 +38,7 @@ def pick(rows: Sequence[Row]) -> Pick | None:
     within = [row for row in exported if _value(row, "miou") >= floor]
     if not within:
         return None
-    return Pick(
+    return Recommendation(
         baseline=baseline,
         smallest=min(within, key=lambda row: _value(row, "size_bytes")),
         fastest=min(within, key=lambda row: _value(row, "latency_ms_min")),

@@ -1,4 +1,4 @@
-"""Builds `report.html` out of a run folder and nothing else."""
+"""Builds `report.html` from a run folder alone."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torchseg.harness.report.charts import curve_plots, precision_recall_plots, 
 from torchseg.harness.report.figures import save_figures
 from torchseg.harness.report.gallery import gallery
 from torchseg.harness.report.markdown import markdown_table
-from torchseg.harness.report.recommend import BUDGET, pick
+from torchseg.harness.report.recommend import BUDGET, recommend
 from torchseg.harness.report.run_record import Row, RunRecord, conditions, number, read_run
 from torchseg.harness.report.style import SCRIPT, STYLE
 from torchseg.harness.report.tables import (
@@ -28,18 +28,18 @@ __all__ = ["markdown_table", "write_report"]
 
 
 def write_report(run: Path) -> Path:
-    """Writes `report.html` and figures/*.png into a run folder, from what lies there; what is missing is left out.
+    """Writes `report.html` and figures/*.png into a run folder, from its contents; sections without data are left out.
 
-    The page is one file: it opens from disk, asks no host and works in light and dark.
+    The page is a single file: it opens from disk, loads nothing from the network, and has a light and a dark theme.
 
     Args:
-        run: folder with scores.csv or at least one stage's curves.csv.
+        run: folder with scores.csv or the curves.csv of at least one stage.
 
     Returns:
-        The page's path.
+        Path of the page.
 
     Raises:
-        ValueError: if the folder is none of a run.
+        ValueError: if the folder is not the folder of a run.
     """
     record = read_run(run)
     save_figures(record)
@@ -50,7 +50,7 @@ def write_report(run: Path) -> Path:
 
 
 def report_html(run: RunRecord) -> str:
-    """The whole page; a section appears only where the run folder holds something for it."""
+    """The whole page as HTML; a section appears only if the run folder holds data for it."""
     sections = [
         ("scores", "Scores", score_table(run.scores)),
         ("why", "Worth knowing", _explanations(run)),
@@ -71,16 +71,16 @@ def report_html(run: RunRecord) -> str:
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{name}: report</title>'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        '<link rel="icon" href="data:,">'  # or a browser asks for /favicon.ico
+        '<link rel="icon" href="data:,">'  # without it a browser requests /favicon.ico
         f"<style>{STYLE}</style></head><body><header><h1>{name}</h1>{_conditions(run)}<nav>{links}</nav>"
-        f"{_picks(run)}</header><main>{body}</main>"
+        f"{_recommendations(run)}</header><main>{body}</main>"
         f"<footer>Built from the run folder alone; build it again with <code>torchseg report</code>.</footer>"
         f"<script>{SCRIPT}</script></body></html>\n"
     )
 
 
 def _conditions(run: RunRecord) -> str:
-    """What the timings hold for, in one line."""
+    """The conditions of the timings, in one line."""
     rows = [each for each in run.scores if each["latency_ms_min"]]
     if not rows:
         return ""
@@ -95,8 +95,8 @@ def _conditions(run: RunRecord) -> str:
     return f'<p class="soft">{escape(" · ".join(word for word in words if word))}</p>'
 
 
-def _picks(run: RunRecord) -> str:
-    chosen = pick(run.scores)
+def _recommendations(run: RunRecord) -> str:
+    chosen = recommend(run.scores)
     if chosen is None:
         return ""
     limit = f"at most {100 * BUDGET:g} point of mean IoU below {short_name(chosen.baseline['artifact'])}"
@@ -125,7 +125,7 @@ def _times_less(row: Row, baseline: Row, column: str, word: str) -> str:
 
 
 def _explanations(run: RunRecord) -> str:
-    """The same sentence once, with the files that it holds for."""
+    """Each finding once, with the files that it applies to."""
     files: dict[str, list[str]] = {}
     for row in run.scores:
         for sentence in explain(row):

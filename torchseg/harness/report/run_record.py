@@ -1,4 +1,4 @@
-"""Everything that a run folder says about itself, as far as it exists."""
+"""Reads what a run folder holds: tables, curves, certificates, configuration."""
 
 from __future__ import annotations
 
@@ -19,32 +19,32 @@ _STAGES = (
     "trained",
     "student",
     "baseline",
-    "twin",  # what runs of version 0.1 call the baseline
+    "twin",  # name of the baseline in runs of version 0.1
     "channel_pruned",
-    "shrunk",  # what they call a network with fewer channels
+    "shrunk",  # name of channel_pruned in those runs
     "pruned",
     "clustered",
-)  # the order in which a chain makes them
+)  # in the order in which a run makes them
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunRecord:
-    """What lies in a run folder; empty where it holds nothing.
+    """The contents of a run folder; a field is empty if its file is missing.
 
     Attributes:
-        folder: of the run.
+        folder: folder of the run.
         scores: rows of scores.csv.
         classes: rows of per_class.csv.
         precision_recall: rows of precision_recall.csv.
-        pictures: rows of per_image.csv for the pictures in the gallery.
-        curves: rows of curves.csv by stage, in the order of the chain.
-        certificates: contents by file name of the artifact.
+        pictures: rows of per_image.csv for the images in the gallery.
+        curves: rows of curves.csv by stage, in the order of the stages.
+        certificates: contents of each certificate by the file name of its model file.
         ledger: rows of ledger.csv.
-        environment: environment.json.
+        environment: contents of environment.json.
         config: text of config.yaml.
-        gallery: figures/gallery.json.
-        confusion: figures/confusion.json.
+        gallery: contents of figures/gallery.json.
+        confusion: contents of figures/confusion.json.
     """
 
     folder: Path
@@ -62,10 +62,10 @@ class RunRecord:
 
 
 def read_run(folder: Path) -> RunRecord:
-    """Reads a run folder; a file that is missing or damaged is left out, the latter with a warning.
+    """Reads a run folder; missing files are left out, and so are damaged ones, with a warning.
 
     Raises:
-        ValueError: if there is no such folder, or nothing of a run in it.
+        ValueError: if there is no such folder, or it is not the folder of a run.
     """
     if not folder.is_dir():
         raise ValueError(f"there is no folder {folder}; give the folder of a run, e.g. runs/scenes")
@@ -94,7 +94,7 @@ def read_run(folder: Path) -> RunRecord:
 
 
 def number(row: Row, column: str) -> float | None:
-    """The value of a cell; None if it is empty, missing or no finite number."""
+    """The value of a cell; None if it is empty, missing or not a finite number."""
     try:
         value = float(row.get(column, ""))
     except ValueError:
@@ -103,18 +103,18 @@ def number(row: Row, column: str) -> float | None:
 
 
 def conditions(rows: Sequence[Row]) -> dict[str, str]:
-    """What all rows say in each column: its values, each once, joined by `or`."""
+    """The distinct values of each column over all rows, joined by `or`."""
     return {name: " or ".join(dict.fromkeys(row[name] for row in rows if row[name])) for name in rows[0]}
 
 
 def read_scores(path: Path) -> list[dict[str, str]]:
-    """Rows of a scores.csv; a column that an older version did not write is empty."""
+    """Rows of a scores.csv; columns that an older version did not write are empty."""
     empty = dict.fromkeys(SCORE_COLUMNS, "")
     return [empty | row for row in read_table(path)]
 
 
 def chain_rank(stage: str) -> tuple[int, str]:
-    """Sorts stages in the order in which a chain makes them; others come after, by name."""
+    """Sort key of a stage: known stages in the order in which a run makes them, then others by name."""
     return (_STAGES.index(stage) if stage in _STAGES else len(_STAGES), stage)
 
 
@@ -130,7 +130,7 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def _read_gallery(folder: Path) -> dict[str, Any]:
-    """The index of the gallery with the samples of which every file is there."""
+    """The index of the gallery, limited to samples whose files all exist."""
     values = _read_json(folder / "figures/gallery.json")
     samples = values.get("samples", [])
     whole = [each for each in samples if _is_whole(each, folder)]
@@ -148,5 +148,5 @@ def _is_whole(sample: Mapping[str, Any], folder: Path) -> bool:
 
 
 def _rows_of(path: Path, images: set[str]) -> list[Row]:
-    """Rows of these pictures alone: the file has one per picture and model."""
+    """The rows of these images; the file has one row per image and model file."""
     return [row for row in read_table(path) if row.get("image") in images] if images else []

@@ -1,4 +1,4 @@
-"""Look and behaviour of a report; both are written into the page, which asks no other file or host."""
+"""CSS and JavaScript of a report, both inlined so that the page loads no other file."""
 
 STYLE = """
 :root{color-scheme:light dark;--bg:#fff;--panel:#f6f7f9;--text:#1a1d23;--soft:#5b6472;--line:#d9dde4;--accent:#2457c5;

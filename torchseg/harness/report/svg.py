@@ -1,4 +1,4 @@
-"""Axes, ticks and marks of a chart as inline SVG that takes its colours from the page."""
+"""Axes, ticks and labels of charts as inline SVG; colours come from the page's style."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ from html import escape
 
 _WIDTH, _HEIGHT = 560, 340
 _LEFT, _RIGHT, _TOP, _BOTTOM = 74, 26, 14, 46
-_TAG_SHIFTS = (10, 24, 38, 52, 66)  # from the point to the name's baseline
+_TAG_SHIFTS = (10, 24, 38, 52, 66)  # vertical distances to try between a point and the baseline of its name
 
 
 @dataclass(frozen=True, kw_only=True)
 class Axis:
-    """One direction of a chart: the range of the data and how a tick reads."""
+    """One axis of a chart: its range and the format of its tick labels."""
 
     label: str
     low: float
     high: float
     log: bool = False
-    unit: float = 1.0  # ticks show value / unit
+    unit: float = 1.0  # tick labels show value / unit
     suffix: str = ""
     whole: bool = False  # ticks at whole numbers only
 
     def place(self, value: float) -> float:
-        """Where a value lies, 0 at `low` and 1 at `high`."""
+        """Relative position of a value on the axis: 0 at `low`, 1 at `high`."""
         low, high, value = (math.log10(each) if self.log else each for each in (self.low, self.high, value))
         return (value - low) / (high - low) if high > low else 0.5
 
     def ticks(self) -> list[float]:
-        """About five round values inside the range."""
+        """About five round values within the range."""
         if self.log:
             return _log_ticks(self.low / self.unit, self.high / self.unit, self.unit)
         step = _round_step((self.high - self.low) / self.unit / 5) * self.unit
@@ -39,12 +39,12 @@ class Axis:
         return [index * step for index in range(first, math.floor(self.high / step + 1e-9) + 1)]
 
     def text(self, value: float) -> str:
-        """How a tick reads."""
+        """Label of a tick."""
         return f"{value / self.unit:.6g}{self.suffix}"
 
 
 def axis_of(values: Sequence[float], label: str, **options: object) -> Axis:
-    """An axis around the data with a little room; options as for `Axis`."""
+    """An axis that covers the values with a small margin; takes the options of `Axis`."""
     low, high = min(values), max(values)
     if options.get("log"):
         room = max((high / low) ** 0.08, 1.15)
@@ -54,7 +54,7 @@ def axis_of(values: Sequence[float], label: str, **options: object) -> Axis:
 
 
 def chart(x: Axis, y: Axis, marks: Sequence[str], *, title: str) -> str:
-    """A framed chart with grid, ticks and labels around the marks; `title` is what a screen reader says."""
+    """A chart as SVG: the marks with grid, ticks and axis labels; a screen reader reads `title`."""
     parts = [f'<svg class="chart" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{escape(title)}">']
     bottom, right = _HEIGHT - _BOTTOM, _WIDTH - _RIGHT
     for value in x.ticks():
@@ -74,13 +74,13 @@ def chart(x: Axis, y: Axis, marks: Sequence[str], *, title: str) -> str:
 
 
 def name_tags(places: Sequence[tuple[float, float, str]], *, limit: float) -> list[str]:
-    """Names beside their points `(x, y, name)`, moved up and down until none covers another; left of `limit`."""
+    """Labels for points `(x, y, name)`, left of `limit`, shifted vertically so that they do not overlap if possible."""
     taken: list[tuple[float, float, float]] = []  # left, right, baseline
     tags = []
     for x, y, name in places:
         width = 6.5 * len(name)
         left = x + 9 if x + 9 + width < limit else x - 9 - width
-        lines = [y - shift if y > _HEIGHT / 3 else y + 8 + shift for shift in _TAG_SHIFTS]  # stays inside the frame
+        lines = [y - shift if y > _HEIGHT / 3 else y + 8 + shift for shift in _TAG_SHIFTS]  # inside the frame
         free = [
             line
             for line in lines
@@ -93,12 +93,12 @@ def name_tags(places: Sequence[tuple[float, float, str]], *, limit: float) -> li
 
 
 def point_x(axis: Axis, value: float) -> float:
-    """Horizontal place of a value in the picture."""
+    """Horizontal SVG coordinate of a value."""
     return _LEFT + axis.place(value) * (_WIDTH - _LEFT - _RIGHT)
 
 
 def point_y(axis: Axis, value: float) -> float:
-    """Vertical place of a value in the picture; SVG counts from the top."""
+    """Vertical SVG coordinate of a value; SVG counts from the top."""
     return _TOP + (1 - axis.place(value)) * (_HEIGHT - _TOP - _BOTTOM)
 
 

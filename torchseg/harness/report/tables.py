@@ -1,4 +1,4 @@
-"""The tables of a report: scores, classes, confusion, ledger, certificates."""
+"""The tables of a report: scores, classes, confusion matrices, ledger, certificates."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ _COLUMNS = (
 
 
 def score_table(rows: Sequence[Row]) -> str:
-    """The rows of scores.csv; a click on a heading sorts by it."""
+    """The rows of scores.csv as an HTML table; clicking a heading sorts by that column."""
     if not rows:
         return ""
     heads = '<th scope="col" aria-sort="none"><button type="button">File</button></th>' + "".join(
@@ -122,7 +122,7 @@ def score_table(rows: Sequence[Row]) -> str:
 
 
 def class_table(run: RunRecord) -> str:
-    """IoU of every class for every file, shaded; a class that never occurs is empty."""
+    """IoU of each class for each file, shaded by value; the cell of a class that never occurs is empty."""
     names = list(dict.fromkeys(row["class"] for row in run.classes))
     if not names:
         return ""
@@ -140,7 +140,7 @@ def class_table(run: RunRecord) -> str:
 
 
 def confusion_tables(run: RunRecord) -> str:
-    """Where the pixels of each class went: for the leader of the gallery in full, for every other file to open."""
+    """Confusion matrices: open for the file that leads the gallery, folded for every other file."""
     counts: Mapping[str, Any] = run.confusion.get("counts", {})
     if not counts:
         return ""
@@ -171,7 +171,7 @@ def _confusion(names: Sequence[str], matrix: Sequence[Sequence[int]]) -> str:
 
 
 def plain_table(rows: Sequence[Row]) -> str:
-    """Any CSV file as it is."""
+    """The rows of any CSV file, unchanged."""
     if not rows:
         return ""
     heads = "".join(f'<th scope="col">{escape(name)}</th>' for name in rows[0])
@@ -211,7 +211,7 @@ def _shaded(share: float | None) -> str:
 
 
 def ledger_section(rows: Sequence[Row]) -> str:
-    """The `total` row of each network and file, and all tensors to open; everything as it is without such rows."""
+    """The `total` row of each network and file, with all tensors folded below; the plain table if there are none."""
     totals = [row for row in rows if row.get("tensor") == _TOTAL]
     if not totals:
         return plain_table(rows)
@@ -242,7 +242,7 @@ def _ledger_cell(row: Row, column: str) -> str:
 
 
 def certificate_list(run: RunRecord) -> str:
-    """One badge per certificate; empty if there is none."""
+    """One badge per certificate, with its values folded below; empty if there are no certificates."""
     if not run.certificates:
         return ""
     items = "".join(_badge(name, values) for name, values in run.certificates.items() if values)
@@ -250,7 +250,7 @@ def certificate_list(run: RunRecord) -> str:
 
 
 def verdict(certificate: Mapping[str, Any]) -> bool | None:
-    """Whether a certificate says that its file holds; None if it does not say."""
+    """Whether a certificate passed; None if it has no verdict."""
     judged = certificate.get("verdict", {})
     return bool(judged["passed"]) if "passed" in judged else None
 
@@ -265,12 +265,12 @@ def _badge(name: str, values: Mapping[str, Any]) -> str:
 
 
 def wide(table: str, *, label: str) -> str:
-    """A table in a box that scrolls sideways, by keyboard as well; `label` is what a screen reader says."""
+    """A table in a box that scrolls sideways by mouse and keyboard; a screen reader reads `label`."""
     return f'<div class="wide" tabindex="0" role="region" aria-label="{escape(label)}">{table}</div>'
 
 
 def value_table(values: Mapping[str, Any], *, label: str) -> str:
-    """One row per value; the keys on the way to it are joined by dots."""
+    """One row per value; nested keys are joined by dots."""
     rows = "".join(
         f'<tr><th scope="row">{escape(key)}</th><td>{escape(value)}</td></tr>' for key, value in _flat(values, "")
     )
@@ -278,7 +278,7 @@ def value_table(values: Mapping[str, Any], *, label: str) -> str:
 
 
 def _flat(values: object, prefix: str) -> list[tuple[str, str]]:
-    """Nested values as `outer.inner` lines; short lists on one line."""
+    """Nested values as `(outer.inner, text)` pairs; a list of plain values is one pair."""
     if isinstance(values, Mapping):
         return [
             line for key, value in values.items() for line in _flat(value, f"{prefix}.{key}" if prefix else str(key))

@@ -1,1 +1,1 @@
-"""The runtimes that open a model file, behind one protocol."""
+"""Runtimes that open and run model files, all with the same protocol."""

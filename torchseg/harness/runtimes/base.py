@@ -1,4 +1,4 @@
-"""The one protocol behind which every runtime hides."""
+"""The protocol that every runtime implements."""
 
 from __future__ import annotations
 
@@ -12,20 +12,19 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, kw_only=True)
 class RuntimeInfo:
-    """Conditions under which a runtime computes, quoted beside every number it makes.
+    """Conditions under which a runtime computes, reported with each of its measurements.
 
     Attributes:
         name: key in `RUNTIMES`.
-        version: of the library.
-        threads: that compute one prediction.
-        arithmetic: number format that convolutions compute in, and what the file stores where that differs, e.g.
-            `float32`, `int8`, `float32 from float16`.
-        input_shape: as the file declares it, in the file's own layout; None where a side is free.
-        layout: `NCHW` or `NHWC`, what the file holds.
-        fast_path: what should compute the whole graph, e.g. `XNNPACK`; empty where there is no such
-            distinction.
-        leftovers: kinds of operator that the fast path did not take, sorted, one entry per operator; each
-            one costs a copy out of and back into it.
+        version: version of the library.
+        threads: threads per prediction.
+        arithmetic: number format in which convolutions compute, and the stored format if it differs, e.g. `float32`,
+            `int8`, `float32 from float16`.
+        input_shape: as the file declares it, in the file's own layout; None for a dynamic dimension.
+        layout: layout of the file, `NCHW` or `NHWC`.
+        fast_path: delegate that should compute the whole graph, e.g. `XNNPACK`; empty if the runtime has none.
+        leftovers: operator types outside the fast path, sorted, one entry per operator; each one costs a copy out of
+            the fast path and back.
     """
 
     name: str
@@ -39,10 +38,10 @@ class RuntimeInfo:
 
 
 class Runtime(Protocol):
-    """Runs one model file: float32 `(B, C, H, W)` in, `(B, K, H, W)` logits out, whatever the file holds."""
+    """Runs one model file: float32 `(B, C, H, W)` in, logits `(B, K, H, W)` out, for any layout and I/O dtype."""
 
     def load(self, path: Path) -> None:
-        """Opens the file; raises ValueError when it cannot be a model of this runtime."""
+        """Opens the file; raises ValueError if this runtime cannot open it."""
         ...
 
     def predict(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -50,5 +49,5 @@ class Runtime(Protocol):
         ...
 
     def describe(self) -> RuntimeInfo:
-        """Conditions of what `predict` computes; complete once a file is loaded."""
+        """Conditions under which `predict` computes; complete once a file is loaded."""
         ...

@@ -19,7 +19,7 @@ _IDENTIFIER = b"TFL3"  # bytes 4 to 8 of every .tflite file
 
 
 class LitertRuntime:
-    """LiteRT's interpreter; XNNPACK takes what it can. The first input and the first output count."""
+    """LiteRT's interpreter with XNNPACK for the operators it supports; uses the first input and the first output."""
 
     def __init__(self, *, threads: int) -> None:
         try:
@@ -38,7 +38,7 @@ class LitertRuntime:
         self._path: Path | None = None
 
     def load(self, path: Path) -> None:
-        """Opens the file; raises ValueError if it is damaged or does not take pictures."""
+        """Opens the file; raises ValueError if it is damaged or does not take images."""
         with path.open("rb") as file:
             if file.read(8)[4:] != _IDENTIFIER:
                 raise ValueError(f"{path} is no TFLite file: its header lacks {_IDENTIFIER.decode()}; export it again")
@@ -55,7 +55,7 @@ class LitertRuntime:
         self._classes = class_count(path) if len(self._output["shape"]) == 3 else None
 
     def predict(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Logits `(B, K, H, W)`; the file's batch is fixed, so it is called as often as it takes."""
+        """Logits `(B, K, H, W)` of images `(B, C, H, W)`; B must be a multiple of the file's fixed batch size."""
         if self._interpreter is None:
             raise ValueError("no .tflite file is loaded; call load first")
         batch = to_layout(images, self._layout)
@@ -76,7 +76,7 @@ class LitertRuntime:
         return _dequantize(self._interpreter.get_tensor(self._output["index"]), self._output)
 
     def describe(self) -> RuntimeInfo:
-        """LiteRT's version, threads, number format, and the operators that XNNPACK left over."""
+        """LiteRT's version, number of threads, arithmetic, and the operators that XNNPACK did not take."""
         operators = self._interpreter._get_ops_details() if self._interpreter else []
         return RuntimeInfo(
             name="litert",
@@ -90,7 +90,10 @@ class LitertRuntime:
         )
 
     def _leftovers(self, operators: list[dict[str, Any]]) -> list[str]:
-        """An operator inside a delegate has no tensor to write to, unless the delegate hands that one out."""
+        """Operator types that XNNPACK did not take.
+
+        An operator inside the delegate has no output data, unless that tensor is also an output of the delegate.
+        """
         handed_out = {int(i) for each in operators if each["op_name"] == "DELEGATE" for i in each["outputs"]}
         return [
             str(each["op_name"])
@@ -107,9 +110,10 @@ class LitertRuntime:
         return True
 
     def _arithmetic(self, operators: list[dict[str, Any]]) -> str:
-        """What most convolutions compute in; a processor without half-precision kernels expands float16 at load.
+        """Number format in which most convolutions compute.
 
-        An fp16 file may have more light layers in float32 than heavy ones in float16.
+        CPUs without float16 kernels expand float16 weights at load. One such convolution is enough to report that: an
+        fp16 file may have more small layers in float32 than large ones in float16.
         """
         if self._interpreter is None:
             return "float32"

@@ -1,4 +1,4 @@
-"""Runs a .onnx file in ONNX Runtime on the CPU."""
+"""Runs an .onnx file in ONNX Runtime on the CPU."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _NUMBERS: dict[str, type[np.number[Any]]] = {
 
 
 class OnnxRuntime:
-    """ONNX Runtime's CPU provider, a fixed number of threads; the first input and the first output count."""
+    """ONNX Runtime's CPU provider with a fixed number of threads; uses the first input and the first output."""
 
     def __init__(self, *, threads: int) -> None:
         try:
@@ -38,16 +38,16 @@ class OnnxRuntime:
         self._path: Path | None = None
 
     def load(self, path: Path, *, trace: Path | None = None) -> None:
-        """Opens the file; raises ValueError if it is damaged or does not take pictures.
+        """Opens the file; raises ValueError if it is damaged or does not take images.
 
         Args:
-            path: of the file.
-            trace: beginning of the name of a trace of every node, which costs time; see `end_trace`.
+            path: the .onnx file.
+            trace: prefix of the path of a trace of every node, which slows predictions down; see `end_trace`.
         """
         options = self._library.SessionOptions()
         options.intra_op_num_threads = self._threads
         options.inter_op_num_threads = 1
-        options.log_severity_level = 3  # its warnings are about fusions that it chose not to make
+        options.log_severity_level = 3  # errors only; its warnings are about fusions that it did not make
         if trace is not None:
             options.enable_profiling = True
             options.profile_file_prefix = str(trace)
@@ -66,7 +66,7 @@ class OnnxRuntime:
         self._path = path
 
     def predict(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Logits `(B, K, H, W)`; a file made for a fixed batch is called as often as it takes."""
+        """Logits `(B, K, H, W)` of images `(B, C, H, W)`; B must be a multiple of a fixed batch size of the file."""
         if self._session is None:
             raise ValueError("no .onnx file is loaded; call load first")
         pixels = to_pixels(images) if self._number is np.uint8 else images.astype(self._number, copy=False)
@@ -82,18 +82,18 @@ class OnnxRuntime:
         name = self._session.get_inputs()[0].name
         try:
             logits = self._session.run(None, {name: batch})[0]
-        except Exception as error:  # private exception classes again
+        except Exception as error:  # see `load`: the exception classes are private
             raise ValueError(
                 f"the file takes {list(self._shape)} and {list(batch.shape)} came, or it fails: {_first_line(error)}"
             ) from error
         return np.asarray(logits, np.float32)
 
     def end_trace(self) -> Path:
-        """The JSON file of the trace that `load` began."""
+        """Ends the trace that `load` started and returns the path of its JSON file."""
         return Path(self._session.end_profiling())
 
     def describe(self) -> RuntimeInfo:
-        """ONNX Runtime's version, the session's threads and the weights' number format."""
+        """ONNX Runtime's version, number of threads and arithmetic."""
         return RuntimeInfo(
             name="onnxruntime",
             version=self._library.__version__,
@@ -105,9 +105,9 @@ class OnnxRuntime:
 
 
 def onnx_arithmetic(path: Path) -> str:
-    """What the convolutions compute in, and what the file stores where that is something else.
+    """Number format in which the convolutions compute, and the stored format if it differs, as in `RuntimeInfo`.
 
-    Read when it is asked for, not in `load`: parsing the file a second time is no part of what loading costs.
+    Not called in `load`: parsing the file a second time must not count as load time.
     """
     import onnx
 
@@ -118,7 +118,7 @@ def onnx_arithmetic(path: Path) -> str:
     if kinds & {"QLinearConv", "QuantizeLinear"}:
         return "int8"
     if "DequantizeLinear" in kinds:
-        return "float32 from int8"  # weights alone are quantized: they are expanded at load
+        return "float32 from int8"  # only the weights are quantized, and expanded at load
     halves = any(tensor.data_type == onnx.TensorProto.FLOAT16 for tensor in graph.initializer)
     return "float32 from float16" if halves else "float32"  # the CPU provider has no half-precision convolution
 

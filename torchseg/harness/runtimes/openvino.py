@@ -1,4 +1,4 @@
-"""Runs a .onnx file in OpenVINO on the CPU."""
+"""Runs an .onnx file in OpenVINO on the CPU."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from torchseg.harness.runtimes.onnxruntime import onnx_arithmetic
 from torchseg.modelfile.describe import class_count
 from torchseg.modelfile.layout import Layout, from_layout, layout_of, to_layout, to_pixels
 
-_PRECISION = "f32"  # left to itself it computes in bfloat16 where the processor can, and is compared unfairly
+_PRECISION = "f32"  # by default it uses bfloat16 on CPUs that have it, which makes comparisons unfair
 
 
 class OpenvinoRuntime:
-    """OpenVINO's CPU plugin, pinned to float32, a fixed number of threads; the first input and output count."""
+    """OpenVINO's CPU plugin in float32 with a fixed number of threads; uses the first input and the first output."""
 
     def __init__(self, *, threads: int) -> None:
         try:
-            openvino = import_module("openvino")  # it has no types, and a checker cannot tell where it is missing
+            openvino = import_module("openvino")  # untyped; import_module also satisfies type checkers if it is missing
         except ModuleNotFoundError as error:
             raise ImportError(
                 "running in OpenVINO needs openvino: pip install 'torchseg-compress[openvino]'"
@@ -37,11 +37,11 @@ class OpenvinoRuntime:
         self._path: Path | None = None
 
     def load(self, path: Path, *, count_layers: bool = False) -> None:
-        """Opens and compiles the file; raises ValueError if it is damaged or does not take pictures.
+        """Opens and compiles the file; raises ValueError if it is damaged or does not take images.
 
         Args:
-            path: of the file.
-            count_layers: measure every layer, which costs time; see `layers`.
+            path: the .onnx file.
+            count_layers: time every layer, which slows predictions down; see `layers`.
         """
         options = {
             "INFERENCE_NUM_THREADS": self._threads,
@@ -63,7 +63,7 @@ class OpenvinoRuntime:
         self._path = path
 
     def predict(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Logits `(B, K, H, W)`; a file made for a fixed batch is called as often as it takes."""
+        """Logits `(B, K, H, W)` of images `(B, C, H, W)`; B must be a multiple of a fixed batch size of the file."""
         if self._model is None:
             raise ValueError("no .onnx file is loaded; call load first")
         batch = to_layout(to_pixels(images) if self._takes_pixels else images, self._layout)
@@ -76,14 +76,14 @@ class OpenvinoRuntime:
 
     def _run(self, batch: NDArray[Any]) -> NDArray[np.float32]:
         answer = self._model.infer([batch])
-        return np.array(next(iter(answer.values())), np.float32)  # the request writes into the same memory next time
+        return np.array(next(iter(answer.values())), np.float32)  # copied: the next request reuses this memory
 
     def layers(self) -> list[Any]:
-        """OpenVINO's `ProfilingInfo` of every layer in the last prediction."""
+        """OpenVINO's `ProfilingInfo` of each layer in the last prediction."""
         return list(self._model.get_profiling_info())
 
     def describe(self) -> RuntimeInfo:
-        """OpenVINO's version, threads and number format."""
+        """OpenVINO's version, number of threads and arithmetic."""
         return RuntimeInfo(
             name="openvino",
             version=str(self._library.__version__),

@@ -1,4 +1,4 @@
-"""A runtime in a process of its own: honest memory and time, and a crash that stays there."""
+"""Runs a runtime in its own process, so that memory and time are its own and a crash does not end the caller."""
 
 from __future__ import annotations
 
@@ -28,31 +28,30 @@ from torchseg.spec import ImageSpec
 
 Array = NDArray[np.float32]
 Labels = NDArray[np.uint8]
-_LOAD_LIMIT_S = 120  # a damaged file can keep a runtime busy for ever; an honest one opens within seconds
-_CALL_LIMIT_S = 900  # likewise for what is asked of it; the longest is the time of each of a large file's layers
+_LOAD_LIMIT_S = 120  # a damaged file can keep a runtime busy forever; an intact one opens within seconds
+_CALL_LIMIT_S = 900  # for every other call; profiling the layers of a large file takes longest
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 class RuntimeProcessError(ValueError):
-    """A model file could not be opened or run; says why in one sentence."""
+    """A model file could not be opened or run; the message gives the reason in one sentence."""
 
 
 class RuntimeProcess:
-    """Opens one model file in a fresh Python process and measures there.
+    """Opens one model file in a fresh Python process and measures it there.
 
-    The library starts to import at once and in the background; `ready` and `load` wait for it. Use it as a context
-    manager, or call `close`. After a failure the process is gone and every further call raises the same
-    failure again.
+    The process starts at once to import the runtime's library; `ready` and `load` wait for it. Use this class as a
+    context manager, or call `close`. Once the process has died or hung, every further call raises the same error.
     """
 
     def __init__(self, path: Path, *, name: str | None = None, threads: int = 1) -> None:
-        """Starts the process; raises ValueError for an unknown kind of file or runtime."""
+        """Starts the process; raises ValueError if the kind of file or the runtime is unknown."""
         self.path = path
         self.name = check_name(name or runtime_name(path))
         self._failure: RuntimeProcessError | None = None
         self._imported = False
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
-        # Questions and answers go over the two streams that every system gives a child; Windows passes no others on.
+        # Calls and results use the child's standard streams: on Windows a child inherits no others.
         self._process = subprocess.Popen(
             [sys.executable, "-m", "torchseg.harness.worker", self.name, str(threads)],
             env=_environment(threads),
@@ -75,10 +74,10 @@ class RuntimeProcess:
             self._imported = self._receive("start") is None
 
     def load(self) -> float:
-        """Opens the file and returns the milliseconds that took, the library's import not among them.
+        """Opens the file and returns the time that took, in milliseconds, without the library's import.
 
         Raises:
-            RuntimeProcessError: if the file is damaged, the runtime is not installed, the process died or hangs.
+            RuntimeProcessError: if the file is damaged, the runtime is not installed, or the process died or hangs.
         """
         self.ready()
         self._send("load", str(self.path))
@@ -89,57 +88,57 @@ class RuntimeProcess:
         return cast(Array, self._call("predict", images))
 
     def labels(self, images: Array, *, size: tuple[int, int] | None = None) -> Labels:
-        """Classes `(B, *size)` of normalised images `(B, C, H, W)`, by default at their size.
+        """Classes `(B, *size)` of normalised images `(B, C, H, W)`; `size` is `(H, W)` by default.
 
         Raises:
-            RuntimeProcessError: if the file fails.
+            RuntimeProcessError: if the file cannot be run.
         """
         return cast(Labels, self._call("labels", images, size or images.shape[2:]))
 
     def evaluate_batch(self, images: Array, masks: Labels, *, num_classes: int) -> BatchCounts:
-        """The answers at the size of `masks`, `(B, H, W)`, counted in the process.
+        """Predicts images `(B, C, h, w)` and counts the pixels against masks `(B, H, W)`, at the masks' size.
 
         Raises:
-            RuntimeProcessError: if the file fails.
+            RuntimeProcessError: if the file cannot be run.
         """
         return cast(BatchCounts, self._call("evaluate_batch", images, masks, num_classes))
 
     def time(self, image: Array, *, repeats: int, warmup: int = 1) -> list[float]:
-        """Milliseconds of `repeats` predictions, measured inside the process; raises RuntimeProcessError."""
+        """Milliseconds of each of `repeats` predictions of one image `(1, C, H, W)`; raises RuntimeProcessError."""
         return cast(list[float], self._call("time", image, repeats, warmup))
 
     def time_traced(self, image: Array, *, repeats: int) -> list[tuple[float, float]]:
-        """Milliseconds and MiB of `repeats` predictions as Python's tracemalloc sees them, itself timed along.
+        """Milliseconds and peak MiB, measured by Python's tracemalloc, of each of `repeats` predictions.
 
-        Only to reproduce what others measured: it slows Python down and sees nothing of what runtimes allocate.
+        Only to reproduce published numbers: tracemalloc slows Python down and does not see what runtimes allocate.
         """
         return cast(list[tuple[float, float]], self._call("time_traced", image, repeats))
 
     def describe(self) -> RuntimeInfo:
-        """Conditions of what the process computes; raises RuntimeProcessError."""
+        """Conditions under which the process computes; raises RuntimeProcessError."""
         values = cast(dict[str, Any], self._call("describe"))
         return RuntimeInfo(**values)
 
     def peak_rss_mb(self) -> float:
-        """Peak resident memory so far above the empty process, in MiB, the library included."""
+        """Peak resident memory so far, in MiB, above that of the empty process; includes the library."""
         return cast(float, self._call("peak_rss_mb"))
 
     def count_weights(self) -> WeightCount:
-        """Zeros and distinct values in the file; loads it a second time, so read the memory first."""
+        """Zeros and distinct values in the file; loads it a second time, so call `peak_rss_mb` first."""
         return WeightCount(**cast(dict[str, Any], self._call("count_weights")))
 
     def multiply_adds(self, image_shape: tuple[int, ...]) -> int | None:
-        """Of one picture `(1, C, H, W)`; None if the file does not say how large its tensors are."""
+        """Multiply-adds for one image `(1, C, H, W)`; None if the file does not declare its tensor shapes."""
         return cast("int | None", self._call("multiply_adds", image_shape))
 
     def profile(self, image: Array) -> Profile:
-        """Time of every layer for one image `(1, C, H, W)`; opens the file again. Raises RuntimeProcessError."""
+        """Times each layer for one image `(1, C, H, W)`; opens the file again. Raises RuntimeProcessError."""
         values = cast(dict[str, Any], self._call("profile", image))
         return Profile(**values | {"layers": [LayerCost(**each) for each in values["layers"]]})
 
     def close(self) -> None:
         """Ends the process; safe to call twice."""
-        with suppress(OSError):  # it died before it had read its last question
+        with suppress(OSError):  # the process died before it had read its last call
             cast(IO[bytes], self._process.stdin).close()
         self._ended(patience_s=5)
         self._listener.join(timeout=5)
@@ -184,12 +183,12 @@ class RuntimeProcess:
             raise self._died(method)
         if answer[0] == "ok":
             return answer[1]
-        # The child's own words are a whole sentence already for the errors that this project raises.
+        # Messages of this project's own errors are whole sentences and need no prefix.
         text = answer[2] if answer[1] in ("ValueError", "ImportError") else f"{answer[1]}: {answer[2]}"
         raise RuntimeProcessError(text or answer[1])
 
     def _ended(self, *, patience_s: float) -> int:
-        """Exit code of the process, which is killed if it does not end by itself in time."""
+        """Exit code of the process; kills it if it does not end within `patience_s` seconds."""
         try:
             return self._process.wait(timeout=patience_s)
         except subprocess.TimeoutExpired:
@@ -197,7 +196,7 @@ class RuntimeProcess:
             return self._process.wait()
 
     def _died(self, method: str) -> RuntimeProcessError:
-        code = self._ended(patience_s=30)  # a crash takes a while to write its core; then only the connection is gone
+        code = self._ended(patience_s=30)  # a crash that writes a core file closes the pipe long before it ends
         self._log.seek(0)
         said = self._log.read().decode(errors="replace").strip().splitlines()
         last = f"; its last words: {said[-1][:300]}" if said else ""
@@ -209,27 +208,27 @@ class RuntimeProcess:
 
 
 def _listen(stdout: IO[bytes], answers: SimpleQueue[tuple[Any, ...] | None]) -> None:
-    """Passes on what a child says until it is gone, which becomes None; Windows cannot wait for a pipe and a clock."""
+    """Queues the child's results, and None once it is gone; a thread, because Windows pipes have no read timeout."""
     try:
         with stdout:
             while True:
                 answers.put(pickle.load(stdout))
-    except (EOFError, OSError, pickle.UnpicklingError):  # the last one: it died in the middle of an answer
+    except (EOFError, OSError, pickle.UnpicklingError):  # UnpicklingError: it died in the middle of a result
         answers.put(None)
 
 
 def _environment(threads: int) -> dict[str, str]:
-    """The child finds the same packages, and no numeric library takes more cores than it was given."""
+    """Environment of the child: the same packages, and numeric libraries limited to `threads` threads."""
     paths = os.pathsep.join(path or os.getcwd() for path in sys.path)
     fixed = dict.fromkeys(_THREAD_VARIABLES, str(threads))
     return {**os.environ, **fixed, "PYTHONPATH": paths, "TF_CPP_MIN_LOG_LEVEL": "2"}
 
 
 def try_model_file(path: Path, spec: ImageSpec) -> None:
-    """Opens the file and runs it once in a process of its own, before this process opens it.
+    """Opens the file and runs it once in a separate process, before this process opens it.
 
     Raises:
-        ValueError: if its runtime refuses it, hangs or crashes.
+        ValueError: if the runtime rejects the file, hangs or crashes.
     """
     with RuntimeProcess(path) as process:
         process.load()

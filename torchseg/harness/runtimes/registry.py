@@ -11,16 +11,16 @@ from torchseg.spec import nearest
 
 
 def open_runtime(path: Path, *, name: str | None = None, threads: int = 1) -> Runtime:
-    """Loads a model file into the runtime that fits its kind.
+    """Loads a model file into a runtime.
 
     Args:
-        path: a checkpoint's folder or its `model.safetensors`, a `.onnx` or a `.tflite` file.
+        path: a checkpoint's folder or its `model.safetensors`, an `.onnx` file or a `.tflite` file.
         name: key of `RUNTIMES`; None chooses by the kind of file.
-        threads: that compute one prediction, at least 1.
+        threads: threads per prediction, at least 1.
 
     Raises:
-        ValueError: for a missing, empty or damaged file, an unknown kind of file or an unknown runtime.
-        ImportError: if the runtime is not installed; names the extra that brings it.
+        ValueError: if the file is missing, empty, damaged or of an unknown kind, or the runtime is unknown.
+        ImportError: if the runtime is not installed; names the extra to install.
     """
     runtime = new_runtime(name or runtime_name(path), threads=threads)
     check_readable(path)
@@ -29,7 +29,7 @@ def open_runtime(path: Path, *, name: str | None = None, threads: int = 1) -> Ru
 
 
 def new_runtime(name: str, *, threads: int) -> Runtime:
-    """An empty runtime, its library imported; raises as `open_runtime` does."""
+    """A runtime with its library imported and no file loaded; raises the same errors as `open_runtime`."""
     check_name(name)
     if threads < 1:
         raise ValueError(f"threads is {threads}; give at least 1")
@@ -37,7 +37,7 @@ def new_runtime(name: str, *, threads: int) -> Runtime:
 
 
 def check_name(name: str) -> str:
-    """The name itself; raises ValueError if there is no such runtime."""
+    """Returns `name`; raises ValueError if there is no such runtime."""
     if name not in RUNTIMES:
         near, known = nearest(name, RUNTIMES), ", ".join(sorted(RUNTIMES))
         raise ValueError(f"there is no runtime '{name}'{near}; choose from {known}")

@@ -1,4 +1,4 @@
-"""Runs a checkpoint in PyTorch: the reference that every exported file is held against."""
+"""Runs a checkpoint in PyTorch: the reference for every exported file."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 
 class TorchRuntime:
-    """PyTorch eager on the CPU, eval mode, channels_last. Sets the thread count of the whole process."""
+    """PyTorch in eager mode on the CPU, eval mode, channels_last. Sets the number of threads of the whole process."""
 
     def __init__(self, *, threads: int) -> None:
         import torch
 
-        # Here and not in `load`: what an import takes is no property of the file.
+        # Here and not in `load`: the time of an import must not count as load time of the file.
         from torchseg.checkpoint import load_checkpoint
 
         torch.set_num_threads(threads)
@@ -31,7 +31,7 @@ class TorchRuntime:
         self._shape: tuple[int | None, ...] = ()
 
     def load(self, path: Path) -> None:
-        """Opens a checkpoint's folder or its weights; raises ValueError if it is none."""
+        """Opens a checkpoint, given as its folder or its weights file; raises ValueError if it is not one."""
         model, card = self._open(path)
         self._model = model.to(memory_format=self._torch.channels_last)  # type: ignore[call-overload]
         self._shape = (None, card.spec.channels, None, None)
@@ -46,7 +46,7 @@ class TorchRuntime:
         return np.ascontiguousarray(logits.float().numpy())
 
     def describe(self) -> RuntimeInfo:
-        """PyTorch's version and this process's threads."""
+        """PyTorch's version and the number of threads."""
         return RuntimeInfo(
             name="torch", version=self._torch.__version__, threads=self._threads, input_shape=self._shape
         )

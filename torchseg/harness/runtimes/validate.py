@@ -1,4 +1,4 @@
-"""Refuses what cannot be a model file before any runtime, which might crash on it, sees it."""
+"""Rejects damaged model files before a runtime, which might crash on them, opens them."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from torchseg.modelfile.kinds import check_readable, runtime_name
 
 
 def check_model_file(path: Path) -> None:
-    """Looks into a model file without running it.
+    """Checks a model file without running it.
 
     Raises:
-        ValueError: if it is missing, empty, of an unknown kind, cut short, or reads files outside its folder.
+        ValueError: if it is missing, empty, of an unknown kind or truncated, or reads files outside its folder.
     """
     kind = runtime_name(path)
     check_readable(path)
@@ -28,7 +28,7 @@ def check_model_file(path: Path) -> None:
 
 
 def _check_tflite(path: Path) -> None:
-    """Reads every table and buffer in plain Python, which raises where a runtime might read on."""
+    """Reads every table and buffer in Python, which raises where a runtime might read past the end of the file."""
     try:
         from ai_edge_litert import schema_py_generated as schema
     except ModuleNotFoundError as error:
@@ -43,7 +43,7 @@ def _check_tflite(path: Path) -> None:
 
 
 def _walk(model: Any) -> None:
-    """Touches what a runtime reads: the code of every operator, every tensor and every buffer."""
+    """Reads what a runtime would read: every operator code, tensor, operator and buffer."""
     for index in range(model.OperatorCodesLength()):
         model.OperatorCodes(index).BuiltinCode()
     for index in range(model.BuffersLength()):

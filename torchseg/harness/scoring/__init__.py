@@ -1,1 +1,1 @@
-"""Scores of model files: accuracy, latency, memory, and the tables of them."""
+"""Scores model files: accuracy, latency and memory, and the tables of the results."""

@@ -1,4 +1,4 @@
-"""Streams pictures through several loaded files at once and counts pixels."""
+"""Streams images through several loaded model files at once and counts pixels."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ Labels = NDArray[np.uint8]
 Pictures = NDArray[np.uint8]
 OnImage = Callable[[Measured, Sample, Overlap], None]
 Answer = TypeVar("Answer")
-_BATCH = 8  # pictures in memory at a time
+_BATCH = 8  # images per batch
 
 
 def count_pixels(
     files: Sequence[Measured], samples: Samples, *, on_image: OnImage, advance: Callable[[int], None], jobs: int = 1
 ) -> None:
-    """Fills the accumulator of every file that has no `reason`.
+    """Fills the metric accumulator of each file that has no `reason` (has not failed).
 
-    All files see a batch of pictures before the next one is read, so every picture is opened once and memory
-    does not grow with their number. A file that fails gets its `reason` and drops out.
+    All files predict a batch before they get the next one, so each image is read once and memory does not grow with the
+    number of images. A file that fails gets a `reason` and drops out.
 
     Args:
-        files: loaded.
-        samples: of one size.
-        on_image: called with each file's overlap on each picture.
-        advance: called with the number of pictures that are done.
-        jobs: files that answer at a time.
+        files: loaded files.
+        samples: images with masks, all of one size.
+        on_image: called with the file, the sample and the scores for each file and image.
+        advance: called with the number of images in each finished batch.
+        jobs: files that predict at a time.
     """
     references = _open_references(files)
     slowest_first = sorted(files, key=_median_ms, reverse=True)  # so that no core waits long for the last file
@@ -64,9 +64,9 @@ def count_pixels(
 
 
 def predict_labels(files: Sequence[Measured], pictures: Pictures, pool: ThreadPoolExecutor) -> list[Labels | None]:
-    """Classes `(B, H, W)` of pictures `(B, H, W, C)` from every file, as many files at a time as the pool has workers.
+    """Classes `(B, H, W)` that each file predicts for uint8 pictures `(B, H, W, C)`; the pool runs files in parallel.
 
-    None for a file that failed; it gets its `reason`.
+    A file that fails gives None and gets a `reason`.
     """
     images = prepare_each(pictures, (each.spec for each in files))
     size = (pictures.shape[1], pictures.shape[2])
@@ -76,7 +76,7 @@ def predict_labels(files: Sequence[Measured], pictures: Pictures, pool: ThreadPo
 def _evaluate_batch(
     files: Sequence[Measured], pictures: Pictures, masks: Labels, pool: ThreadPoolExecutor
 ) -> list[BatchCounts | None]:
-    """As `predict_labels`, with the pixels counted."""
+    """Like `predict_labels`, but also counts the pixels against masks `(B, H, W)`."""
     images = prepare_each(pictures, (each.spec for each in files))
 
     def one(measured: Measured, process: RuntimeProcess) -> BatchCounts:
@@ -107,7 +107,7 @@ def _count(
     batch: list[Sample],
     on_image: OnImage,
 ) -> None:
-    """Adds a batch to a file's accumulator; `answers` are the classes that every file gave, by its folder."""
+    """Adds a batch to a file's accumulator; `answers` holds each file's predicted classes `(B, H, W)`, by folder."""
     for sample, scores in zip(batch, measured.accumulator.add(batch_counts), strict=True):
         on_image(measured, sample, scores)
     reference = measured.artifact.reference_folder
@@ -127,7 +127,7 @@ def _median_ms(measured: Measured) -> float:
 def _open_references(files: Sequence[Measured]) -> list[Measured]:
     """Opens the checkpoints that files were exported from and that are not scored themselves.
 
-    One that cannot be opened answers nothing: agreement stays empty, and the file is scored all the same.
+    If one cannot be opened, the files made from it are still scored, without their agreement with it.
     """
     scored = {measured.artifact.folder for measured in files}
     wanted = {measured.artifact.reference_folder for measured in files if not measured.reason}
@@ -148,7 +148,7 @@ def _open_references(files: Sequence[Measured]) -> list[Measured]:
 
 
 def _batches(samples: Samples, reader: ThreadPoolExecutor) -> Iterator[list[Sample]]:
-    """Batches in order; the next one is read while this one is worked on."""
+    """Batches in order; the next one is read while the current one is processed."""
 
     def read(start: int) -> list[Sample]:
         return [samples[at] for at in range(start, min(start + _BATCH, len(samples)))]

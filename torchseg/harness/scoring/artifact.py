@@ -1,4 +1,4 @@
-"""A model file that is to be scored, and what is known about it beforehand."""
+"""A model file to be scored, and what is known about it beforehand."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ class Artifact:
     """One model file of a run.
 
     Attributes:
-        path: a checkpoint's folder, a .onnx or a .tflite file.
-        stage: that made its weights, e.g. `student`.
+        path: a checkpoint's folder, an .onnx file or a .tflite file.
+        stage: stage that made its weights, e.g. `student`.
         format: `torch`, `onnx` or `tflite`.
         precision: of the file, e.g. `fp32`, `int8`.
-        reference: folder of the checkpoint, or the model file, that it was made from; None if unknown or if it
-            is a checkpoint itself.
-        certified: whether its certificate holds; None if it has none.
-        runtime: that runs it, a key of `RUNTIMES`; None chooses by the kind of file.
-        threads: that compute one prediction; None takes what all files take.
-        baseline: file whose time and accuracy its own are held against; None takes `reference`.
-        spec: size and scaling of its pictures where they differ from those of the other files.
+        reference: the checkpoint folder or model file that it was made from; None if that is unknown or the file is
+            itself a checkpoint.
+        certified: whether its certificate passed; None without a certificate.
+        runtime: runtime to use, a key of `RUNTIMES`; None chooses by the kind of file.
+        threads: threads per prediction; None uses the common setting.
+        baseline: file to compare latency and accuracy with; None uses `reference`.
+        spec: size and normalisation of its images if they differ from those of the other files.
     """
 
     path: Path
@@ -42,17 +42,17 @@ class Artifact:
 
     @property
     def folder(self) -> Path:
-        """Absolute folder of a checkpoint, also when `path` names a file in it; otherwise the file itself."""
+        """Absolute path of the file; for a checkpoint its folder, even if `path` names a file in it."""
         return _folder_of(self.path)
 
     @property
     def baseline_folder(self) -> Path | None:
-        """Absolute folder of a checkpoint, or file, that its time is held against."""
+        """Absolute path of the checkpoint folder or file to compare latency and accuracy with."""
         return self.reference_folder if self.baseline is None else _folder_of(self.baseline)
 
     @property
     def reference_folder(self) -> Path | None:
-        """Absolute folder of the checkpoint, or file, that this file is held against: a checkpoint's own."""
+        """Absolute path of the checkpoint folder or file that this file was made from; a checkpoint's own folder."""
         if self.format == "torch":
             return self.folder
         return None if self.reference is None else _folder_of(self.reference)
@@ -60,7 +60,7 @@ class Artifact:
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreFailure:
-    """A file that could not be scored, and why, in one sentence."""
+    """A file that could not be scored, and the reason in one sentence."""
 
     artifact: Artifact
     reason: str
@@ -70,11 +70,11 @@ class ScoreFailure:
 
 
 def artifact_names(artifacts: Sequence[Artifact], out: Path) -> list[str]:
-    """What the tables call each file: its path inside the run folder, so that none depends on where the run lies.
+    """Name of each file in the tables: its path relative to the run folder, so that moving the run changes no name.
 
-    A file from elsewhere goes by its name, with as many of its folders as tell it from the other files.
+    A file outside the run folder gets its file name, plus as many parent folders as it takes to be unique.
     """
-    paths = [Path(os.path.abspath(each.path)) for each in artifacts]  # not resolved: a link is a name of its own
+    paths = [Path(os.path.abspath(each.path)) for each in artifacts]  # not resolved: a link has its own name
     return [_name(path, paths, out.resolve()) for path in paths]
 
 
@@ -94,6 +94,6 @@ def _ends_in(path: Path, tail: Path) -> bool:
 
 
 def _folder_of(path: Path) -> Path:
-    """Absolute folder of a checkpoint, also where `path` names a file in it; otherwise the file itself."""
+    """Absolute path of the file; for a checkpoint its folder, even if `path` names a file in it."""
     path = path.resolve()
     return path.parent if path.name in CHECKPOINT_FILES else path

@@ -1,4 +1,4 @@
-"""The columns of the tables that scoring writes, and the rows that fill them."""
+"""Columns and rows of the tables that scoring writes."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ SCORE_COLUMNS = (
     "gzip_bytes", "miou", "mean_dice", "pixel_accuracy", "mean_precision", "mean_recall", "latency_ms_median",
     "latency_ms_min", "latency_ms_p90", "load_ms", "peak_rss_mb", "argmax_agreement", "sparsity",
     "max_unique_weights", "certified",
-    # the conditions that the numbers above travel with
+    # conditions under which the numbers above were measured
     "sha256", "image_size", "batch", "warmup", "repeats", "rounds", "host", "arithmetic", "fast_path",
     "leftovers", "images",
-    # against the checkpoint that the file was exported from, or the file named by --against, timed in the same run
+    # compared with the checkpoint that the file was exported from, or with --against, timed in the same run
     "latency_ratio", "latency_ratio_low", "latency_ratio_high", "speed", "noisy", "boundary_miou", "error",
     "against", "miou_difference", "miou_difference_low", "miou_difference_high", "accuracy",
-    # what else a file costs, and what the processor could do
+    # further costs, and the share of the CPU's peak
     "zstd_bytes", "multiply_adds", "peak_share", "mean_average_precision",
 )  # fmt: skip
 CLASS_COLUMNS = (
@@ -44,11 +44,11 @@ CLASS_COLUMNS = (
 )
 IMAGE_COLUMNS = ("artifact", "runtime", "image", "miou", "mean_dice", "pixel_accuracy")
 CURVE_COLUMNS = ("artifact", "runtime", "class", "threshold", "precision", "recall")
-_CURVE_STEP = 0.01  # of recall or precision: a closer point is not drawn
+_CURVE_STEP = 0.01  # in recall or precision, in [0, 1]: closer points are left out
 
 
 def score_row(measured: Measured, spec: ImageSpec, out: Path, config: LatencyConfig) -> Row:
-    """One row of scores.csv; a file that failed has an `error` in place of its accuracy."""
+    """One row of scores.csv; a file that failed has an `error` instead of accuracy."""
     row = _conditions(measured, config) | _times(measured)
     if measured.weights is not None:
         row["sparsity"] = round(measured.weights.sparsity, 6)
@@ -144,7 +144,7 @@ def class_rows(measured: Measured, spec: ImageSpec) -> Iterator[Row]:
 
 
 def curve_rows(measured: Measured, spec: ImageSpec) -> Iterator[Row]:
-    """Points of every class's precision-recall curve for precision_recall.csv, recall rising; as many as it takes."""
+    """Rows of precision_recall.csv: each class's curve by rising recall, thinned to steps of about `_CURVE_STEP`."""
     if measured.reason or measured.accumulator.scores is None:
         return
     for name, curve in zip(spec.classes, precision_recall(measured.accumulator.scores), strict=True):

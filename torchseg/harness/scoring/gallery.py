@@ -1,4 +1,4 @@
-"""Saves the pictures of a run that are worth looking at: the best, the median and the worst."""
+"""Saves the gallery of a run: the images with the best, the median and the worst scores."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ INDEX = "figures/gallery.json"
 
 
 def save_gallery(files: Sequence[Measured], samples: Samples, spec: ImageSpec, out: Path, *, jobs: int = 1) -> None:
-    """Writes picture, truth and every file's labels of about six samples as PNGs, and an index of them.
+    """Writes image, true mask and each file's labels for about six samples as PNGs, and an index.
 
-    Labels are indexed PNGs: pixel values are classes, 255 is unknown. The samples are chosen by the mean IoU
-    per picture of the leader: the student's checkpoint, or the first file that works. `jobs` files answer at a time.
+    Labels are palette PNGs: pixel values are classes, 255 is unknown. Samples are chosen by the per-image mean IoU of
+    the leader: the student's checkpoint, or the first file that works. `jobs` files predict at a time.
     """
     working = list({id(each.accumulator): each for each in reversed(files) if not each.reason}.values())[::-1]
     if not working:
-        (out / INDEX).unlink(missing_ok=True)  # the pictures of an earlier call are not those of these files
+        (out / INDEX).unlink(missing_ok=True)  # the images of an earlier call belong to other files
         return
     leader = next((each for each in working if _is_student(each)), working[0])
     chosen = choose(leader.accumulator.image_miou)
@@ -59,11 +59,10 @@ def save_gallery(files: Sequence[Measured], samples: Samples, spec: ImageSpec, o
 
 
 def choose(image_miou: Sequence[float], *, each: int = 2) -> list[tuple[str, int]]:
-    """Picks `each` samples of the highest, the middle and the lowest score, none of them twice.
+    """Picks the `each` samples with the highest, middle and lowest scores, none of them twice.
 
     Args:
-        image_miou: score per sample; NaN (nothing known in the picture) is never chosen while there is
-            another.
+        image_miou: score per sample; NaN (no known pixel in the image) is chosen only if all are NaN.
         each: samples per rank, at least 1.
 
     Returns:
@@ -81,19 +80,19 @@ def choose(image_miou: Sequence[float], *, each: int = 2) -> list[tuple[str, int
 
 
 def _save(out: Path, number: int, sample: Sample, labels: Mapping[str, NDArray[np.uint8]]) -> dict[str, object]:
-    """Writes the PNGs of one sample; their paths inside the run folder."""
+    """Writes the PNGs of one sample and returns their paths, relative to the run folder."""
     stem = f"{FOLDER}/{number:02d}"
     Image.fromarray(sample.picture).save(out / f"{stem}.picture.png", optimize=True)
     indexed(sample.mask).save(out / f"{stem}.truth.png", optimize=True)
     paths = {}
-    for at, (name, classes) in enumerate(labels.items()):  # numbered: two names may be alike in letters and digits
+    for at, (name, classes) in enumerate(labels.items()):  # numbered: names may differ only in punctuation
         paths[name] = f"{stem}.{at:02d}-{re.sub('[^A-Za-z0-9]+', '-', name)}.png"
         indexed(classes).save(out / paths[name], optimize=True)
     return {"picture": f"{stem}.picture.png", "truth": f"{stem}.truth.png", "labels": paths}
 
 
 def _description(measured: Measured, keys: Mapping[Path, str]) -> dict[str, str]:
-    """What the report says of a file; `reference` is the one that it was made from, by its key."""
+    """What the report needs about a file; `reference` is the key of the file that it was made from."""
     artifact, source = measured.artifact, measured.artifact.reference_folder
     return {
         "artifact": measured.key,

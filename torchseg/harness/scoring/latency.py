@@ -1,4 +1,4 @@
-"""Times several model files so that the machine's noise falls on all of them alike, and compares them."""
+"""Times several model files in alternation, so that noise affects all of them alike, and compares them."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from torchseg.harness.runtimes.process import RuntimeProcess, RuntimeProcessErro
 
 NOISY = 1.3  # median over minimum
 
-ENOUGH_ROUNDS = 8  # the least whose quickest and slowest hold the median with 99 % confidence: 1 - 2 / 2^8
+ENOUGH_ROUNDS = 8  # fewest rounds whose extremes enclose the median with 99 % confidence: 1 - 2 / 2^8
 _DOUBT = 0.01
-_MARGIN = 0.05  # ratios closer to 1 than this help nobody, however sure they are
+_MARGIN = 0.05  # differences below 5 % do not matter, however certain they are
 
 
 @dataclass(frozen=True, kw_only=True)
 class LatencyConfig:
-    """How often each file is timed: `rounds` turns of `repeats` predictions each, one picture at a time.
+    """How each file is timed: in `rounds` rounds of `repeats` predictions each, at batch size 1.
 
-    Rounds go on, at most to `max_rounds` and for `budget_s` seconds, while other work disturbs the machine or the ratio
-    of two files is not sure enough.
+    Further rounds follow, up to `max_rounds` and until `budget_s` seconds have passed, while timings are noisy or the
+    latency ratio of two files is not conclusive.
     """
 
-    rounds: int = ENOUGH_ROUNDS  # turns that every file takes at least, in alternating order
-    repeats: int = 3  # recorded predictions per turn, after 20 ms of others
-    warmup: int = 3  # predictions right after loading, not recorded
-    threads: int = 1  # that compute one prediction
-    max_rounds: int = 15  # turns while a time or ratio is unsure; no more than `rounds` if that is larger
-    budget_s: float = 20.0  # no further round begins after so many seconds
-    jobs: int = field(default_factory=available_cores)  # files that answer at a time, once nothing is timed any more
+    rounds: int = ENOUGH_ROUNDS  # minimum number of rounds; the order of the files alternates
+    repeats: int = 3  # recorded predictions per file and round, after 20 ms of unrecorded ones
+    warmup: int = 3  # unrecorded predictions right after loading
+    threads: int = 1  # threads per prediction
+    max_rounds: int = 15  # maximum number of rounds; `rounds` if that is larger
+    budget_s: float = 20.0  # seconds after which no further round begins
+    jobs: int = field(default_factory=available_cores)  # files that predict at a time once timing is over
 
     def __post_init__(self) -> None:
         if min(self.rounds, self.repeats, self.threads, self.jobs) < 1:
@@ -48,34 +48,34 @@ class LatencyConfig:
 
     @property
     def most_rounds(self) -> int:
-        """Turns that a file takes at most."""
+        """Maximum number of rounds."""
         return max(self.rounds, self.max_rounds)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Latency:
-    """Every recorded prediction of one file, in milliseconds, `(rounds, repeats)`."""
+    """The latency of one file: every recorded prediction in milliseconds, `(rounds, repeats)`."""
 
     recorded_ms: NDArray[np.float64]
 
     @property
     def median_ms(self) -> float:
-        """Half of the predictions were quicker."""
+        """Median latency in milliseconds: half of the predictions were faster."""
         return float(np.median(self.recorded_ms))
 
     @property
     def min_ms(self) -> float:
-        """The quickest prediction: what the code costs when nothing disturbs it."""
+        """Minimum latency in milliseconds: the cost of the code when nothing disturbs it."""
         return float(self.recorded_ms.min())
 
     @property
     def noisy(self) -> bool:
-        """Whether the median is so far above the minimum that something else was using the machine."""
+        """Whether the median is far above the minimum, which means that something else was using the machine."""
         return self.median_ms > NOISY * self.min_ms
 
     @property
     def p90_ms(self) -> float:
-        """Nine of ten predictions were quicker."""
+        """90th percentile in milliseconds: nine of ten predictions were faster."""
         return float(np.percentile(self.recorded_ms, 90))
 
 
@@ -90,14 +90,14 @@ def measure_latency(
     """Times loaded processes round-robin, in reverse order every other round.
 
     Args:
-        processes: one per file, loaded.
-        images: one normalised real picture for each process, `(1, C, H, W)`, of the size that its file takes.
+        processes: one loaded process per file.
+        images: one normalised image per process, `(1, C, H, W)`, of the size that its file takes.
         config: rounds, repeats and warm-up.
-        pairs: places of two processes whose ratio is wanted.
-        after_round: called when every file has had its turn, at most `most_rounds` times.
+        pairs: index pairs of processes whose latency ratio is wanted.
+        after_round: called after each round, at most `most_rounds` times.
 
     Returns:
-        In the order of `processes`, the latency or the failure that ended its timing; the others go on.
+        For each process, in order, its latency, or the error that ended its timing; the other processes continue.
     """
     taken: list[list[list[float]]] = [[] for _ in processes]
     failed: dict[int, RuntimeProcessError] = {}
@@ -126,7 +126,7 @@ def measure_latency(
 
 
 def _settled(known: Mapping[int, Latency], pairs: Collection[tuple[int, int]]) -> bool:
-    """Whether nothing disturbs the files that have not failed, and their ratios are sure enough."""
+    """Whether no timing in `known` (files that have not failed) is noisy and all wanted ratios are conclusive."""
     return not any(each.noisy for each in known.values()) and all(
         latency_ratio(known[ours].recorded_ms, known[theirs].recorded_ms).conclusive
         for ours, theirs in pairs
@@ -136,17 +136,19 @@ def _settled(known: Mapping[int, Latency], pairs: Collection[tuple[int, int]]) -
 
 @dataclass(frozen=True, kw_only=True)
 class LatencyRatio:
-    """Time of one file over the time of another, with a 99 % confidence interval; below 1 is quicker.
+    """Latency of one file divided by that of another, with a 99 % confidence interval; below 1 the first is faster.
 
-    With fewer than `ENOUGH_ROUNDS` there is no such interval: `low` and `high` are the extremes, and nothing is said.
+    With fewer than `ENOUGH_ROUNDS` rounds there is no such interval: `low` and `high` are then the smallest and largest
+    ratio, and the verdict is `same`.
 
     Attributes:
-        value: median over rounds of the ratio of their quickest predictions.
-        low: lower end of its interval.
-        high: upper end.
-        minima: ratio of the quickest predictions of all rounds. A machine that changes its pace for seconds makes
-            neighbouring rounds alike, and the interval too narrow; both ratios are rarely wrong on the same side.
-        rounds: that both were timed in.
+        value: median over rounds of the ratio of the fastest predictions.
+        low: lower end of the interval.
+        high: upper end of the interval.
+        minima: ratio of the fastest predictions over all rounds. If the CPU's speed changes for seconds at a time,
+            neighbouring rounds are alike and the interval is too narrow; both ratios are rarely wrong in the same
+            direction.
+        rounds: rounds in which both files were timed.
     """
 
     value: float
@@ -157,7 +159,7 @@ class LatencyRatio:
 
     @property
     def verdict(self) -> Literal["faster", "same", "slower"]:
-        """`same` unless there are enough rounds and everything lies on one side of 1, both ratios by more than 5 %."""
+        """`same`, unless rounds suffice and the interval and, by over 5 %, both ratios lie on the same side of 1."""
         if self.rounds >= ENOUGH_ROUNDS:
             if self.high < 1 and max(self.value, self.minima) < 1 - _MARGIN:
                 return "faster"
@@ -167,25 +169,25 @@ class LatencyRatio:
 
     @property
     def conclusive(self) -> bool:
-        """Whether further rounds would hardly change what is said: the interval is narrow, or far from 1."""
+        """Whether further rounds would hardly change the verdict: the interval is narrow, or far from 1."""
         narrow = self.high - self.low <= 2 * _MARGIN * self.value
         apart = self.high < 1 - _MARGIN or self.low > 1 + _MARGIN
         return self.rounds >= ENOUGH_ROUNDS and (narrow or apart)
 
 
 def latency_ratio(ours_ms: NDArray[np.float64], theirs_ms: NDArray[np.float64]) -> LatencyRatio:
-    """Compares two files that were timed in the same rounds.
+    """Latency ratio of two files that were timed in the same rounds.
 
-    What disturbs one turn of a round mostly disturbs its neighbours too, so the ratio is taken within a round, of the
-    quickest prediction of each turn, and its median is quoted. The interval is that of the sign test: it lies between
-    two of the sorted ratios and assumes no distribution (Conover, Practical Nonparametric Statistics, 3.2).
+    A disturbance mostly affects all files of a round, so the ratio is taken per round, between the fastest predictions
+    of the two files; its median is reported. The interval is that of the sign test: its ends are two of the sorted
+    ratios, and it assumes no distribution. Source: Conover, Practical Nonparametric Statistics, 3.2.
 
     Args:
-        ours_ms: `(rounds, repeats)`.
-        theirs_ms: same shape, timed in alternation with ours.
+        ours_ms: latencies in milliseconds, `(rounds, repeats)`.
+        theirs_ms: latencies of the other file, same shape, timed in alternation.
 
     Raises:
-        ValueError: if the two were not timed in the same rounds.
+        ValueError: if the shapes differ.
     """
     if ours_ms.shape != theirs_ms.shape:
         raise ValueError(f"timings are {ours_ms.shape} and {theirs_ms.shape}; time both files in the same rounds")
@@ -201,8 +203,8 @@ def latency_ratio(ours_ms: NDArray[np.float64], theirs_ms: NDArray[np.float64]) 
 
 
 def _outside(count: int) -> int:
-    """How many of `count` sorted values lie below, and above, a 99 % confidence interval of their median."""
-    chance, outside = 2 / 2**count, 0  # that the median lies outside of the interval
+    """How many of `count` sorted values lie on each side of a 99 % confidence interval of their median."""
+    chance, outside = 2 / 2**count, 0  # chance that the median lies outside the interval
     while (chance := chance + 2 * comb(count, outside + 1) / 2**count) <= _DOUBT:
         outside += 1
     return outside

@@ -1,4 +1,4 @@
-"""What is known about one file while it is scored."""
+"""The state and the measurements of one file while it is scored."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _log = logging.getLogger(__name__)
 
 @dataclass(kw_only=True)
 class Measured:
-    """One artifact, its process, and its measurements as they come in; `reason` ends them."""
+    """One artifact, its process and its measurements so far; a file with a `reason` failed and is done."""
 
     artifact: Artifact
-    name: str  # in the column `artifact`
-    key: str  # unique among the rows: the name, with runtime and threads where the name alone is not
-    spec: ImageSpec  # of the pictures that the file takes
+    name: str  # value in the column `artifact`
+    key: str  # unique among the rows: the name, plus runtime and threads if the name is not unique
+    spec: ImageSpec  # of the images that the file takes
     threads: int
-    accumulator: MetricAccumulator  # of its pixels; shared by rows that differ in threads alone
+    accumulator: MetricAccumulator  # shared by rows that differ only in threads
     process: RuntimeProcess | None = None
     reason: str = ""
     size_bytes: int | None = None
@@ -41,11 +41,11 @@ class Measured:
     sha256: str = ""
     load_ms: float | None = None
     latency: Latency | None = None
-    baseline: str = ""  # key of the file that ratio and difference are held against
+    baseline: str = ""  # key of the file that `ratio` and `difference` refer to
     ratio: LatencyRatio | None = None
     difference: MiouDifference | None = None
     peak_rss_mb: float | None = None
-    peak_share: float | None = None  # of the processor's measured peak
+    peak_share: float | None = None  # share of the CPU's measured peak
     info: RuntimeInfo | None = None
     weights: WeightCount | None = None
     multiply_adds: int | None = None
@@ -57,7 +57,7 @@ class Measured:
 
 
 def start_measured(measured: Measured) -> None:
-    """Notes the file's size and starts its process; a reason in the result tells why it could not."""
+    """Records the file's size and hash and starts its process; sets `reason` if it cannot."""
     artifact = measured.artifact
     try:
         measured.size_bytes = size_bytes(artifact.path)
@@ -68,19 +68,19 @@ def start_measured(measured: Measured) -> None:
 
 
 def wait_for_measured(measured: Measured) -> None:
-    """Waits until its process has imported the library: loading beside an import would be timed too long."""
+    """Waits until the process has imported its library; load times would be too long while other processes import."""
     _noting_failure(measured, lambda process: process.ready())
 
 
 def load_measured(measured: Measured) -> None:
-    """Loads the file in its process and notes how long that took."""
+    """Loads the file in its process and records the load time."""
     measured.load_ms = _noting_failure(measured, lambda process: process.load())
 
 
 def inspect_measured(measured: Measured) -> None:
-    """Notes memory, conditions, weights and work, in this order: looking at the weights takes memory itself.
+    """Records memory, conditions, weights and multiply-adds; memory comes first because reading the weights takes some.
 
-    A file that runs and whose weights cannot be read is scored all the same, without those numbers.
+    A file whose weights cannot be read is still scored, without those numbers.
     """
     if measured.process is None or measured.reason:
         return
@@ -99,7 +99,7 @@ def inspect_measured(measured: Measured) -> None:
 
 
 def _noting_failure(measured: Measured, work: Callable[[RuntimeProcess], Result]) -> Result | None:
-    """What the file's process answers; None where there is none to ask, or it fails, which becomes the reason."""
+    """Result of `work` on the file's process; None if there is no process or it fails, which sets `reason`."""
     if measured.process is not None and not measured.reason:
         try:
             return work(measured.process)
@@ -109,7 +109,7 @@ def _noting_failure(measured: Measured, work: Callable[[RuntimeProcess], Result]
 
 
 def _sha256(parts: list[Path]) -> str:
-    """Of the file; of file and external data one after the other where there is any."""
+    """Hash of the files' contents, one after the other: the model file, then its external data if there is any."""
     digest = hashlib.sha256()
     for part in parts:
         with part.open("rb") as file:

@@ -1,4 +1,4 @@
-"""A measure of what this processor can do at most, so that a file's time says how much is left."""
+"""Measures the peak multiply-add rate of this CPU, to show how much of it a model file uses."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ if TYPE_CHECKING:
     import onnx
 
 
-# Nothing but 3x3 convolutions whose pictures and kernels stay in the second-level cache, in the library with the best
-# kernels for both kinds of number. A matrix product of PyTorch is no such measure: it stays far below.
+# Only 3x3 convolutions whose activations and kernels fit into the L2 cache, run in the library with the best kernels
+# for float32 and int8. A matrix product in PyTorch does not serve: it stays far below the peak.
 _CHANNELS, _SIDE, _KERNEL = 64, 32, 3
-_LAYERS: Mapping[str, int] = {"float32": 4, "int8": 12}  # about equal times
+_LAYERS: Mapping[str, int] = {"float32": 4, "int8": 12}  # chosen so that both take about the same time
 IMAGE_SHAPE = (1, _CHANNELS, _SIDE, _SIDE)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Probe:
-    """A file that does nothing but multiply and add.
+    """A model file that only multiplies and adds.
 
     Attributes:
-        path: of the .onnx file; it takes float32 pictures of `IMAGE_SHAPE`.
-        multiply_adds: of one prediction.
+        path: the .onnx file; it takes float32 images of shape `IMAGE_SHAPE`.
+        multiply_adds: per prediction.
     """
 
     path: Path
@@ -40,7 +40,7 @@ class Probe:
 
 
 def write_probes(folder: Path) -> dict[str, Probe]:
-    """One probe per kind of number, `float32` and `int8`, in ONNX."""
+    """Writes one ONNX probe per number format, `float32` and `int8`."""
     import onnx
 
     makers = {"float32": _float_chain, "int8": _int8_chain}
@@ -53,7 +53,7 @@ def write_probes(folder: Path) -> dict[str, Probe]:
 
 
 def peak_kind(arithmetic: str) -> str:
-    """Which probe a file is held against: `int8` where convolutions multiply 8-bit numbers, else `float32`."""
+    """The probe to compare a file with: `int8` if its convolutions multiply 8-bit numbers, else `float32`."""
     return "int8" if arithmetic.split()[:1] == ["int8"] else "float32"
 
 
@@ -71,7 +71,7 @@ def _float_chain(layers: int) -> onnx.ModelProto:
 
 
 def _int8_chain(layers: int) -> onnx.ModelProto:
-    """Unsigned activations and signed weights, the pair that has kernels on every processor."""
+    """QLinearConv with unsigned activations and signed weights, which has kernels on every CPU."""
     from onnx import helper, numpy_helper
 
     random = np.random.default_rng(0)
@@ -99,11 +99,11 @@ def _model(nodes: list[onnx.NodeProto], stored: list[onnx.TensorProto], *, resul
 
 
 class Probes:
-    """A float32 and an int8 probe for each number of threads; none where ONNX Runtime is not installed.
+    """A float32 and an int8 probe per number of threads; no probes if ONNX Runtime is not installed.
 
     Attributes:
-        processes: loaded, one per probe.
-        images: what each of them takes, `(1, C, H, W)`.
+        processes: one loaded process per probe.
+        images: the input of each process, `(1, C, H, W)`.
     """
 
     def __init__(self, threads: Iterable[int]) -> None:
@@ -128,13 +128,13 @@ class Probes:
                 self.images.append(np.random.default_rng(0).random(IMAGE_SHAPE, np.float32))
 
     def note(self, outcomes: Sequence[Latency | RuntimeProcessError]) -> None:
-        """Takes what timing gave for `processes`, in their order."""
+        """Records the timings of `processes`, in their order."""
         for key, work, outcome in zip(self._keys, self._work, outcomes, strict=True):
             if isinstance(outcome, Latency):
                 self._peaks[key] = work / outcome.min_ms
 
     def share(self, multiply_adds: int, latency: Latency, *, arithmetic: str, threads: int) -> float | None:
-        """Share of the peak that a file reaches; None if that was not measured."""
+        """Share of the measured peak rate that a file reaches, 1 being the peak; None if the peak was not measured."""
         peak = self._peaks.get((peak_kind(arithmetic), threads))
         return multiply_adds / latency.min_ms / peak if peak else None
 

@@ -1,4 +1,4 @@
-"""Measures model files side by side: scores.csv, per_class.csv, per_image.csv and the gallery's pictures."""
+"""Scores model files side by side; writes scores.csv, per_class.csv, per_image.csv and the images of the gallery."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ from torchseg.spec import ImageSpec
 
 __all__ = ["Artifact", "ScoreFailure", "score_artifacts"]
 _log = logging.getLogger(__name__)
-PHASE = "%s: %.1f s"  # what the log says of a phase and its seconds
+PHASE = "%s: %.1f s"  # log message with a phase and its duration
 _MakeProgress = Callable[[int, str], Progress]
 
 
@@ -60,25 +60,26 @@ def score_artifacts(
     progress: _MakeProgress = Progress,
     while_open: Callable[[Sequence[Measured]], None] = lambda _: None,
 ) -> list[ScoreFailure]:
-    """Times every file, counts its pixels on every sample, and writes the tables and the gallery into `out`.
+    """Times each file, counts its pixels on every sample, and writes the tables and the gallery to `out`.
 
-    Every file runs in a process of its own, all of them open at once so that timing can alternate between
-    them. A file that fails becomes a row with an empty score and an `error`; the others go on.
+    Each file runs in its own process. All processes are open at once, so that timing can alternate between them. A file
+    that fails becomes a row with an empty score and an `error`; the others continue.
 
     Args:
-        artifacts: what to measure, at least one.
-        samples: with masks, of the spec's size, at least one; read once, a few at a time.
-        spec: how to prepare the pictures, and the classes.
+        artifacts: files to score, at least one.
+        samples: images with masks, of the spec's size, at least one; read once, a few at a time.
+        spec: size and normalisation of the images, and the classes.
         out: the run folder; tables in it are replaced when the new ones are complete.
         config: how to time.
-        progress: opens a progress display of so many steps under a label.
-        while_open: measures more of the files whose `reason` is empty; called after timing, while nothing else runs.
+        progress: creates a progress display from a number of steps and a label.
+        while_open: takes further measurements of the files whose `reason` is empty; called after timing, while nothing
+            else runs.
 
     Returns:
-        The files that could not be scored, in the order of `artifacts`; empty when all went well.
+        The files that could not be scored, in the order of `artifacts`; empty if all were scored.
 
     Raises:
-        ValueError: if there is nothing to score, or a picture has another size than the spec.
+        ValueError: if there is nothing to score, or the size of an image differs from the spec.
     """
     if not artifacts or not len(samples):
         raise ValueError(
@@ -92,7 +93,7 @@ def score_artifacts(
         with (
             _phase("accuracy"),
             ThreadPoolExecutor(max_workers=1) as pool,
-        ):  # beside the pictures, because nothing is timed any more
+        ):  # compresses files meanwhile: nothing is timed any more
             packing = pool.map(_pack, files)
             _measure_accuracy(files, samples, out, progress, jobs=config.jobs)
             list(packing)
@@ -110,7 +111,7 @@ def score_artifacts(
 
 
 def _describe(artifacts: Sequence[Artifact], spec: ImageSpec, out: Path, config: LatencyConfig) -> list[Measured]:
-    """What is known of every file beforehand. The same file in the same runtime sees every picture once."""
+    """A `Measured` per file, before any measurement; rows of the same file and runtime share their accumulator."""
     names = artifact_names(artifacts, out)
     count = Counter(names)
     accumulators: dict[tuple[str, str | None], MetricAccumulator] = {}
@@ -172,7 +173,7 @@ def _measure_time(files: Sequence[Measured], sample: Sample, config: LatencyConf
 
 
 def _inspect(loaded: Sequence[Measured], probes: Probes, display: Progress, *, jobs: int) -> None:
-    with ThreadPoolExecutor(max_workers=jobs) as pool:  # of the processes; nothing is timed any more
+    with ThreadPoolExecutor(max_workers=jobs) as pool:  # processes may run in parallel: nothing is timed any more
         for _ in pool.map(inspect_measured, loaded):
             display.advance()
     for measured in loaded:
@@ -186,7 +187,7 @@ def _inspect(loaded: Sequence[Measured], probes: Probes, display: Progress, *, j
 
 
 def _pack(measured: Measured) -> None:
-    """Notes how many bytes a file takes once it is compressed, which takes a second or two."""
+    """Records the compressed size of a file, which takes a second or two."""
     if measured.size_bytes is not None:
         measured.gzip_bytes = gzip_bytes(measured.artifact.path)
         measured.zstd_bytes = zstd_bytes(measured.artifact.path)
@@ -195,7 +196,7 @@ def _pack(measured: Measured) -> None:
 def _measure_accuracy(
     files: Sequence[Measured], samples: Samples, out: Path, progress: _MakeProgress, *, jobs: int
 ) -> None:
-    first: dict[int, Measured] = {}  # of those that share a accumulator
+    first: dict[int, Measured] = {}  # the first of the files that share an accumulator
     for measured in files:
         if not measured.reason:
             first.setdefault(id(measured.accumulator), measured)
@@ -213,14 +214,14 @@ def _measure_accuracy(
 
 
 def _baselines(files: Sequence[Measured]) -> list[tuple[int, int]]:
-    """Places of every file and of what it is held against, where that is among them at as many threads."""
+    """Index pairs `(file, baseline)` for each file whose baseline is scored with the same number of threads."""
     known = {(each.artifact.folder, each.threads): at for at, each in reversed(list(enumerate(files)))}
     wanted = [(each.artifact.baseline_folder or each.artifact.folder, each.threads) for each in files]
     return [(at, known[key]) for at, key in enumerate(wanted) if known.get(key, at) != at]
 
 
 def _compare(files: Sequence[Measured]) -> None:
-    """Holds every file against its baseline, where both were timed."""
+    """Compares each file with its baseline if both were timed."""
     timed = [each for each in files if each.latency]
     for ours_at, theirs_at in _baselines(timed):
         measured, baseline = timed[ours_at], timed[theirs_at]
@@ -248,7 +249,7 @@ def _write(path: Path, columns: Sequence[str], rows: Iterable[Row]) -> None:
 
 
 def _write_confusion(files: Sequence[Measured], spec: ImageSpec, out: Path) -> None:
-    """Keeps the matrices themselves: every ratio in the tables can be computed from them again."""
+    """Writes the confusion matrices, from which every ratio in the tables can be recomputed."""
     counts = {each.key: each.accumulator.counts.tolist() for each in files if not each.reason}
     path = out / "figures" / "confusion.json"
     with partial_file(path) as partial:

@@ -1,1 +1,1 @@
-"""What each command does, one module per script."""
+"""The commands, one module per script."""

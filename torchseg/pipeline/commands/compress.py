@@ -1,4 +1,4 @@
-"""Cheaper weights for one trained network."""
+"""The compress command: prunes and clusters one trained network."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from pathlib import Path
 from torchseg.checkpoint import load_checkpoint, read_card
 from torchseg.cli import CHECK_FAILED, DONE, other_command
 from torchseg.config import CompressConfig
-from torchseg.pipeline.installed import SHRINKING, check_installed
+from torchseg.pipeline.installed import CHANNEL_PRUNING, check_installed
 from torchseg.pipeline.run.dataset import Pictures, cached_pictures, check_stage, open_pictures
 from torchseg.pipeline.run.folder import Stage
 from torchseg.pipeline.run.recorded_config import PICTURE_FLAGS, recorded_config, run_of
 from torchseg.pipeline.run.session import Session, open_session
+from torchseg.pipeline.stages.channel_pruning import channel_pruned_stage
 from torchseg.pipeline.stages.compression import Compressor, check_compression, recovery
 from torchseg.pipeline.stages.export import PACKED, CertificateError, Exporter
 from torchseg.pipeline.stages.ledger import LEDGER, LedgerError, ledger_stage
-from torchseg.pipeline.stages.shrinking import channel_pruned_stage
 from torchseg.pipeline.stages.training import Lengths, Trainer, check_loss, copied, given_teacher
 from torchseg.train import DistillationConfig
 
@@ -29,11 +29,11 @@ _LOG = logging.getLogger(__name__)
 
 
 def compress(config: CompressConfig) -> int:
-    """Runs the stages that are not done yet; 1 if a certificate or the ledger failed."""
+    """Runs the stages that are not done yet; returns 1 if a certificate or the ledger check fails, otherwise 0."""
     started = time.monotonic()
     if config.channel_sparsity:
-        check_installed(SHRINKING)
-    read_card(config.checkpoint)  # refuses what is no checkpoint before anything is asked of its run
+        check_installed(CHANNEL_PRUNING)
+    read_card(config.checkpoint)  # fails early if it is not a checkpoint
     config = _completed(config)
     spec = read_card(config.checkpoint).spec
     pictures = open_pictures(config, transfer_set=config.transfer_set).scaled((spec.mean, spec.std))
@@ -55,7 +55,7 @@ def compress(config: CompressConfig) -> int:
 
 
 def _completed(config: CompressConfig) -> CompressConfig:
-    """Takes data, folder and teacher from the run of the checkpoint where nobody gave them."""
+    """Fills in data, output folder and teacher from the checkpoint's run where the flags leave them out."""
     checkpoint, run = config.checkpoint, None if config.root and config.out else run_of(config.checkpoint)
     if run and not config.root:
         recorded = recorded_config(run)
@@ -75,7 +75,7 @@ class _Job:
         self.trainer = Trainer(self.config, pictures, self.folder, self.fabric)
 
     def run(self) -> list[str]:
-        """Does what is left to do; gives what went wrong."""
+        """Runs the remaining stages; returns a message for each that failed."""
         for stage in self._training():
             self.folder.do(stage, writes=self.fabric.is_global_zero, wait=self.fabric.barrier)
         problems: list[str] = []
@@ -127,7 +127,7 @@ def _print_summary(run: Path, problems: list[str], *, seconds: float) -> None:
 
 
 def _miou(run: Path, row: dict[str, str]) -> str:
-    """Of a checkpoint, on the validation part."""
+    """The checkpoint's mean IoU on the validation split, as text; empty for model files."""
     if not row["artifact"].endswith(".safetensors"):
         return ""
     miou = read_card(run / row["stage"]).metrics.get("val_miou")

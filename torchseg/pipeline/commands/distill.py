@@ -1,4 +1,4 @@
-"""The main job: teacher, student, compression, files, certificates, scores, ledger, report."""
+"""The distill command: teacher, student, compression, model files, certificates, scores, ledger, report."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from torchseg.pipeline.stages.ledger import LedgerError, ledger_stage
 from torchseg.pipeline.stages.scoring import ScoreError, report_stage, score_stage
 from torchseg.pipeline.stages.training import STUDENT_STEPS, Lengths, NetworkSpec, Trainer
 
-_DENSE = {"student": ("fp32", "int8"), "teacher": ("fp32",)}  # files that compressed ones are held against
+_DENSE = {"student": ("fp32", "int8"), "teacher": ("fp32",)}  # uncompressed files to compare the compressed ones with
 _LOG = logging.getLogger(__name__)
 
 
 def distill(config: DistillConfig) -> int:
-    """Runs every stage that is not done yet; 0 when all went well, 1 when a certificate or a score failed."""
+    """Runs every stage that is not done yet; returns 1 if a certificate, a score or the ledger fails, otherwise 0."""
     started = time.monotonic()
     check_formats(kind for kind, _ in config.files)
     pictures = distill_pictures(config)
@@ -44,7 +44,7 @@ def distill(config: DistillConfig) -> int:
 
 
 def _check(config: DistillConfig, pictures: Pictures) -> None:
-    """Refuses what cannot work before a folder is made for it."""
+    """Raises for flags that cannot work, before a run folder is created."""
     check_distillation(config, pictures.spec)
     arguments = parse_arguments(config.student_arguments)
     card = Card(builder=config.student, arguments=arguments, spec=pictures.spec, stage="student")
@@ -53,7 +53,7 @@ def _check(config: DistillConfig, pictures: Pictures) -> None:
 
 
 class Chain:
-    """The stages of one run, in order; each is described when those before it are done: it hashes their files."""
+    """The stages of one run, in order; each is created once those before it are done, because it hashes their files."""
 
     def __init__(self, session: Session[DistillConfig], pictures: Pictures) -> None:
         self.config, self.folder, self.fabric = session.config, session.folder, session.fabric
@@ -68,11 +68,11 @@ class Chain:
         return ("student", *self.config.stages)[-1]
 
     def run(self) -> Iterator[str]:
-        """Does what is left to do and gives the names of the stages that ran."""
+        """Runs the remaining stages and yields the names of those that ran."""
         for stage in self._training():
             if self._do(stage):
                 yield stage.name
-        if not self.fabric.is_global_zero:  # files are written by one process; the others have done their share
+        if not self.fabric.is_global_zero:  # one process writes the files
             return
         for stage in self._files():
             try:
@@ -104,7 +104,7 @@ class Chain:
         yield from compressor.stages(self.folder.path / "student")
 
     def _files(self) -> Iterator[Stage]:
-        """Every precision of the last network; of those before it what it is to be held against."""
+        """Exports the last network at every precision, and the networks before it only as needed for comparison."""
         exporter, files = Exporter(self.pictures, self.folder), self.config.files
         networks = [*(["teacher"] if self.config.teacher else []), "student"]
         dense = {
@@ -112,7 +112,8 @@ class Chain:
             for network in reversed(networks)
             if network != self.last
         }
-        beside = dict([dense.popitem()]) if dense else {}  # the teacher's take about as long as all the others
+        # The teacher's files take about as long as all others together.
+        beside = dict([dense.popitem()]) if dense else {}
         with export_beside(exporter, beside, cores=self.config.cores) as finished:
             yield from exporter.stages(self.last, files, packed=bool(self.config.stages))
             for network, chosen in dense.items():

@@ -1,4 +1,4 @@
-"""Files for one trained network."""
+"""The export command: writes model files of one trained network."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from torchseg.pipeline.stages.qat import train_for_int8
 
 
 def export(config: ExportConfig) -> int:
-    """Exports the checkpoint to every format and precision asked for; 1 if a certificate fails."""
+    """Exports the checkpoint in every format and precision asked for; returns 1 if a certificate fails, otherwise 0."""
     check_formats(kind for kind, _ in config.files)
     card = read_card(config.checkpoint)
     data = config if config.root else recorded_config(run_of(config.checkpoint))
@@ -50,13 +50,13 @@ def _export(config: ExportConfig, data: DataConfig, pictures: Pictures) -> int:
             certificates[further] = exported.certify_like(further, certificates[path])
         for written, certificate in certificates.items():
             failed |= not certificate["verdict"]["passed"]
-            print(f"{written}: {_told(certificate, searched=config.max_drop is not None)}")
+            print(f"{written}: {_certificate_line(certificate, searched=config.max_drop is not None)}")
     print(f"  next     {other_command('predict')} {path} PICTURE...")
     return CHECK_FAILED if failed else DONE
 
 
 def _after_training(config: ExportConfig, data: DataConfig, pictures: Pictures, out: Path) -> Path:
-    """The checkpoint that training with simulated int8 leaves in the run, or in `out` where there is no run."""
+    """Runs quantization-aware training and returns its checkpoint, in the run or, if there is no run, in `out`."""
     parent = config.checkpoint.parent
     folder = RunFolder(parent if is_run(parent) else out)
     values = {field.name: getattr(data, field.name) for field in fields(DataConfig)}
@@ -70,8 +70,8 @@ def _after_training(config: ExportConfig, data: DataConfig, pictures: Pictures, 
     return checkpoint
 
 
-def _told(certificate: dict[str, Any], *, searched: bool) -> str:
-    """One sentence about a file."""
+def _certificate_line(certificate: dict[str, Any], *, searched: bool) -> str:
+    """One sentence on a file's certificate."""
     agreement = f"agrees on {100 * certificate['differences']['argmax_agreement']:.3f} % of pixels"
     if failures := certificate["verdict"]["failures"]:
         helpless = certificate["precision"] == Precision.INT8 and searched

@@ -1,4 +1,4 @@
-"""Brings a TensorFlow model into a run: an ONNX file, the proof that it computes the same, and the original."""
+"""The import_tf command: converts a TensorFlow model to ONNX, certifies the file, and stores both in a run."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ from torchseg.pipeline.run.session import CONFIG, write_record
 from torchseg.pipeline.stages.export import ARTIFACTS
 from torchseg.spec import ImageSpec
 
-_PRECISIONS = {"float32 from float16": "fp16", "int8": "int8", "int8 (dynamic)": "dynamic"}  # of what LiteRT computes
+_PRECISIONS = {"float32 from float16": "fp16", "int8": "int8", "int8 (dynamic)": "dynamic"}  # by LiteRT's arithmetic
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Proof:
-    """Validation pictures that an import is certified with.
+    """The validation images that an import is certified with.
 
     Attributes:
-        spec: pictures that the network takes.
-        names: of the pictures.
-        images: prepared by the spec, `(B, C, H, W)`.
-        masks: true classes, `(B, H, W)`.
+        spec: size, normalisation and classes of the images that the network takes.
+        names: of the images.
+        images: normalised by the spec, float32 `(B, C, H, W)`.
+        masks: true classes, uint8 `(B, H, W)`.
     """
 
     spec: ImageSpec
@@ -50,7 +50,7 @@ class Proof:
 
 
 def import_tf(config: ImportConfig) -> int:
-    """Converts, certifies and files the model; 1 if the certificate fails.
+    """Converts, certifies and stores the model; returns 1 if the certificate fails, otherwise 0.
 
     Raises:
         ValueError: if the model cannot be read, or does not fit the data or the run.
@@ -79,7 +79,7 @@ def import_tf(config: ImportConfig) -> int:
 
 
 def proof_of(pictures: Pictures, spec: ImageSpec) -> Proof:
-    """Validation pictures as the network of that spec takes them."""
+    """The first validation images, at most 64, normalised by this spec."""
     samples = [pictures.validation[index] for index in range(min(CERTIFIED_WITH, len(pictures.validation)))]
     return Proof(
         spec=spec,
@@ -90,7 +90,7 @@ def proof_of(pictures: Pictures, spec: ImageSpec) -> Proof:
 
 
 def certify_import(path: Path, source: Path, proof: Proof, made: ImportResult) -> dict[str, Any]:
-    """Compares the ONNX file at `path` with the original; neither runs in this process."""
+    """Compares the ONNX file at `path` with the original; both run in other processes."""
     with RuntimeProcess(path) as candidate, _original(source, made) as (reference, described):
         candidate.load()
         parity = compare(reference, candidate.predict, proof.images, proof.masks, num_classes=proof.spec.num_classes)
@@ -106,7 +106,7 @@ def certify_import(path: Path, source: Path, proof: Proof, made: ImportResult) -
 
 
 def certify_again(path: Path, source: Path, spec: ImageSpec, pictures: Pictures) -> dict[str, Any]:
-    """The certificate of an imported file, made anew from the original."""
+    """Makes the certificate of an imported file again, from the original."""
     proof = proof_of(pictures, spec)
     with TemporaryDirectory() as work:
         return certify_import(path, source, proof, import_apart(source, spec, proof.images, Path(work), notes={}))
@@ -114,7 +114,10 @@ def certify_again(path: Path, source: Path, spec: ImageSpec, pictures: Pictures)
 
 @contextmanager
 def _original(source: Path, made: ImportResult) -> Iterator[tuple[Predict, dict[str, Any]]]:
-    """What the original computes, and in what; answers that the import brought along are handed out in order."""
+    """Yields the original's predict function and a description of its runtime.
+
+    If the import already computed the original's logits, the function returns those, in order.
+    """
     if made.answers is not None:
         answers = iter(made.answers)
         yield lambda images: np.stack([next(answers) for _ in images]), {"name": "tensorflow", "version": made.version}
@@ -125,7 +128,7 @@ def _original(source: Path, made: ImportResult) -> Iterator[tuple[Predict, dict[
 
 
 def _check_run(config: ImportConfig) -> None:
-    """Refuses a run folder that the model cannot join, before anything long starts."""
+    """Raises ValueError, before the conversion starts, for a run folder that cannot take the model."""
     run = config.run
     if (run / CONFIG).is_file():
         check_same_data(config, run)
@@ -136,7 +139,7 @@ def _check_run(config: ImportConfig) -> None:
 
 
 def _classes(config: ImportConfig, spec: ImageSpec) -> tuple[str, ...]:
-    """Names as given; raises ValueError if they are the data's in another order, for scores would be wrong."""
+    """The class names to use; raises ValueError if they are the data's in another order: the scores would be wrong."""
     names = tuple(name.strip() for name in config.classes.split(",") if name.strip()) or spec.classes
     if len(names) != spec.num_classes:
         raise ValueError(
@@ -152,7 +155,7 @@ def _classes(config: ImportConfig, spec: ImageSpec) -> tuple[str, ...]:
 
 
 def _original_name(config: ImportConfig, kind: str, certificate: dict[str, Any]) -> str:
-    """Where the original is kept inside the run folder; a file that can be scored says its precision."""
+    """Path of the original, relative to the run folder; the name of a TFLite file states its precision."""
     if kind != TFLITE:
         return f"{FOLDER}/{config.stage}{config.model.suffix}"
     precision = _PRECISIONS.get(certificate["runtimes"]["network"]["arithmetic"], "fp32")
@@ -160,7 +163,7 @@ def _original_name(config: ImportConfig, kind: str, certificate: dict[str, Any])
 
 
 def _file(config: ImportConfig, path: Path, certificate: dict[str, Any], card: Imported) -> Path:
-    """Puts file, certificate, original and card into the run folder; gives the path of the file there."""
+    """Stores file, certificate, original and record in the run folder; returns the file's path there."""
     run = RunFolder(config.run).path
     if not (run / CONFIG).is_file():
         write_record(config, run)

@@ -1,4 +1,4 @@
-"""Masks for a user's own pictures, from any model files; with true masks scores, with several models a comparison."""
+"""The predict command: masks for a user's own images, with optional scores and a comparison of several models."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ Read = Callable[[Path], Sample]
 
 
 def predict(config: PredictConfig) -> int:
-    """Writes a mask of each picture's own size, an overlay, and what `--truth` and `--compare` ask for.
+    """Writes each image's mask at the image's own size, an overlay, and what `--truth` and `--compare` ask for.
 
     Raises:
-        ValueError: if a model, a picture or a mask cannot be read.
+        ValueError: if a model, an image or a mask cannot be read.
     """
     files = _find(config.images)
     paths = [config.model, *config.compare]
@@ -67,18 +67,18 @@ def predict(config: PredictConfig) -> int:
 
 
 def _find(images: Sequence[Path]) -> list[Path]:
-    """Every picture named, folders opened; raises ValueError if two of them would get one mask."""
+    """Every image named or in a folder named; raises ValueError if two of them would get the same mask file."""
     files = [file for given in images for file in (find_pictures(given) if given.is_dir() else [given])]
     by_name: dict[str, Path] = {}
     for file in files:
-        other = by_name.setdefault(file.stem.casefold(), file)  # some systems tell no capitals from small letters
+        other = by_name.setdefault(file.stem.casefold(), file)  # some file systems ignore case
         if other is not file:
             raise ValueError(f"{other} and {file} would both get the mask {file.stem}.png; give them apart")
     return files
 
 
 def _common_spec(models: Sequence[OpenedModel]) -> ImageSpec:
-    """The first model's spec; raises ValueError if another one has other classes."""
+    """The first model's spec; raises ValueError if another model has another number of classes."""
     spec = models[0].spec
     for model in models[1:]:
         if model.spec.num_classes != spec.num_classes:
@@ -125,22 +125,22 @@ def _print_outcome(config: PredictConfig, count: int, rows: Sequence[Mapping[str
 
 
 def without_truth(file: Path) -> Sample:
-    """The picture, with a mask that is ignored everywhere."""
+    """The image as uint8 `(H, W, 3)`, with a mask `(H, W)` that is ignored everywhere."""
     picture = read_picture(file)
     return Sample(name=file.stem, picture=picture, mask=np.full(picture.shape[:2], 255, np.uint8))
 
 
 def reader_with_truth(files: Sequence[Path], truth: Path, model: Path, spec: ImageSpec) -> Read:
-    """Reads a picture together with its true mask.
+    """A function that reads an image together with its true mask.
 
     Args:
-        files: the pictures that will be asked for.
-        truth: the mask of a single picture, or a folder with a PNG of each picture's name.
-        model: whose run's data set says how masks are stored; elsewhere pixel values are classes.
-        spec: the classes.
+        files: the images that it will be called with.
+        truth: the mask of a single image, or a folder with one PNG per image, of the same name.
+        model: the data set of its run defines how masks are stored; outside a run, pixel values are classes.
+        spec: its classes.
 
     Raises:
-        ValueError: if a mask is missing; the reader raises it for one that does not fit its picture or the classes.
+        ValueError: if a mask is missing. The function raises it for a mask that does not fit its image or the classes.
     """
     masks = {file: truth / f"{file.stem}.png" if truth.is_dir() else truth for file in files}
     if not truth.is_dir() and len(files) > 1:
@@ -160,7 +160,7 @@ def reader_with_truth(files: Sequence[Path], truth: Path, model: Path, spec: Ima
 
 
 def _samples_of(model: Path) -> FileSamples | None:
-    """Samples of the model's run, which know how their masks are stored; None if there is no such run or data."""
+    """The test samples of the model's run, which know how masks are stored; None if run or data are missing."""
     try:
         config = recorded_config(run_of(model))
         data = open_data(config.data, config.root, size=config.size)
@@ -170,16 +170,16 @@ def _samples_of(model: Path) -> FileSamples | None:
 
 
 class OpenedModel:
-    """Runs a model file in a process of its own: if the runtime crashes on the file, this process does not.
+    """Runs a model file in a separate process, so that a crash of the runtime does not end this one.
 
     Args:
-        path: a checkpoint's folder, a `.onnx` or a `.tflite` file.
-        name: in pictures and tables.
-        segment: turns its answers into classes for a whole picture.
-        threads: that compute one answer.
+        path: a checkpoint's folder, or a `.onnx` or `.tflite` file.
+        name: in figures and tables.
+        segment: applies the model to a whole image of any size, by resizing or by tiles.
+        threads: number of threads for one prediction.
 
     Raises:
-        ValueError: if the file cannot be a model, or does not say what pictures it takes.
+        ValueError: if the file is not a model, or has no image spec.
     """
 
     def __init__(self, path: Path, name: str, *, segment: Segment, threads: int) -> None:
@@ -189,7 +189,7 @@ class OpenedModel:
         self._process = RuntimeProcess(path, threads=threads)
 
     def labels(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Classes of an RGB picture `(H, W, 3)`, `(H, W)`; raises ValueError if the file fails."""
+        """Classes `(H, W)` of an RGB image `(H, W, 3)`, both uint8; raises ValueError if the file fails."""
         return self._segment(self._process.predict, picture, self.spec)
 
     def __enter__(self) -> OpenedModel:
@@ -207,6 +207,6 @@ class OpenedModel:
 
 
 def names_of(paths: Sequence[Path]) -> list[str]:
-    """Short names; full ones for files that share a short one."""
+    """Short names of the models; the full path for models whose short names are equal."""
     short = [short_name(path.as_posix()) for path in paths]
     return [name if short.count(name) == 1 else path.as_posix() for name, path in zip(short, paths, strict=True)]

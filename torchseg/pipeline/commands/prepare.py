@@ -1,4 +1,4 @@
-"""Looks a data set over before anything is trained on it."""
+"""The prepare command: inspects a data set before anything is trained on it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _SHOWN = 20  # faults at most
 
 
 def prepare(config: PrepareConfig) -> int:
-    """Prints what the data set holds and all that is wrong with it, which gives 1; writes the copy if nothing is."""
+    """Prints the data set's contents and faults, and writes the copy if there are no faults; returns 1 for faults."""
     patches = PatchPlan(size=config.patch_size, overlap=config.patch_overlap) if config.patch_size else None
     data = open_data(config.data, config.root, size=config.size, download=config.download, patches=patches)
     total = sum(len(part) for part in (data.train, data.validation, data.test, data.transfer))
@@ -27,7 +27,7 @@ def prepare(config: PrepareConfig) -> int:
         return CHECK_FAILED
     print("no faults")
     if config.out:
-        total -= len(data.transfer)  # without masks, so of no use in a copy
+        total -= len(data.transfer)  # without masks, so the copy leaves them out
         with tqdm(total=total, desc="writing", unit="picture", disable=None, dynamic_ncols=True) as bar:
             write_folder(data, config.out, size=config.size, on_picture=bar.update)
         print(
@@ -37,7 +37,7 @@ def prepare(config: PrepareConfig) -> int:
 
 
 def table_lines(data: DataSet, found: Inspection) -> list[str]:
-    """A column for each part that has pictures: how many, their sizes, and the share of each class in valid pixels."""
+    """One column per split that has images: their number, their sizes, and each class's share of the valid pixels."""
     parts = [part for part, count in found.pictures.items() if count]
     width = max(len(name) for name in (*data.classes, "pictures"))
     lines = [" " * width + "".join(f"{part:>20}" for part in parts)]

@@ -1,4 +1,4 @@
-"""Builds the report of a run again."""
+"""The report command: rebuilds the report of a run."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torchseg.pipeline.run.folder import held_run
 
 
 def report(config: ReportConfig) -> int:
-    """Writes `report.html` and the figures from what the run folder holds.
+    """Writes `report.html` and the figures from the contents of the run folder.
 
     Raises:
         ValueError: if the folder holds no scores.

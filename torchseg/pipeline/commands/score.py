@@ -1,4 +1,4 @@
-"""Scores model files: all of a finished run, or any from anywhere."""
+"""The score command: scores all model files of a finished run, or any given model files."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _OUT = Path("runs/scores")
 
 
 def score(config: ScoreConfig) -> int:
-    """Measures every file, writes the tables and the report; 1 if a file could not be scored."""
+    """Measures every file, writes the tables and the report; returns 1 if a file could not be scored, otherwise 0."""
     check_runtimes(config.runtime_list)
     if config.explain is not None:
         print_explanation(config)
@@ -45,11 +45,11 @@ def score(config: ScoreConfig) -> int:
     timing = LatencyConfig(threads=config.thread_list[0])
     if config.jobs != "auto":
         timing = replace(timing, jobs=config.jobs)
-    if config.against is not None:  # the difference is the question: take the rounds that a narrow interval needs
+    if config.against is not None:  # a comparison needs more rounds for a narrow interval
         timing = replace(timing, rounds=15, max_rounds=40, budget_s=30.0)
     with held_run(plan.out):
         failures = score_artifacts(plan.artifacts, plan.samples, plan.spec, plan.out, config=timing)
-        if not plan.is_run:  # a run's own record says how its files came to be
+        if not plan.is_run:  # a run already has a record of its environment
             (plan.out / ENVIRONMENT).write_text(
                 json.dumps(environment_record(config.cores), indent=2) + "\n", encoding="utf-8"
             )
@@ -65,14 +65,14 @@ def score(config: ScoreConfig) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class ScorePlan:
-    """Files and pictures that fit each other.
+    """The files to score and the images to score them on.
 
     Attributes:
         artifacts: to be measured.
-        samples: with masks, of the spec's size.
-        spec: of the pictures; a file that wants them otherwise has a spec of its own.
+        samples: images with masks, at the spec's size.
+        spec: of the images; a file that needs another one carries its own.
         out: folder for the tables and the report.
-        is_run: whether that is a run's own folder.
+        is_run: whether `out` is the run's own folder.
     """
 
     artifacts: Sequence[Artifact]
@@ -83,11 +83,11 @@ class ScorePlan:
 
 
 def plan_scores(config: ScoreConfig) -> ScorePlan:
-    """Resolves the flags.
+    """Turns the flags into files and images.
 
     Raises:
-        ValueError: if nothing is named, a file is missing, damaged or of an unknown kind, no runtime takes it, or it is
-            not known which pictures to score it on.
+        ValueError: if no file is named; if a file is missing, damaged, of an unknown kind, or not supported by any
+            runtime asked for; or if it is unknown which images to score it on.
     """
     if not config.files:
         raise ValueError("no file is named; give a run's folder or model files, e.g. runs/scenes or my.onnx")
@@ -118,10 +118,10 @@ def plan_scores(config: ScoreConfig) -> ScorePlan:
 
 
 def single_artifact(path: Path) -> Artifact:
-    """One model file, and what its place and its own words say about it.
+    """One model file, described by its run, if it is in one, and by its metadata.
 
     Raises:
-        ValueError: if there is no such file, or it is none of the kinds that can be run.
+        ValueError: if there is no such file, or it is not of a kind that can be run.
     """
     if not path.exists():
         raise ValueError(f"there is no file {path}; check the path")
@@ -136,7 +136,7 @@ def single_artifact(path: Path) -> Artifact:
 
 
 def _artifacts(path: Path) -> list[Artifact]:
-    """Every file of a run's folder; otherwise the file itself."""
+    """Every file of a run folder; for any other path, the file itself."""
     if not _is_run(path):
         return [single_artifact(path)]
     found = artifacts_in(path)
@@ -150,7 +150,7 @@ def _is_run(path: Path) -> bool:
 
 
 def _run_files(path: Path) -> list[Artifact]:
-    """What the run that a file lies in, if it does, knows of files of its name: reading all certificates takes time."""
+    """The run's artifacts of this file's name, if it is in a run; only these, because reading certificates is slow."""
     try:
         run = run_of(path)
     except ValueError:
@@ -159,7 +159,7 @@ def _run_files(path: Path) -> list[Artifact]:
 
 
 def _in_runtimes(artifacts: Sequence[Artifact], config: ScoreConfig) -> list[Artifact]:
-    """Each file once per runtime that was asked for and takes its kind, and per number of threads."""
+    """Each file once per requested runtime that supports its format, and once per number of threads."""
     counts = config.thread_list
     chosen = [
         replace(each, runtime=runtime, threads=threads)
@@ -177,12 +177,12 @@ def _runtimes_for(artifact: Artifact, asked: Sequence[str]) -> list[str | None]:
 
 
 def _scaled(spec: ImageSpec, config: ScoreConfig) -> ImageSpec:
-    """What holds for a file that says nothing of its scaling."""
+    """The spec for a file without metadata about its normalisation."""
     return replace(spec, mean=config.mean_values or spec.mean, std=config.std_values or spec.std)
 
 
 def _data(config: ScoreConfig, artifacts: Sequence[Artifact]) -> DataConfig:
-    """The pictures that the flags name, else those of the run that the files belong to."""
+    """The data flags if given, otherwise those of the run that the files are in."""
     if config.data:
         names = {field.name for field in dataclasses.fields(DataConfig)}
         given = {name: getattr(config, name) for name in names}
@@ -204,7 +204,7 @@ def _data(config: ScoreConfig, artifacts: Sequence[Artifact]) -> DataConfig:
 
 
 def print_explanation(config: ScoreConfig) -> None:
-    """Prints the breakdown of `config.explain`, once per runtime that was asked for.
+    """Prints the breakdown of `config.explain`, once per requested runtime.
 
     Raises:
         ValueError: if the file cannot be opened or run.
@@ -222,12 +222,12 @@ def print_explanation(config: ScoreConfig) -> None:
 
 
 def _shape(path: Path, config: ScoreConfig) -> tuple[int, int, int, int]:
-    """`(1, C, H, W)` as the file fixes it; the flags, or their default, where it takes any size."""
+    """Input shape `(1, C, H, W)` that the file fixes; height and width from the flags if it takes any size."""
     height, width = config.size
     if path.is_dir():
         spec = read_card(path).spec
         return (1, spec.channels, *((height, width) if config.image_size else (spec.height, spec.width)))
     facts = file_facts(path)
     if facts is None:
-        return (1, 3, height, width)  # opening it in its runtime says what is wrong
+        return (1, 3, height, width)  # the runtime will report what is wrong with the file
     return (1, facts.channels or 3, facts.height or height, facts.width or width)

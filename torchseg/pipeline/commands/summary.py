@@ -1,4 +1,4 @@
-"""The few lines that a command ends with: what was made, where it is, what to run next."""
+"""The last lines that a command prints: what was made, where it is, what to run next."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _SCALES = {"miou": 100.0, "argmax_agreement": 100.0, "size_bytes": 1e-3}
 
 
 def print_summary(folder: RunFolder, ran: Sequence[str], *, last: str, problems: Sequence[str], seconds: float) -> None:
-    """Prints the table of scores and the way on; `last` is the stage whose files are the result."""
+    """Prints the score table and the next command; `last` is the stage whose files are the result."""
     path = folder.path
     if not ran and not problems:
         print(f"Nothing to do: {path} is complete and its inputs have not changed ({seconds:.0f} s).")
@@ -43,7 +43,7 @@ def print_summary(folder: RunFolder, ran: Sequence[str], *, last: str, problems:
 
 
 def table_lines(scores: Path) -> list[str]:
-    """The main columns of `scores.csv`, aligned, one line per row; nothing if there is no table."""
+    """The main columns of `scores.csv`, aligned, one line per row; empty if there is no table."""
     if not scores.is_file():
         return []
     with scores.open(newline="", encoding="utf-8") as file:
@@ -57,7 +57,7 @@ def table_lines(scores: Path) -> list[str]:
 
 
 def comparison_lines(scores: Path) -> list[str]:
-    """How every file stands to the one that it was held against, each difference with its 99 % interval."""
+    """Compares every file with its baseline; each difference has a 99 % interval."""
     with scores.open(newline="", encoding="utf-8") as file:
         return [_comparison(row) for row in csv.DictReader(file) if row.get("latency_ratio")]
 

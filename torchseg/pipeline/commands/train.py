@@ -1,4 +1,4 @@
-"""One network with labels."""
+"""The train command: trains one network with labels."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torchseg.pipeline.stages.training import STUDENT_STEPS, NetworkSpec, Traine
 
 
 def train(config: TrainConfig) -> int:
-    """Trains the network unless that is done already; leaves its checkpoint in `OUT/trained`."""
+    """Trains the network unless that is already done; writes its checkpoint to `OUT/trained`."""
     started = time.monotonic()
     arguments = parse_arguments(config.model_arguments)
     pictures = open_pictures(config).scaled(pretrained_scaling(config.model, arguments))

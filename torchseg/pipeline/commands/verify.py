@@ -1,4 +1,4 @@
-"""Makes certificates again and holds them against the ones beside the files."""
+"""The verify command: makes certificates again and compares them with the stored ones."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from torchseg.pipeline.run.recorded_config import recorded_config, run_of
 
 
 def verify(config: VerifyConfig) -> int:
-    """Compares each file with what it was made from once more; 1 if any certificate does not hold."""
+    """Compares each file with its source network again; returns 1 if any certificate does not hold, otherwise 0."""
     failed = False
     for path in config.files:
         pictures = open_pictures(recorded_config(run_of(path), root=config.root))
@@ -32,7 +32,7 @@ def verify(config: VerifyConfig) -> int:
 
 
 def _problems(path: Path, pictures: Pictures) -> list[str]:
-    """What the certificate says and the file does not; empty when all of it holds."""
+    """What no longer matches the file's certificate; empty if all of it holds."""
     recorded = read_certificate(path)
     if sha256_of(path) != recorded["sha256"]:
         return ["the file has changed since it was certified (its SHA-256 differs); export it again"]
@@ -56,7 +56,7 @@ def _problems(path: Path, pictures: Pictures) -> list[str]:
 
 
 def _budget(recorded: dict[str, Any]) -> Budget:
-    """What the file was allowed to lose, and on how many pictures."""
+    """The accuracy budget in the certificate, and the number of images that it was checked on."""
     limits = recorded["thresholds"]
     return Budget(
         drop=limits.get("max_miou_drop", MAX_DROP),

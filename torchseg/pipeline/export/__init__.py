@@ -1,1 +1,1 @@
-"""Writes the files of a network, each with its certificate and within its accuracy budget."""
+"""Writes the model files of a network, each with its certificate and within its accuracy budget."""

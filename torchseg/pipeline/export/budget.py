@@ -1,4 +1,4 @@
-"""How much accuracy an exported file may lose, and the layers that stay in float where it takes that."""
+"""How much accuracy an exported file may lose, and which layers stay in float to keep within that budget."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from tf_bridge.mixed_precision.search import AccuracyDrop, fewest_float_layers
 from torchseg.harness.runtimes.process import RuntimeProcess
 from torchseg.harness.scoring.latency import Latency, LatencyConfig, measure_latency
 
-CERTIFIED_WITH = 64  # validation pictures at most
-BUDGETED_WITH = 256  # the same, where the user asks for a budget
-CLASS_SHARE = 4  # a class may lose so many times the mean's budget, unless the user says otherwise
+CERTIFIED_WITH = 64  # validation images, at most
+BUDGETED_WITH = 256  # validation images, at most, if the user sets a budget
+CLASS_SHARE = 4  # by default, any one class may lose this many times the mean's budget
 
 
 @dataclass(frozen=True, kw_only=True)
 class Budget:
-    """What a dynamic or int8 file may lose, and on how many pictures that is measured.
+    """How much accuracy a dynamic or int8 file may lose, and on how many images that is measured.
 
     Attributes:
         drop: of mean IoU, as a share.
         class_drop: of the IoU of any one class, as a share; None sets no limit.
-        pictures: of the validation part, at most.
-        mixed: whether int8 files may keep layers in float to hold it.
+        pictures: number of validation images, at most.
+        mixed: whether int8 files may keep layers in float to stay within the budget.
     """
 
     drop: float = MAX_DROP
@@ -40,23 +40,26 @@ class Budget:
 
     @classmethod
     def of_points(cls, drop: float | None, class_drop: float | None) -> Budget:
-        """From points of IoU, as the commands take them; the default budget for None."""
+        """From drops in percentage points of IoU, as the flags give them; the default budget if `drop` is None."""
         if drop is None:
             return cls()
         of_class = CLASS_SHARE * drop if class_drop is None else class_drop
         return cls(drop=drop / 100, class_drop=of_class / 100, pictures=BUDGETED_WITH, mixed=True)
 
     def share_used(self, parity: Parity) -> float:
-        """How much of the budget a file takes; it holds up to 1."""
+        """The share of the budget that a file uses; it is within the budget up to 1."""
         of_mean = parity.miou_drop / self.drop
         return of_mean if self.class_drop is None else max(of_mean, parity.worst_class_drop / self.class_drop)
 
 
 @dataclass(frozen=True, kw_only=True)
 class FloatChoice:
-    """Layers in float, and the time of the file over that of one with none, minima of interleaved runs.
+    """The layers that stay in float, and what they cost in latency.
 
-    Those of an fp16 file cost no time: its weights are float32 once it is loaded.
+    Attributes:
+        layers: their names.
+        latency_ratio: latency of the mixed-precision file over that of the pure int8 file, from the minima of
+            interleaved runs. None for an fp16 file: its weights are float32 once loaded, so float layers cost nothing.
     """
 
     layers: tuple[str, ...] = ()
@@ -71,14 +74,14 @@ def choose_float_layers(
     *,
     image: NDArray[np.float32],
 ) -> FloatChoice:
-    """Replaces the int8 file at `path`, which breaks the budget, by one with as few layers in float as hold it.
+    """Replaces the int8 file at `path`, which exceeds the budget, with one that keeps as few layers in float as needed.
 
     Args:
-        mixed: the same network.
-        path: stays as it is where no choice of layers holds the budget.
+        mixed: writes mixed-precision files of the same network.
+        path: the int8 file; not modified if no choice of layers meets the budget.
         measure: compares a file with the network.
-        budget: to hold.
-        image: to time both files with, `(1, C, H, W)`.
+        budget: to meet.
+        image: float32 `(1, C, H, W)`, to time both files with.
     """
     known: dict[frozenset[str], AccuracyDrop] = {}
     with (

@@ -1,4 +1,4 @@
-"""One checkpoint on its way into certified files."""
+"""Exports one checkpoint to certified model files."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from torch.export import ExportedProgram
 
 
-CALIBRATED_WITH = 48  # training pictures at most
+CALIBRATED_WITH = 48  # training images, at most
 
 Images = NDArray[np.float32]
 
@@ -52,13 +52,13 @@ _LOG = logging.getLogger(__name__)
 class NetworkExport:
     """Writes and certifies any number of files of one checkpoint.
 
-    The network is loaded, traced and run over the pictures when the first file needs it, once for all of them. Nothing
-    is kept beyond the object: let it go with the last file.
+    The network is loaded, traced and run on the images once, when the first file needs it. Nothing is cached outside
+    the object: drop it after the last file to free the memory.
 
     Args:
         checkpoint: its folder.
-        pictures: certificates use the validation part, calibration the training part.
-        budget: what dynamic and int8 files may lose.
+        pictures: certificates use the validation split, calibration uses the training split.
+        budget: how much accuracy dynamic and int8 files may lose.
     """
 
     def __init__(self, checkpoint: Path, pictures: Pictures, budget: Budget | None = None) -> None:
@@ -66,7 +66,7 @@ class NetworkExport:
 
     def export(self, path: Path, *, precision: Precision) -> dict[str, Any]:
         """Writes the file (`.onnx` or `.tflite`) and its certificate, and returns the certificate."""
-        certificate_path(path).unlink(missing_ok=True)  # an earlier file's, which must not stand beside this one
+        certificate_path(path).unlink(missing_ok=True)  # never leave an old certificate next to a new file
         choice, calibration = FloatChoice(), []
         if precision is Precision.INT8:
             calibration = self._calibration
@@ -86,20 +86,23 @@ class NetworkExport:
         return certificate
 
     def export_dynamic(self, path: Path, *, precision: Precision) -> None:
-        """Writes an ONNX file that takes any number of pictures, of any size that divides by the network's stride."""
+        """Writes an ONNX file that takes any batch size and any image size that divides by the network's stride."""
         images = self._prepare(self._calibration) if precision is Precision.INT8 else None
         network, spec = self._conversion.model, self.pictures.spec
         export_onnx(network, spec, path, precision=precision, calibration=images, shape=OnnxShape.DYNAMIC)
 
     def certify_like(self, path: Path, plain: Mapping[str, Any]) -> dict[str, Any]:
-        """Writes the certificate of a file made beside, or from, the one that the certificate `plain` is of."""
+        """Certifies a variant of a file, made alongside or from it, and returns the variant's certificate.
+
+        Precision, calibration and float layers are copied from `plain`, the certificate of the original file.
+        """
         certificate = self.certify(path, precision=Precision(plain["precision"]))
         certificate |= {name: plain[name] for name in ("calibration_images", "float_layers", "float_latency_ratio")}
         write_certificate(path, certificate)
         return certificate
 
     def pack(self, source: Path, path: Path) -> dict[str, Any]:
-        """Packs a certified ONNX file, writes a certificate of its own beside the result and returns it."""
+        """Packs a certified ONNX file; writes the packed file's own certificate and returns it."""
         from tf_bridge.packing.pack import pack_onnx
 
         summary, recorded = pack_onnx(source, path), read_certificate(source)
@@ -118,7 +121,7 @@ class NetworkExport:
         choice: FloatChoice | None = None,
         calibration: Sequence[Sample] = (),
     ) -> dict[str, Any]:
-        """Compares a file with the checkpoint on validation pictures, in the runtime that users will run it in."""
+        """Compares a file with the checkpoint on validation images, in the file's default runtime."""
         candidate, choice = open_runtime(path), choice or FloatChoice()
         images, masks = self._compared_on
         parity = self._compare(candidate, takes_pictures=is_end_to_end(path))
@@ -139,11 +142,11 @@ class NetworkExport:
             precision=precision,
             max_drop=self.budget.drop,
             max_class_drop=self.budget.class_drop,
-            first_difference=self._blame(path, parity, precision),
+            first_difference=self._first_divergent_layer(path, parity, precision),
         )
 
-    def _blame(self, path: Path, parity: Parity, precision: Precision) -> FirstDifference | None:
-        """The layer at which a file that fails begins to differ, on the image that suffers most."""
+    def _first_divergent_layer(self, path: Path, parity: Parity, precision: Precision) -> FirstDifference | None:
+        """The first divergent layer of a file that fails, on the image that agrees least; None if it passes."""
         if not verdict(parity, precision, max_drop=self.budget.drop, max_class_drop=self.budget.class_drop):
             return None
         at = [parity.worst_image]
@@ -151,7 +154,7 @@ class NetworkExport:
         return first_divergent_layer(path, self._conversion.program, image, precision=precision, picture=picture)
 
     def _hold_budget(self, path: Path, images: Images) -> FloatChoice:
-        """Puts a file with layers in float in the place of the int8 file at `path` if that is what the budget takes."""
+        """Replaces the int8 file at `path` with one that keeps some layers in float if the budget requires it."""
 
         def measure(candidate: Path) -> Parity:
             return self._compare(open_runtime(candidate))
@@ -175,7 +178,7 @@ class NetworkExport:
     @cached_property
     def _conversion(self) -> Conversion:
         network, card = load_checkpoint(self.checkpoint)
-        fold_branches(network)  # certificates still compare with the checkpoint, whose branches stay
+        fold_branches(network)  # certificates still compare with the unmerged checkpoint
         return Conversion(network, card.spec)
 
     @cached_property
@@ -197,7 +200,7 @@ class NetworkExport:
 
     @property
     def _pictures(self) -> Images:
-        """What the images are made from, values from 0 to 255: for files that scale them by themselves."""
+        """The images before normalisation, float32 `(B, C, H, W)`, 0 to 255: for end-to-end files."""
         return end_to_end_spec(self.pictures.spec).prepare(np.stack([each.picture for each in self._samples]))
 
     @cached_property
@@ -209,7 +212,11 @@ class NetworkExport:
 
 
 def calibration_samples(train: Samples, spec: ImageSpec) -> list[Sample]:
-    """Training pictures at the spec's size: those that bring a class which none before has, then the first others."""
+    """Training images for calibration, resized to the spec's size.
+
+    First every image that shows a class not seen before, then the first of the others. At most 48 in all, unless
+    classes are still missing after 48.
+    """
     bringing: list[Sample] = []
     others: list[Sample] = []
     missing = set(range(spec.num_classes))
@@ -227,13 +234,13 @@ def calibration_samples(train: Samples, spec: ImageSpec) -> list[Sample]:
 
 
 def calibration_images(pictures: Pictures) -> Images:
-    """The same, prepared for the network: `(B, C, H, W)`."""
+    """The images of `calibration_samples`, normalised for the network: float32 `(B, C, H, W)`."""
     chosen = calibration_samples(pictures.train, pictures.spec)
     return pictures.spec.prepare(np.stack([each.picture for each in chosen]))
 
 
 def _remember(predict: Predict) -> Predict:
-    """Answers the same images from memory: every file of a network is held against the same logits."""
+    """Caches logits by image content, so that the reference network runs once for all files."""
     answers: dict[bytes, Images] = {}
 
     def remembered(images: Images) -> Images:
@@ -253,9 +260,17 @@ def first_divergent_layer(
     precision: Precision,
     picture: NDArray[np.uint8] | None = None,
 ) -> FirstDifference | None:
-    """Where a file begins to differ from its network on one image, as `first_difference` tells it.
+    """The first divergent layer between a file and its network on one image, as `first_difference` defines it.
 
-    Takes seconds, so it is for files that fail. None, with a warning, if the file's layers cannot be told apart.
+    Takes seconds, so use it only for files that fail. Returns None, with a warning, if the file's layers cannot be
+    matched with the network's.
+
+    Args:
+        path: the model file.
+        program: the traced network.
+        image: normalised, float32 `(1, C, H, W)`.
+        precision: of the file.
+        picture: the same image before normalisation, uint8 `(1, C, H, W)`, for end-to-end files.
     """
     try:
         return first_difference(program, path, image, precision=precision, picture=picture)

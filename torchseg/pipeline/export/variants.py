@@ -1,4 +1,4 @@
-"""Further files of a network, which stand beside its plain ones."""
+"""Variants of a network's plain model files: dynamic shape, end-to-end, other I/O dtypes."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from torchseg.pipeline.export.exporter import NetworkExport
 def variants(
     plain: Path, flags: VariantFlags, exported: NetworkExport, *, precision: Precision
 ) -> Iterator[tuple[Path, Callable[[], None]]]:
-    """The files that the flags ask for beside `STAGE.PRECISION.KIND`, each with what writes it.
+    """The variants of `STAGE.PRECISION.FORMAT` that the flags ask for, each with a function that writes it.
 
-    `.dynamic_shape` takes any height and width, `.end_to_end` takes uint8 images and gives classes, `.io_TYPE` has
-    other types of input and output. A file must be written before the next one is taken: it may be made from it.
+    `.dynamic_shape` takes any height and width, `.end_to_end` takes uint8 images and returns classes, and `.io_TYPE`
+    has another I/O dtype. Write each file before taking the next, which may be made from it.
     """
     bases = [plain]
     if flags.dynamic_shape and plain.suffix == ".onnx":
@@ -30,7 +30,7 @@ def variants(
         for base in bases:
             target = _beside(base, "end_to_end")
             yield target, partial(write_end_to_end, base, target, exported.pictures.spec)
-    # A file with layers in float has float ends already.
+    # A file with layers in float already has float inputs and outputs.
     if flags.io_types and describe_file(plain)["inputs"][0]["type"] == "int8":
         for name in flags.io_types:
             target = _beside(plain, f"io_{name}")

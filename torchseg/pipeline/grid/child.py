@@ -1,7 +1,7 @@
-"""The child's side of a grid's job: `python -m torchseg.pipeline.grid.child JSON`, which ends with its parent.
+"""The child process of a grid's job: `python -m torchseg.pipeline.grid.child JSON`; it ends with its parent.
 
-Libraries are imported once for all commands of a training. What they print is the job's log; a line before and after
-each says what ran and how it ended, which is how the parent knows.
+All commands of a training run in one process, so libraries are imported only once. The commands' output is the job's
+log. The child prints a line before and after each command with its name and exit code, which the parent reads.
 """
 
 from __future__ import annotations
@@ -20,14 +20,16 @@ from torchseg.process_group import interrupt_self, kill_all
 
 BEGIN, END = "$ torchseg ", "[ended with "
 DONE, CHECK_FAILED, STOPPED, CRASHED = 0, 1, 130, 70
-PATIENCE_S = 10.0  # what a process gets to end by itself
+PATIENCE_S = 10.0  # time for a process to end by itself before it is killed
 
 
 def run_commands(commands: Sequence[Sequence[str]]) -> int:
-    """Runs `torchseg NAME FLAGS...` one after the other, up to the first that fails; a failed check is none.
+    """Runs `torchseg NAME FLAGS...` for each command in turn and stops at the first error.
+
+    A command whose check failed (exit code 1) is not an error.
 
     Returns:
-        The exit code of the last one; 70 for an exception that no command ends with.
+        The exit code of the last command; 70 for an exception that the command does not handle.
     """
     from torchseg.__main__ import main
     from torchseg.harness.host import peak_memory_mb
@@ -38,7 +40,7 @@ def run_commands(commands: Sequence[Sequence[str]]) -> int:
         begin = time.monotonic()
         try:
             code = main(list(command))
-        except SystemExit as error:  # the parser of flags leaves this way
+        except SystemExit as error:  # raised by the flag parser
             code = error.code if isinstance(error.code, int) else CRASHED
         except Exception:
             traceback.print_exc(file=sys.stdout)
@@ -50,16 +52,16 @@ def run_commands(commands: Sequence[Sequence[str]]) -> int:
 
 
 def _end_with_parent() -> None:
-    """The parent holds the other end of standard input open for as long as it lives."""
+    """Ends this process when the parent does; the parent keeps the other end of standard input open while it lives."""
     os.read(0, 1)
     interrupt_self()
     time.sleep(PATIENCE_S)
-    kill_all(os.getpid())  # still here: whatever began to wait just then does not hear an interrupt
+    kill_all(os.getpid())  # the interrupt was lost, e.g. because the main thread was just starting to wait
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Runs what the parent asks for, for as long as the parent lives."""
-    # A shell has what it puts into the background ignore Ctrl-C; that is handed down, and would make every end a kill.
+    """Runs the parent's commands for as long as the parent lives."""
+    # A shell makes background jobs ignore SIGINT, and children inherit that: without this line, only a kill ends them.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     return run_commands(json.loads(arguments[0]))

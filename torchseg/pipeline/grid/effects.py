@@ -1,4 +1,4 @@
-"""Main effects: what going from one level of a factor to another does, everything else kept."""
+"""Main effects: how a metric changes from one level of a factor to another while all other factors stay fixed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ EFFECT_COLUMNS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:
-    """A column whose effects are differences, or ratios where its values spread over powers of ten."""
+    """A column of the tables; effects on it are differences, or ratios if its values span powers of ten."""
 
     column: str
     kind: Literal["difference", "ratio"]
@@ -35,17 +35,17 @@ METRICS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Effect:
-    """What a level does against the first level of its factor.
+    """The effect of one level compared with the first level of its factor.
 
     Attributes:
         factor: name.
         level: name.
         against: name of the first level.
-        metric: what it does it to.
-        value: mean over settings of the difference, or geometric mean of the ratio.
+        metric: the column that changes.
+        value: mean of the differences over settings, or geometric mean of the ratios.
         low: lower end of its 95 % interval; NaN with a single setting.
-        high: upper end.
-        settings: combinations of the other factors in which both levels have a value.
+        high: upper end; NaN with a single setting.
+        settings: number of combinations of the other factors in which both levels have a value.
         mean: mean of the metric at this level, over those settings.
     """
 
@@ -60,7 +60,7 @@ class Effect:
     mean: float
 
     def row(self) -> dict[str, object]:
-        """For `main_effects.csv`."""
+        """The row for `main_effects.csv`."""
         values = {"effect": self.value, "low": self.low, "high": self.high, "mean": self.mean}
         rounded = {name: float(f"{value:.6g}") for name, value in values.items()}
         names = {"factor": self.factor, "level": self.level, "against": self.against, "settings": self.settings}
@@ -68,19 +68,19 @@ class Effect:
 
 
 def main_effects(rows: Sequence[Row], factors: Mapping[str, Sequence[str]], metric: Metric) -> list[Effect]:
-    """Every level of every factor against the factor's first level.
+    """The effect of every level of every factor compared with the factor's first level.
 
     Cells are paired: two that differ in this factor alone give one difference. The interval is Student's, over those
-    differences, so it says how far the effect depends on the other factors; one seed's luck is in it only as far as
-    it differs between settings.
+    differences, so it shows how much the effect depends on the other factors. It covers the randomness of a seed only
+    as far as that differs between settings.
 
     Args:
-        rows: one a cell: the name of its level for every factor, and the metric, empty where it is not known.
-        factors: names of their levels.
-        metric: which column.
+        rows: one per cell, with the name of its level for every factor, and the metric, empty if unknown.
+        factors: names of the levels, by factor.
+        metric: the column to compare.
 
     Returns:
-        Effects in the order of factors and levels; without those for which no pair of cells has values.
+        Effects in the order of factors and levels, leaving out those for which no pair of cells has values.
     """
     values = {tuple(row[name] for name in factors): _number(row, metric) for row in rows}
     effects = []
@@ -113,9 +113,14 @@ def main_effects(rows: Sequence[Row], factors: Mapping[str, Sequence[str]], metr
 
 
 def student_quantile(degrees: int, share: float = 0.975) -> float:
-    """Quantile of Student's distribution above the median.
+    """Quantile of Student's t distribution, for a share above 0.5.
 
-    With `t = sqrt(degrees) tan(angle)` the density is a power of the cosine on a finite interval, which is summed up.
+    The substitution `t = sqrt(degrees) tan(angle)` turns the density into a power of the cosine on a finite interval,
+    which is integrated numerically.
+
+    Args:
+        degrees: of freedom, at least 1.
+        share: probability below the quantile, in [0.5, 1).
     """
     angles = np.linspace(0, np.pi / 2, 200_001)
     density = np.cos(angles) ** (degrees - 1)
@@ -125,7 +130,7 @@ def student_quantile(degrees: int, share: float = 0.975) -> float:
 
 
 def _number(row: Row, metric: Metric) -> float | None:
-    """A ratio needs values above 0."""
+    """The metric's value in a row; None if it is missing, or not above 0 for a ratio."""
     try:
         value = float(row[metric.column])
     except ValueError:

@@ -1,4 +1,4 @@
-"""The figures of a grid: what each factor does, and one picture through the eyes of every file."""
+"""The figures of a grid: the main effects, and the prediction of every file on one image."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from torchseg.harness.drawing import Panel, overlay, sheet
 from torchseg.pipeline.grid.effects import METRICS, Effect, Metric
 from torchseg.pipeline.grid.per_image import VIEWS
 from torchseg.pipeline.grid.plan import Cell
-from torchseg.pipeline.grid.trainer import Maker
+from torchseg.pipeline.grid.trainer import TrainingRunner
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,7 +26,7 @@ _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
 
 
 def save_effects(effects: Sequence[Effect], factors: Mapping[str, Sequence[str]], out: Path) -> Path | None:
-    """Draws a row of panels for every factor with an effect; None if there is none."""
+    """Draws a row of panels for each factor that has effects; returns None if no factor has any."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -65,12 +65,12 @@ def _draw(plot: Axes, levels: Sequence[str], effects: Sequence[Effect], metric: 
         if not math.isnan(low):
             plot.plot([at, at], [low, high], "-", color=colour, linewidth=2)
         plot.plot([at], [value], "o", color=colour, markersize=6)
-    if metric.kind == "ratio" and effects:  # two settings that differ give intervals of many powers of ten
+    if metric.kind == "ratio" and effects:  # with two differing settings, intervals span many powers of ten
         values = [zero, *(each.value for each in effects)]
         ends = [end for each in effects for end in (each.low, each.high) if not math.isnan(end)] or values
         low, high = max(min(values) / 4, min(*ends, *values) / 1.1), min(max(values) * 4, max(*ends, *values) * 1.1)
         plot.set_ylim(low, high)
-        if high < 4 * low:  # powers of two would leave a single mark
+        if high < 4 * low:  # powers of two would leave a single tick
             from matplotlib.ticker import MaxNLocator, NullLocator
 
             marks = MaxNLocator(5).tick_values(low, high)
@@ -81,8 +81,8 @@ def _draw(plot: Axes, levels: Sequence[str], effects: Sequence[Effect], metric: 
     plot.grid(visible=True, axis="y", alpha=0.3)
 
 
-def save_view(cells: Sequence[Cell], sample: Sample, classes: Sequence[str], maker: Maker) -> Path | None:
-    """Puts the picture, its truth and what every cell found in it on one sheet, a row for each training."""
+def save_view(cells: Sequence[Cell], sample: Sample, classes: Sequence[str], maker: TrainingRunner) -> Path | None:
+    """Puts the image, its true mask and every cell's prediction on one sheet, with a row for each training."""
     rows: dict[str, list[Panel | None]] = {}
     for cell in cells:
         path = maker.run(cell.training) / VIEWS / f"{cell.file}.png"
@@ -91,7 +91,7 @@ def save_view(cells: Sequence[Cell], sample: Sample, classes: Sequence[str], mak
         with Image.open(path) as image:
             labels = np.asarray(image, np.uint8)
         if labels.shape != sample.picture.shape[:2]:
-            continue  # of another size than the first training's pictures
+            continue  # this training uses another image size than the first one
         title = ", ".join(cell.levels.values())
         rows.setdefault(cell.training.name, []).append(Panel(picture=overlay(sample.picture, labels), title=title))
     if not rows:

@@ -1,4 +1,4 @@
-"""A grid of trainings and their files: made in parallel, measured one at a time, told in four tables."""
+"""A grid of trainings and their files: trained in parallel, measured one at a time, and summarised in four tables."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from torchseg.pipeline.grid.recipe import read_recipe
 from torchseg.pipeline.grid.scorer import Scorer
 from torchseg.pipeline.grid.summary import duration, summary_lines, way_on
 from torchseg.pipeline.grid.tables import RESERVED, GridTables
-from torchseg.pipeline.grid.trainer import Launch, Maker
+from torchseg.pipeline.grid.trainer import Launch, TrainingRunner
 from torchseg.pipeline.installed import check_formats
 from torchseg.pipeline.run.dataset import Pictures, open_pictures
 from torchseg.pipeline.run.folder import RunFolder
@@ -33,22 +33,22 @@ from torchseg.pipeline.stages.training import check_loss, check_network
 
 _LOG = logging.getLogger(__name__)
 
-Failures = dict[tuple[str, str], str]  # reason by name of the training and file
+Failures = dict[tuple[str, str], str]  # reason, by names of training and file
 
 _BETWEEN_S = 30.0
 
 
 def grid(config: GridConfig) -> int:
-    """Makes and measures what is not there yet; 1 if a cell fails, which does not stop the others."""
+    """Trains, exports and measures what is missing; returns 1 if a cell failed (the others still run), otherwise 0."""
     jobs = Jobs(threads=config.threads_each)
     try:
         return run_grid(config, jobs.run)
-    finally:  # Ctrl-C comes through here: nothing goes on behind the user's back
+    finally:  # also after Ctrl-C: no process may go on in the background
         jobs.stop()
 
 
 def run_grid(config: GridConfig, launch: Launch) -> int:
-    """The same, with `launch` running the commands that train and export."""
+    """Runs the grid as `grid` does; `launch` runs the commands that train and export."""
     started = time.monotonic()
     plan = expand(read_recipe(config.recipe, config.set), seed=config.seed, root=config.root)
     pictures = _checked_pictures(plan)
@@ -56,7 +56,7 @@ def run_grid(config: GridConfig, launch: Launch) -> int:
     with folder.held():
         if config.fresh:
             folder.forget()
-        maker = Maker(
+        maker = TrainingRunner(
             plan=plan,
             folder=folder,
             fingerprints={name: each.fingerprint for name, each in pictures.items()},
@@ -70,7 +70,7 @@ def run_grid(config: GridConfig, launch: Launch) -> int:
 
 
 def _checked_pictures(plan: GridPlan) -> dict[str, Pictures]:
-    """Pictures by name of the training, opened once; refuses a plan that cannot work before anything is written."""
+    """The images of each training, by its name; raises, before anything is written, for a plan that cannot work."""
     for factor in plan.factors:
         if factor in RESERVED:
             raise ValueError(f"a factor is called {factor}, which is a column of the tables; rename it")
@@ -94,7 +94,7 @@ def _checked_pictures(plan: GridPlan) -> dict[str, Pictures]:
 
 
 def _score(scorer: Scorer, failures: Failures) -> Failures:
-    """Measures one training after the other: what is timed has the machine to itself."""
+    """Measures one training after another, so that nothing else runs on the machine during timing."""
     trainings = scorer.maker.plan.trainings
     whole = [
         each for each in trainings if any((each.name, file) not in failures for file in scorer.maker.plan.files(each))
@@ -107,7 +107,7 @@ def _score(scorer: Scorer, failures: Failures) -> Failures:
         print(f"measuring {number + 1} of {len(left)}: {training.name}{ending}", flush=True)
         try:
             reasons = scorer.score(training)
-        except Exception as error:  # it costs this training's files, and no other's
+        except Exception as error:  # only this training's files count as failed
             _LOG.exception("measuring failed")
             reason = f"measuring: {type(error).__name__}: {error}"
             reasons = dict.fromkeys(scorer.maker.plan.files(training), reason)
@@ -116,9 +116,9 @@ def _score(scorer: Scorer, failures: Failures) -> Failures:
 
 
 def _print(
-    plan: GridPlan, maker: Maker, pictures: Mapping[str, Pictures], failures: Failures, *, seconds: float
+    plan: GridPlan, maker: TrainingRunner, pictures: Mapping[str, Pictures], failures: Failures, *, seconds: float
 ) -> int:
-    """Writes tables and figures and prints the end."""
+    """Writes tables and figures, prints the summary, and returns the exit code."""
     out, first = maker.folder.path, pictures[plan.trainings[0].name]
     specs = {name: each.spec for name, each in pictures.items()}
     chosen = {
@@ -137,7 +137,7 @@ def _print(
 
 
 def _write_record(config: GridConfig, plan: GridPlan, folder: RunFolder) -> None:
-    """What was asked for, cell by cell, and what with."""
+    """Writes the flags of every training and the environment that the grid ran in."""
     trainings = {each.name: dict(each.flags) for each in plan.trainings}
     text = yaml.safe_dump({"recipe": str(config.recipe), "set": config.set, "trainings": trainings}, sort_keys=False)
     (folder.path / "grid.yaml").write_text(text, encoding="utf-8")
@@ -146,16 +146,16 @@ def _write_record(config: GridConfig, plan: GridPlan, folder: RunFolder) -> None
     )
 
 
-def make_trainings(maker: Maker, pictures: Mapping[str, Pictures], *, jobs: int) -> Failures:
-    """Trains and exports what is left, the longest first so that the last ones end together.
+def make_trainings(maker: TrainingRunner, pictures: Mapping[str, Pictures], *, jobs: int) -> Failures:
+    """Trains and exports what is missing, the longest training first so that all jobs finish at about the same time.
 
     Args:
         maker: of the grid.
-        pictures: by name of the training.
-        jobs: trainings at a time.
+        pictures: the data set of each training, by the training's name.
+        jobs: number of trainings that run at the same time.
 
     Returns:
-        The reason for every file that could not be made; empty when all went well.
+        The reason for each file that could not be made; empty if all went well.
     """
     left = [each for each in maker.plan.trainings if not maker.is_done(each)]
     before = len(maker.plan.trainings) - len(left)
@@ -182,7 +182,7 @@ def make_trainings(maker: Maker, pictures: Mapping[str, Pictures], *, jobs: int)
 
 
 def _failures(future: Future[dict[str, str]], files: Sequence[str]) -> dict[str, str]:
-    """What a training says of its files; an exception costs all of them, and no other training."""
+    """The reason for each file that a training could not make; an exception counts for all files of this training."""
     try:
         return future.result()
     except Exception as error:
@@ -191,19 +191,19 @@ def _failures(future: Future[dict[str, str]], files: Sequence[str]) -> dict[str,
 
 
 def _work(training: Training, pictures: Pictures) -> float:
-    """How long a training takes, against others."""
+    """Relative duration of a training: epochs times images times multiply-adds per image."""
     config = training.config
     network = build_model(config.model, parse_arguments(config.model_arguments), pictures.spec)
     return float(max(1, config.epochs) * len(pictures.train) * multiply_adds(network, pictures.spec))
 
 
 class GridProgress:
-    """Prints what begins, what ends and how much is left.
+    """Prints which trainings start and end, and how much time is left.
 
     Args:
-        work: how much there is to each training that is left, by its name; any unit.
-        clock: seconds.
-        tell: takes a line.
+        work: expected duration of each remaining training, by its name; in any unit.
+        clock: returns the time in seconds.
+        print_line: prints a line.
     """
 
     def __init__(
@@ -211,28 +211,28 @@ class GridProgress:
         work: Mapping[str, float],
         *,
         clock: Callable[[], float] = time.monotonic,
-        tell: Callable[[str], None] = lambda line: print(line, flush=True),
+        print_line: Callable[[str], None] = lambda line: print(line, flush=True),
     ) -> None:
-        self._work, self._clock, self._print = work, clock, tell
-        self._begin = self._told = clock()
+        self._work, self._clock, self._print = work, clock, print_line
+        self._begin = self._last_printed = clock()
         self._done: list[str] = []
         self._lines: dict[str, str] = {}
 
     def end(self, name: str, *, failed: int) -> None:
-        """Notes that a training is over, with so many files that could not be made."""
+        """Records that a training has ended; `failed` is the number of files that could not be made."""
         self._done.append(name)
         done = sum(self._work[each] for each in self._done)
         left = (sum(self._work.values()) - done) / done * (self._clock() - self._begin) if done else 0.0
         ending = f", about {duration(left)} left" if len(self._done) < len(self._work) else ""
         trouble = f" ({failed} of its files FAILED)" if failed else ""
-        self._told = self._clock()
+        self._last_printed = self._clock()
         self._print(f"trained and exported {len(self._done)} of {len(self._work)}: {name}{trouble}{ending}")
 
     def beat(self, logs: Mapping[str, Path]) -> None:
-        """Now and then repeats the last line of the logs of what is running, where that is a new one."""
-        if self._clock() - self._told < _BETWEEN_S:
+        """At most every 30 s, prints the last line of each running training's log if it has changed."""
+        if self._clock() - self._last_printed < _BETWEEN_S:
             return
-        self._told = self._clock()
+        self._last_printed = self._clock()
         for name, log in logs.items():
             line = last_line(log)
             if line.startswith(BEGIN):

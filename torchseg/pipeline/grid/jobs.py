@@ -1,4 +1,4 @@
-"""Runs commands in processes of their own, and reads out of their logs how each of them ended."""
+"""Runs commands in child processes, and reads from their logs how each of them ended."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class Outcome:
 
     Attributes:
         command: its name, e.g. `train`.
-        code: exit code; None if its process ended before it did.
-        peak_rss_mb: largest memory of the process so far; None likewise.
-        reason: its last words.
+        code: exit code; None if its process died before the command ended.
+        peak_rss_mb: peak memory of the process so far, in MiB; None if the process died.
+        reason: the last line that it printed.
     """
 
     command: str
@@ -42,7 +42,7 @@ class Jobs:
 
     Args:
         threads: of each process.
-        program: what takes the commands as its last argument and prints as `run_commands` does.
+        program: takes the commands as its last argument, as JSON, and prints what `run_commands` prints.
     """
 
     def __init__(self, *, threads: int, program: Sequence[str] = _PROGRAM) -> None:
@@ -52,7 +52,7 @@ class Jobs:
         self._stopped = False
 
     def run(self, commands: Sequence[Sequence[str]], log: Path) -> list[Outcome]:
-        """Runs commands of this project one after the other, in one process, and appends what they print to `log`."""
+        """Runs commands of this project in turn, in one process, and appends their output to `log`."""
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as file:
             start = file.tell()
@@ -75,7 +75,7 @@ class Jobs:
         return read_outcomes(log.read_bytes()[start:].decode(errors="replace"), code)
 
     def stop(self) -> None:
-        """Ends every process with what it started: first by asking, as Ctrl-C does."""
+        """Ends every process and its children: first by an interrupt, as Ctrl-C does, then by a kill."""
         with self._lock:
             self._stopped = True
             running = list(self._running)
@@ -85,22 +85,22 @@ class Jobs:
             try:
                 process.wait(PATIENCE_S)
             except subprocess.TimeoutExpired:
-                kill_all(process.pid)  # with the processes that read pictures for it
+                kill_all(process.pid)  # together with its image-reading processes
                 process.wait()
 
 
 def read_outcomes(text: str, code: int) -> list[Outcome]:
-    """What a log says of each command, in order.
+    """Reads the outcome of each command from a log, in order.
 
     Args:
-        text: what `run_commands` and its commands printed.
-        code: of the process; below 0 for a signal.
+        text: output of `run_commands` and its commands.
+        code: exit code of the process; negative for a signal.
     """
     outcomes = []
     for part in re.split(rf"^{re.escape(BEGIN)}", text, flags=re.MULTILINE)[1:]:
         title, _, said = part.partition("\n")
         ending = _ENDING.search(said)
-        words = _last_words(said[: ending.start()] if ending else said)
+        words = _last_line(said[: ending.start()] if ending else said)
         if not ending:
             words = f"its process died with {cause_of_end(code)}" + (f"; its last words: {words}" if words else "")
         outcomes.append(
@@ -115,27 +115,27 @@ def read_outcomes(text: str, code: int) -> list[Outcome]:
 
 
 def last_line(log: Path, *, size: int = 4096) -> str:
-    """The last line in a log that says something; empty where there is none."""
+    """The last line of a log that is not blank; empty if there is none."""
     if not log.is_file():
         return ""
     with log.open("rb") as file:
         file.seek(max(0, log.stat().st_size - size))
-        return _last_words(file.read().decode(errors="replace"))
+        return _last_line(file.read().decode(errors="replace"))
 
 
-def _last_words(text: str) -> str:
+def _last_line(text: str) -> str:
     lines = [line.strip() for line in re.split(r"[\r\n]+", text) if line.strip()]
     return lines[-1].removeprefix("error: ")[:300] if lines else ""
 
 
 def _close(process: subprocess.Popen[bytes]) -> None:
-    """Lets go of the pipe that keeps the process alive."""
+    """Closes the pipe that keeps the process alive."""
     if process.stdin is not None:
         process.stdin.close()
 
 
 def _environment(threads: int) -> dict[str, str]:
-    """The child finds the same packages, and no numeric library takes more cores than its share."""
+    """Environment of the child: the same packages, and no numeric library uses more threads than its share."""
     paths = os.pathsep.join(path or os.getcwd() for path in sys.path)
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS")
     fixed = dict.fromkeys(names, str(threads)) | {"TF_NUM_INTEROP_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "2"}

@@ -1,4 +1,4 @@
-"""Time, IoU and Dice of every file on single pictures, while its process is open and nothing else runs."""
+"""Latency, IoU and Dice of every file on single images, while its process is open and nothing else runs."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ _REPEATS = 3
 
 
 class PictureTimes:
-    """Writes `pictures.csv`, a row for each file and picture, and the classes that each finds in the picture to view.
+    """Writes `pictures.csv`, with a row for each file and image, and each file's prediction for the image to view.
 
-    Times are the median of three predictions, the opening of the file not among them.
+    Times are the median of three predictions; opening the file does not count.
     """
 
     def __init__(self, run: Path, samples: Samples, measure: MeasureConfig) -> None:
         self.run, self.samples, self.measure = run, samples, measure
 
     def __call__(self, files: Sequence[Measured]) -> None:
-        """Measures every file that has not failed; one that fails now gets a reason."""
+        """Measures every file that has not failed; sets `reason` on a file that fails now."""
         picked = range(min(self.measure.pictures, len(self.samples)))
         self._save_view(files)
         with Table(self.run / PICTURES, COLUMNS) as table:
             for at in picked:
                 sample = self.samples[at]
-                for measured in files if at % 2 else reversed(files):  # the machine's noise falls on all alike
+                for measured in files if at % 2 else reversed(files):  # noise of the machine affects all files equally
                     if not measured.reason and measured.process:
                         self._measure(measured, measured.process, sample, table)
 
@@ -64,14 +64,14 @@ class PictureTimes:
         )
 
     def _time(self, process: RuntimeProcess, image: NDArray[np.float32]) -> dict[str, float]:
-        """Milliseconds of a prediction; with tracemalloc also the MiB that it saw."""
+        """Median milliseconds per prediction; with tracemalloc also the peak MiB that it measured."""
         if not self.measure.with_tracemalloc:
             return {"time_ms": round(statistics.median(process.time(image, repeats=_REPEATS)), 3)}
         times, memory = zip(*process.time_traced(image, repeats=_REPEATS), strict=True)
         return {"time_ms": round(statistics.median(times), 3), "memory_mb": round(statistics.median(memory), 4)}
 
     def _overlap(self, labels: NDArray[np.uint8], sample: Sample, measured: Measured) -> tuple[float, float]:
-        """Means over the chosen classes that occur in the picture; NaN where none does."""
+        """Mean IoU and Dice over the chosen classes that occur in the image, as shares; NaN if none occurs."""
         scores = overlap(confusion_matrix(labels, sample.mask, num_classes=measured.spec.num_classes))
         chosen = self.measure.class_indices(measured.spec.classes)
         return mean_of(scores.iou[chosen]), mean_of(scores.dice[chosen])
@@ -92,13 +92,13 @@ class PictureTimes:
 
 
 def file_of(measured: Measured) -> str:
-    """`torch` or `int8.tflite`, as a recipe names files."""
+    """`torch`, or precision and format as in `int8.tflite`: the names of files in a recipe."""
     artifact = measured.artifact
     return "torch" if artifact.format == "torch" else f"{artifact.precision}.{artifact.format}"
 
 
 def picked_sample(samples: Samples, name: str) -> Sample:
-    """The sample of that name, or the first; raises ValueError if there is none."""
+    """The sample of that name, or the first sample for an empty name; raises ValueError if there is none."""
     if not name:
         return samples[0]
     for index in range(len(samples)):
@@ -109,6 +109,6 @@ def picked_sample(samples: Samples, name: str) -> Sample:
 
 
 def mean_of(values: NDArray[np.float64]) -> float:
-    """Mean of those that are numbers, to six digits; NaN if none is."""
+    """Mean of the values that are not NaN, to six digits; NaN if there are none."""
     known = values[~np.isnan(values)]
     return round(float(known.mean()), 6) if known.size else float("nan")

@@ -1,4 +1,4 @@
-"""Expands a recipe: every combination of levels is a cell, and cells of one training share it."""
+"""Expands a recipe: every combination of levels is a cell, and cells that need the same training share it."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ TRAININGS = "trainings"
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
-    """One network to train, whichever cells use it.
+    """One network to train, used by one or more cells.
 
     Attributes:
-        name: of its folder below `trainings/`, made of the levels that shape it.
-        levels: name of the level by name of the factor, of the factors that shape it.
+        name: of its folder below `trainings/`, made of the levels that change the training.
+        levels: names of those levels, by name of their factor.
         flags: of scripts/train.py.
-        config: the same, parsed; folder, seed and threads left open.
+        config: the same flags, parsed; without folder and threads.
     """
 
     name: str
@@ -43,7 +43,7 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """For a line of text."""
+        """One line that names all levels."""
         return name_of(self.levels)
 
 
@@ -52,10 +52,10 @@ class GridPlan:
     """Everything that a grid has to do.
 
     Attributes:
-        factors: names of the levels by name of the factor.
+        factors: names of the levels, by name of the factor.
         trainings: each once.
         cells: every combination, in the order of the recipe.
-        export: flags of scripts/export.py beside formats and precisions.
+        export: flags of scripts/export.py other than formats and precisions.
         measure: how files are measured.
     """
 
@@ -66,24 +66,24 @@ class GridPlan:
     measure: MeasureConfig
 
     def files(self, training: Training) -> list[str]:
-        """Files of a training that some cell wants, each once."""
+        """The files of a training that cells need, each once."""
         return list(dict.fromkeys(cell.file for cell in self.cells if cell.training is training))
 
     def training_factors(self) -> list[str]:
-        """Factors that shape a training."""
+        """Names of the factors that change the training."""
         return [name for name in self.factors if any(name in each.levels for each in self.trainings)]
 
 
 def expand(recipe: Recipe, *, seed: int = 0, root: Path | None = None) -> GridPlan:
-    """All combinations of levels.
+    """Combines the levels of all factors.
 
     Args:
         recipe: what to combine.
-        seed: of every training that no factor gives one.
-        root: the data set's folder in place of the recipe's.
+        seed: of every training whose seed no factor sets.
+        root: the data set's folder, in place of the recipe's.
 
     Raises:
-        ValueError: if a value does not fit its flag, or two levels set one flag.
+        ValueError: if a value does not fit its flag, or two factors set the same flag.
     """
     _check_overlaps(recipe.factors)
     base: dict[str, Any] = {"seed": seed} | dict(recipe.base) | ({"root": root} if root else {})
@@ -105,12 +105,12 @@ def expand(recipe: Recipe, *, seed: int = 0, root: Path | None = None) -> GridPl
 
 
 def name_of(levels: Mapping[str, str]) -> str:
-    """`epochs=50_filters=32`; fit for the name of a folder."""
+    """`epochs=50_filters=32`; valid as a folder's name."""
     return "_".join(re.sub(r"[^\w.+=-]+", "-", f"{factor}={level}") for factor, level in levels.items())
 
 
 def data_flags(config: DataConfig) -> tuple[object, ...]:
-    """What says which pictures a training sees: two with the same flags can share them."""
+    """The flags that select a training's images: trainings with equal flags can share them."""
     return (config.data, config.root, config.size, config.patch_size, config.patch_overlap)
 
 
@@ -132,7 +132,7 @@ def _training(base: Mapping[str, Any], factors: Sequence[Factor], levels: Sequen
 
 
 def _check_overlaps(factors: Sequence[Factor]) -> None:
-    """Two factors that set one flag would make the later one win in silence."""
+    """Raises ValueError if two factors set the same flag, because the later one would silently win."""
     owner: dict[str, str] = {}
     for factor in factors:
         for flag in {flag for level in factor.levels for flag in level.flags}:

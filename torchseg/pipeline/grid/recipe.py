@@ -15,11 +15,11 @@ from torchseg.config import FORMATS, PRECISIONS, ExportConfig, MeasureConfig, Tr
 from torchseg.models import parse_arguments
 from torchseg.spec import nearest
 
-FILE = "file"  # a level's flag that says which file of a training it is
+FILE = "file"  # the flag of a level that selects one of a training's files
 ARGUMENTS = "model_arguments"
 FILES = ("torch", *(f"{precision}.{kind}" for kind in FORMATS for precision in PRECISIONS))
 EXPORT_FLAGS = ("max_drop", "max_class_drop")
-_ELSEWHERE = {  # flags of the commands that a grid sets itself, and what to say instead
+_ELSEWHERE = {  # flags that the grid sets itself, and what the user should do instead
     "out": "--out names the grid's folder",
     "fresh": "--fresh belongs on the command line",
     "threads": "--threads and --jobs belong on the command line, measure.threads is for predictions",
@@ -32,7 +32,7 @@ _TRAINING_FLAGS = tuple(each.name for each in dataclasses.fields(TrainConfig) if
 
 @dataclass(frozen=True, kw_only=True)
 class Level:
-    """A setting of a factor: its name in the tables, and the flags that it stands for."""
+    """One setting of a factor: its name in the tables, and the flags that it sets."""
 
     name: str
     flags: Mapping[str, Any]
@@ -40,20 +40,20 @@ class Level:
 
 @dataclass(frozen=True, kw_only=True)
 class Factor:
-    """What is varied: at least two levels make an effect, one is allowed."""
+    """What is varied: an effect needs at least two levels, but a single one is allowed."""
 
     name: str
     levels: tuple[Level, ...]
 
     @property
     def trains(self) -> bool:
-        """Whether a level changes the training, and not only which file of it is taken."""
+        """Whether a level changes the training, and not just which of its files is used."""
         return any(flag != FILE for level in self.levels for flag in level.flags)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """A grid before it is expanded; `export` are flags of the base that exporting alone takes."""
+    """A recipe as read; `export` holds those flags of the base that only exporting takes."""
 
     base: Mapping[str, Any]
     export: Mapping[str, str]
@@ -62,10 +62,10 @@ class Recipe:
 
 
 def read_recipe(path: Path, changes: Sequence[str] = ()) -> Recipe:
-    """Reads the YAML file, with `NAME=VALUE` changes made to it.
+    """Reads the YAML file and applies the `NAME=VALUE` changes.
 
     Raises:
-        ValueError: if the file or a change has another form, or names a flag that there is not.
+        ValueError: if the file or a change has the wrong form, or names an unknown flag.
     """
     if not path.is_file():
         raise ValueError(f"there is no recipe {path}; give a YAML file, e.g. recipes/unet12.yaml")
@@ -84,7 +84,7 @@ def read_recipe(path: Path, changes: Sequence[str] = ()) -> Recipe:
 
 
 def text_of(value: Any) -> str:
-    """A value of YAML as one writes it in a flag."""
+    """A YAML value as the text of a flag."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, list):
@@ -93,7 +93,7 @@ def text_of(value: Any) -> str:
 
 
 def arguments_of(flags: Mapping[str, Any]) -> dict[str, Any]:
-    """`model_arguments` of these flags with every `model_arguments.NAME` put in."""
+    """`model_arguments` of these flags, merged with every `model_arguments.NAME`."""
     given = flags.get(ARGUMENTS) or {}
     arguments = dict(given) if isinstance(given, Mapping) else parse_arguments(str(given))
     inside = {name: value for name, value in flags.items() if name.startswith(f"{ARGUMENTS}.")}
@@ -120,7 +120,7 @@ def _parts(values: Any, path: Path) -> dict[str, dict[str, Any]]:
 
 
 def _make(change: str, parts: dict[str, dict[str, Any]]) -> None:
-    """`factors.NAME=LEVELS`, `measure.NAME=VALUE` or `FLAG=VALUE`; null takes away."""
+    """Applies `factors.NAME=LEVELS`, `measure.NAME=VALUE` or `FLAG=VALUE`; null removes the entry."""
     name, equals, text = change.partition("=")
     if not equals:
         raise ValueError(f"--set has '{change}'; give NAME=VALUE, e.g. epochs=1 or \"factors.epochs=[1, 2]\"")
@@ -150,7 +150,7 @@ def _check_flag(name: str, where: str) -> None:
 
 
 def _factor(name: str, levels: Any) -> Factor:
-    """`[50, 100]` of a flag, `{flag: [50, 100]}`, or named levels `{small: {flag: 1}, large: {flag: 2}}`."""
+    """Reads `[50, 100]`, `{flag: [50, 100]}`, or named levels such as `{small: {flag: 1}, large: {flag: 2}}`."""
     flag = name
     if isinstance(levels, dict) and len(levels) == 1 and isinstance(next(iter(levels.values())), list):
         (flag, levels) = next((str(key), value) for key, value in levels.items())

@@ -1,4 +1,4 @@
-"""What a training's run folder says about its network and its files, as the tables of a grid need it."""
+"""Reads a training's run folder for the tables of a grid."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ Row = dict[str, object]
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingRecord:
-    """One run folder, read once.
+    """The contents of one run folder.
 
     Attributes:
         card: card.json; empty if there is no network.
         curve: rows of curves.csv.
-        record: what the grid noted of the process that trained.
-        scores: rows of scores.csv by file, `torch` or `int8.tflite`.
-        classes: rows of per_class.csv by file.
-        pictures: rows of pictures.csv by file.
+        record: what the grid recorded about the training process.
+        scores: rows of scores.csv, by file (`torch` or e.g. `int8.tflite`).
+        classes: rows of per_class.csv, by file.
+        pictures: rows of pictures.csv, by file.
         certificates: by file.
     """
 
@@ -42,7 +42,7 @@ class TrainingRecord:
     certificates: Mapping[str, Mapping[str, Any]]
 
     def training(self) -> Row:
-        """What is known of the network and of the time that it took; `memory_mb` is the peak of its process."""
+        """Columns on the network and its training; `memory_mb` is the peak memory of the training process, in MiB."""
         metrics = self.card.get("metrics", {})
         last = self.curve[-1] if self.curve else {}
         seconds = [number(row, "seconds") or 0.0 for row in self.curve]
@@ -58,7 +58,7 @@ class TrainingRecord:
         }
 
     def file(self, file: str) -> Row:
-        """What is known of a file without running it."""
+        """Columns on a file that do not require running it."""
         row, certificate = self.scores.get(file, {}), self.certificates.get(file, {})
         differences = certificate.get("differences", {})
         size, whole = number(row, "size_bytes"), number(self.scores.get("torch", {}), "size_bytes")
@@ -76,7 +76,7 @@ class TrainingRecord:
         return "; ".join(self.certificates.get(file, {}).get("verdict", {}).get("failures", []))
 
     def individual(self, file: str) -> list[Row]:
-        """A row for each picture that the file was timed on; its process's peak memory is that of every picture."""
+        """A row for each image that the file was timed on; without tracemalloc, memory is the process's peak."""
         peak = self.scores.get(file, {}).get("peak_rss_mb")
         return [
             {
@@ -90,9 +90,9 @@ class TrainingRecord:
         ]
 
     def average(self, file: str, classes: Sequence[str]) -> Row:
-        """Over the timed pictures medians of time and memory, means of IoU and Dice.
+        """Median time and memory, and mean IoU and Dice, over the timed images.
 
-        `iou` and `dice` are of the whole test part, from one confusion matrix.
+        `iou` and `dice` cover the whole test split, from one confusion matrix.
         """
         score, individual = self.scores.get(file, {}), self.individual(file)
         if not score or score.get("error") or not individual:
@@ -119,7 +119,7 @@ class TrainingRecord:
 
 
 def read_training(run: Path) -> TrainingRecord:
-    """Reads a training's run folder; what is missing is empty."""
+    """Reads a training's run folder; entries for missing files are empty."""
     certificates = {}
     for path in sorted((run / ARTIFACTS).glob(f"{STAGE}.*.json")):
         certificates[path.name.removeprefix(f"{STAGE}.").removesuffix(".json")] = _json(path)
@@ -142,7 +142,7 @@ def _grouped(path: Path, column: str) -> dict[str, list[Mapping[str, str]]]:
 
 
 def _file(artifact: str) -> str:
-    """`int8.tflite` of `artifacts/trained.int8.tflite`; `torch` of a checkpoint's weights."""
+    """`int8.tflite` for `artifacts/trained.int8.tflite`; `torch` for a checkpoint's weights."""
     if artifact.startswith(f"{STAGE}/"):
         return "torch"
     return artifact.rpartition("/")[2].removeprefix(f"{STAGE}.")

@@ -1,4 +1,4 @@
-"""Measures the files of one training, when nothing else runs."""
+"""Measures the files of one training while nothing else runs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torchseg.harness.scoring.latency import LatencyConfig
 from torchseg.harness.scoring.score import score_artifacts
 from torchseg.pipeline.grid.per_image import PICTURES, VIEWS, PictureTimes
 from torchseg.pipeline.grid.plan import TRAININGS, Training
-from torchseg.pipeline.grid.trainer import STAGE, Maker
+from torchseg.pipeline.grid.trainer import STAGE, TrainingRunner
 from torchseg.pipeline.run.dataset import Pictures
 from torchseg.pipeline.run.folder import Stage
 from torchseg.pipeline.stages.scoring import TABLES, find_artifacts
@@ -22,24 +22,24 @@ from torchseg.pipeline.stages.scoring import TABLES, find_artifacts
 
 @dataclass(frozen=True, kw_only=True)
 class Scorer:
-    """Measures the trainings of a grid; the tables go into their run folders.
+    """Measures the trainings of a grid and writes the tables into their run folders.
 
     Attributes:
-        maker: knows what there is to measure.
-        pictures: of every training, by its name.
-        measure: how.
+        maker: knows the files to measure.
+        pictures: the data set of each training, by the training's name.
+        measure: how to measure.
     """
 
-    maker: Maker
+    maker: TrainingRunner
     pictures: Mapping[str, Pictures]
     measure: MeasureConfig
 
     def is_done(self, training: Training) -> bool:
-        """Whether these very files were measured in this very way."""
+        """Whether exactly these files were measured with exactly these settings."""
         return self.maker.folder.is_done(self._stage(training))
 
     def score(self, training: Training) -> dict[str, str]:
-        """Measures every file that is there; gives the reason for each that could not be, by its name."""
+        """Measures every file that exists; returns the reason for each that failed, by its name."""
         run, pictures = self.maker.run(training), self.pictures[training.name]
         wanted = {self.maker.artifact(training, file): file for file in self._files(training)}
         artifacts = [each for each in find_artifacts(run, [STAGE]) if each.path in wanted]

@@ -1,4 +1,4 @@
-"""The few lines that a grid ends with."""
+"""The last lines that a grid prints."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from torchseg.harness.report.run_record import number
 from torchseg.pipeline.grid.effects import Effect
 from torchseg.pipeline.grid.tables import AVERAGE, OK
 
-_SHOWN = 48  # cells of a table that still fits a screen or two
+_SHOWN = 48  # cells; a longer table would not fit a screen or two
 
 
 def summary_lines(out: Path, factors: Mapping[str, Sequence[str]], effects: Sequence[Effect]) -> list[str]:
-    """The table of cells, the effects worth a line, and what failed."""
+    """The table of cells, the main effects, and the cells that failed."""
     rows = read_table(out / AVERAGE)
     lines = ["", *_table(rows[:_SHOWN], list(factors))]
     if len(rows) > _SHOWN:
@@ -27,14 +27,14 @@ def summary_lines(out: Path, factors: Mapping[str, Sequence[str]], effects: Sequ
             "",
             "What a level does against the first one, everything else kept (95 % interval over the other settings):",
         ]
-        lines += [f"  {_told(effect)}" for effect in effects]
+        lines += [f"  {_effect_line(effect)}" for effect in effects]
     failed = [row for row in rows if row["status"] != OK]
     lines += [""] if failed else []
     return lines + [f"FAILED: {_name(row, factors)}: {row['status']}: {row['reason']}" for row in failed]
 
 
 def way_on(out: Path, figures: Sequence[Path]) -> list[str]:
-    """Where things lie, and what to do next with the most accurate file."""
+    """The paths of tables and figures, and the next command, for the most accurate file."""
     lines = [f"  tables   {out / AVERAGE} and three more beside it"]
     lines += [f"  figures  {', '.join(map(str, figures))}"] if figures else []
     rows = [row for row in read_table(out / AVERAGE) if number(row, "iou") is not None]
@@ -53,7 +53,7 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def _told(effect: Effect) -> str:
+def _effect_line(effect: Effect) -> str:
     scale, sign, digits = (100, "+", 2) if effect.metric.kind == "difference" else (1, "", 3)
     value, low, high = (f"{scale * each:{sign}.{digits}f}" for each in (effect.value, effect.low, effect.high))
     interval = f" ({low} to {high})" if not math.isnan(effect.low) else ""

@@ -1,4 +1,4 @@
-"""The tables of a grid, under the names that the published project gave them."""
+"""The tables of a grid, named as in the published project."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torchseg.harness.csv_table import Table, read_table
 from torchseg.pipeline.grid.effects import EFFECT_COLUMNS, METRICS, Effect, main_effects
 from torchseg.pipeline.grid.plan import Cell, GridPlan, Training
 from torchseg.pipeline.grid.record import TrainingRecord, read_training
-from torchseg.pipeline.grid.trainer import Maker
+from torchseg.pipeline.grid.trainer import TrainingRunner
 
 TRAINED = "trained_models_info.csv"
 COMPRESSED = "compressed_models_info.csv"
@@ -30,7 +30,7 @@ AVERAGE_COLUMNS = (
     *("file", "pictures", "time_ms", "latency_ms_min", "load_ms", "memory_mb", "noisy", "iou", "dice"),
     *("iou_of_pictures", "dice_of_pictures", "images", "argmax_agreement", "size_bytes", "status", "reason"),
 )
-# What two runs of one grid may differ in.
+# Columns that may differ between two runs of the same grid.
 TIMING_COLUMNS = ("total_time_s", "memory_mb", "time_ms", "latency_ms_min", "load_ms", "noisy")
 RESERVED = {"training", *TRAINED_COLUMNS, *COMPRESSED_COLUMNS, *INDIVIDUAL_COLUMNS, *AVERAGE_COLUMNS} - {"file"}
 OK, FAILED, UNCERTIFIED = "ok", "failed", "certificate fails"
@@ -39,22 +39,22 @@ _Row = Mapping[str, object]
 
 @dataclass(frozen=True, kw_only=True)
 class GridTables:
-    """Writes what a grid found out.
+    """Writes the results of a grid.
 
     Attributes:
         plan: of the grid.
-        maker: knows where things lie.
-        classes: names of those that IoU and Dice are averaged over, by name of the training.
-        failures: reasons by name of the training and file.
+        maker: knows the paths of files.
+        classes: names of the classes that IoU and Dice are averaged over, by name of the training.
+        failures: reasons, by names of training and file.
     """
 
     plan: GridPlan
-    maker: Maker
+    maker: TrainingRunner
     classes: Mapping[str, Sequence[str]]
     failures: Mapping[tuple[str, str], str]
 
     def write(self) -> list[Effect]:
-        """Writes the four tables and `main_effects.csv`; gives the effects."""
+        """Writes the four tables and `main_effects.csv`; returns the effects."""
         records = {each.name: read_training(self.maker.run(each)) for each in self.plan.trainings}
         cells = [(cell, records[cell.training.name]) for cell in self.plan.cells]
         head = ("training", *self.plan.factors)
@@ -95,7 +95,7 @@ class GridTables:
         return row if row["status"] == FAILED else row | record.average(cell.file, classes)
 
     def _named(self, cell: Cell, record: TrainingRecord) -> dict[str, object]:
-        """The cell's levels, and whether all went well."""
+        """The cell's levels, its status and, if it failed, the reason."""
         failure, unproven = self.failures.get((cell.training.name, cell.file), ""), record.failure(cell.file)
         status = FAILED if failure else UNCERTIFIED if unproven else OK
         named: dict[str, object] = {"training": cell.training.name, "file": cell.file, **cell.levels}
@@ -115,5 +115,5 @@ class GridTables:
 
 
 def _columns(head: Sequence[str], rest: Sequence[str]) -> tuple[str, ...]:
-    """A factor that is called like a column of ours keeps its place at the front."""
+    """Column names without duplicates: a factor with the name of another column keeps its place at the front."""
     return (*head, *(name for name in rest if name not in head))

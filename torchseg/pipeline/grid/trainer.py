@@ -1,4 +1,4 @@
-"""Trains and exports what is not there yet; what fails does not stop the rest."""
+"""Trains and exports what is missing; a failure does not stop the rest."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from torchseg.pipeline.run.folder import RunFolder, Stage
 from torchseg.pipeline.stages.export import ARTIFACTS
 
 Launch = Callable[[Sequence[Sequence[str]], Path], list[Outcome]]
-STAGE = "trained"  # what scripts/train.py calls its network
+STAGE = "trained"  # name that scripts/train.py gives its network
 RECORD = "training.json"
-# Fields of a training's flags that do not change its result, or whose effect the fingerprint of the pictures holds.
+# Flags that do not change a training's result, or whose effect is part of the data set's fingerprint.
 _NO_INPUT = ("root", "download", "workers", "device", "cache_gb", "out", "fresh", "threads")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Maker:
+class TrainingRunner:
     """Makes the trainings of a grid, each in an ordinary run folder below `OUT/trainings/`.
 
     Attributes:
-        plan: what there is to make.
+        plan: the trainings and files to make.
         folder: of the grid.
-        fingerprints: of the pictures, by name of the training.
-        launch: runs commands one after the other, with a log.
+        fingerprints: of the data sets, by name of the training.
+        launch: runs commands in turn and writes their output to a log.
         threads: of one training.
     """
 
@@ -44,11 +44,11 @@ class Maker:
     threads: int
 
     def is_done(self, training: Training) -> bool:
-        """Whether nothing is left to train or to export."""
+        """Whether nothing is left to train or export."""
         return self.folder.is_done(self.train_stage(training)) and not self._missing(training)
 
     def make(self, training: Training) -> dict[str, str]:
-        """Does what is left; gives the reason for every file that could not be made, by its name."""
+        """Trains and exports what is missing; returns the reason for each file that could not be made, by its name."""
         files = self.plan.files(training)
         trained = self.folder.is_done(self.train_stage(training))
         wanted = self._missing(training) if trained else [file for file in files if file != "torch"]
@@ -61,7 +61,7 @@ class Maker:
             return dict.fromkeys(files, reason)
         reasons = dict.fromkeys(wanted, _reason(outcomes))
         missing = self._note_files(training, wanted)
-        if len(wanted) > 1:  # one that fails keeps those after it from being tried
+        if len(wanted) > 1:  # a command stops at the first file that fails, so try the missing ones one by one
             for file in missing:
                 reasons[file] = _reason(self.launch(self._export_commands(training, [file]), self.log(training)))
             missing = self._note_files(training, missing)
@@ -72,15 +72,15 @@ class Maker:
         return self.folder.path / TRAININGS / training.name
 
     def log(self, training: Training) -> Path:
-        """What its commands print."""
+        """The log file with the output of its commands."""
         return self.folder.path / "logs" / f"{training.name}.log"
 
     def artifact(self, training: Training, file: str) -> Path:
-        """Where a file of a training lies."""
+        """Path of a training's file."""
         return self.run(training) / (STAGE if file == "torch" else f"{ARTIFACTS}/{STAGE}.{file}")
 
     def train_stage(self, training: Training) -> Stage:
-        """The training, as the grid remembers it."""
+        """The training as a stage of the grid's folder, to record that it is done."""
         config = dataclasses.asdict(training.config)
         inputs: dict[str, Any] = {name: value for name, value in config.items() if name not in _NO_INPUT}
         inputs |= {"pictures": self.fingerprints[training.name], "version": 1}
@@ -102,18 +102,18 @@ class Maker:
         return [file for file in files if not self.folder.is_done(self._file_stage(training, file))]
 
     def _forget(self, training: Training, file: str) -> None:
-        """Removes a file of other weights or flags, which must not pass for the one that is about to be made."""
+        """Removes a file made from other weights or flags, so that it cannot be mistaken for the new one."""
         path = self.artifact(training, file)
         path.unlink(missing_ok=True)
         path.with_name(f"{path.name}.json").unlink(missing_ok=True)
 
     def _train_command(self, training: Training) -> list[str]:
-        flags = {name: text for name, text in training.flags.items() if name != "download"}  # fetched by now
+        flags = {name: text for name, text in training.flags.items() if name != "download"}  # already downloaded
         flags |= {"threads": str(self.threads), "out": str(self.run(training))}
         return ["train", *(f"--{name}={text}" for name, text in flags.items())]
 
     def _export_commands(self, training: Training, files: Sequence[str]) -> list[list[str]]:
-        """One for each format: a command writes every format at every precision that it is given."""
+        """One command for each format, because a command writes every given format at every given precision."""
         precisions: dict[str, list[str]] = {}
         for file in files:
             precision, kind = file.split(".")
@@ -134,11 +134,11 @@ class Maker:
                 json.dumps({"peak_rss_mb": outcomes[0].peak_rss_mb, "threads": self.threads}) + "\n", encoding="utf-8"
             )
         self.folder.note(self.train_stage(training))
-        shutil.rmtree(self.run(training) / CACHE, ignore_errors=True)  # one a training would fill a disk
+        shutil.rmtree(self.run(training) / CACHE, ignore_errors=True)  # one cache per training would fill the disk
         return True
 
     def _note_files(self, training: Training, files: Sequence[str]) -> list[str]:
-        """Marks those that are there, certificate included; gives the others."""
+        """Records the files that exist together with their certificate; returns the others."""
         missing = []
         for file in files:
             path = self.artifact(training, file)
@@ -150,5 +150,5 @@ class Maker:
 
 
 def _reason(outcomes: Sequence[Outcome]) -> str:
-    """Why the last command did not leave what it was asked for."""
+    """Why the last command did not make its file."""
     return outcomes[-1].reason if outcomes else "stopped"

@@ -1,1 +1,1 @@
-"""The run folder and what its commands share: session, data set, image spec, recorded flags."""
+"""The run folder and what the commands share: session, data set, image spec, recorded flags."""

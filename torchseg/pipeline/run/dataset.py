@@ -1,4 +1,4 @@
-"""Opens the pictures of a run, and checks all of them before anything long starts."""
+"""Opens the images of a run, and checks all of them before any training starts."""
 
 from __future__ import annotations
 
@@ -36,20 +36,21 @@ from torchseg.spec import ImageSpec
 REPORT = "data.json"
 CACHE = "cache"
 _CACHE_LIMIT_BYTES = 16 * 2**30
-_PARTS = ("train", "transfer", "validation", "test")
+_SPLITS = ("train", "transfer", "validation", "test")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pictures:
-    """The parts of a data set as a run uses them; reading a picture keeps it in memory while there is room.
+    """The splits of a data set as a run uses them; images that were read stay in memory while there is room.
 
     Attributes:
-        spec: size, scaling and classes.
-        train: labelled pictures in their own shape, at most as large as views of the spec's size need.
-        transfer: pictures without masks, likewise; may be empty.
-        validation: at the spec's size.
-        test: at the spec's size.
-        fingerprint: changes when a file does.
+        spec: size, normalisation and classes.
+        train: labelled images at their own aspect ratio, downscaled to the most that random views of the spec's size
+            need.
+        transfer: images without masks, downscaled like `train`; may be empty.
+        validation: labelled images at the spec's size.
+        test: labelled images at the spec's size.
+        fingerprint: a hash that changes when a file of the data set does.
     """
 
     spec: ImageSpec
@@ -60,7 +61,7 @@ class Pictures:
     fingerprint: str
 
     def scaled(self, scaling: Scaling | None) -> Pictures:
-        """The same pictures as a network takes them that learned with this mean and deviation; None: as they are."""
+        """The same images, normalised with this mean and standard deviation; unchanged for None."""
         if scaling is None:
             return self
         mean, std = scaling
@@ -71,12 +72,12 @@ def open_pictures(config: DataConfig, *, transfer_set: Path | None = None) -> Pi
     """Opens the configured data set.
 
     Raises:
-        ValueError: if it is missing, damaged or has an empty part.
+        ValueError: if it is missing, damaged or has an empty split.
     """
     height, width = config.size
     patches = PatchPlan(size=config.patch_size, overlap=config.patch_overlap) if config.patch_size else None
     data = open_data(config.data, config.root, size=config.size, download=config.download, patches=patches)
-    _check_parts(data, config)
+    _check_splits(data, config)
     extra = UnlabelledPictures(transfer_set) if transfer_set else None
     transfer = extra if extra is not None else data.transfer
     files = [*data.files, *(extra.files if extra else [])]
@@ -91,25 +92,25 @@ def open_pictures(config: DataConfig, *, transfer_set: Path | None = None) -> Pi
 
 
 def check_stage(pictures: Pictures, config: LearningConfig, *, writes: bool = True) -> Stage:
-    """Reads every picture once, so that a damaged one is named now and not an hour into the training.
+    """The stage that reads every image once, so that a damaged one is reported now and not an hour into the training.
 
-    What it read is kept in the run folder, decoded and resized, for `cached_pictures`.
+    The decoded and resized images are cached in the run folder for `cached_pictures`.
 
     Args:
         pictures: of the run.
-        config: says how many processes read, and how much disk the cache may take.
-        writes: whether this process does it; the others of the run wait.
+        config: sets the number of reading processes and the size of the disk cache.
+        writes: whether this process reads and writes; the other processes of the run wait.
     """
     inputs = {"fingerprint": pictures.fingerprint, "spec": pictures.spec.to_dict(), "version": 4}
 
     def run(work: Path) -> None:
         if not writes:
             return
-        total = sum(len(getattr(pictures, name)) for name in _PARTS)
+        total = sum(len(getattr(pictures, name)) for name in _SPLITS)
         room = _cache_limit_bytes(config, work)
         summary = {}
         with tqdm(total=total, desc="pictures", unit="picture", disable=None, dynamic_ncols=True) as bar:
-            for name in _PARTS:
+            for name in _SPLITS:
                 cache = CacheWriter(work / CACHE / name, limit_bytes=room)
                 summary[name] = _summary(getattr(pictures, name), pictures.spec, cache, bar, cores=config.cores)
                 cache.close()
@@ -122,8 +123,8 @@ def check_stage(pictures: Pictures, config: LearningConfig, *, writes: bool = Tr
 
 
 def cached_pictures(pictures: Pictures, run: Path) -> Pictures:
-    """The same pictures out of the cache that `check_stage` left in the run folder."""
-    parts: dict[str, Any] = {name: CachedSamples(run / CACHE / name, getattr(pictures, name)) for name in _PARTS}
+    """The same images, read from the cache that `check_stage` left in the run folder."""
+    parts: dict[str, Any] = {name: CachedSamples(run / CACHE / name, getattr(pictures, name)) for name in _SPLITS}
     return replace(pictures, **parts)
 
 
@@ -134,7 +135,12 @@ def _cache_limit_bytes(config: LearningConfig, folder: Path) -> int:
 
 
 def _summary(samples: Samples, spec: ImageSpec, cache: CacheWriter, bar: tqdm[Any], *, cores: int) -> dict[str, Any]:
-    """Number of pictures; pixels of each class, their share in all valid ones and in those of pictures that hold it."""
+    """Counts images and the pixels of each class.
+
+    Returns:
+        The number of images and, by class, the pixels, their share of all valid pixels, and their frequency: the share
+        of the valid pixels of those images that show the class.
+    """
     pixels, beside = np.zeros((2, spec.num_classes), np.int64)
     processes = cores if len(samples) >= FEW_SAMPLES else 1
     for sample in read_in_order(samples, processes=processes):
@@ -153,14 +159,14 @@ def _summary(samples: Samples, spec: ImageSpec, cache: CacheWriter, bar: tqdm[An
     }
 
 
-def _check_parts(data: DataSet, config: DataConfig) -> None:
+def _check_splits(data: DataSet, config: DataConfig) -> None:
     for name in ("train", "validation", "test"):
         if not len(getattr(data, name)):
             raise ValueError(f"the {name} part of data set '{config.data}' is empty; add pictures")
 
 
 def _fingerprint(config: DataConfig, files: list[Path]) -> str:
-    """Of names, sizes and times of change: noticing a new picture must not cost reading all of them."""
+    """Hashes names, sizes and modification times, because reading every file to notice a new one would be too slow."""
     from torchseg import __version__
 
     lines = [config.data, str(config.size), __version__ if not files else ""]
@@ -175,16 +181,16 @@ def distill_pictures(config: DistillConfig) -> Pictures:
     """Opens the configured data set and transfer set.
 
     Raises:
-        ValueError: if pictures are missing or damaged, or teacher and student learned them scaled in different ways.
+        ValueError: if images are missing or damaged, or teacher and student were trained with different normalisations.
     """
     return open_pictures(config, transfer_set=config.transfer_set).scaled(_scaling(config))
 
 
 def _scaling(config: DistillConfig) -> Scaling | None:
-    """What the pictures are for both networks: as the pretrained one or the given teacher learned them, if either did.
+    """The normalisation of both networks: that of the given teacher or the pretrained student; None without either.
 
     Raises:
-        ValueError: if they learned them in different ways.
+        ValueError: if they were trained with different normalisations.
     """
     student = pretrained_scaling(config.student, parse_arguments(config.student_arguments))
     if config.teacher_checkpoint:

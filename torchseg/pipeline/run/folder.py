@@ -25,14 +25,14 @@ _LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
-    """One step of the chain.
+    """One stage of the pipeline.
 
     Attributes:
-        name: unique within the run; may hold slashes.
-        inputs: plain values that its outputs depend on; digests of earlier stages among them.
-        outputs: files and folders below the run folder that exist once it is done.
-        run: does the work. It writes below the folder that it is given, and what it wrote there is moved to the run
-            folder when it returns.
+        name: unique within the run; may contain slashes.
+        inputs: plain values that its outputs depend on, including digests of earlier stages.
+        outputs: files and folders, relative to the run folder, that exist once it is done.
+        run: does the work. It gets a work folder and writes its outputs there; they are moved to the run folder when it
+            returns.
     """
 
     name: str
@@ -42,10 +42,10 @@ class Stage:
 
 
 class RunFolder:
-    """Runs stages that are not done yet, or whose inputs or outputs have changed since.
+    """Runs the stages that are not done yet, or whose inputs or outputs have changed since.
 
     Args:
-        path: the folder; made if it is missing.
+        path: the folder; created if it is missing.
 
     Raises:
         ValueError: if the folder has content that no run wrote.
@@ -61,10 +61,10 @@ class RunFolder:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Keeps every other process from running in this folder; the lock ends with the process that holds it.
+        """Locks the folder against other processes; the lock ends with the process that holds it.
 
         Raises:
-            ValueError: if another one runs here.
+            ValueError: if another process holds the lock.
         """
         try:
             holding = FileLock(self.path / _LOCK).acquire(timeout=0)
@@ -78,24 +78,24 @@ class RunFolder:
     def forget(self) -> None:
         """Removes everything that earlier runs left here."""
         for child in self.path.iterdir():
-            if child.name != _LOCK:  # a new file of that name could be locked beside the old one
+            if child.name != _LOCK:  # if it were deleted, another process could lock a new file of that name
                 _remove(child)
         (self.path / _STAMPS).mkdir()
 
     def is_done(self, stage: Stage) -> bool:
-        """Whether the stage has run with these inputs and its outputs are still what it wrote."""
+        """Whether the stage ran with these inputs and its outputs have not changed since."""
         stamp = self._recorded(stage.name)
         if not stamp or stamp["key"] != _key(stage) or sorted(stamp["outputs"]) != sorted(stage.outputs):
             return False
         return all(_digest(self.path / name) == digest for name, digest in stamp["outputs"].items())
 
     def do(self, stage: Stage, *, writes: bool = True, wait: Callable[[], object] = lambda: None) -> bool:
-        """Runs the stage unless it is done; says whether it ran. Half-finished outputs never get their final name.
+        """Runs the stage unless it is done; returns whether it ran. Unfinished outputs never get their final name.
 
         Args:
             stage: to run.
-            writes: whether this process is the one that moves and stamps the outputs.
-            wait: returns when all processes of the run have called it.
+            writes: whether this process moves the outputs and marks the stage as done.
+            wait: a barrier; returns when all processes of the run have called it.
         """
         done = self.is_done(stage)
         wait()
@@ -114,7 +114,7 @@ class RunFolder:
 
     def _finish(self, stage: Stage, work: Path) -> None:
         before = set(self._recorded(stage.name).get("outputs", ()))
-        for name in before - set(stage.outputs):  # a given teacher has no curves, a trained one had
+        for name in before - set(stage.outputs):  # a trained teacher had curves, a given one has none
             _remove(self.path / name)
         for name in stage.outputs:
             (self.path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -125,7 +125,7 @@ class RunFolder:
         self.note(stage)
 
     def note(self, stage: Stage) -> None:
-        """Marks a stage as done whose outputs are in their final places already."""
+        """Marks a stage as done if its outputs are already in their final places."""
         stamp = {
             "key": _key(stage),
             "inputs": dict(stage.inputs),
@@ -135,7 +135,7 @@ class RunFolder:
             partial.write_text(json.dumps(stamp, indent=2, default=str), encoding="utf-8")
 
     def _work(self, stage: Stage) -> Path:
-        """Where the stage writes; kept from an interrupted call with the same inputs, to go on from there."""
+        """The stage's work folder; one left by an interrupted run with the same inputs is kept, to resume from."""
         folder = self._work_path(stage)
         mark = folder / ".key"
         if not mark.is_file() or mark.read_text(encoding="utf-8") != _key(stage):
@@ -145,12 +145,12 @@ class RunFolder:
         return folder
 
     def digest(self, name: str) -> str:
-        """What a finished stage left: changes when, and only when, one of its output files does."""
+        """A hash of a finished stage's outputs: changes if, and only if, one of its output files does."""
         outputs = json.loads(self._stamp(name).read_text(encoding="utf-8"))["outputs"]
         return hashlib.sha256(json.dumps(outputs, sort_keys=True).encode()).hexdigest()
 
     def _recorded(self, name: str) -> dict[str, Any]:
-        """The stamp that the stage left when it last ended; empty if there is none that can be read."""
+        """The stamp of the stage's last completed run; empty if it is missing or unreadable."""
         try:
             return dict(json.loads(self._stamp(name).read_text(encoding="utf-8")))
         except (OSError, json.JSONDecodeError):
@@ -164,7 +164,7 @@ class RunFolder:
 
 
 def held_run(path: Path) -> AbstractContextManager[None]:
-    """Keeps other commands out of a folder while it is written to, if it is that of a run; raises as `held`."""
+    """Locks a folder if it is a run folder, as `RunFolder.held` does; does nothing for other folders."""
     return RunFolder(path).held() if is_run(path) else nullcontext()
 
 

@@ -1,4 +1,4 @@
-"""How a model file wants its pictures: from its own words, its checkpoint, or the flags."""
+"""The image spec of a model file: from its metadata, its checkpoint, or the flags."""
 
 from __future__ import annotations
 
@@ -17,17 +17,18 @@ from torchseg.spec import ImageSpec
 
 
 def file_spec(artifact: Artifact, wanted: ImageSpec) -> ImageSpec:
-    """Size and scaling of the pictures for one file; classes are always those of the data.
+    """Image size and normalisation for one model file; the classes are always those of the data.
 
-    What the run knows of an imported file, or a checkpoint's card, comes first, then what the file says about itself,
-    then the card of the checkpoint that it was exported from, then `wanted`. A file of whole numbers gets plain pixels.
+    The first source that has them is used: the run's record of an imported file or a checkpoint's card, the file's
+    metadata, the card of the checkpoint that the file was exported from, then `wanted`. If only `wanted` is left, a
+    file that takes integers gets raw values from 0 to 255.
 
     Args:
         artifact: to be scored.
-        wanted: what holds for a file that says nothing; its classes are those of the data.
+        wanted: spec for a file without metadata; its classes are those of the data.
 
     Raises:
-        ValueError: if the file tells another number of classes apart than the data has.
+        ValueError: if the file has another number of classes than the data.
     """
     if artifact.spec is not None:
         return _same_classes(artifact.spec, wanted, artifact.path)
@@ -46,7 +47,7 @@ def file_spec(artifact: Artifact, wanted: ImageSpec) -> ImageSpec:
 
 
 def file_size(artifact: Artifact) -> tuple[int, int] | None:
-    """Height and width that a file was made for; None if it takes pictures of any size or does not say."""
+    """Height and width that a file was made for, in pixels; None if it takes any size or does not say."""
     if artifact.format == "torch":
         spec = read_card(artifact.folder).spec
         return spec.height, spec.width
@@ -55,17 +56,17 @@ def file_size(artifact: Artifact) -> tuple[int, int] | None:
 
 
 def file_precision(path: Path) -> str:
-    """What the file says of its precision; empty if it says nothing."""
+    """The precision in the file's metadata; empty if there is none."""
     facts = file_facts(path)
     return facts.texts.get(f"{METADATA_PREFIX}precision", "") if facts else ""
 
 
 def own_spec(facts: FileFacts, wanted: ImageSpec | None) -> ImageSpec | None:
-    """The spec that this project wrote into the file; None if another tool made it.
+    """The spec that this project wrote into the file's metadata; None if another tool made the file.
 
     Args:
         facts: of the file.
-        wanted: has the size for a file that takes any; without it such a file has no spec.
+        wanted: gives the size for a file that takes any size; if it is None, such a file has no spec.
     """
     height, width = (
         (facts.height, facts.width) if wanted is None else (facts.height or wanted.height, facts.width or wanted.width)
@@ -96,10 +97,10 @@ def _same_classes(own: ImageSpec, wanted: ImageSpec, path: Path) -> ImageSpec:
 
 
 def spec_of(model: Path) -> ImageSpec:
-    """From a checkpoint's card, from what an exported file says about itself, or from the run that it lies in.
+    """The spec of a model: from a checkpoint's card, an exported file's metadata, or the run folder that it is in.
 
     Raises:
-        ValueError: if nothing says it.
+        ValueError: if none of them has it.
     """
     if model.suffix not in (".onnx", ".tflite") or model.is_dir():
         return read_card(model if model.is_dir() else model.parent).spec
@@ -115,7 +116,7 @@ def spec_of(model: Path) -> ImageSpec:
 
 
 def _spec_in_run(model: Path) -> ImageSpec | None:
-    """Of the network of the run that bears the file's name; None if there is none."""
+    """The spec of the run's network after which the file is named; None if there is none."""
     stage = model.name.split(".")[0]
     try:
         run = run_of(model)

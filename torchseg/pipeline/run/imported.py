@@ -1,4 +1,4 @@
-"""Networks of a run that came from elsewhere: `imported/NAME.json` beside the original file."""
+"""Imported networks of a run: `imported/NAME.json` next to the original file."""
 
 from __future__ import annotations
 
@@ -23,11 +23,12 @@ class Imported:
     Attributes:
         stage: its name in tables and files.
         kind: `keras`, `saved_model` or `tflite`.
-        file: the original inside the run folder.
+        file: path of the original, relative to the run folder.
         sha256: of the original.
         precision: of the original and of the ONNX file.
-        output: what the values that it puts out stand for.
-        spec: pictures that it takes.
+        output: what the network's output values are, e.g. logits or probabilities.
+        spec: size, normalisation and classes of the images that it takes.
+        version: of this record's format.
     """
 
     stage: str
@@ -68,7 +69,7 @@ def read_imported(run: Path, stage: str) -> Imported | None:
 
 
 def all_imported(run: Path) -> Iterator[Imported]:
-    """Every imported network of a run, by name."""
+    """Every imported network of a run, in order of name."""
     for path in sorted((run / FOLDER).glob("*.json")):
         imported = read_imported(run, path.stem)
         assert imported is not None
@@ -76,7 +77,7 @@ def all_imported(run: Path) -> Iterator[Imported]:
 
 
 def sha256_of_model(path: Path) -> str:
-    """SHA-256 of a file; of names and contents of all files for a folder."""
+    """SHA-256 of a file, or of the names and contents of all files in a folder."""
     if path.is_file():
         return sha256_of(path)
     digest = hashlib.sha256()

@@ -1,4 +1,4 @@
-"""Reads back what a run was told."""
+"""Reads the flags that a run was made with."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ import yaml
 from torchseg.config import DataConfig
 from torchseg.pipeline.run.session import CONFIG
 
-# Flags that say which pictures there are, and how large the networks see them.
+# Flags that select the images and the size at which the networks see them.
 PICTURE_FLAGS = ("data", "root", "image_size", "patch_size", "patch_overlap")
 
 
 def recorded_config(run: Path, *, root: Path | None = None) -> DataConfig:
-    """The flags about pictures in a run's `config.yaml`.
+    """The data flags in a run's `config.yaml`.
 
     Args:
         run: its folder.
-        root: where the pictures lie now; default: where they lay then.
+        root: the data set's folder, if it has moved since. Default: the recorded one.
 
     Raises:
-        ValueError: if the folder is no run.
+        ValueError: if it is not a run folder.
     """
     path = run / CONFIG
     if not path.is_file():
@@ -35,7 +35,7 @@ def recorded_config(run: Path, *, root: Path | None = None) -> DataConfig:
 
 
 def run_of(path: Path) -> Path:
-    """The run folder that a file or folder belongs to: the nearest one above it with a `config.yaml`.
+    """The run folder that a file or folder is in: the nearest folder at or above it with a `config.yaml`.
 
     Raises:
         ValueError: if there is none.
@@ -47,7 +47,7 @@ def run_of(path: Path) -> Path:
 
 
 def check_same_data(config: DataConfig, run: Path) -> None:
-    """Raises ValueError unless the flags name the pictures, at the size, that the run was made with."""
+    """Raises ValueError unless the flags select the same images at the same size as the run did."""
     recorded = recorded_config(run)
     for name in ("data", "root", "size", "patch_size", "patch_overlap"):
         asked, known = getattr(config, name), getattr(recorded, name)

@@ -1,4 +1,4 @@
-"""What every training command needs around its stages: folder, log, processes, and a record of both."""
+"""What every training command needs around its stages: run folder, log, processes, and a record of the run."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ _PACKAGES = (
 
 @dataclass(frozen=True)
 class Session(Generic[Config]):
-    """A command at work: its run folder, its processes, and its flags with every `auto` decided."""
+    """A running command: its run folder, its processes, and its flags with every `auto` replaced by a value."""
 
     folder: RunFolder
     fabric: Fabric
@@ -59,8 +59,8 @@ class Session(Generic[Config]):
 def open_session(config: Config) -> Iterator[Session[Config]]:
     """Opens the run folder and launches the processes; records configuration, environment and log in the folder.
 
-    Under the launcher of Lightning Fabric its environment decides about device and processes; otherwise one process
-    trains on what the flags say.
+    Under the launcher of Lightning Fabric, the launcher's environment sets device and processes. Otherwise one process
+    trains on the device of the flags.
 
     Raises:
         ValueError: if another command is running in the folder, or the flags ask for a device that is not there.
@@ -87,9 +87,9 @@ def open_session(config: Config) -> Iterator[Session[Config]]:
 
 
 def launch(config: LearningConfig) -> Fabric:
-    """Processes and their device, as the launcher says, or one process on the device of the flags.
+    """Launches the processes and devices that the launcher sets, or one process on the device of the flags.
 
-    Precision is no matter of Fabric's: the training loop sees to it.
+    Fabric does not set the precision: the training loop does.
 
     Raises:
         ValueError: if there is no such device.
@@ -105,9 +105,9 @@ def launch(config: LearningConfig) -> Fabric:
 
 
 def decide(config: Config, fabric: Fabric, run: Path) -> Config:
-    """The flags with precision and micro-batches decided where they are `auto`.
+    """The flags with `auto` precision and micro-batches replaced by values.
 
-    A run goes on with what it was begun with, so that one that moves to another machine need not train anew.
+    A run keeps the values that it was started with, so that one moved to another machine need not train again.
 
     Raises:
         ValueError: if flags and launcher contradict each other.
@@ -135,7 +135,7 @@ def decide(config: Config, fabric: Fabric, run: Path) -> Config:
 
 
 def _of_launcher(wanted: _Wanted) -> _Wanted:
-    """The precision asked for by flag or by launcher, which must not contradict each other."""
+    """The precision that the flag or the launcher asks for; raises ValueError if they contradict each other."""
     text = os.environ.get("LT_PRECISION") if _LAUNCHED in os.environ else None
     if not text:
         return wanted
@@ -148,7 +148,7 @@ def _of_launcher(wanted: _Wanted) -> _Wanted:
 
 
 def recorded_training(run: Path) -> Mapping[str, Any]:
-    """What the trainings of a run were made with; empty if none was, or its record cannot be read."""
+    """The settings that a run's trainings were made with; empty if there is no readable record."""
     try:
         training = json.loads((run / ENVIRONMENT).read_text(encoding="utf-8"))["training"]
     except (OSError, ValueError, KeyError, TypeError):
@@ -158,7 +158,7 @@ def recorded_training(run: Path) -> Mapping[str, Any]:
 
 
 def _training_record(config: LearningConfig, fabric: Fabric) -> dict[str, Any]:
-    """What was decided for the trainings of a run."""
+    """The settings chosen for the trainings of a run."""
     return {
         "training_precision": config.training_precision,
         "micro_batches": config.micro_batches,
@@ -189,7 +189,7 @@ def _open_log(path: Path) -> logging.Handler:
 
 
 def environment_record(cores: int) -> dict[str, Any]:
-    """Plain values for `environment.json`; `cores` is how many this process computes with."""
+    """Plain values for `environment.json`; `cores` is the number of cores that this process computes with."""
     return {
         "command": shlex.join(["python", *sys.argv]),
         "python": platform.python_version(),

@@ -1,4 +1,4 @@
-"""What a student's file costs, and whether that is within the budget of a search."""
+"""The cost of a student's model file, and whether it is within the budget of a search."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from torchseg.pipeline.export.exporter import calibration_images
 from torchseg.pipeline.run.dataset import Pictures
 from torchseg.pipeline.run.folder import RunFolder, Stage
 
-_FREE = {"dropout"}  # arguments that leave no trace in a file
+_FREE = {"dropout"}  # arguments that do not change the exported file's cost
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """Of one file.
+    """The cost of one file.
 
     Attributes:
         size_bytes: on disk.
-        multiply_adds: of one picture.
-        latency_ms: quickest prediction of one picture on one thread; None if nobody asked.
+        multiply_adds: per image.
+        latency_ms: fastest prediction of one image on one thread, in ms; None if it was not measured.
     """
 
     size_bytes: int
@@ -38,13 +38,13 @@ class Cost:
 
 @dataclass(frozen=True, kw_only=True)
 class SearchBudget:
-    """What a file may cost at most; None leaves it open."""
+    """Upper limits for the cost of a file; None sets no limit."""
 
     max_bytes: float | None = None
     max_ms: float | None = None
 
     def overrun(self, cost: Cost) -> float:
-        """The largest share by which the cost is too high, 0 if it is not."""
+        """The largest share by which the cost exceeds a limit; 0 if it exceeds none."""
         shares = [cost.size_bytes / self.max_bytes - 1] if self.max_bytes else []
         if self.max_ms and cost.latency_ms is not None:
             shares.append(cost.latency_ms / self.max_ms - 1)
@@ -52,7 +52,7 @@ class SearchBudget:
 
     @property
     def text(self) -> str:
-        """In words."""
+        """The limits as text."""
         size = f"{self.max_bytes / 1e3:.1f} kB" if self.max_bytes else ""
         time = f"{self.max_ms:g} ms" if self.max_ms else ""
         return " and ".join(filter(None, (size, time)))
@@ -61,15 +61,15 @@ class SearchBudget:
 class CostMeter:
     """Measures what a configuration's student costs as an ONNX file.
 
-    That hangs on its layers and not on its weights, so it is known before the training, exactly for the size, and
-    measured once for all trials of one architecture.
+    The cost depends on the layers and not on the weights. So it is known before the training (the size exactly) and
+    measured once per architecture, for all trials that share it.
     """
 
     def __init__(self, config: SearchConfig, pictures: Pictures, folder: RunFolder) -> None:
         self.config, self.pictures, self.folder = config, pictures, folder
 
     def cost(self, candidate: DistillConfig) -> Cost:
-        """Measures the file unless that was done before.
+        """Measures the file's cost, or reads an earlier measurement.
 
         Raises:
             ValueError: if the network cannot be exported or run.
@@ -79,7 +79,7 @@ class CostMeter:
         return Cost(**json.loads((self.folder.path / stage.outputs[0]).read_text(encoding="utf-8"))["cost"])
 
     def budget(self) -> SearchBudget:
-        """What the flags say; without any, what the configuration as given takes."""
+        """The limits in the flags; without any, the file size of the configuration as given."""
         if self.config.max_kb is None and self.config.max_ms is None:
             return SearchBudget(max_bytes=self.cost(self.config).size_bytes)
         size = None if self.config.max_kb is None else 1e3 * self.config.max_kb
@@ -122,7 +122,7 @@ class CostMeter:
             )
 
     def _latency_ms(self, path: Path) -> float:
-        """Quickest prediction on one thread, in a process of its own."""
+        """Fastest prediction in ms on one thread, in a separate process."""
         image = self.pictures.spec.prepare(self.pictures.validation[0].picture[None])
         with RuntimeProcess(path, threads=1) as process:
             process.load()

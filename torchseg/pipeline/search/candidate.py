@@ -1,4 +1,4 @@
-"""From the parameters of a trial to the configuration that it stands for."""
+"""Turns the parameters of a trial into its configuration."""
 
 from __future__ import annotations
 
@@ -24,11 +24,12 @@ def candidate(config: AnyDistill, parameters: Mapping[str, Value]) -> AnyDistill
     """The configuration with these parameters in place of its own.
 
     Args:
-        config: where the search begins.
-        parameters: by name: one of `FLAGS`, a term of the loss, or an argument of the student's builder.
+        config: the configuration as given.
+        parameters: values by name; a name is one of `FLAGS`, a term of the loss (the value is its weight), or an
+            argument of the student's builder.
 
     Raises:
-        ValueError: if a value is none that its flag may have.
+        ValueError: if a value is not valid for its flag.
     """
     flags = {name: value for name, value in parameters.items() if name in FLAGS}
     weights = {name: float(value) for name, value in parameters.items() if name in TERMS}
@@ -43,10 +44,10 @@ def candidate(config: AnyDistill, parameters: Mapping[str, Value]) -> AnyDistill
 
 
 def check_space(config: SearchConfig, spec: ImageSpec) -> None:
-    """Refuses, before anything is trained, a space with a name or an end that no trial could use.
+    """Checks, before anything is trained, that trials can use every name and both ends of every range in the space.
 
     Raises:
-        ValueError: naming what there is instead, or what is wrong with the value.
+        ValueError: naming the valid choices, or what is wrong with the value.
     """
     known = [*FLAGS, *TERMS, *arguments_of(config.student)]
     for name, values in config.ranges.items():
@@ -62,7 +63,7 @@ def check_space(config: SearchConfig, spec: ImageSpec) -> None:
 
 
 def as_given(config: DistillConfig, names: Mapping[str, object]) -> dict[str, Value]:
-    """Values that these parameters have in the configuration; those that it knows nothing of are missing."""
+    """The values of these parameters in the configuration; parameters that it does not have are left out."""
     terms, arguments = parse_terms(config.loss), parse_arguments(config.student_arguments)
     own: dict[str, Value] = {name: getattr(config, name) for name in FLAGS} | terms
     own |= {**defaults_of(config.student), **arguments}
@@ -70,7 +71,7 @@ def as_given(config: DistillConfig, names: Mapping[str, object]) -> dict[str, Va
 
 
 def given_trial(config: SearchConfig) -> dict[str, Value]:
-    """The configuration itself as a trial of its space; empty if the space does not hold it."""
+    """The configuration as given, as parameters of the space; empty if it is outside the space."""
     values = as_given(config, config.ranges)
     held = all(name in values and space.holds(values[name]) for name, space in config.ranges.items())
     return values if held else {}
@@ -81,7 +82,7 @@ def _term(name: str, weight: float) -> str:
 
 
 def _plain(value: object) -> str:
-    """As `parse_arguments` reads it: 1e-05 would come back as a word."""
+    """A value as `parse_arguments` reads it: it would read 1e-05 as a string."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float):

@@ -1,4 +1,4 @@
-"""What a search asks of the engine that chooses its trials."""
+"""The interface between a search and the engine that chooses its trials."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from torchseg.pipeline.search.record import TrialRecord, TrialRecords
 
 @dataclass(frozen=True, kw_only=True)
 class SearchTask:
-    """What is left to do, and with what.
+    """What an engine gets from the search.
 
     Attributes:
         config: of the search.
-        records: of its trials; all that is known of earlier ones, so that an engine needs no memory of its own.
-        given: parameters of trial 0, from which an engine learns, too; empty if the space does not hold them.
-        run: runs the trial of this number with these parameters in this process and gives its record.
-        on_trial_end: to be called with the record of every trial that has ended.
+        records: of its trials; they hold everything about earlier ones, so an engine needs no storage of its own.
+        given: parameters of trial 0, so that an engine can learn from it; empty if they are outside the space.
+        run: runs the trial of this number with these parameters in this process and returns its record.
+        on_trial_end: callback; takes the record of every trial that has ended.
     """
 
     config: SearchConfig
@@ -37,17 +37,17 @@ class SearchTask:
 
 
 class Engine(Protocol):
-    """Chooses what to try next out of what came of the trials before, and sees that it is tried."""
+    """Chooses the next trial from the results of earlier ones, and runs it."""
 
     def check(self) -> None:
-        """Raises ImportError, naming the extra to install, if the engine cannot run here."""
+        """Raises ImportError, naming the extra to install, if the engine is not installed."""
         ...
 
     def run(self, task: SearchTask) -> None:
-        """Returns when every trial has a record that has ended."""
+        """Runs trials until every trial has a record that has ended."""
         ...
 
 
 def random_trials(trials: int) -> int:
-    """How many of the first trials are drawn at random: a tree of estimators needs some, and few searches are long."""
+    """Number of first trials with random parameters: TPE needs some to start from, but most searches are short."""
     return min(10, max(3, trials // 3))

@@ -1,4 +1,4 @@
-"""The engine Optuna: its TPE sampler chooses, trials run in this process."""
+"""The Optuna engine: its TPE sampler chooses the parameters, and trials run in this process."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ if TYPE_CHECKING:
 
 
 class OptunaEngine:
-    """Asks a study that is made anew out of the records for each trial, with a seed of its number.
+    """For each trial, rebuilds a study from the records, seeded with the trial's number, and asks it for parameters.
 
-    What is tried next is so a function of what came before, whether or not the search was interrupted in between.
+    So the next trial depends only on the earlier results, whether or not the search was interrupted.
     """
 
     def check(self) -> None:
-        """Raises ImportError without Optuna."""
+        """Raises ImportError if Optuna is not installed."""
         try:
             import optuna  # noqa: F401
         except ModuleNotFoundError as error:
             raise ImportError("--engine optuna needs optuna: pip install 'torchseg-compress[search]'") from error
 
     def run(self, task: SearchTask) -> None:
-        """Runs the trials that are left, one after the other."""
+        """Runs the remaining trials, one after another."""
         for number in task.open:
             begun = task.records.read(number)
             parameters = begun.parameters if begun else self._suggest(task, number)
@@ -44,7 +44,7 @@ class OptunaEngine:
         )
         study = optuna.create_study(direction="maximize", sampler=sampler)
         distributions = _distributions(config.ranges)
-        for parameters, score in task.records.lessons(task.given):
+        for parameters, score in task.records.observations(task.given):
             study.add_trial(optuna.trial.create_trial(params=parameters, distributions=distributions, value=score))
         chosen = study.ask(distributions).params
         return {name: config.ranges[name].tidy(value) for name, value in chosen.items()}

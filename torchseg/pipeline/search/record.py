@@ -1,4 +1,4 @@
-"""What became of each trial of a search, on disk. Light: the process of NNI's tuner reads it too."""
+"""The result of each trial of a search, on disk. Imports little, because the process of NNI's tuner reads it too."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ class TrialRecord:
 
     Attributes:
         number: 0 is the configuration as given.
-        status: over budget trials are not trained.
-        parameters: what the engine chose.
-        val_miou: best mean IoU on the validation part, a share; of trained trials.
+        status: trials over budget are not trained.
+        parameters: the values that the engine chose, by name.
+        val_miou: best mean IoU on the validation split, as a share; None for trials that were not trained.
         validations: pairs of epoch and mean IoU.
-        size_bytes: of the file that the budget is about.
-        multiply_adds: of one picture.
-        latency_ms: the quickest prediction of that file, where the budget asks for it.
-        overrun: the largest share by which a budget is exceeded; 0 within it.
-        seconds: that the trial took.
+        size_bytes: of the file that the budget limits.
+        multiply_adds: per image.
+        latency_ms: fastest prediction of that file, in ms, if the budget limits it.
+        overrun: the largest share by which a limit is exceeded; 0 within the budget.
+        seconds: duration of the trial.
         note: why it failed.
     """
 
@@ -49,29 +49,29 @@ class TrialRecord:
 
     @property
     def ended(self) -> bool:
-        """Whether it need not be tried again."""
+        """Whether the trial is over and need not run again."""
         return self.status != "running"
 
     @property
     def score(self) -> float | None:
-        """What an engine maximises: mean IoU, or below 0 the further a trial is over budget; None says nothing."""
+        """The value to maximise: mean IoU, or minus the overrun for a trial over budget; None for a failed trial."""
         return -self.overrun if self.status == "over budget" else self.val_miou
 
 
 class TrialRecords:
-    """The records of one search, a file each, in `RUN/trials/NUMBER/`."""
+    """The records of one search, one file per trial, in `RUN/trials/NUMBER/`."""
 
     def __init__(self, run: Path) -> None:
         self.run = run
 
     def write(self, record: TrialRecord) -> None:
-        """Writes the record in the place of an older one; the file is never half-written."""
+        """Writes the record and replaces an older one; the file is never half-written."""
         path = self.run / stage_of(record.number) / _FILE
         with partial_file(path) as partial:
             partial.write_text(json.dumps(asdict(record), indent=2) + "\n", encoding="utf-8")
 
     def read(self, number: int) -> TrialRecord | None:
-        """The record of a trial; None if it has not begun."""
+        """The record of a trial; None if it has not started."""
         path = self.run / stage_of(number) / _FILE
         if not path.is_file():
             return None
@@ -80,17 +80,17 @@ class TrialRecords:
         return TrialRecord(**values)
 
     def ended(self) -> list[TrialRecord]:
-        """Trials that have ended, in the order of their numbers."""
+        """The records of trials that have ended, in order of their numbers."""
         numbers = sorted(int(path.parent.name) for path in (self.run / TRIALS).glob(f"*/{_FILE}"))
         records = [self.read(number) for number in numbers]
         return [record for record in records if record is not None and record.ended]
 
-    def lessons(self, given: Mapping[str, Value]) -> list[tuple[dict[str, Value], float]]:
-        """Parameters and score of each trial that an engine can learn from; those of trial 0 are `given`."""
+    def observations(self, given: Mapping[str, Value]) -> list[tuple[dict[str, Value], float]]:
+        """Parameters and score of each ended trial that has both; trial 0 has the parameters `given`."""
         known = [(each.parameters if each.number else given, each.score) for each in self.ended()]
         return [(dict(parameters), score) for parameters, score in known if parameters and score is not None]
 
 
 def stage_of(number: int) -> str:
-    """Name of a trial's stage, which is its folder in the run."""
+    """Name of a trial's stage, which is also its folder in the run."""
     return f"{TRIALS}/{number:03}"

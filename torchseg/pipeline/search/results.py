@@ -1,4 +1,4 @@
-"""The result of a search: one row a trial, the best configuration as distill.py takes it, and a picture."""
+"""The result of a search: a table with one row per trial, the best configuration for distill.py, and a figure."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _TRIAL, _BEST, _GIVEN = "#0072B2", "#D55E00", "#8A8A8A"
 
 
 def write_table(path: Path, records: Sequence[TrialRecord], config: SearchConfig, budget: SearchBudget) -> None:
-    """Writes `search.csv`: what each trial was, what came of it and how it stands to the budget."""
+    """Writes `search.csv`: each trial's parameters, its result, and its cost next to the budget."""
     columns = [*_COLUMNS, *config.ranges, "seconds", "note"]
     with partial_file(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, columns)
@@ -40,7 +40,7 @@ def write_table(path: Path, records: Sequence[TrialRecord], config: SearchConfig
 
 
 def best_trial(records: Sequence[TrialRecord]) -> TrialRecord | None:
-    """The most accurate trial within the budget, the first of equals; None if there is none."""
+    """The most accurate trial within the budget, the first one in a tie; None if there is none."""
     done = [record for record in records if record.status == "done"]
     return max(done, key=lambda record: record.val_miou or 0.0) if done else None
 
@@ -63,7 +63,7 @@ def write_best(path: Path, best: TrialRecord, config: SearchConfig, *, epochs: i
 
 
 def _row(record: TrialRecord, config: SearchConfig, budget: SearchBudget) -> dict[str, object]:
-    """Empty where nothing is known: an untrained trial has no accuracy."""
+    """The row of one trial; cells stay empty where nothing was measured."""
     values = dict(record.parameters) if record.number else as_given(config, config.ranges)
     known: dict[str, object] = {
         "trial": record.number,
@@ -81,7 +81,7 @@ def _row(record: TrialRecord, config: SearchConfig, budget: SearchBudget) -> dic
 
 
 def save_search_figure(path: Path, records: Sequence[TrialRecord], space: Space, budget: SearchBudget) -> None:
-    """Writes the picture; trials that were not trained have no point but where the trials are counted."""
+    """Draws the figure; trials that were not trained appear only in the panel over trial numbers, as dotted lines."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -131,7 +131,7 @@ def _draw_cost(axes: Axes, records: Sequence[TrialRecord], budget: SearchBudget)
 
 
 def _draw_parameter(axes: Axes, records: Sequence[TrialRecord], name: str, space: Space) -> None:
-    """The whole range on the axis, so that what was never tried shows."""
+    """Shows the whole range on the axis, so that gaps in the search are visible."""
     tried = [record for record in records if record.number and name in record.parameters]
     chosen, values = [record.parameters[name] for record in tried], space[name]
     if isinstance(values, Range):
@@ -148,9 +148,9 @@ def _draw_parameter(axes: Axes, records: Sequence[TrialRecord], name: str, space
 
 
 def _scatter(axes: Axes, records: Sequence[TrialRecord], places: Sequence[Any]) -> None:
-    """A point for each trained trial."""
+    """Draws a point for each trained trial."""
     shown = [(x, record) for x, record in zip(places, records, strict=True) if record.val_miou is not None]
     best = max((record.val_miou or 0.0 for _, record in shown), default=0.0)
     colours = [_BEST if record.val_miou == best else _TRIAL for _, record in shown]
     heights = [100 * (record.val_miou or 0.0) for _, record in shown]
-    axes.scatter([x for x, _ in shown], heights, c=colours, zorder=3, clip_on=False)  # whole dots at the edges, too
+    axes.scatter([x for x, _ in shown], heights, c=colours, zorder=3, clip_on=False)  # keep dots at the edges whole

@@ -1,4 +1,4 @@
-"""Searches hyper-parameters of the student: one teacher, many trials, one table."""
+"""Searches the student's hyper-parameters: one teacher, many trials, one table."""
 
 from __future__ import annotations
 
@@ -30,24 +30,24 @@ from torchseg.pipeline.stages.training import STUDENT_STEPS, Trainer
 
 ENGINES: Mapping[str, Engine] = {"nni": NniEngine(), "optuna": OptunaEngine()}
 
-_PREMISE = "search.json"
-# Flags that change no trial: a search may go on with others.
+_SHARED_SETTINGS = "search.json"
+# Flags that change no trial's result: a search may be continued with other values.
 _FREE = {"trials", "threads", "workers", "device", "cache_gb", "out", "fresh", "download", "baseline"}
 _FREE |= {field.name for part in (CompressionFlags, ExportFlags) for field in dataclasses.fields(part)}
 
 
 def search(config: SearchConfig) -> int:
-    """Runs every trial that has not ended; 0 with a best configuration, 1 if no trial ended within the budget."""
+    """Runs every trial that has not ended; returns 0 with a best configuration, 1 if no trial met the budget."""
     if "LT_CLI_USED" in os.environ:
         raise ValueError("a search trains in one process a trial; start it without the launcher of Fabric")
     ENGINES[config.engine].check()
     pictures = distill_pictures(config)
     check_distillation(config, pictures.spec)
     check_space(config, pictures.spec)
-    premise = _premise(config, pictures)
-    _check_premise(config, premise)
+    shared = _shared_settings(config, pictures)
+    _check_shared_settings(config, shared)
     with _ended_by_signal(), open_session(config) as session:
-        (session.folder.path / _PREMISE).write_text(json.dumps(premise, indent=2) + "\n", encoding="utf-8")
+        (session.folder.path / _SHARED_SETTINGS).write_text(json.dumps(shared, indent=2) + "\n", encoding="utf-8")
         return Search(session, pictures).run()
 
 
@@ -60,7 +60,7 @@ class Search:
         self.trainer = Trainer(self.config, cached_pictures(pictures, self.folder.path), self.folder, self.fabric)
 
     def run(self) -> int:
-        """Teacher, the configuration as given, the engine's trials, the result."""
+        """Trains the teacher, runs the configuration as given and the engine's trials, and writes the result."""
         if teacher := teacher_stage(self.config, self.trainer):
             self.folder.do(teacher)
         runner = TrialRunner(self.config, self.trainer.pictures, self.folder, self.fabric)
@@ -80,12 +80,12 @@ class Search:
         return self._conclude(runner)
 
     def _on_trial_end(self, record: TrialRecord, runner: TrialRunner) -> None:
-        """One line for a trial that has ended, and the table as it stands."""
+        """Prints one line for an ended trial and updates the table."""
         print(_line(record, self.config), flush=True)
         write_table(self.folder.path / TABLE, runner.records.ended(), self.config, runner.budget)
 
     def _conclude(self, runner: TrialRunner) -> int:
-        """Leaves table, picture and best configuration, and says how the search went."""
+        """Writes table, figure and best configuration, and prints the outcome; returns the exit code."""
         path, records = self.folder.path, [each for each in runner.records.ended() if self._asked(each)]
         write_table(path / TABLE, records, self.config, runner.budget)
         save_search_figure(path / "figures" / "search.png", records, self.config.ranges, runner.budget)
@@ -102,39 +102,39 @@ class Search:
         return DONE
 
     def _asked(self, record: TrialRecord) -> bool:
-        """A call with fewer --trials than one before it shows as many as it was asked for."""
+        """Whether the trial is one of this call's `--trials`; an earlier call may have run more."""
         return record.number <= self.config.trials
 
 
-def _premise(config: SearchConfig, pictures: Pictures) -> dict[str, object]:
-    """All that the trials of a search have in common; they can be compared only under the same."""
+def _shared_settings(config: SearchConfig, pictures: Pictures) -> dict[str, object]:
+    """The settings that all trials of a search share; trials can be compared only under equal settings."""
     values = {name: value for name, value in dataclasses.asdict(config).items() if name not in _FREE}
-    premise = {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
+    shared = {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
     if config.teacher_checkpoint:
-        premise["teacher_weights"] = sha256_of(config.teacher_checkpoint / "model.safetensors")
-    return premise | {"pictures": pictures.fingerprint}
+        shared["teacher_weights"] = sha256_of(config.teacher_checkpoint / "model.safetensors")
+    return shared | {"pictures": pictures.fingerprint}
 
 
-def _check_premise(config: SearchConfig, premise: Mapping[str, object]) -> None:
-    """Raises ValueError if the folder holds a search whose trials cannot stand beside the ones to come."""
-    path = config.run / _PREMISE
+def _check_shared_settings(config: SearchConfig, shared: Mapping[str, object]) -> None:
+    """Raises ValueError if the folder holds a search whose trials cannot be compared with new ones."""
+    path = config.run / _SHARED_SETTINGS
     if config.fresh or not is_run(config.run):
         return
     way_out = "give another --out, or --fresh to start over"
     if not path.is_file():
         raise ValueError(f"--out {config.run} holds a run of another command; {way_out}")
     recorded = json.loads(path.read_text(encoding="utf-8"))
-    for name in {**recorded, **premise}:
-        if recorded.get(name) != premise.get(name):
+    for name in {**recorded, **shared}:
+        if recorded.get(name) != shared.get(name):
             raise ValueError(
-                f"{config.run} holds a search with {name} {recorded.get(name)}, and {premise.get(name)} came; "
+                f"{config.run} holds a search with {name} {recorded.get(name)}, and {shared.get(name)} came; "
                 f"its trials cannot be compared with new ones: {way_out}"
             )
 
 
 @contextmanager
 def _ended_by_signal() -> Iterator[None]:
-    """Lets a polite kill end the search as Ctrl-C does, with all that it started."""
+    """Makes SIGTERM end the search as Ctrl-C does, together with all processes that it started."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt

@@ -1,4 +1,4 @@
-"""One trial of a search: the student of one configuration, distilled and judged on the validation part."""
+"""One trial of a search: distils the student of one configuration and evaluates it on the validation split."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ from torchseg.train import Row
 _LOG = logging.getLogger(__name__)
 
 Report = Callable[[int, float], object]
-"""Hears the epoch and the mean IoU of every validation."""
+"""Callback that takes the epoch and the mean IoU of every validation."""
 
 
 class TrialRunner:
-    """Runs trials of one search, one after the other, and records what becomes of each.
+    """Runs the trials of one search, one after another, and records the result of each.
 
     Args:
         config: of the search.
-        pictures: out of the cache of the run.
+        pictures: from the run's cache.
         folder: of the run; holds the trained teacher.
-        fabric: device and precision.
+        fabric: device and processes.
     """
 
     def __init__(self, config: SearchConfig, pictures: Pictures, folder: RunFolder, fabric: Fabric) -> None:
         self.config, self.folder = config, folder
-        self.trainer = Trainer(config, pictures, folder, fabric)  # one for all: what its teacher remembers stays known
+        self.trainer = Trainer(config, pictures, folder, fabric)  # shared, so that trials reuse cached teacher logits
         self.records = TrialRecords(folder.path)
         self.meter = CostMeter(config, pictures, folder)
         self.budget = self.meter.budget()
@@ -50,19 +50,19 @@ class TrialRunner:
     def run(
         self, number: int, parameters: Mapping[str, Value], *, report: Report = lambda epoch, miou: None
     ) -> TrialRecord:
-        """Runs the trial, or goes on with it, and gives its record; one that breaks is recorded as failed.
+        """Runs or resumes the trial and returns its record; a trial that raises is recorded as failed.
 
         Raises:
-            OSError: if its files cannot be written; that is no fault of the configuration.
+            OSError: if its files cannot be written, which is not the configuration's fault.
         """
         record = TrialRecord(number=number, parameters=dict(parameters))
         self.records.write(record)
         started = time.monotonic()
         try:
-            record = self._judge(record, report)
+            record = self._evaluate(record, report)
         except OSError:
             raise
-        except Exception as error:  # whatever a configuration breaks, the next one may work
+        except Exception as error:  # an error of one configuration must not stop the search
             _LOG.exception("trial %d failed", number)
             reason = str(error).strip().splitlines() or [""]
             record = dataclasses.replace(record, status="failed", note=f"{type(error).__name__}: {reason[0]}")
@@ -70,7 +70,7 @@ class TrialRunner:
         self.records.write(record)
         return record
 
-    def _judge(self, record: TrialRecord, report: Report) -> TrialRecord:
+    def _evaluate(self, record: TrialRecord, report: Report) -> TrialRecord:
         chosen = candidate(self.config, record.parameters)
         cost = self.meter.cost(chosen)
         record = dataclasses.replace(record, overrun=self.budget.overrun(cost), **dataclasses.asdict(cost))
@@ -93,6 +93,6 @@ class TrialRunner:
 
 
 def _validations(folder: Path) -> tuple[tuple[int, float], ...]:
-    """Epoch and mean IoU of each, those from before an interruption among them."""
+    """Epoch and mean IoU of every validation, including those from before an interruption."""
     with (folder / "curves.csv").open(newline="", encoding="utf-8") as file:
         return tuple((int(row["epoch"]), float(row["val_miou"])) for row in csv.DictReader(file) if row["val_miou"])

@@ -1,1 +1,1 @@
-"""The stages of the chain: each reads one folder and writes one folder."""
+"""The stages of the pipeline: each reads one folder and writes one folder."""

@@ -1,4 +1,4 @@
-"""The stages that make a trained network's weights cheap: zeros, then shared values, each with recovery training."""
+"""The stages that compress a network's weights: pruning, then clustering, each with recovery training."""
 
 from __future__ import annotations
 
@@ -32,26 +32,26 @@ from torchseg.models import arguments_of, fold_branches
 from torchseg.pipeline.installed import OPTIMAL, check_installed
 from torchseg.pipeline.run.folder import Stage
 from torchseg.pipeline.stages.ledger import LedgerError
-from torchseg.pipeline.stages.training import Lengths, Start, Trainer, TrainingPlan
+from torchseg.pipeline.stages.training import DefaultFor, Lengths, Start, Trainer, TrainingPlan
 from torchseg.train import DistillationConfig, FitConfig, Step
 
 ORDER = ("pruned", "clustered")
-# Optimizer steps where nobody gave epochs, by whether the pictures are generated, and shares of the rate.
-PRUNE_STEPS = {True: 160, False: 480}
-CLUSTER_STEPS = {True: 80, False: 240}
+# Optimizer steps if the user gives no epochs (by whether the images are generated), and shares of the learning rate.
+PRUNE_STEPS = DefaultFor(scenes=160, photos=480)
+CLUSTER_STEPS = DefaultFor(scenes=80, photos=240)
 _PRUNE_RATE = 1.0
 _CLUSTER_RATE = 0.3
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recovery:
-    """What a network learns from while it gets over its compression.
+    """The training that restores accuracy while a network is compressed.
 
     Attributes:
-        step: makes it.
-        transfer: whether pictures without masks take part.
-        inputs: what it depends on.
-        views: as in `BatchPlan`.
+        step: makes the training step.
+        transfer: whether images without masks take part.
+        inputs: what the result of the recovery depends on.
+        views: random views per image before they repeat; 0 for a new view every time (see `BatchPlan`).
     """
 
     step: Callable[[], Step]
@@ -61,7 +61,7 @@ class Recovery:
 
 
 def recovery(trainer: Trainer, teacher: Path | None, how: DistillationConfig) -> Recovery:
-    """From the teacher's checkpoint and the masks, or from the masks alone where there is no teacher."""
+    """Trains with the teacher's logits and the masks; without a teacher, with the masks alone."""
     if teacher is None:
         return Recovery(step=trainer.label_step, transfer=False, inputs={"teacher": ""})
     inputs = {"teacher": sha256_of(teacher / "model.safetensors"), **asdict(how)}
@@ -77,7 +77,7 @@ class Compressor:
     recovery: Recovery
 
     def stages(self, checkpoint: Path) -> Iterator[Stage]:
-        """The stages that the flags ask for, from this checkpoint on; ask for the next one when the last is done."""
+        """The stages that the flags ask for, starting from this checkpoint; run each before taking the next."""
         if self.flags.sparsity:
             yield self.pruned(checkpoint)
             checkpoint = self.trainer.folder.path / "pruned"
@@ -85,7 +85,7 @@ class Compressor:
             yield self.clustered(checkpoint)
 
     def pruned(self, checkpoint: Path) -> Stage:
-        """Zeros by a polynomial schedule, then recovery with the zeros held."""
+        """Prunes by a polynomial schedule, then trains on with the zeros fixed."""
         config = _prune_config(self.flags, _open(checkpoint, "pruned")[0])
         epochs = prune_epochs(self.trainer, self.flags)
 
@@ -104,12 +104,12 @@ class Compressor:
         return self._stage("pruned", checkpoint, fit_config, start, finish, asdict(config))
 
     def clustered(self, checkpoint: Path) -> Stage:
-        """Few shared values, trained, then written back as plain weights."""
+        """Clusters the weights, trains the shared values, and writes them back as plain weights."""
         config = _cluster_config(self.flags)
 
         def start(_: int) -> Start:
             network, card = _open(checkpoint, "clustered")
-            if config.per == "tensor":  # a scale for each channel, folded in later, would multiply the values
+            if config.per == "tensor":  # folded in later, batch norm would scale the shared values of each channel
                 network, card = folded(network, card)
             return Start(network=network, card=card, callback=cluster_weights(network, config))
 
@@ -147,27 +147,27 @@ class Compressor:
 
 
 def prune_epochs(lengths: Lengths, flags: CompressionFlags) -> int:
-    """Length of the pruning stage."""
+    """Epochs of the pruning stage."""
     return lengths.epochs(flags.prune_epochs, steps=PRUNE_STEPS)
 
 
 def cluster_epochs(lengths: Lengths, flags: CompressionFlags) -> int:
-    """Length of the stage that trains shared values."""
+    """Epochs of the clustering stage."""
     return lengths.epochs(flags.cluster_epochs, steps=CLUSTER_STEPS)
 
 
 def check_compression(network: nn.Module, card: Card, flags: CompressionFlags, lengths: Lengths) -> None:
-    """Refuses, before anything long starts, a plan that this network or these epochs cannot take.
+    """Checks, before any training starts, that this network and these epochs allow the compression asked for.
 
     Args:
         network: in eval mode.
         card: of the network.
-        flags: the plan.
-        lengths: of the run.
+        flags: the compression asked for.
+        lengths: epochs and steps of the run.
 
     Raises:
-        ValueError: for an unknown layer, or a schedule that cannot meet its target.
-        ImportError: if what pruning or clustering needs is not installed.
+        ValueError: for an unknown layer, or a schedule that cannot reach its target.
+        ImportError: if a package that pruning or clustering needs is not installed.
     """
     network, card = unbranched(copy.deepcopy(network), card)
     if flags.sparsity:
@@ -183,7 +183,7 @@ def check_compression(network: nn.Module, card: Card, flags: CompressionFlags, l
 
 
 def _prune_config(flags: CompressionFlags, network: nn.Module) -> PruneConfig:
-    """The flags for this network: light layers are excluded, and the others carry their share of the zeros."""
+    """The pruning config for this network: the smallest layers stay dense, and the others take over their zeros."""
     schedule = ScheduleConfig(
         mode=flags.prune_mode, begin=flags.prune_begin, end=flags.prune_end, frequency=flags.prune_frequency
     )
@@ -192,7 +192,7 @@ def _prune_config(flags: CompressionFlags, network: nn.Module) -> PruneConfig:
     shared = {name: layer for name, layer in pruned.items() if name not in layers}
     light = smallest_layers(shared, share=flags.prune_smallest)
     sparsity = carried_sparsity(shared, light, sparsity=flags.sparsity)
-    if sparsity >= 1:  # the others cannot carry that much
+    if sparsity >= 1:  # the other layers have too few weights to take over those zeros
         light, sparsity = (), flags.sparsity
     return PruneConfig(sparsity=sparsity, exclude=(*exclude, *light), layers=layers, schedule=schedule)
 
@@ -208,7 +208,7 @@ def _cluster_config(flags: CompressionFlags) -> ClusterConfig:
 
 
 def _open(checkpoint: Path, stage: str) -> tuple[nn.Module, Card]:
-    """The network, and the card that it will have after this stage."""
+    """The network, and the card that its checkpoint will have after this stage."""
     network, card = unbranched(*load_checkpoint(checkpoint))
     return network, replace(card, stage=stage, parents={card.stage: sha256_of(checkpoint / WEIGHTS)})
 
@@ -218,7 +218,7 @@ def _ledger_of(checkpoint: Path) -> list[LedgerRow]:
 
 
 def _missed_targets(network: nn.Module, config: PruneConfig) -> list[str]:
-    """Layers that have fewer zeros than planned by more than one weight."""
+    """Layers that miss their planned number of zeros by more than one weight."""
     targets = {f"{name}.weight": share for name, share in config.layers.items()}
     pruned = {f"{name}.weight" for name in weight_layers(network, exclude=config.exclude)}
     missed = []
@@ -239,8 +239,8 @@ def folded(network: nn.Module, card: Card) -> tuple[nn.Module, Card]:
     """A copy with batch norm folded into the convolutions, and the card that builds it.
 
     Args:
-        network: in eval mode; left as it is.
-        card: says how it is built.
+        network: in eval mode; not modified.
+        card: of the network.
 
     Raises:
         ValueError: if a batch norm cannot be folded.
@@ -254,9 +254,10 @@ def folded(network: nn.Module, card: Card) -> tuple[nn.Module, Card]:
 
 
 def unbranched(network: nn.Module, card: Card) -> tuple[nn.Module, Card]:
-    """Folds branches in place, and gives the card that builds what is left; compression starts from here.
+    """Merges parallel branches in place, and returns the card that builds the merged network.
 
-    Zeros and shared values of single branches would be lost in their sum, which is what a file holds.
+    Compression starts from the merged network because model files hold only the sum of the branches: zeros and shared
+    values of a single branch would be lost in it.
     """
     if not fold_branches(network):
         return network, card

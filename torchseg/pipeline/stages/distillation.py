@@ -1,11 +1,10 @@
-"""Who takes part in a distillation, and how the student listens."""
+"""The networks and settings of a distillation, taken from the flags."""
 
 from __future__ import annotations
 
 from dataclasses import fields
 
 from torchseg.config import DistillConfig
-from torchseg.data import GENERATED
 from torchseg.models import parse_arguments
 from torchseg.pipeline.run.folder import Stage
 from torchseg.pipeline.stages.training import (
@@ -22,10 +21,10 @@ from torchseg.train import DistillationConfig
 
 
 def check_distillation(config: DistillConfig, spec: ImageSpec) -> None:
-    """Refuses, before anything is written, networks and losses that do not exist or do not fit.
+    """Checks, before anything is written, that the networks and losses exist and fit the data.
 
     Raises:
-        ValueError: naming what there is instead.
+        ValueError: naming the valid choices.
     """
     check_loss(config, spec)
     check_network(config.student, spec, arguments=parse_arguments(config.student_arguments))
@@ -36,7 +35,7 @@ def check_distillation(config: DistillConfig, spec: ImageSpec) -> None:
 
 
 def teacher_stage(config: DistillConfig, trainer: Trainer) -> Stage | None:
-    """The stage that trains or takes the teacher; None if the student has none."""
+    """The stage that trains the teacher or copies a given one; None if the student has no teacher."""
     if config.teacher_checkpoint:
         return given_teacher(config.teacher_checkpoint, trainer.pictures.spec)
     if config.teacher is None:
@@ -47,7 +46,7 @@ def teacher_stage(config: DistillConfig, trainer: Trainer) -> Stage | None:
 
 
 def distillation_config(config: DistillConfig) -> DistillationConfig:
-    """The flags of the same names; views that nobody gave are those that fit the data."""
+    """Copies the flags of the same names; without `--views`, takes the default for the data set."""
     values = {each.name: getattr(config, each.name) for each in fields(DistillationConfig)}
-    views = VIEWS[config.data == GENERATED] if config.views is None else config.views
+    views = VIEWS.of(config.data) if config.views is None else config.views
     return DistillationConfig(**values | {"views": views})

@@ -1,4 +1,4 @@
-"""The stages that write model files, each with the proof that it computes what its checkpoint computes."""
+"""The stages that write model files, each with a certificate that it computes what its checkpoint computes."""
 
 from __future__ import annotations
 
@@ -18,12 +18,10 @@ from torchseg.pipeline.run.dataset import Pictures
 from torchseg.pipeline.run.folder import RunFolder, Stage
 
 ARTIFACTS = "artifacts"
-PACKED = ("fp32", "int8")  # precisions whose ONNX file can be packed
-
-# In a second process: conversion keeps one core busy, and the others idle.
+PACKED = ("fp32", "int8")  # precisions whose ONNX files can be packed
 
 Files = Mapping[str, Sequence[tuple[str, str]]]
-"""Pairs of format and precision for each network, by the name of its stage."""
+"""Pairs of format and precision for each network, keyed by the name of its stage."""
 
 
 class CertificateError(Exception):
@@ -34,7 +32,7 @@ class Exporter:
     """Makes the export stages of a run.
 
     Args:
-        pictures: of the run; certificates use the validation part, calibration the training part.
+        pictures: of the run; certificates use the validation split, calibration uses the training split.
         folder: of the run.
     """
 
@@ -42,14 +40,14 @@ class Exporter:
         self.pictures, self.folder = pictures, folder
 
     def stages(self, network: str, files: Iterable[tuple[str, str]], *, packed: bool = False) -> Iterator[Stage]:
-        """One stage for each pair of format and precision; what they share lives until the last one is taken.
+        """One stage per pair of format and precision; they share the loaded network until the last one is taken.
 
-        Each exports the checkpoint of stage `network` to `artifacts/NETWORK.PRECISION.KIND`, with its certificate.
-        Running one raises CertificateError if the file fails; file and certificate are then kept as
-        `NETWORK.PRECISION.failed.KIND`.
+        Each stage exports the checkpoint of stage `network` to `artifacts/NETWORK.PRECISION.FORMAT`, with a
+        certificate. If the file fails its certificate, the stage raises CertificateError and keeps both as
+        `NETWORK.PRECISION.failed.FORMAT`.
 
         Args:
-            network: name of its stage.
+            network: name of the stage that trained it.
             files: pairs of format and precision.
             packed: also pack each fp32 and int8 ONNX file that passed, into `NETWORK.PRECISION.packed.onnx`.
         """
@@ -72,7 +70,7 @@ class Exporter:
         return self._writing(name, inputs, lambda path: export.pack(self.folder.path / source, path))
 
     def _writing(self, name: str, inputs: Mapping[str, Any], write: Callable[[Path], dict[str, Any]]) -> Stage:
-        """The stage that writes a file, of whose earlier version nothing stays even if the new one fails."""
+        """The stage that writes one file; it deletes the old version first, so that a failure leaves no stale file."""
 
         def run(work: Path) -> None:
             path, final = work / name, self.folder.path / name
@@ -87,7 +85,7 @@ class Exporter:
 
 
 def _kept_aside(path: Path, folder: Path, certificate: dict[str, Any]) -> CertificateError:
-    """Moves a failed file and its certificate out of the way of users who take what lies under the final name."""
+    """Renames a failed file and its certificate, so that nobody uses the file by mistake; returns the error."""
     folder.mkdir(exist_ok=True)
     aside = folder / f"{path.stem}.failed{path.suffix}"
     path.replace(aside)
@@ -98,18 +96,18 @@ def _kept_aside(path: Path, folder: Path, certificate: dict[str, Any]) -> Certif
 
 @contextmanager
 def export_beside(exporter: Exporter, files: Files, *, cores: int) -> Iterator[Callable[[], set[str]]]:
-    """Does these export stages in another process while the caller is busy with its own.
+    """Runs these export stages in a second process while the caller does other work.
 
-    It is only ahead of the caller, who does the same stages afterwards: those that went well are done by then, and
-    what went wrong happens again where it is told.
+    Conversion keeps only one core busy, so this uses an idle one. The caller must still do the same stages afterwards:
+    those that succeeded are found done, and those that failed run again in the caller, which reports the error.
 
     Args:
         exporter: of the run.
-        files: to be made.
-        cores: that may compute; with one there is nothing to gain.
+        files: to export.
+        cores: number of cores that may compute; with 1, no process is started.
 
     Yields:
-        A function that waits for the other process, and gives the names of the stages that were left to it.
+        A function that waits for the process to end and returns the names of the stages that it was given.
     """
     left = {stage.name for stage in _stages(exporter, files) if not exporter.folder.is_done(stage)}
     if cores < 2 or not left:
@@ -122,7 +120,7 @@ def export_beside(exporter: Exporter, files: Files, *, cores: int) -> Iterator[C
         PicklingError,
         AttributeError,
         TypeError,
-    ):  # pictures not all cached, of a reader that cannot be handed over
+    ):  # not all images are cached, and their reader cannot be pickled
         yield set
         return
 

@@ -1,4 +1,4 @@
-"""The ledger of a run: what is inside the weights of every checkpoint and file, and whether all of it was kept."""
+"""The ledger of a run: zeros and distinct values in every checkpoint and file, and whether any were lost."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ COLUMNS = (
 
 
 class LedgerError(Exception):
-    """A stage or a file lost zeros or shared values that it should have kept."""
+    """A stage or a file has fewer zeros or more distinct values than its source."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Entry:
-    """All rows of one checkpoint or file."""
+    """All ledger rows of one checkpoint or file."""
 
     artifact: Artifact
     rows: Sequence[LedgerRow]
@@ -37,8 +37,8 @@ class _Entry:
 def ledger_stage(folder: RunFolder, stages: Sequence[str]) -> Stage:
     """Counts the weights of the checkpoints of `stages` and of every file in `artifacts/` into `ledger.csv`.
 
-    Running it raises LedgerError, with the table in place, if a file holds fewer zeros or more distinct values than its
-    checkpoint.
+    If a file holds fewer zeros or more distinct values than its checkpoint, the stage writes the table and then raises
+    LedgerError.
     """
     artifacts = find_artifacts(folder.path, list(stages))
     inputs = {"stages": {name: folder.digest(name) for name in stages}}
@@ -61,7 +61,7 @@ def _rows(artifact: Artifact) -> list[LedgerRow]:
 
 
 def _losses(entries: Sequence[_Entry]) -> Iterator[str]:
-    """What files lost of what their checkpoints had."""
+    """Describes zeros and shared values that a checkpoint has and its files have not."""
     checkpoints = {each.artifact.stage: each.rows for each in entries if each.artifact.format == "torch"}
     for each in entries:
         if each.artifact.format != "torch":
@@ -71,7 +71,10 @@ def _losses(entries: Sequence[_Entry]) -> Iterator[str]:
 
 
 def _shared_by(before: Sequence[LedgerRow], after: Sequence[LedgerRow]) -> Per:
-    """What shares values in a file: a tensor, unless values were shared by channels, or integers scale each channel."""
+    """Whether a file's values are shared per tensor or per channel.
+
+    Per channel if the checkpoint was clustered per channel, or if the file holds integers with one scale per channel.
+    """
     whole = total(before)
     floats = all(row.dtype.startswith("float") for row in after)
     return "tensor" if floats and whole.unique_values <= whole.unique_per_channel else "channel"

@@ -1,4 +1,4 @@
-"""A short training in which a network learns to live with int8."""
+"""Quantization-aware training: a short training with simulated int8."""
 
 from __future__ import annotations
 
@@ -19,27 +19,28 @@ from torchseg.pipeline.run.session import launch
 from torchseg.pipeline.stages.training import Start, Trainer, TrainingPlan
 from torchseg.train import evaluate
 
-LEARNING_RATE = 1e-4  # peak; a twentieth of a training's, because the network knows its task already
+LEARNING_RATE = 1e-4  # peak; a twentieth of the default, because the network is already trained
 SUFFIX = "_qat"
 
 
 def train_for_int8(
     checkpoint: Path, folder: RunFolder, pictures: Pictures, config: LearningConfig, *, epochs: int
 ) -> Path:
-    """Trains the checkpoint's network with labels and simulated int8 into `STAGE_qat`, unless that is done already.
+    """Trains the checkpoint's network with labels and simulated int8 into `STAGE_qat`, unless that is already done.
 
     Args:
-        checkpoint: its folder; stays as it is.
-        folder: where the new checkpoint goes.
-        pictures: of the training.
-        config: their flags, and with what the network trains; `auto` precision is fp32, because rounding to bfloat16
-            hides the levels of int8.
-        epochs: passes over the labelled pictures.
+        checkpoint: its folder; not modified.
+        folder: run folder for the new checkpoint.
+        pictures: the data set.
+        config: data and training flags; `auto` precision means fp32, because rounding to bfloat16 hides the int8
+            levels.
+        epochs: passes over the labelled images.
 
     Returns:
-        The new checkpoint's folder: a plain float network with the same card but for stage and parents. It has the
-        weights that were best on the validation part, int8 simulated; these are the old ones, rounded, if the training
-        improved nothing. Its metrics, int8 simulated: `val_miou`, and `val_miou_untrained` before.
+        The new checkpoint's folder. It holds a plain float network whose card differs only in stage, parents and
+        metrics. The weights are those with the best mean IoU on the validation split under simulated int8; if training
+        improved nothing, they are the original weights, rounded. The metrics `val_miou` and `val_miou_untrained`
+        (before training) are measured with simulated int8, as shares.
     """
     card = read_card(checkpoint)
     stage = f"{card.stage}{SUFFIX}"
@@ -49,16 +50,16 @@ def train_for_int8(
     config = replace(config, learning_rate=LEARNING_RATE, training_precision=precision)
     trainer = Trainer(config, pictures, folder, fabric)
     parents = {**card.parents, card.stage: sha256_of(checkpoint / "model.safetensors")}
-    school = _QatTraining(checkpoint, pictures, replace(card, stage=stage, parents=parents))
+    qat = _QatTraining(checkpoint, pictures, replace(card, stage=stage, parents=parents))
     fit_config = trainer.fit_config(epochs)
     training_plan = TrainingPlan(
         stage=stage,
         fit_config=fit_config,
-        start=school.start,
+        start=qat.start,
         step=trainer.label_step,
         transfer=False,
         inputs={"parents": parents, **asdict(fit_config)},
-        finish=school.finish,
+        finish=qat.finish,
         seed_offset=1,
     )
     training = trainer.stage(training_plan)
@@ -66,14 +67,14 @@ def train_for_int8(
     def run(work: Path) -> None:
         training.run(work)
         network, trained = load_checkpoint(work / stage)
-        save_checkpoint(network, replace(trained, metrics={**trained.metrics, **school.metrics}), work / stage)
+        save_checkpoint(network, replace(trained, metrics={**trained.metrics, **qat.metrics}), work / stage)
 
     folder.do(replace(training, run=run))
     return folder.path / stage
 
 
 class _QatTraining:
-    """The network before and after; a training that improved nothing must not make it worse."""
+    """Starts and finishes the training; restores the original weights if the trained ones score lower."""
 
     def __init__(self, checkpoint: Path, pictures: Pictures, card: Card) -> None:
         self.checkpoint, self.pictures, self.card = checkpoint, pictures, card

@@ -1,4 +1,4 @@
-"""The stages that measure and show: the table across runtimes, and the report."""
+"""The stages that score model files across runtimes and build the report."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from torchseg.pipeline.run.imported import all_imported
 
 TABLES = ("scores.csv", "per_class.csv", "per_image.csv", "precision_recall.csv")
 Source = tuple[str, int, int]
-"""Hash of the weights, height and width of the pictures that a file was made from."""
+"""SHA-256 of the weights, and the image height and width, that a model file was made from."""
 _LOG = logging.getLogger(__name__)
 
 
 class ScoreError(Exception):
-    """Some files could not be scored; the tables have a row for each that says why."""
+    """Some files could not be scored; each has a row in the tables that gives the reason."""
 
 
 def score_stage(pictures: Pictures, folder: RunFolder, stages: list[str]) -> Stage:
     """Scores the checkpoints of `stages` and every file in `artifacts/`.
 
-    Running it raises ScoreError, with the tables in place, if a file failed: the stage is then tried again next time.
+    If a file cannot be scored, the stage writes the tables, raises ScoreError, and runs again next time.
     """
     artifacts = find_artifacts(folder.path, stages)
     inputs = {
@@ -41,7 +41,7 @@ def score_stage(pictures: Pictures, folder: RunFolder, stages: list[str]) -> Sta
     }
 
     def run(work: Path) -> None:
-        # The harness names files relative to the run folder, so it writes there; each table appears when complete.
+        # The harness names files relative to the run folder, so it writes there; a table appears once it is complete.
         timing = LatencyConfig(budget_s=5.0)  # scripts/score.py takes longer and gives tighter intervals
         failures = score_artifacts(artifacts, pictures.test, pictures.spec, folder.path, config=timing)
         if failures:
@@ -53,7 +53,7 @@ def score_stage(pictures: Pictures, folder: RunFolder, stages: list[str]) -> Sta
 
 
 def report_stage(folder: RunFolder, stages: list[str]) -> Stage:
-    """Builds `report.html` from what the run folder holds."""
+    """Builds `report.html` from the contents of the run folder."""
 
     def run(work: Path) -> None:
         from torchseg.harness.report.report import write_report
@@ -69,11 +69,11 @@ def report_stage(folder: RunFolder, stages: list[str]) -> Stage:
 def find_artifacts(run: Path, stages: list[str], *, name: str | None = None) -> list[Artifact]:
     """The checkpoints of `stages`, then the files `artifacts/STAGE.PRECISION.*` that were made from them.
 
-    Files that failed their certificate are left out, and those whose certificate names other weights or another size:
-    an earlier training in the same folder left them. With `name`, no other file than that is looked at.
+    Leaves out files that failed their certificate, and files left by an earlier training, whose certificates name other
+    weights or another image size. With `name`, considers only the file of that name.
     """
     found = [Artifact(path=run / stage, stage=stage, format="torch", precision="fp32") for stage in stages]
-    source = cache(lambda stage: _source(run / stage))  # hashes: of the checkpoints whose files are there alone
+    source = cache(lambda stage: _source(run / stage))  # hashes only the checkpoints that have files, each once
     for path in sorted((run / "artifacts").glob("*.*.*")):
         stage, precision, *rest = path.name.split(".")
         if (
@@ -97,14 +97,14 @@ def find_artifacts(run: Path, stages: list[str], *, name: str | None = None) -> 
                 certified=_is_certified(path, certificate),
                 spec=end_to_end_spec(read_card(run / stage).spec)
                 if {"end_to_end", "baked"} & {*rest}
-                else None,  # the second is what version 0.1 writes
+                else None,  # version 0.1 writes "baked"
             )
         )
     return found
 
 
 def imported_artifacts(run: Path) -> list[Artifact]:
-    """The ONNX file of every imported network, and the original where a runtime here can run it."""
+    """The ONNX file of every imported network, and the original if it is a TFLite file, which can be scored here."""
     found = []
     for each in all_imported(run):
         original = run / each.file
@@ -121,12 +121,12 @@ def imported_artifacts(run: Path) -> list[Artifact]:
 
 
 def artifacts_in(run: Path, *, name: str | None = None) -> list[Artifact]:
-    """Every checkpoint and model file of a run, imported ones last; `name` as in `find_artifacts`."""
+    """Every checkpoint and model file of a run, imported ones last; `name` works as in `find_artifacts`."""
     return find_artifacts(run, checkpoints_in(run), name=name) + imported_artifacts(run)
 
 
 def checkpoints_in(run: Path) -> list[str]:
-    """Names of the stages of a run that left a checkpoint."""
+    """Names of a run's stages that have a checkpoint."""
     return sorted(card.parent.name for card in run.glob("*/card.json"))
 
 
@@ -145,7 +145,7 @@ def _certificate_of(path: Path) -> dict[str, Any] | None:
 
 
 def _is_certified(path: Path, certificate: Mapping[str, Any] | None) -> bool | None:
-    """Whether the certificate is of this very file, and it passed; None without one."""
+    """Whether the certificate belongs to this exact file and passed; None if there is no certificate."""
     if certificate is None:
         return None
     return bool(certificate["verdict"]["passed"]) and certificate["sha256"] == sha256_of(path)

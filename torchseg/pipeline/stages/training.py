@@ -1,4 +1,4 @@
-"""Training stages: a teacher or any network with labels, a student with its teacher."""
+"""Training stages: a teacher or any other network with labels, or a student with its teacher."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from lightning_fabric import Fabric
 from torch import nn
@@ -39,18 +39,29 @@ from torchseg.train import (
     label_step,
 )
 
-# Optimizer steps of a training whose epochs nobody gave, by whether the pictures are generated. Scenes must be over
-# within minutes; the length on photos is the one behind the README and was not swept
-# (docs/explanation/distillation.md).
-TEACHER_STEPS = {True: 320, False: 1680}
-STUDENT_STEPS = {True: 640, False: 1440}
-VIEWS = {True: 1, False: 0}  # of a distillation, likewise
+
+class DefaultFor(NamedTuple):
+    """A default that depends on the data: generated scenes must finish in minutes, photos may take longer."""
+
+    scenes: int
+    photos: int
+
+    def of(self, data: str) -> int:
+        """The default for the data set of this name."""
+        return self.scenes if data == GENERATED else self.photos
+
+
+# Optimizer steps if the user gives no epochs. The lengths for photos are those behind the README's results and were not
+# tuned (docs/explanation/distillation.md).
+TEACHER_STEPS = DefaultFor(scenes=320, photos=1680)
+STUDENT_STEPS = DefaultFor(scenes=640, photos=1440)
+VIEWS = DefaultFor(scenes=1, photos=0)  # of a distillation
 CURVE_COLUMNS = ("epoch", "step", "learning_rate", "train_loss", "val_loss", "val_miou", "seconds")
 
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkSpec:
-    """A network to train: its place in the chain, how to build it and for how long it learns."""
+    """A network to train: its stage, the model and its arguments, and the number of epochs."""
 
     stage: str
     model: str
@@ -60,7 +71,7 @@ class NetworkSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class Start:
-    """Where a training begins: the network, the card of its checkpoint, and what watches over its weights."""
+    """Where a training begins: the network, the card of its checkpoint, and the callback that acts on its weights."""
 
     network: nn.Module
     card: Card
@@ -69,18 +80,20 @@ class Start:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingPlan:
-    """One training of the chain.
+    """One training of the pipeline.
 
     Attributes:
         stage: its name.
-        fit_config: length, learning rate and arithmetic.
-        start: makes or loads the network; told how many steps an epoch has.
-        step: makes what it learns from.
-        transfer: whether pictures without masks take part.
-        inputs: what the result depends on besides pictures, configuration and order.
-        finish: what is done to the trained network before it is saved, and to its card.
-        seed_offset: added to the seed of order and views, so that a later training of one network sees others.
-        views: as in `BatchPlan`; if they are limited, every training sees the same.
+        fit_config: epochs, learning rate and precision.
+        start: makes or loads the network; takes the number of steps per epoch.
+        step: makes the training step.
+        transfer: whether images without masks take part.
+        inputs: what the result depends on besides the images, `fit_config` and the batch plan.
+        finish: changes the trained network and its card before they are saved.
+        seed_offset: added to the seed of batch order and random views, so that later trainings of one network see
+            different batches.
+        views: random views per image before they repeat; 0 for a new view every time (see `BatchPlan`). If it is not 0,
+            `seed_offset` is ignored and every training sees the same batches.
     """
 
     stage: str
@@ -96,18 +109,18 @@ class TrainingPlan:
 
 @dataclass(frozen=True)
 class Lengths:
-    """How long the trainings of one run are, which is known before there is a folder for it."""
+    """How long the trainings of one run are; known before its folder exists."""
 
     config: LearningConfig
     pictures: Pictures
 
-    def epochs(self, wanted: int, *, steps: Mapping[bool, int]) -> int:
-        """The epochs asked for, or as many as make about `steps` steps, given by whether pictures are generated."""
-        return wanted or max(1, round(steps[self.config.data == GENERATED] / self.steps_per_epoch))
+    def epochs(self, wanted: int, *, steps: DefaultFor) -> int:
+        """The epochs asked for; for 0, as many as make about `steps` optimizer steps."""
+        return wanted or max(1, round(steps.of(self.config.data) / self.steps_per_epoch))
 
     @property
     def steps_per_epoch(self) -> int:
-        """Optimizer steps of a pass over the labelled pictures."""
+        """Optimizer steps in one pass over the labelled images."""
         return self._plan(transfer=False).steps_per_epoch
 
     def _plan(self, *, transfer: bool) -> BatchPlan:
@@ -121,10 +134,10 @@ class Lengths:
 
 @dataclass(frozen=True)
 class Trainer(Lengths):
-    """Makes the training stages of one run; they share pictures, configuration and processes.
+    """Makes the training stages of one run; they share images, configuration and processes.
 
-    `on_epoch_end` is called with each row of their curves that has a validation. `teachers` are keyed by the hash of
-    their weights: the answers that one has cached serve every training of the run.
+    `on_epoch_end` is called after each epoch with a validation, with its row of the training curve. `teachers` is keyed
+    by the hash of their weights, so that logits cached by a teacher serve every training of the run.
     """
 
     folder: RunFolder
@@ -133,11 +146,11 @@ class Trainer(Lengths):
     teachers: dict[str, Teacher] = field(default_factory=dict)
 
     def with_labels(self, network: NetworkSpec) -> Stage:
-        """Learns from the masks alone."""
+        """The stage that trains a network with the masks alone."""
         return self.stage(self._from_scratch(network, self.label_step, transfer=False))
 
     def with_teacher(self, network: NetworkSpec, teacher: Path, how: DistillationConfig) -> Stage:
-        """Learns from the teacher's checkpoint, and from the masks."""
+        """The stage that trains a network with the teacher's logits and the masks."""
         parents = {"teacher": sha256_of(teacher / "model.safetensors")}
         training_plan = self._from_scratch(
             network, lambda: self.distill_step(teacher, how), transfer=True, parents=parents
@@ -145,7 +158,7 @@ class Trainer(Lengths):
         return self.stage(replace(training_plan, inputs={**training_plan.inputs, **asdict(how)}, views=how.views))
 
     def fit_config(self, epochs: int, *, share: float = 1.0) -> FitConfig:
-        """That many epochs at a share of the learning rate of the flags."""
+        """The fit config for this many epochs; `share` multiplies the learning rate of the flags."""
         rate = share * self.config.learning_rate
         parts = self.config.micro_batches
         return FitConfig(
@@ -157,19 +170,19 @@ class Trainer(Lengths):
         )
 
     def label_step(self) -> Step:
-        """What a network learns from masks."""
+        """The training step with masks alone."""
         return label_step(ignore_index=self.pictures.spec.ignore_index, loss=self.loss)
 
     def distill_step(self, teacher: Path, how: DistillationConfig) -> Step:
-        """What a network learns from a teacher's checkpoint."""
+        """The training step with a teacher, loaded from its checkpoint, and masks."""
         key = sha256_of(teacher / "model.safetensors")
         if key not in self.teachers:
             network, _ = load_checkpoint(teacher)
-            self.teachers[key] = Teacher(network.to(self.fabric.device), remembers=how.views > 0)
+            self.teachers[key] = Teacher(network.to(self.fabric.device), caches_logits=how.views > 0)
         return distill_step(self.teachers[key], how, ignore_index=self.pictures.spec.ignore_index, loss=self.loss)
 
     def stage(self, training_plan: TrainingPlan) -> Stage:
-        """The stage that runs a training and leaves `STAGE/` with weights, card and curves."""
+        """The stage that runs a training and writes weights, card and curves to `STAGE/`."""
         plan = replace(self._plan(transfer=training_plan.transfer), views=training_plan.views)
         if not training_plan.views:
             plan = replace(plan, seed=plan.seed + training_plan.seed_offset)
@@ -245,7 +258,7 @@ class Trainer(Lengths):
 
     @cached_property
     def loss(self) -> Loss:
-        """What the masks teach with; weights by frequency come from the report of the stage that read the pictures."""
+        """The segmentation loss on masks; class weights by frequency use the report of the `data` stage."""
         seen: dict[str, float] = {}
         if self.config.class_weights == MEDIAN_FREQUENCY:
             seen = json.loads((self.folder.path / REPORT).read_text(encoding="utf-8"))["train"]["class_frequencies"]
@@ -258,30 +271,30 @@ class Trainer(Lengths):
 
 
 def check_network(name: str, spec: ImageSpec, *, arguments: Mapping[str, Any]) -> None:
-    """Refuses, before anything is written, a network that does not exist or cannot take pictures of this size.
+    """Checks, before anything is written, that a network exists and accepts images of this size.
 
     Raises:
-        ValueError: naming what there is instead.
+        ValueError: naming the valid choices.
     """
     network = build_model(name, arguments, spec)
     check_size(spec.height, spec.width, stride=getattr(network, "stride", 1))
 
 
 def check_loss(config: LearningConfig, spec: ImageSpec) -> None:
-    """Refuses, before anything is written, a loss or class weights that do not exist or fit.
+    """Checks, before anything is written, that the loss and the class weights exist and fit the data.
 
     Raises:
-        ValueError: naming what there is instead.
+        ValueError: naming the valid choices.
     """
     parse_terms(config.loss)
     class_weights(config.class_weights, spec.classes, frequencies=dict.fromkeys(spec.classes, 1.0))
 
 
 def given_teacher(checkpoint: Path, spec: ImageSpec) -> Stage:
-    """Takes a trained teacher into the run.
+    """The stage that copies a trained teacher into the run.
 
     Raises:
-        ValueError: if it is no checkpoint, or was made for other classes or another scaling of pictures.
+        ValueError: if it is not a checkpoint, or was trained for other classes or another normalisation.
     """
     card = read_card(checkpoint)
     theirs = card.spec
@@ -297,7 +310,7 @@ def given_teacher(checkpoint: Path, spec: ImageSpec) -> Stage:
 
 
 def copied(checkpoint: Path, stage: str, spec: ImageSpec) -> Stage:
-    """Takes a trained network into the run under this name, for pictures of this spec."""
+    """The stage that copies a trained network into the run under the name `stage`, for images of this spec."""
 
     def run(work: Path) -> None:
         network, card = load_checkpoint(checkpoint)
@@ -323,7 +336,7 @@ def _save(model: nn.Module, card: Card, progress: Progress, folder: Path) -> Non
 
 
 def _write_events(progress: Progress, folder: Path) -> None:
-    """The same curves for TensorBoard."""
+    """Writes the same curves for TensorBoard."""
     from tensorboardX import SummaryWriter
 
     with SummaryWriter(logdir=str(folder / "tensorboard")) as writer:

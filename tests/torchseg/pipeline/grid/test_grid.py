@@ -13,7 +13,7 @@ class Clock:
 
 def test_the_time_left_follows_the_work_that_is_left():
     clock, lines = Clock(), []
-    progress = GridProgress({"large": 3.0, "small": 1.0}, clock=clock, tell=lines.append)
+    progress = GridProgress({"large": 3.0, "small": 1.0}, clock=clock, print_line=lines.append)
     clock.now = 600
     progress.end("large", failed=0)
     clock.now = 700
@@ -26,7 +26,7 @@ def test_the_time_left_follows_the_work_that_is_left():
 
 def test_now_and_then_the_last_line_of_a_log_is_repeated_once(tmp_path):
     clock, lines, log = Clock(), [], tmp_path / "a.log"
-    progress = GridProgress({"a": 1.0}, clock=clock, tell=lines.append)
+    progress = GridProgress({"a": 1.0}, clock=clock, print_line=lines.append)
     log.write_text("  trained: epoch 1 of 9\n")
     progress.beat({"a": log})
     assert lines == []

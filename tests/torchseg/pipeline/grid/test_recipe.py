@@ -56,7 +56,7 @@ def test_a_recipe_can_be_changed_from_outside(tmp_path):
         ({"base": {"out": "x"}}, "base sets out; --out names the grid's folder"),
         ({"base": {"precisions": "int8"}}, "make the files a factor"),
         ({"base": {"seed": 1}}, "belongs on the command line, or make it a factor"),
-        ({"base": {"bake": True}}, "is a flag of export that a grid does not take"),
+        ({"base": {"end_to_end": True}}, "is a flag of export that a grid does not take"),
         ({"factors": {}}, "varies nothing; give factors with levels"),
         ({"factors": {"epochs": []}}, "factor epochs has no level"),
         ({"factors": {"epochs": [1, 1]}}, "factor epochs has a level twice: 1, 1"),

@@ -11,7 +11,7 @@ from torchseg.config import MeasureConfig
 from torchseg.pipeline.grid.jobs import Outcome
 from torchseg.pipeline.grid.plan import expand
 from torchseg.pipeline.grid.recipe import Factor, Level, Recipe
-from torchseg.pipeline.grid.trainer import Maker
+from torchseg.pipeline.grid.trainer import TrainingRunner
 from torchseg.pipeline.run.folder import RunFolder
 
 KINDS = {"as_is": "torch", "float": "fp32.onnx", "half": "fp16.onnx", "lite": "int8.tflite"}
@@ -64,7 +64,7 @@ class Commands:
 def make(tmp_path, commands, **base):
     made = plan(**base)
     (training,) = made.trainings
-    maker = Maker(
+    maker = TrainingRunner(
         plan=made,
         folder=RunFolder(tmp_path / "grid"),
         fingerprints={training.name: "pictures"},

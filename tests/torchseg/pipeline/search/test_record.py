@@ -20,8 +20,8 @@ def test_engines_learn_from_the_configuration_as_given_where_it_is_a_trial_of_th
     for number, parameters, miou in ((0, {}, 0.3), (1, {"alpha": 0.5}, 0.4), (2, {"alpha": 0.6}, None)):
         status = "failed" if miou is None else "done"
         records.write(TrialRecord(number=number, status=status, parameters=parameters, val_miou=miou))
-    assert records.lessons({"alpha": 0.1}) == [({"alpha": 0.1}, 0.3), ({"alpha": 0.5}, 0.4)]
-    assert records.lessons({}) == [({"alpha": 0.5}, 0.4)]
+    assert records.observations({"alpha": 0.1}) == [({"alpha": 0.1}, 0.3), ({"alpha": 0.5}, 0.4)]
+    assert records.observations({}) == [({"alpha": 0.5}, 0.4)]
 
 
 def test_a_trial_over_budget_scores_worse_the_further_it_is_over():

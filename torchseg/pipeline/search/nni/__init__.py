@@ -1,1 +1,1 @@
-"""The search engine NNI, which runs in processes of its own."""
+"""The NNI search engine, which runs in separate processes."""

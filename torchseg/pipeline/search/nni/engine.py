@@ -1,4 +1,4 @@
-"""The engine NNI: an experiment on this machine chooses, and runs each trial in a process of its own."""
+"""The NNI engine: an experiment on this machine chooses the parameters and runs each trial in a separate process."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from torchseg.pipeline.search.record import TrialRecord
 from torchseg.process_group import kept_apart
 
 FOLDER = "nni"
-HOMES = ("HOME", "USERPROFILE")  # what a system calls the home folder
-OWN_HOMES = "TORCHSEG_SEARCH_HOMES"  # the user's own, which trials go back to: weights may be cached there
-NUMBERS = "TORCHSEG_SEARCH_NUMBERS"  # of the trials of this experiment, in its order
+HOMES = ("HOME", "USERPROFILE")  # variables that name the home folder, by system
+OWN_HOMES = "TORCHSEG_SEARCH_HOMES"  # the user's home folders, restored for trials: weights may be cached there
+NUMBERS = "TORCHSEG_SEARCH_NUMBERS"  # numbers of this experiment's trials, in its order
 _LOG, _PRELOAD = "host.log", "preload.js"
 _POLL_S, _PATIENCE_S = 0.5, 15.0
 
@@ -36,17 +36,17 @@ class NniEngine:
     """Starts NNI in a process that ends when this one does, and watches the records that its trials write."""
 
     def check(self) -> None:
-        """Raises ImportError without NNI."""
+        """Raises ImportError if NNI is not installed."""
         if importlib.util.find_spec("nni") is None:
             raise ImportError(
                 "--engine nni needs nni: pip install 'torchseg-compress[search]', or give --engine optuna"
             )
 
     def run(self, task: SearchTask) -> None:
-        """Runs the trials that are left.
+        """Runs the remaining trials.
 
         Raises:
-            OSError: if NNI could not be started, or gave up.
+            OSError: if NNI could not be started, or stopped with an error.
         """
         numbers, port, token = task.open, _free_port(), uuid.uuid4().hex
         folder = (task.config.run / FOLDER).resolve()
@@ -70,11 +70,11 @@ class NniEngine:
         finally:
             _end(host, token)
         if host.returncode:
-            raise OSError(f"NNI has stopped: {_last_words(folder / _LOG)}; --engine optuna needs no server")
+            raise OSError(f"NNI has stopped: {_last_line(folder / _LOG)}; --engine optuna needs no server")
         _bury(task, folder)
 
     def _watch(self, task: SearchTask, host: subprocess.Popen[str]) -> None:
-        """Passes on each trial that ends, until the host does."""
+        """Calls `on_trial_end` for each trial that ends, until the host process ends."""
         seen = {record.number for record in task.records.ended()}
         while True:
             over = host.poll() is not None
@@ -91,7 +91,7 @@ class NniEngine:
 
 
 def nni_space(space: Space) -> dict[str, dict[str, object]]:
-    """The space in NNI's own words."""
+    """The search space in NNI's format."""
     return {
         name: {"_type": "loguniform" if values.log else "uniform", "_value": [values.low, values.high]}
         if isinstance(values, Range)
@@ -101,7 +101,7 @@ def nni_space(space: Space) -> dict[str, dict[str, object]]:
 
 
 def _job(task: SearchTask, numbers: list[int], port: int, folder: Path) -> dict[str, object]:
-    """What the host is told, in one line of JSON."""
+    """The job for the host process, which gets it as one line of JSON."""
     config = task.config
     return {
         "port": port,
@@ -120,18 +120,21 @@ def _job(task: SearchTask, numbers: list[int], port: int, folder: Path) -> dict[
 
 
 def _trial_command(config: SearchConfig) -> str:
-    """What NNI's shell runs for each trial."""
+    """The command that NNI's shell runs for each trial."""
     command = [sys.executable, "-m", "torchseg.pipeline.search.nni.trial", "--config", str(config.run / CONFIG)]
     return shell_line(command)
 
 
 def shell_line(command: Sequence[str], *, windows: bool = os.name == "nt") -> str:
-    """The command as the shell of this system takes it."""
+    """The command, quoted for the shell of this system."""
     return subprocess.list2cmdline(command) if windows else shlex.join(command)
 
 
 def _environment(folder: Path) -> dict[str, str]:
-    """NNI keeps a list of experiments in the home folder and copies settings to another; both go below the run."""
+    """Environment of the host process.
+
+    NNI keeps a list of experiments in the home folder and copies settings to another; both are moved below the run.
+    """
     home = folder / "home"
     home.mkdir(exist_ok=True)
     quoted = str(folder / _PRELOAD).replace("\\", "\\\\").replace('"', '\\"')
@@ -154,9 +157,9 @@ def _free_port() -> int:
 
 
 def _end(host: subprocess.Popen[str], token: str) -> None:
-    """Hangs up, waits for the experiment to wind down, and ends what is left of it."""
+    """Closes the host's input, waits for the experiment to end, and ends every process that is left of it."""
     if host.stdin is not None:
-        with contextlib.suppress(OSError):  # it died before it had read its job
+        with contextlib.suppress(OSError):  # the host died before it read its job
             host.stdin.close()
     try:
         host.wait(_PATIENCE_S)
@@ -168,7 +171,7 @@ def _end(host: subprocess.Popen[str], token: str) -> None:
 
 
 def _bury(task: SearchTask, folder: Path) -> None:
-    """Records the trials whose process has ended without a word as failed: killed, or out of memory."""
+    """Records trials whose process ended without a result (killed, or out of memory) as failed."""
     for number in task.open:
         begun = task.records.read(number) or TrialRecord(number=number)
         note = f"its process ended without a result; what it said is below {folder}"
@@ -177,6 +180,6 @@ def _bury(task: SearchTask, folder: Path) -> None:
         task.on_trial_end(record)
 
 
-def _last_words(path: Path) -> str:
+def _last_line(path: Path) -> str:
     lines = [line.strip() for line in path.read_text(errors="replace", encoding="utf-8").splitlines() if line.strip()]
     return lines[-1][:300] if lines else "it has said nothing"

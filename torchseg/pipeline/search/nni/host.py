@@ -1,7 +1,7 @@
-"""The process that holds an NNI experiment: `python -m torchseg.pipeline.search.nni.host`, see engine.py.
+"""The process that holds an NNI experiment: `python -m torchseg.pipeline.search.nni.host`, started by engine.py.
 
-Reads its job as a line of JSON and ends the experiment when its stdin is closed, also because its parent was killed.
-NNI looks the home folder up when it is imported, which is why it has a process of its own, with a home below the run.
+It reads its job as one line of JSON, and ends the experiment when its stdin is closed, also if the parent is killed.
+NNI looks up the home folder when it is imported; a separate process lets it use a home folder below the run.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _OVER = ("DONE", "STOPPED")
 
 
 def main() -> int:
-    """Runs the experiment to its end, or until nobody wants it any more."""
+    """Runs the experiment until it is over or the parent closes stdin."""
     job = json.loads(sys.stdin.readline() or "null")
     if job is None:
         return 0
@@ -35,7 +35,7 @@ def main() -> int:
     experiment = _experiment(job)
     try:
         experiment.start(job["port"])
-        refuse_open_doors(psutil.Process())
+        check_loopback_only(psutil.Process())
         while not unwanted.wait(_POLL_S):
             status = experiment.get_status()
             if status in _OVER:
@@ -45,16 +45,16 @@ def main() -> int:
                 return 1
         return 0
     finally:
-        # NNI's own way out waits half a minute for whoever does not answer, and nothing that it would save is needed.
+        # NNI's own exit handler waits half a minute for processes that do not answer, and saves nothing needed here.
         atexit.unregister(experiment.stop)
         end_marked(TOKEN, os.environ[TOKEN])
 
 
-def refuse_open_doors(parent: psutil.Process) -> None:
-    """Makes sure that no child of `parent` listens for other machines.
+def check_loopback_only(parent: psutil.Process) -> None:
+    """Checks that no descendant of `parent` accepts connections from other machines.
 
     Raises:
-        RuntimeError: naming the address on which one does.
+        RuntimeError: naming the address if one does.
     """
     for child in parent.children(recursive=True):
         for connection in child.net_connections("inet"):
@@ -67,7 +67,7 @@ def _experiment(job: Mapping[str, Any]) -> Any:
     import nni  # type: ignore[import-untyped]
     from nni.experiment import Experiment, launcher  # type: ignore[import-untyped]
 
-    nni.silence_stdout()  # what it says is in its own log too
+    nni.silence_stdout()  # the same lines are in NNI's own log
     _wait_longer(launcher)
     experiment = Experiment("local")
     config = experiment.config
@@ -75,19 +75,19 @@ def _experiment(job: Mapping[str, Any]) -> Any:
     config.trial_command, config.trial_code_directory = job["command"], os.getcwd()
     config.trial_concurrency, config.max_trial_number = 1, job["trials"]
     config.experiment_working_directory = job["folder"]
-    # The tuner is found like any module; NNI only wants to hear of a folder.
+    # The tuner is imported like any other module, but NNI requires a code directory.
     config.tuner.name, config.tuner.code_directory = None, str(Path(__file__).parent)
-    config.tuner.class_name = "torchseg.pipeline.search.nni.tuner.RecallingTpe"
+    config.tuner.class_name = "torchseg.pipeline.search.nni.tuner.ResumableTpe"
     config.tuner.class_args = job["tuner"]
     return experiment
 
 
 def _wait_longer(launcher: Any) -> None:
-    """NNI gives its server 3 s to start, which is too short on a busy machine, and has no setting for it."""
+    """Gives NNI's server 60 s to start: its own 3 s are too short on a busy machine, and it has no setting for it."""
     check = launcher._check_rest_server
 
     def patient(port: int, retry: int = 3, url_prefix: str | None = None) -> None:
-        check(port, max(retry, _START_S), url_prefix)  # one try a second
+        check(port, max(retry, _START_S), url_prefix)  # one try per second
 
     launcher._check_rest_server = patient
 

@@ -1,4 +1,4 @@
-"""What Node reads before NNI's server, because NNI 3.0 has no settings for it."""
+"""JavaScript that Node loads before NNI's server, because NNI 3.0 has no settings for what it changes."""
 
 PRELOAD = """\
 // Loopback only: the server takes commands from whoever reaches it, and would listen on every interface.

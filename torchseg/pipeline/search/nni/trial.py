@@ -1,4 +1,4 @@
-"""One trial in a process that NNI starts: `python -m torchseg.pipeline.search.nni.trial --config RUN/config.yaml`."""
+"""One trial, in a process that NNI starts: `python -m torchseg.pipeline.search.nni.trial --config RUN/config.yaml`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torchseg.pipeline.search.nni.engine import NUMBERS, OWN_HOMES
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the trial that NNI asks for, in the user's own home."""
+    """Runs the trial that NNI asks for, with the user's own home folder."""
     os.environ.update(json.loads(os.environ[OWN_HOMES]))
     return run_command(SearchConfig, _job, argv)
 

@@ -1,4 +1,4 @@
-"""NNI's TPE tuner with a memory that outlives its experiment: the records of the run.
+"""NNI's TPE tuner, extended to start from the run's records, so that it knows the trials of earlier experiments.
 
 Only the process that NNI starts for its tuner imports this file.
 """
@@ -15,15 +15,15 @@ from nni.common.hpo_utils import format_parameters  # type: ignore[import-untype
 from torchseg.pipeline.search.record import TrialRecords
 
 
-class RecallingTpe(TpeTuner):  # type: ignore[misc]
-    """Learns from the trials that earlier experiments of the run have ended, and hands out again what was begun.
+class ResumableTpe(TpeTuner):  # type: ignore[misc]
+    """Learns from the trials that earlier experiments of the run have ended, and repeats trials that were interrupted.
 
     Args:
         run: folder of the search.
-        seed: of the choices; each trial has one of its own, so that an interruption changes none.
-        numbers: of the trials of this experiment, in its order.
-        given: parameters of trial 0, if they are of the space.
-        random_trials: drawn at random before the estimators are asked.
+        seed: of the search; each trial derives its own seed from it, so that an interruption changes no later one.
+        numbers: of this experiment's trials, in its order.
+        given: parameters of trial 0; empty if they are outside the space.
+        random_trials: number of first trials with random parameters.
     """
 
     def __init__(self, run: str, seed: int, numbers: list[int], given: dict[str, Any], random_trials: int) -> None:
@@ -31,13 +31,13 @@ class RecallingTpe(TpeTuner):  # type: ignore[misc]
         self.records, self.seed, self.numbers, self.given = TrialRecords(Path(run)), seed, numbers, given
 
     def update_search_space(self, space: dict[str, Any]) -> None:
-        """Takes the space, and what is known of it."""
+        """Sets the search space and adds the results known so far."""
         super().update_search_space(space)
-        known = self.records.lessons(self.given)
+        known = self.records.observations(self.given)
         self.import_data([{"parameter": parameters, "value": score} for parameters, score in known])
 
     def generate_parameters(self, parameter_id: int, **options: Any) -> dict[str, Any]:
-        """What the next trial takes; ids count from 0 in every experiment."""
+        """The parameters of the next trial; `parameter_id` counts from 0 in every experiment."""
         number = self.numbers[parameter_id]
         begun = self.records.read(number)
         if begun is not None and begun.parameters and not begun.ended:

@@ -6,7 +6,7 @@ import sys
 import psutil
 import pytest
 
-from torchseg.pipeline.search.nni.host import refuse_open_doors
+from torchseg.pipeline.search.nni.host import check_loopback_only
 
 _LISTEN = (
     "import socket, sys, time; s = socket.create_server((sys.argv[1], 0)); print('up', flush=True); time.sleep(60)"
@@ -20,9 +20,9 @@ def test_a_child_may_listen_for_this_machine_alone(address, open_door):
         assert child.stdout.readline() == b"up\n"
         if open_door:
             with pytest.raises(RuntimeError, match=r"NNI listens on 0\.0\.0\.0:\d+, beyond this machine"):
-                refuse_open_doors(psutil.Process())
+                check_loopback_only(psutil.Process())
         else:
-            refuse_open_doors(psutil.Process())
+            check_loopback_only(psutil.Process())
     finally:
         child.kill()
         child.wait()

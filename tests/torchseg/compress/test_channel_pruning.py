@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-import torchseg.compress.shrink as shrink
+import torchseg.compress.channel_pruning as channel_pruning
 from torchseg.compress import ChannelPruneConfig, prune_channels
 from torchseg.models import MODELS, build_model, known_arguments, multiply_adds
 
@@ -125,7 +125,7 @@ def test_a_shrunk_network_can_be_trained(spec, images):
 
 
 def test_a_wrong_removal_is_found(spec, images, monkeypatch):
-    monkeypatch.setattr(shrink, "_silence", lambda layer, channels: None)
+    monkeypatch.setattr(channel_pruning, "_silence", lambda layer, channels: None)
     with pytest.raises(ValueError, match="without its silent channels the network gives other logits"):
         prune_channels(_network("unet", spec), images, ChannelPruneConfig())
 

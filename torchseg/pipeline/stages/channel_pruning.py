@@ -1,4 +1,4 @@
-"""The stage that takes channels out of a network for good, with recovery."""
+"""The stage that removes channels from a network and then trains it to recover accuracy."""
 
 from __future__ import annotations
 
@@ -17,17 +17,20 @@ from torchseg.pipeline.export.exporter import calibration_samples
 from torchseg.pipeline.run.dataset import Pictures
 from torchseg.pipeline.run.folder import Stage
 from torchseg.pipeline.stages.compression import Recovery, unbranched
-from torchseg.pipeline.stages.training import Start, Trainer, TrainingPlan
+from torchseg.pipeline.stages.training import DefaultFor, Start, Trainer, TrainingPlan
 
-# Optimizer steps where nobody gave epochs, by whether the pictures are generated.
-SHRINK_STEPS = {True: 240, False: 720}
-_BATCH = 8  # pictures that importance is measured on
+# Optimizer steps if the user gives no epochs, by whether the images are generated.
+CHANNEL_PRUNE_STEPS = DefaultFor(scenes=240, photos=720)
+_BATCH = 8  # images that channel importance is measured on
 
 
 def channel_pruned_stage(trainer: Trainer, config: CompressConfig, recovery: Recovery, checkpoint: Path) -> Stage:
-    """Removes the least important channels; running it raises ValueError if not only silent ones went."""
+    """Removes the least important channels and trains the rest.
+
+    The stage raises ValueError if the logits differ from those of the same network with these channels zeroed.
+    """
     how = ChannelPruneConfig(share=config.channel_sparsity, importance=config.importance)
-    epochs = trainer.epochs(config.channel_epochs, steps=SHRINK_STEPS)
+    epochs = trainer.epochs(config.channel_epochs, steps=CHANNEL_PRUNE_STEPS)
 
     def start(_: int) -> Start:
         network, card = unbranched(*load_checkpoint(checkpoint))
@@ -56,7 +59,11 @@ def channel_pruned_stage(trainer: Trainer, config: CompressConfig, recovery: Rec
 
 
 def _real_batch(pictures: Pictures) -> tuple[Tensor, Tensor]:
-    """Training pictures with as many classes as there are: images `(B, C, H, W)` and masks `(B, H, W)`."""
+    """A few training images that show as many classes as possible.
+
+    Returns:
+        Normalised images, float32 `(B, C, H, W)`, and masks, uint8 `(B, H, W)`; B is at most 8.
+    """
     samples = calibration_samples(pictures.train, pictures.spec)[:_BATCH]
     images = pictures.spec.prepare(np.stack([each.picture for each in samples]))
     return torch.from_numpy(images), torch.from_numpy(np.stack([each.mask for each in samples]))

@@ -1,4 +1,4 @@
-"""Channels taken out of a network for good: the only compression that every runtime turns into speed."""
+"""Channel (structured) pruning: the only compression here that every runtime turns into lower latency."""
 
 from __future__ import annotations
 
@@ -21,14 +21,15 @@ _TOLERANCE = 1e-4
 
 @dataclass(frozen=True, kw_only=True)
 class ChannelPruneConfig:
-    """How many channels go, and which.
+    """Settings of channel pruning: how many channels to remove, and which.
 
     Attributes:
-        share: of the channels to remove from every layer, in (0, 1).
-        importance: channels with least go: magnitude of all weights on them; scale of their batch_norm, or magnitude
-            where there is none; or first-order taylor, which measures on real pictures how the loss would change.
-        round_to: widths become multiples of this; a layer with fewer channels stays as it is.
-        exclude: layers, or blocks of them, that keep their output channels; grouped convolutions always do.
+        share: share of channels to remove from every layer, in (0, 1).
+        importance: how channels are ranked; the least important are removed. magnitude: of all weights tied to the
+            channel; batch_norm: scale of its batch norm, or magnitude if there is none; taylor: first-order estimate,
+            on real images, of how the loss would change.
+        round_to: widths become multiples of this; a layer with fewer channels is not pruned.
+        exclude: names of layers or blocks that keep their output channels; grouped convolutions always keep theirs.
     """
 
     share: float = 0.5
@@ -47,11 +48,11 @@ class ChannelPruneConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class ChannelPruned:
-    """A narrower network, and the proof that only silent channels went.
+    """A pruned network, and the proof that removing the channels is the same as setting them to zero.
 
     Attributes:
-        model: the new network, in eval mode; the old one is untouched.
-        widths: channels before and after, of each layer that lost some.
+        model: the new network, in eval mode; the old one is unchanged.
+        widths: output channels before and after, of each layer that lost some.
         difference: largest absolute difference between its logits and those of the old network with the same channels
             set to zero.
     """
@@ -64,19 +65,19 @@ class ChannelPruned:
 def prune_channels(
     model: nn.Module, images: Tensor, config: ChannelPruneConfig, *, loss: Loss | None = None
 ) -> ChannelPruned:
-    """Removes the least important channels of every layer, and with them all that reads or writes them.
+    """Removes the least important channels of every layer, with all weights that read or write them.
 
     Source: arXiv:2301.12900 (dependency groups), by torch-pruning. Layers tied by sums or gates lose the same channels.
 
     Args:
-        model: any network that autograd can trace.
-        images: normalised pictures `(B, C, H, W)`: to trace the network and to prove the result.
-        config: how many and which.
-        loss: of a network on real batches; needed for taylor.
+        model: any network that autograd can trace; not changed.
+        images: normalised images `(B, C, H, W)`, to trace the network and to verify the result.
+        config: how many channels to remove, and which.
+        loss: computes the loss of a network on real batches; needed for taylor.
 
     Raises:
-        ValueError: if `loss` is missing, a layer is unknown, no layer has channels to spare, or the narrow network
-            differs from the one with silent channels by more than 1e-4 of the logits.
+        ValueError: if taylor lacks a `loss`, a layer is unknown, no layer has enough channels, or the logits differ
+            from those with zeroed channels by more than 1e-4 of the largest logit (at least 1e-4).
     """
     if config.importance == "taylor" and loss is None:
         raise ValueError("taylor importance needs a loss on real batches; pass loss, or choose magnitude")
@@ -101,7 +102,7 @@ def prune_channels(
 def _remove(
     narrow: nn.Module, silent: nn.Module, images: Tensor, config: ChannelPruneConfig, *, loss: Loss | None
 ) -> dict[str, tuple[int, int]]:
-    """Takes channels out of `narrow` and sets the same ones to zero in `silent`."""
+    """Removes channels from `narrow` and sets the same channels to zero in `silent`; returns the changed widths."""
     kept = set(weight_layers(narrow)) - set(weight_layers(narrow, exclude=config.exclude))
     pruning = _torch_pruning()
     graph = pruning.DependencyGraph().build_dependency(narrow, images[:1], forward_fn=_trace)
@@ -130,7 +131,7 @@ def _remove(
 
 
 def _victims(group: Any, importance: Any, graph: Any, config: ChannelPruneConfig) -> list[int] | None:
-    """Least important channels of a group of layers tied together; None where none may go."""
+    """Channels to remove from a group of tied layers, the least important ones; None if none may be removed."""
     modules = [dependency.target.module for dependency, _ in group]
     read = any(
         graph.is_in_channel_pruning_fn(dependency.handler)
@@ -138,25 +139,27 @@ def _victims(group: Any, importance: Any, graph: Any, config: ChannelPruneConfig
         for dependency, _ in group
     )
     grouped = any(getattr(module, "groups", 1) not in (1, getattr(module, "in_channels", 1)) for module in modules)
-    if not read or grouped:  # what no layer reads is the network's output, or a gate for all channels alike
+    if not read or grouped:  # channels that no layer reads are the network's output, or a gate that scales all channels
         return None
     scores = importance(group)
     victims = _least(scores, torch.arange(len(scores)), config)
     parts = _parts(group, graph, count=len(scores))
-    if any(set(part.tolist()) <= set(victims) for part in parts):  # of a concatenation no layer may lose all
+    if any(
+        set(part.tolist()) <= set(victims) for part in parts
+    ):  # no layer that writes into a concatenation may lose all its channels
         victims = [channel for part in parts for channel in _least(scores, part, config)]
     return sorted(victims) or None
 
 
 def _least(scores: Tensor, channels: Tensor, config: ChannelPruneConfig) -> list[int]:
-    """The least important of these channels, so many that a multiple of `round_to` stays."""
+    """The least important of these channels; the number of remaining ones is a multiple of `round_to`."""
     width = max(1, round((1 - config.share) * len(channels) / config.round_to)) * config.round_to
     channels = channels.to(scores.device)
     return channels[scores[channels].argsort()[: max(0, len(channels) - width)]].tolist()
 
 
 def _parts(group: Any, graph: Any, *, count: int) -> list[Tensor]:
-    """The channels of a group by the layers that write them: those of a concatenation are several parts."""
+    """The channels of a group, split by the layers that write them: a concatenation has several such parts."""
     writers: list[list[int]] = [[] for _ in range(count)]
     for number, (dependency, _) in enumerate(group):
         module, handler = dependency.target.module, dependency.handler
@@ -170,7 +173,7 @@ def _parts(group: Any, graph: Any, *, count: int) -> list[Tensor]:
 
 
 def _silence(layer: nn.Module, channels: list[int]) -> None:
-    """Makes these output channels zero, whatever comes in."""
+    """Sets these output channels to zero for any input."""
     axis = 1 if isinstance(layer, nn.ConvTranspose2d) else 0
     with torch.no_grad():
         for parameter, dim in ((layer.weight, axis), (layer.bias, 0)):
@@ -179,10 +182,10 @@ def _silence(layer: nn.Module, channels: list[int]) -> None:
 
 
 class _CutGates(TorchFunctionMode):
-    """Leaves out of the autograd graph that one number per pixel scales all channels of a tensor.
+    """Removes from the autograd graph the products in which a one-channel gate scales all channels of a tensor.
 
-    torch-pruning reads a product as a tie between equal channels; the single channel of an attention gate would then
-    hold every channel of the encoder where it is.
+    torch-pruning takes a product as a tie between channels of the same index; the single channel of an attention gate
+    would then prevent it from pruning the encoder's channels.
     """
 
     def __init__(self) -> None:
@@ -201,9 +204,9 @@ class _CutGates(TorchFunctionMode):
 
 
 def _trace(model: nn.Module, images: Tensor) -> list[Tensor]:
-    """Logits and, as outputs of their own, what would not be seen from them: gates, and layers that nothing reads.
+    """The logits and, as further outputs, what cannot be reached from them: gates, and layers whose output is unused.
 
-    An encoder that is used to a third of its depth may well compute further.
+    For example, an encoder may compute deeper levels than the decoder reads.
     """
     results: list[Any] = []
     hooks = [module.register_forward_hook(lambda *call: results.append(call[2])) for module in model.modules()]
@@ -212,7 +215,7 @@ def _trace(model: nn.Module, images: Tensor) -> list[Tensor]:
     for hook in hooks:
         hook.remove()
     outputs, seen = [], set[Any]()
-    # The last of the layers that nothing reads shows those before it.
+    # The last layer of an unused branch leads back to the ones before it, hence the reversed order.
     for tensor in [logits, *cut.gates, *(each for each in reversed(results) if isinstance(each, Tensor))]:
         if tensor.grad_fn not in seen:
             outputs.append(tensor)
@@ -221,7 +224,7 @@ def _trace(model: nn.Module, images: Tensor) -> list[Tensor]:
 
 
 def _walk(node: Any, seen: set[Any]) -> None:
-    """Adds a node of the autograd graph and all that it depends on."""
+    """Adds a node of the autograd graph, and all nodes that it depends on, to `seen`."""
     waiting = [node]
     while waiting:
         node = waiting.pop()
@@ -239,7 +242,7 @@ def _torch_pruning() -> Any:
 
 
 def _importance(pruning: Any, kind: Importance) -> Callable[[Any], Tensor]:
-    """Gives each channel of a group a number."""
+    """Makes a function that scores the importance of each channel of a group."""
     magnitude = pruning.importance.GroupMagnitudeImportance(p=1)
     table = {
         "magnitude": magnitude,

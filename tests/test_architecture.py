@@ -1,0 +1,58 @@
+"""Limits of the structure, as STYLE of the code: what benchmarks/architecture.py measures must stay within them."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+
+
+@pytest.fixture(scope="module")
+def architecture():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(BENCHMARKS))
+        spec = importlib.util.spec_from_file_location("architecture", BENCHMARKS / "architecture.py")
+        module = importlib.util.module_from_spec(spec)
+        patch.setitem(sys.modules, "architecture", module)  # its dataclasses ask for it
+        spec.loader.exec_module(module)
+        yield module
+
+
+@pytest.fixture(scope="module")
+def code(architecture):
+    return architecture.modules()
+
+
+def test_no_modules_import_each_other_in_a_circle(architecture, code):
+    known = frozenset(module.name for module in code)
+    assert architecture.cycles({module.name: architecture.imports(module, known) for module in code}) == []
+
+
+def test_circles_are_found(architecture):
+    graph = {"a": {"b"}, "b": {"c"}, "c": {"a", "d"}, "d": set()}
+    assert [set(group) for group in architecture.cycles(graph)] == [{"a", "b", "c"}]
+
+
+def test_function_bodies_fit_a_screen(architecture, code):
+    bodies = sorted(architecture.body_lines(each) for module in code for each in architecture.functions(module))
+    assert bodies[int(0.9 * len(bodies))] <= 15
+    assert bodies[-1] <= 40
+
+
+def test_every_function_is_typed(architecture, code):
+    untyped = [
+        f"{module.name}.{each.name}"
+        for module in code
+        for each in architecture.functions(module)
+        if not architecture.is_typed(each)
+    ]
+    assert untyped == []
+
+
+def test_folders_stay_small(code):
+    folders = [module.path.parent for module in code]
+    assert max(map(folders.count, folders)) <= 15
