@@ -11,7 +11,7 @@ endif
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help distill test machines lint format clean
+.PHONY: help distill test machines docs lint format clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s%s\n", $$1, $$2}'
@@ -24,6 +24,9 @@ test: $(VENV)/.installed-dev  ## the test suite
 
 machines: $(VENV)/.installed-dev  ## the main job in miniature on emulated machines, into results/machines.md
 	PYTHONPATH=benchmarks $(BIN)/python -m machines
+
+docs: $(VENV)/.installed-docs  ## these pages as a site, into site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 lint: $(VENV)/.installed-dev  ## formatter, linter, strict type checker, arrows between packages
 	$(BIN)/ruff format --check .
@@ -48,4 +51,9 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python$(EXE)
 
 $(VENV)/.installed-dev: $(VENV)/.installed
 	$(INSTALL) --editable '.[all]'
+	touch $@
+
+# Without the package itself and what it needs: the site is made from Markdown alone.
+$(VENV)/.installed-docs: pyproject.toml constraints.txt | $(BIN)/python$(EXE)
+	$(INSTALL) mkdocs-material
 	touch $@

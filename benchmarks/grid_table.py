@@ -1,6 +1,6 @@
 """Writes the main effects of a finished grid, as a table and a figure, into a Markdown file.
 
-    python benchmarks/grid_table.py runs/unet12-small unet12 docs/grid.md
+    python benchmarks/grid_table.py runs/unet12-small unet12 docs/explanation/recipes.md
 
 The table goes between the markers of that name; the figure goes into a folder next to the file, named after it.
 """

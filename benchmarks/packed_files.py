@@ -7,7 +7,7 @@ the dense file is timed, too: rounds continue until the two best turns of each f
 the dense file as well. Exits with 1 if a logit differs, a file is not small enough (60 % zeros, 6 clusters: 10 times
 for fp32, 2.5 for int8), or the median of three latency ratios is outside 0.95 to 1.05.
 
-    python benchmarks/packed_files.py runs/scenes/student --table docs/packed.md
+    python benchmarks/packed_files.py runs/scenes/student --table docs/explanation/packed.md
 """
 
 from __future__ import annotations

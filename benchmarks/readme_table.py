@@ -1,23 +1,47 @@
-"""Writes the score table of a run, with its epochs and training minutes, between the markers of a Markdown file.
+"""Writes the tables of a run between the markers of Markdown files.
 
-python benchmarks/readme_table.py runs/pets pets README.md
+    python benchmarks/readme_table.py runs/pets pets
+
+The whole table, with epochs and minutes of each training, goes into docs/reference/results.md, or into the file that
+a third argument names. README.md gets a few rows of it and one sentence, if it has markers for them: `pets-short` and
+`pets-headline`.
 """
 
 from __future__ import annotations
 
 import csv
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from marked_table import write_marked_table
 
+from torchseg.harness.format import bytes_text, milliseconds, percent, short_names
 from torchseg.harness.report.markdown import markdown_table
+from torchseg.harness.report.run_record import number, read_scores
+
+ROOT = Path(__file__).parents[1]
+RESULTS, README = ROOT / "docs" / "reference" / "results.md", ROOT / "README.md"
+SHORT = (
+    "teacher",
+    "teacher.fp32.onnx",
+    "clustered",
+    "clustered.fp32.packed.onnx",
+    "clustered.int8.packed.onnx",
+    "clustered.int8.tflite",
+)
 
 
 def main() -> int:
-    run, name, target = Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
+    run, name = Path(sys.argv[1]), sys.argv[2]
+    target = Path(sys.argv[3]) if len(sys.argv) > 3 else RESULTS
     try:
-        write_marked_table(target, name, f"{_trainings(run)}\n\n{markdown_table(run / 'scores.csv').strip()}")
+        table = markdown_table(run / "scores.csv").strip()
+        write_marked_table(target, name, f"{_trainings(run)}\n\n{table}")
+        readme = README.read_text(encoding="utf-8")
+        for marker, text in ((f"{name}-short", _short(table)), (f"{name}-headline", _headline(run))):
+            if f"<!-- table: {marker} -->" in readme:
+                write_marked_table(README, marker, text)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -35,6 +59,51 @@ def _trainings(run: Path) -> str:
             f"{curve.parent.name} {rows[-1]['epoch']} epochs ({rows[-1]['step']} steps, {minutes:.1f} minutes)"
         )
     return "Trained: " + ", ".join(parts) + "."
+
+
+def _short(table: str) -> str:
+    """Titles, the rows of `SHORT` in that order, and the conditions."""
+    lines = table.splitlines()
+    rows = {line.split("|")[1].strip(): line for line in lines[2:] if line.startswith("|")}
+    return "\n".join([*lines[:2], *(rows[name] for name in SHORT if name in rows), "", lines[-1]])
+
+
+def _headline(run: Path) -> str:
+    """The smallest certified file against the teacher in PyTorch."""
+    rows = read_scores(run / "scores.csv")
+    names = short_names(row["artifact"] for row in rows)
+    certified = [row for row in rows if row["certified"] == "true" and not row["error"]]
+    teachers = [row for row in rows if names[row["artifact"]] == "teacher" and not row["error"]]
+    if not certified or not teachers:
+        raise ValueError(
+            f"{run} has {len(certified)} certified files and {len(teachers)} teachers; expected some of each"
+        )
+    small, teacher = min(certified, key=lambda row: _value(row, "size_bytes")), teachers[0]
+    smaller, faster = (_value(teacher, name) / _value(small, name) for name in ("size_bytes", "latency_ms_min"))
+    lost = 100 * (_value(teacher, "miou") - _value(small, "miou"))
+    return (
+        f"**{smaller:.0f} times smaller, {faster:.1f} times faster, {lost:.2f} points of mean IoU lost**: "
+        f"`{names[small['artifact']]}`, the smallest certified file ({_facts(small)}), against the teacher in eager "
+        f"PyTorch ({_facts(teacher)})."
+    )
+
+
+def _value(row: Mapping[str, str], name: str) -> float:
+    value = number(row, name)
+    if value is None:
+        raise ValueError(f"{row['artifact']} has no {name}; score the run again")
+    return value
+
+
+def _facts(row: Mapping[str, str]) -> str:
+    """Size, quickest prediction and mean IoU."""
+    return ", ".join(
+        [
+            bytes_text(_value(row, "size_bytes")),
+            milliseconds(_value(row, "latency_ms_min")),
+            percent(_value(row, "miou")),
+        ]
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Makes the tables and figures of docs/recipes.md from finished runs; `recipes.py` writes them there."""
+"""Makes the tables and figures of docs/explanation/recipes.md from finished runs; `recipes.py` writes them there."""
 
 from __future__ import annotations
 

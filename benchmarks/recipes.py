@@ -1,6 +1,6 @@
-"""Runs the recipes at the sizes given in docs/recipes.md, and writes their tables and figures into that file.
+"""Runs the recipes at the sizes given in docs/explanation/recipes.md, and writes their tables and figures there.
 
-python benchmarks/recipes.py ../shared/data
+python benchmarks/recipes.py DATA
 
 A corrected recipe starts from the run of its original and trains only the stages that the mistake affected. A complete
 run is not repeated; its minutes stay those of the calls that made it.
@@ -22,7 +22,7 @@ from marked_table import write_marked_table
 from recipe_tables import copy_figures, size_table, stage_table, truth_table
 
 ROOT = Path(__file__).parents[1]
-DOCS = ROOT / "docs"
+DOCS = ROOT / "docs" / "explanation"
 _MINUTES = "minutes.json"
 
 

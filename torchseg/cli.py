@@ -27,8 +27,9 @@ def run_command(config_class: type[Config], job: Callable[[Config], int], argv: 
     Wrong input, a missing file or a missing extra becomes one message on stderr and exit code 2; the traceback goes to
     the log, at level DEBUG. Any other exception is a bug of this package and keeps its traceback.
     """
-    # OpenMP threads that spin for long while they wait slow each other down on a busy machine (docs/training.md).
-    # OpenMP reads this variable when PyTorch is imported, so it is set here and not in the training code.
+    # OpenMP threads that spin for long while they wait slow each other down on a busy machine
+    # (docs/explanation/training.md). OpenMP reads this variable when PyTorch is imported, so it is set here and not in
+    # the training code.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     _print_anything()
     try:

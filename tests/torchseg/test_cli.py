@@ -107,7 +107,7 @@ def test_stopping_is_not_an_error_message(capsys):
         raise KeyboardInterrupt
 
     assert run_command(_Config, job, ["a.txt"]) == 130
-    assert "goes on from here" in capsys.readouterr().err
+    assert "run the same command to resume" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("encoding", ["cp1252", "ascii"])

@@ -30,7 +30,8 @@ class DistillConfig(CompressionFlags, ExportFlags, DistillationFlags, LearningCo
         views: Random views (augmentations) of each image before the same views repeat, at least this many; repeated
             views reuse the teacher's stored logits. 0 draws a new view every time. Default: 1 on scenes, 0 otherwise.
         soft_loss: Distillation loss. mean: divergence per pixel, averaged. The other two reproduce published mistakes
-            (docs/recipes.md): picture_sum sums over each image, over_width takes the softmax along the image's width.
+            (docs/explanation/recipes.md): picture_sum sums over each image, over_width takes the softmax along the
+            image's width.
         baseline: Also train the same student without a teacher, to measure what distillation gains.
     """
 

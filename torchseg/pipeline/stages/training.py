@@ -52,7 +52,7 @@ class DefaultFor(NamedTuple):
 
 
 # Optimizer steps if the user gives no epochs. The lengths for photos are those behind the README's results and were not
-# tuned (docs/distillation.md).
+# tuned (docs/explanation/distillation.md).
 TEACHER_STEPS = DefaultFor(scenes=320, photos=1680)
 STUDENT_STEPS = DefaultFor(scenes=640, photos=1440)
 VIEWS = DefaultFor(scenes=1, photos=0)  # of a distillation
