@@ -55,7 +55,7 @@ class XceptionUNet(nn.Module):
 
 
 class _Down(nn.Module):
-    """Halves height and width: two separable convolutions and a max-pool, plus a strided 1x1 shortcut."""
+    """Divides height and width by two: two separable convolutions and a max-pool, plus a strided 1x1 shortcut."""
 
     def __init__(self, in_channels: int, out_channels: int, *, batch_norm: bool) -> None:
         super().__init__()
