@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
+from torchseg.spec import nearest
+
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser
 
@@ -85,6 +87,27 @@ def config_of(config_class: type[Config], flags: Mapping[str, str]) -> Config:
         return _parse(config_class, _PARSERS[config_class], argv)
     except ArgumentError as error:
         raise ValueError(" ".join(str(error).split())) from error
+
+
+def config_from(config_class: type[Config], values: Mapping[str, object]) -> Config:
+    """What the command line would make of these values of Python, by the name of their flag.
+
+    Raises:
+        ValueError: for a flag that does not exist, or a value that does not fit it.
+    """
+    from argparse import ArgumentError
+
+    known = [field.name for field in dataclasses.fields(config_class)]  # type: ignore[arg-type]
+    for name in values:
+        if name not in known:
+            raise ValueError(f"there is no '{name}'{nearest(name, known)}; choose from {', '.join(known)}")
+    if config_class not in _PARSERS:
+        _PARSERS[config_class] = _parser(config_class, exit_on_error=False)
+    try:
+        parsed = _PARSERS[config_class].parse_object(dict(values))
+    except ArgumentError as error:
+        raise ValueError(" ".join(str(error).split())) from error
+    return config_class(**{name: parsed[name] for name in known})
 
 
 def other_command(name: str) -> str:

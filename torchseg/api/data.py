@@ -1,0 +1,104 @@
+"""Pictures with masks, opened once and handed to everything that learns from them or is measured on them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from torchseg.cli import config_from
+from torchseg.config import DataConfig
+from torchseg.data import Samples
+from torchseg.harness.format import counted
+from torchseg.pipeline.run.dataset import Pictures, open_pictures
+from torchseg.pipeline.run.recorded_config import PICTURE_FLAGS
+from torchseg.spec import ImageSpec
+
+_PARTS = ("train", "validation", "test", "transfer")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Data:
+    """A data set in its parts; `data.train[0].picture` and `.mask` are arrays.
+
+    Attributes:
+        config: what the commands are told about these pictures.
+        pictures: the opened parts.
+        transfer_set: folder of the pictures without masks; None if there are none beside the data set's own.
+    """
+
+    config: DataConfig
+    pictures: Pictures
+    transfer_set: Path | None = None
+
+    @property
+    def spec(self) -> ImageSpec:
+        """Size at which networks see the pictures, and the classes."""
+        return self.pictures.spec
+
+    @property
+    def train(self) -> Samples:
+        """What networks learn from."""
+        return self.pictures.train
+
+    @property
+    def validation(self) -> Samples:
+        """What checkpoints are chosen and files certified with."""
+        return self.pictures.validation
+
+    @property
+    def test(self) -> Samples:
+        """What scores come from, and nothing else."""
+        return self.pictures.test
+
+    @property
+    def flags(self) -> dict[str, object]:
+        """The flags that name these pictures, for any command."""
+        return {name: getattr(self.config, name) for name in PICTURE_FLAGS}
+
+    def __repr__(self) -> str:
+        where = f" in {self.config.root}" if self.config.root else ""
+        counts = ", ".join(f"{len(getattr(self.pictures, part))} {part}" for part in _PARTS)
+        classes = f"{counted(self.spec.num_classes, 'class')[:-1]}es: {', '.join(self.spec.classes)}"
+        return f"Data({self.config.data}{where}: {counts}; {self.spec.height}x{self.spec.width}, {classes})"
+
+
+def open_data(
+    name: str = "scenes",
+    *,
+    root: str | Path | None = None,
+    image_size: int | tuple[int, int] | None = None,
+    transfer_set: str | Path | None = None,
+    download: bool = False,
+    patch_size: int = 0,
+    patch_overlap: float = 0.0,
+) -> Data:
+    """Opens a data set.
+
+    Args:
+        name: `scenes` (built in, needs no files), `folder` (your own `images/` and `masks/`), `oxford-pet`,
+            `oxford-pet-binary`, `camvid`, `idd` or `aerial`.
+        root: the data set's folder, or the folder that holds it; `scenes` needs none.
+        image_size: size that networks see: one side, or height and width. Default: 64 for scenes, 128 otherwise.
+        transfer_set: folder with pictures without masks, on which a student listens to its teacher alone.
+        download: fetches the data set into `root` first, where it can be fetched.
+        patch_size: cuts every picture into squares of this many pixels; 0 takes whole pictures.
+        patch_overlap: share of a patch that its neighbour shows too.
+
+    Returns:
+        The opened data set. Its pictures are read when they are asked for.
+
+    Raises:
+        ValueError: for an unknown name, a missing folder, an empty part, or pictures and masks that do not fit.
+    """
+    flags: dict[str, object] = {"data": name, "root": root and Path(root), "image_size": _size_text(image_size)}
+    flags |= {"download": download, "patch_size": patch_size, "patch_overlap": patch_overlap}
+    config = config_from(DataConfig, flags)
+    extra = Path(transfer_set) if transfer_set else None
+    return Data(config=config, pictures=open_pictures(config, transfer_set=extra), transfer_set=extra)
+
+
+def _size_text(size: int | tuple[int, int] | None) -> str:
+    """As the flag takes it."""
+    if size is None:
+        return ""
+    return str(size) if isinstance(size, int) else ",".join(map(str, size))
