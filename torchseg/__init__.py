@@ -44,7 +44,7 @@ if not TYPE_CHECKING:  # else every name that does not exist would pass
         """Imports the API, and PyTorch with it, when the first of its names is asked for."""
         if name not in __all__:
             raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
-        return getattr(_front_door.api(), name)
+        return _front_door.find(name)
 
     def __dir__() -> list[str]:
         """For completion: names that are not imported yet are there, too."""

@@ -12,7 +12,8 @@ import sys
 from types import ModuleType
 from typing import Any
 
-CALLABLE = ("train", "compress")
+_API = "torchseg.api"
+_CALLABLE = ("train", "compress")
 
 
 def install(name: str) -> None:
@@ -20,19 +21,37 @@ def install(name: str) -> None:
     sys.modules[name].__class__ = _FrontDoor
 
 
-def api() -> ModuleType:
-    """The API, imported when it is needed: it takes PyTorch along."""
-    return importlib.import_module("torchseg.api")
+def find(name: str) -> Any:
+    """What `torchseg` hands out under this name; imports the API, which takes PyTorch along."""
+    function = getattr(importlib.import_module(_API), name)
+    return sys.modules[f"torchseg.{name}"] if name in _CALLABLE else function
 
 
 class _FrontDoor(ModuleType):
     def __setattr__(self, name: str, value: Any) -> None:
-        if name in CALLABLE and isinstance(value, ModuleType):
+        if name in _CALLABLE and isinstance(value, ModuleType):
             value.__class__ = _CallablePackage
         super().__setattr__(name, value)
 
 
 class _CallablePackage(ModuleType):
     def __call__(self, *arguments: Any, **options: Any) -> Any:
-        function = getattr(api(), self.__name__.rpartition(".")[2])
-        return function(*arguments, **options)
+        importlib.import_module(_API)
+        return _function(self)(*arguments, **options)
+
+    # A notebook shows both of these to a user who asks what the function takes.
+
+    @property
+    def __signature__(self) -> Any:
+        import inspect
+
+        return inspect.signature(_function(self)) if _API in sys.modules else None
+
+    @property
+    def __doc__(self) -> Any:  # type: ignore[override]
+        return _function(self).__doc__ if _API in sys.modules else self.__dict__.get("__doc__")
+
+
+def _function(package: ModuleType) -> Any:
+    """The function of a package's name, once the API is imported."""
+    return getattr(sys.modules[_API], package.__name__.rpartition(".")[2])

@@ -147,9 +147,9 @@ def _parser(config_class: type[Any], *, exit_on_error: bool = True) -> ArgumentP
     description = (config_class.__doc__ or "").split("\n")[0]
     parser = ArgumentParser(prog=_called_as(), description=description, exit_on_error=exit_on_error)
     parser.add_argument("--config", action=_config_action(), help="YAML file with any of the flags below.")
-    types, help_texts = get_type_hints(config_class), _help_texts(config_class)
+    types, texts = get_type_hints(config_class), help_texts(config_class)
     for field in dataclasses.fields(config_class):
-        options: dict[str, Any] = {"help": help_texts.get(field.name)}
+        options: dict[str, Any] = {"help": texts.get(field.name)}
         if "positional" in field.metadata:
             item = Path  # all positional arguments are files and folders
             many = {"nargs": field.metadata["positional"]} if field.metadata["positional"] else {}
@@ -214,7 +214,7 @@ def _joined(argv: Sequence[str]) -> list[str]:
     return joined
 
 
-def _help_texts(config_class: type[Any]) -> dict[str, str]:
+def help_texts(config_class: type[Any]) -> dict[str, str]:
     """Help text of each field, from the `Attributes:` sections of a config class and its parents."""
     from docstring_parser import parse
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from torchseg.cli import config_from
+from torchseg.api.options import config_for
 from torchseg.config import DataConfig
 from torchseg.data import Samples
-from torchseg.harness.format import counted
 from torchseg.pipeline.run.dataset import Pictures, open_pictures
 from torchseg.pipeline.run.recorded_config import PICTURE_FLAGS
 from torchseg.spec import ImageSpec
@@ -58,8 +57,7 @@ class Data:
     def __repr__(self) -> str:
         where = f" in {self.config.root}" if self.config.root else ""
         counts = ", ".join(f"{len(getattr(self.pictures, part))} {part}" for part in _PARTS)
-        classes = f"{counted(self.spec.num_classes, 'class')[:-1]}es: {', '.join(self.spec.classes)}"
-        return f"Data({self.config.data}{where}: {counts}; {self.spec.height}x{self.spec.width}, {classes})"
+        return f"Data({self.config.data}{where}: {counts}; {self.spec.describe()})"
 
 
 def open_data(
@@ -90,15 +88,13 @@ def open_data(
     Raises:
         ValueError: for an unknown name, a missing folder, an empty part, or pictures and masks that do not fit.
     """
-    flags: dict[str, object] = {"data": name, "root": root and Path(root), "image_size": _size_text(image_size)}
+    flags: dict[str, object] = {"data": name, "root": Path(root) if root else None, "image_size": _size(image_size)}
     flags |= {"download": download, "patch_size": patch_size, "patch_overlap": patch_overlap}
-    config = config_from(DataConfig, flags)
+    config = config_for(DataConfig, flags)
     extra = Path(transfer_set) if transfer_set else None
     return Data(config=config, pictures=open_pictures(config, transfer_set=extra), transfer_set=extra)
 
 
-def _size_text(size: int | tuple[int, int] | None) -> str:
+def _size(size: int | tuple[int, int] | None) -> str | tuple[int, int]:
     """As the flag takes it."""
-    if size is None:
-        return ""
-    return str(size) if isinstance(size, int) else ",".join(map(str, size))
+    return "" if size is None else str(size) if isinstance(size, int) else size

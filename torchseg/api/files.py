@@ -10,8 +10,7 @@ from typing import Any, Unpack
 
 from torchseg.api.data import Data
 from torchseg.api.network import Network, folder_of
-from torchseg.api.options import ExportOptions, ScoreOptions
-from torchseg.cli import config_from
+from torchseg.api.options import ExportOptions, Listed, ScoreOptions, config_for
 from torchseg.config import FORMATS, PRECISIONS, ExportConfig, ScoreConfig
 from torchseg.harness.csv_table import read_values
 from torchseg.harness.format import counted, percent, short_name
@@ -19,6 +18,9 @@ from torchseg.harness.scoring.columns import SCORE_TEXTS
 from torchseg.pipeline.commands.export import Exported, export_network
 from torchseg.pipeline.commands.score import score_files
 from torchseg.pipeline.commands.summary import table_lines
+
+Model = Network | str | os.PathLike[str]
+"""A network, the folder of a checkpoint, or a model file."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -60,8 +62,8 @@ def export(
     network: Network | str | Path,
     data: Data | None = None,
     *,
-    formats: str | Sequence[str] = FORMATS,
-    precisions: str | Sequence[str] = PRECISIONS,
+    formats: Listed = FORMATS,
+    precisions: Listed = PRECISIONS,
     out: str | Path | None = None,
     **options: Unpack[ExportOptions],
 ) -> list[ExportedFile]:
@@ -85,8 +87,8 @@ def export(
         ImportError: if what writes a format is not installed.
     """
     flags: dict[str, object] = {"checkpoint": folder_of(network), "out": Path(out) if out else None, **options}
-    flags |= {"formats": _listed(formats), "precisions": _listed(precisions)} | (data.flags if data else {})
-    config = config_from(ExportConfig, flags)
+    flags |= {"formats": formats, "precisions": precisions} | (data.flags if data else {})
+    config = config_for(ExportConfig, flags)
     return [_exported_file(each) for each in export_network(config, config if data else None)]
 
 
@@ -126,9 +128,10 @@ class ScoreTable:
 
 
 def score(
-    files: Network | str | os.PathLike[str] | Sequence[Network | str | os.PathLike[str]],
+    files: Model | Sequence[Model],
     data: Data | None = None,
     *,
+    against: Model | None = None,
     out: str | Path | None = None,
     **options: Unpack[ScoreOptions],
 ) -> ScoreTable:
@@ -138,6 +141,7 @@ def score(
         files: networks, folders of checkpoints, `.onnx` and `.tflite` files from anywhere, or the folder of a run,
             which stands for all files in it; one of them or several.
         data: to score on. Default: that of the run which the files belong to.
+        against: network or file that the time and the accuracy of the others are held against.
         out: folder for tables and report. Default: that of the run, if one is given, or `runs/scores`.
         **options: any other flag of `score`.
 
@@ -150,9 +154,9 @@ def score(
         ImportError: if a runtime that was asked for is not installed.
     """
     given = [files] if isinstance(files, Network | str | os.PathLike) else files
-    paths = [folder_of(each) if isinstance(each, Network) else Path(each) for each in given]
-    flags: dict[str, object] = {"files": paths, "out": Path(out) if out else None, **options}
-    scored = score_files(config_from(ScoreConfig, flags | (data.flags if data else {})))
+    flags: dict[str, object] = {"files": [_path(each) for each in given], "out": Path(out) if out else None, **options}
+    flags["against"] = _path(against) if against is not None else None
+    scored = score_files(config_for(ScoreConfig, flags | (data.flags if data else {})))
     table = scored.folder / "scores.csv"
     return ScoreTable(
         rows=read_values(table, texts=SCORE_TEXTS),
@@ -162,6 +166,5 @@ def score(
     )
 
 
-def _listed(words: str | Sequence[str]) -> str:
-    """As the flag takes them."""
-    return words if isinstance(words, str) else ",".join(words)
+def _path(model: Model) -> Path:
+    return folder_of(model) if isinstance(model, Network) else Path(model)

@@ -10,9 +10,8 @@ from typing import Any, Unpack
 
 from torchseg.api.data import Data
 from torchseg.api.network import Network, folder_of, load
-from torchseg.api.options import CompressOptions, TrainOptions
+from torchseg.api.options import CompressOptions, Named, TrainOptions, config_for
 from torchseg.checkpoint import read_card
-from torchseg.cli import config_from
 from torchseg.config import CompressConfig, DistillConfig, TrainConfig
 from torchseg.harness.csv_table import read_values
 from torchseg.pipeline.commands.compress import completed, completed_in, compress_network, ledger_lines
@@ -28,7 +27,7 @@ def train(
     *,
     epochs: int = 0,
     teacher: Network | str | Path | None = None,
-    arguments: Mapping[str, Any] | str = "",
+    arguments: Named = "",
     out: str | Path | None = None,
     **options: Unpack[TrainOptions],
 ) -> Network:
@@ -54,20 +53,11 @@ def train(
     flags: dict[str, object] = {**data.flags, "epochs": epochs, **options}
     flags["out"] = Path(out) if out else Path("runs") / re.sub(r"[^\w-]+", "-", f"{data.config.data}-{model}")
     if teacher is None:
-        flags |= {"model": model, "model_arguments": _arguments_text(arguments)}
-        return load(train_network(config_from(TrainConfig, flags)).checkpoint)
-    flags |= {"student": model, "student_arguments": _arguments_text(arguments), "sparsity": 0.0, "clusters": None}
+        flags |= {"model": model, "model_arguments": arguments}
+        return load(train_network(config_for(TrainConfig, flags)).checkpoint)
+    flags |= {"student": model, "student_arguments": arguments, "sparsity": 0.0, "clusters": None}
     flags |= {"teacher_checkpoint": folder_of(teacher), "transfer_set": data.transfer_set}
-    return load(distill_student(config_from(DistillConfig, flags)))
-
-
-def _arguments_text(arguments: Mapping[str, Any] | str) -> str:
-    """As the flag takes it."""
-    if isinstance(arguments, str):
-        return arguments
-    return ",".join(
-        f"{name}={str(value).lower() if isinstance(value, bool) else value}" for name, value in arguments.items()
-    )
+    return load(distill_student(config_for(DistillConfig, flags)))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -135,10 +125,10 @@ def compress(
     flags: dict[str, object] = {"checkpoint": checkpoint, "sparsity": sparsity, "clusters": clusters, **options}
     flags |= {"out": Path(out) if out else None, "teacher_checkpoint": folder_of(teacher) if teacher else None}
     if data is None:
-        config = completed(config_from(CompressConfig, flags))
+        config = completed(config_for(CompressConfig, flags))
     else:
         flags |= {**data.flags, "transfer_set": data.transfer_set}
-        config = _beside(config_from(CompressConfig, flags))
+        config = _beside(config_for(CompressConfig, flags))
     compressed = compress_network(config)
     totals = [row for row in read_values(compressed.run / LEDGER, texts=LEDGER_TEXTS) if row["tensor"] == "total"]
     return CompressionReport(
