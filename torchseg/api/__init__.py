@@ -20,6 +20,9 @@ whose weights are no longer those in its folder.
 Wrong input raises ValueError, with the message that the command would end with. A check that fails raises nothing: the
 result has `failures`. While they work, functions show the progress that the commands show, and leave out their closing
 lines; the results say the same.
+
+Options have the names and defaults of the flags. What a flag takes as words or numbers with commas (`Listed` below) may
+be a list here, and what it takes as NAME=VALUE pairs (`Named`) a dictionary.
 """
 
 from torchseg.api.data import Data, open_data
