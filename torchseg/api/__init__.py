@@ -23,6 +23,9 @@ lines; the results say the same.
 
 Options have the names and defaults of the flags. What a flag takes as words or numbers with commas (`Listed` below) may
 be a list here, and what it takes as NAME=VALUE pairs (`Named`) a dictionary.
+
+The commands set `GOMP_SPINCOUNT=10000` before PyTorch is imported, which helps on a machine that has other work; importing
+this package sets nothing, so set it yourself before you start Python there.
 """
 
 from torchseg.api.data import Data, open_data
