@@ -38,14 +38,14 @@ __version__ = "0.1.0"
 _torchvision.install()
 _front_door.install(__name__)
 
-if not TYPE_CHECKING:  # else every name that does not exist would pass
+if not TYPE_CHECKING:  # a type checker would accept any name
 
     def __getattr__(name: str) -> object:
-        """Imports the API, and PyTorch with it, when the first of its names is asked for."""
+        """Imports the API, and PyTorch with it, when one of its names is first used."""
         if name not in __all__:
             raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
         return _front_door.find(name)
 
     def __dir__() -> list[str]:
-        """For completion: names that are not imported yet are there, too."""
+        """Also lists the names that are not imported yet, for completion."""
         return sorted({*globals(), *__all__})

@@ -1,8 +1,8 @@
-"""Lets two packages of this project be called like the functions of the API that bear their names.
+"""Makes two packages callable: `torchseg.train` and `torchseg.compress` share their names with functions of the API.
 
-`torchseg.train` and `torchseg.compress` are packages as soon as anything imports them, and the import system then puts
-them where `torchseg.train(...)` looks for a function. So a call of the package goes on to the function, whichever of
-the two a program meets first, and `import torchseg.train.loop` still finds the package.
+Once such a package is imported, the import system sets it as an attribute of `torchseg`, where a user expects the
+function. Calling the package therefore calls the function, whichever of the two a program uses first, and
+`import torchseg.train.loop` still finds the package.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ _CALLABLE = ("train", "compress")
 
 
 def install(name: str) -> None:
-    """Watches which packages become attributes of the package `name`; imports nothing itself."""
+    """Makes those packages callable when they become attributes of the package `name`; imports nothing itself."""
     sys.modules[name].__class__ = _FrontDoor
 
 
 def find(name: str) -> Any:
-    """What `torchseg` hands out under this name; imports the API, which takes PyTorch along."""
+    """The attribute `name` of `torchseg`; imports the API, and PyTorch with it."""
     function = getattr(importlib.import_module(_API), name)
     return sys.modules[f"torchseg.{name}"] if name in _CALLABLE else function
 
@@ -39,7 +39,7 @@ class _CallablePackage(ModuleType):
         importlib.import_module(_API)
         return _function(self)(*arguments, **options)
 
-    # A notebook shows both of these to a user who asks what the function takes.
+    # Notebooks show signature and docstring: those of the function, once the API is imported.
 
     @property
     def __signature__(self) -> Any:
@@ -53,5 +53,5 @@ class _CallablePackage(ModuleType):
 
 
 def _function(package: ModuleType) -> Any:
-    """The function of a package's name, once the API is imported."""
+    """The API function of the same name; the API must be imported."""
     return getattr(sys.modules[_API], package.__name__.rpartition(".")[2])

@@ -90,17 +90,17 @@ def config_of(config_class: type[Config], flags: Mapping[str, str]) -> Config:
 
 
 def config_from(config_class: type[Config], values: Mapping[str, object]) -> Config:
-    """What the command line would make of these values of Python, by the name of their flag.
+    """Builds the config that the command line would build from these Python values, keyed by flag name.
 
     Raises:
-        ValueError: for a flag that does not exist, or a value that does not fit it.
+        ValueError: for an unknown flag, or a value of the wrong type.
     """
     from argparse import ArgumentError
 
     known = [field.name for field in dataclasses.fields(config_class)]  # type: ignore[arg-type]
     for name in values:
         if name not in known:
-            raise ValueError(f"there is no '{name}'{nearest(name, known)}; choose from {', '.join(known)}")
+            raise ValueError(f"there is no option '{name}'{nearest(name, known)}; choose from {', '.join(known)}")
     if config_class not in _PARSERS:
         _PARSERS[config_class] = _parser(config_class, exit_on_error=False)
     try:

@@ -167,7 +167,7 @@ def test_open_data_refuses(arguments, options, message):
 
 
 def test_load_refuses_what_is_no_checkpoint():
-    with pytest.raises(ValueError, match="nowhere is no checkpoint"):
+    with pytest.raises(ValueError, match="nowhere is not a checkpoint"):
         torchseg.load("nowhere")
 
 
@@ -175,12 +175,12 @@ def test_load_refuses_what_is_no_checkpoint():
     ("model", "options", "message"),
     [
         ("small_net", {}, "no model 'small_net' .did you mean 'small_unet'"),
-        ("small_unet", {"learning_rat": 1.0}, "there is no 'learning_rat' .did you mean 'learning_rate'"),
-        ("small_unet", {"temperature": 4.0}, "there is no 'temperature'"),
+        ("small_unet", {"learning_rat": 1.0}, "there is no option 'learning_rat' .did you mean 'learning_rate'"),
+        ("small_unet", {"temperature": 4.0}, "there is no option 'temperature'"),
         ("small_unet", {"device": "gpu"}, "device.*Got value: gpu"),
         ("small_unet", {"epochs": -1}, "epochs is -1"),
         ("small_unet", {"arguments": {"width": 16}}, "takes no width"),
-        ("small_unet", {"teacher": "nowhere"}, "nowhere is no checkpoint"),
+        ("small_unet", {"teacher": "nowhere"}, "nowhere is not a checkpoint"),
     ],
 )
 def test_train_refuses_before_it_makes_a_folder(data, model, options, message):
@@ -236,7 +236,7 @@ def test_the_pictures_of_the_run_are_the_default(student):
 def test_export_refuses(student, data):
     with pytest.raises(ValueError, match=r"formats names 'onx' .did you mean 'onnx'"):
         torchseg.export(student, data, formats=["onx"])
-    with pytest.raises(ValueError, match="there is no 'pack'"):
+    with pytest.raises(ValueError, match="there is no option 'pack'"):
         torchseg.export(student, data, pack=True)
 
 

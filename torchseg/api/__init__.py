@@ -10,22 +10,22 @@
     table = torchseg.score([*files, student, "theirs.tflite"], data)
     print(table)
 
-The functions run the same stages as the commands and write the same folders, so either goes on where the other stopped:
-`runs/folder-small_unet/student` of this example is a checkpoint for `scripts/export.py`, and `torchseg.load` opens
-what `scripts/distill.py` left. A second call with the same arguments trains nothing, and just opens what is there.
+The functions run the same stages as the commands and write the same run folders, so each resumes what the other
+started: `runs/folder-small_unet/student` of this example is a checkpoint for `scripts/export.py`, and `torchseg.load`
+opens what `scripts/distill.py` trained. Calling `train` or `compress` again with the same arguments loads the result.
 
-A function works on the checkpoint of the network that it is given, not on the module in memory. It refuses a network
-whose weights are no longer those in its folder.
+A function reads the checkpoint of the network it is given, not the module in memory. It raises ValueError if their
+weights differ.
 
-Wrong input raises ValueError, with the message that the command would end with. A check that fails raises nothing: the
-result has `failures`. While they work, functions show the progress that the commands show, and leave out their closing
-lines; the results say the same.
+Wrong input raises ValueError with the message that the command would print. A file that fails its check raises nothing:
+the reason is listed in `failures` of the result. The functions show the progress of the commands, but not their closing summary, which the
+result holds. Like the commands, they set the number of threads of PyTorch, and write a log to the run folder.
 
-Options have the names and defaults of the flags. What a flag takes as words or numbers with commas (`Listed` below) may
-be a list here, and what it takes as NAME=VALUE pairs (`Named`) a dictionary.
+Options have the names and defaults of the flags. Where a flag takes values separated by commas (`Listed` below), a list
+will do, and where it takes NAME=VALUE pairs (`Named`), a dictionary will.
 
-The commands set `GOMP_SPINCOUNT=10000` before PyTorch is imported, which helps on a machine that has other work; importing
-this package sets nothing, so set it yourself before you start Python there.
+The commands set the environment variable `GOMP_SPINCOUNT=10000` before PyTorch is imported, which can make training
+faster on a busy machine. Importing this package sets no variable: set it before Python starts.
 """
 
 from torchseg.api.data import Data, open_data

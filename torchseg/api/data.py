@@ -1,4 +1,4 @@
-"""Pictures with masks, opened once and handed to everything that learns from them or is measured on them."""
+"""An opened data set: images with masks to train, certify and score on."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class Data:
     """A data set in its parts; `data.train[0].picture` and `.mask` are arrays.
 
     Attributes:
-        config: what the commands are told about these pictures.
-        pictures: the opened parts.
-        transfer_set: folder of the pictures without masks; None if there are none beside the data set's own.
+        config: the flags that name this data.
+        pictures: the opened parts, as the stages take them.
+        transfer_set: folder of images without masks; None if only the data set's own are used.
     """
 
     config: DataConfig
@@ -31,27 +31,27 @@ class Data:
 
     @property
     def spec(self) -> ImageSpec:
-        """Size at which networks see the pictures, and the classes."""
+        """Size of the network's input, and the classes."""
         return self.pictures.spec
 
     @property
     def train(self) -> Samples:
-        """What networks learn from."""
+        """Training part."""
         return self.pictures.train
 
     @property
     def validation(self) -> Samples:
-        """What checkpoints are chosen and files certified with."""
+        """Validation part: the best epoch is chosen and files are certified on it."""
         return self.pictures.validation
 
     @property
     def test(self) -> Samples:
-        """What scores come from, and nothing else."""
+        """Test part: used for scores alone."""
         return self.pictures.test
 
     @property
     def flags(self) -> dict[str, object]:
-        """The flags that name these pictures, for any command."""
+        """Flags of any command that name this data."""
         return {name: getattr(self.config, name) for name in PICTURE_FLAGS}
 
     def __repr__(self) -> str:
@@ -76,17 +76,17 @@ def open_data(
         name: `scenes` (built in, needs no files), `folder` (your own `images/` and `masks/`), `oxford-pet`,
             `oxford-pet-binary`, `camvid`, `idd` or `aerial`.
         root: the data set's folder, or the folder that holds it; `scenes` needs none.
-        image_size: size that networks see: one side, or height and width. Default: 64 for scenes, 128 otherwise.
-        transfer_set: folder with pictures without masks, on which a student listens to its teacher alone.
-        download: fetches the data set into `root` first, where it can be fetched.
-        patch_size: cuts every picture into squares of this many pixels; 0 takes whole pictures.
-        patch_overlap: share of a patch that its neighbour shows too.
+        image_size: size of the network's input: one side, or (height, width). Default: 64 for scenes, 128 otherwise.
+        transfer_set: folder of images without masks, on which a student learns from its teacher alone.
+        download: downloads the data set into `root` first, where that is possible.
+        patch_size: cuts every image into squares of this side, in pixels; 0 takes whole images.
+        patch_overlap: share of a patch that overlaps with its neighbour, in [0, 1).
 
     Returns:
-        The opened data set. Its pictures are read when they are asked for.
+        The opened data set. Images are read when they are indexed.
 
     Raises:
-        ValueError: for an unknown name, a missing folder, an empty part, or pictures and masks that do not fit.
+        ValueError: for an unknown name, a missing folder, an empty part, or masks that do not match their images.
     """
     flags: dict[str, object] = {"data": name, "root": Path(root) if root else None, "image_size": _size(image_size)}
     flags |= {"download": download, "patch_size": patch_size, "patch_overlap": patch_overlap}

@@ -1,4 +1,4 @@
-"""Model files: writing them with their certificates, and measuring them side by side."""
+"""Model files: export with certificates, and scores."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ Model = Network | str | os.PathLike[str]
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class ExportedFile(os.PathLike[str]):
-    """A model file; takes the place of its path wherever Python wants one.
+    """An exported model file; it can be passed wherever Python takes a path.
 
     Attributes:
         path: of the file.
         format: `onnx` or `tflite`.
         precision: `fp32`, `fp16`, `dynamic` or `int8`.
-        certificate: what was compared with the network, and the verdict, as in the JSON file beside it.
+        certificate: contents of the JSON file beside it.
     """
 
     path: Path
@@ -41,12 +41,12 @@ class ExportedFile(os.PathLike[str]):
 
     @property
     def passed(self) -> bool:
-        """Whether the file proved to compute what its network computes."""
+        """Whether the certificate holds."""
         return bool(self.certificate["verdict"]["passed"])
 
     @property
     def failures(self) -> Sequence[str]:
-        """Why it did not, a sentence each."""
+        """Reasons why it does not, one message each."""
         return tuple(self.certificate["verdict"]["failures"])
 
     def __fspath__(self) -> str:
@@ -67,24 +67,24 @@ def export(
     out: str | Path | None = None,
     **options: Unpack[ExportOptions],
 ) -> list[ExportedFile]:
-    """Exports a trained network, and compares each file with it.
+    """Exports a trained network, and certifies that each file computes what the network computes.
 
     Args:
         network: to export, or the folder of its checkpoint.
-        data: int8 files are calibrated on its training part, and all are certified on its validation part. Default:
-            that of the run which the checkpoint lies in.
+        data: to calibrate int8 files (training part) and certify all files (validation part). Default: that of the
+            run that the checkpoint lies in.
         formats: any of `onnx` and `tflite`.
         precisions: any of `fp32`, `fp16`, `dynamic` and `int8`.
         out: folder for the files. Default: `artifacts/` beside the checkpoint.
         **options: any other flag of `export`.
 
     Returns:
-        Every format at every precision, each followed by the files that the options ask for beside it. A file that
-        fails its certificate is among them.
+        One file per format and precision, each followed by its variants. Files that fail their certificate are
+        included.
 
     Raises:
-        ValueError: if the network does not fit the data, or there is no such format, precision or option.
-        ImportError: if what writes a format is not installed.
+        ValueError: if the network does not fit the data, or a format, precision or option is unknown.
+        ImportError: if a format needs an extra that is not installed.
     """
     flags: dict[str, object] = {"checkpoint": folder_of(network), "out": Path(out) if out else None, **options}
     flags |= {"formats": formats, "precisions": precisions} | (data.flags if data else {})
@@ -101,13 +101,12 @@ def _exported_file(exported: Exported) -> ExportedFile:
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class ScoreTable:
-    """Scores of model files; `str()` of it is a table with the main columns.
+    """Scores of model files; `str()` is a table of the main columns.
 
     Attributes:
-        rows: a dictionary for each file, runtime and number of threads, with the columns of `scores.csv`; None where
-            nothing is known.
-        folder: with all tables, and `report.html`.
-        failures: files that could not be scored and why, a sentence each.
+        rows: of `scores.csv`, one dictionary per file, runtime and thread count; None for an empty cell.
+        folder: of all tables and `report.html`.
+        failures: files that could not be scored, one message each.
         text: the table.
     """
 
@@ -135,23 +134,22 @@ def score(
     out: str | Path | None = None,
     **options: Unpack[ScoreOptions],
 ) -> ScoreTable:
-    """Scores model files side by side: accuracy on the test part, size, memory, and time in their runtimes.
+    """Measures accuracy on the test part, latency, memory and size of model files.
 
     Args:
-        files: networks, folders of checkpoints, `.onnx` and `.tflite` files from anywhere, or the folder of a run,
-            which stands for all files in it; one of them or several.
-        data: to score on. Default: that of the run which the files belong to.
-        against: network or file that the time and the accuracy of the others are held against.
+        files: one or several of: networks, folders of checkpoints, `.onnx` and `.tflite` files of any tool, and folders
+            of runs, which stand for all their files.
+        data: to score on. Default: that of the run that the files belong to.
+        against: network or file that the others are compared with.
         out: folder for tables and report. Default: that of the run, if one is given, or `runs/scores`.
         **options: any other flag of `score`.
 
     Returns:
-        The table. A file that could not be scored is a row with an `error`.
+        The table. A file that could not be scored has a row with an `error`.
 
     Raises:
-        ValueError: if a file is missing or no model, tells other classes apart than the data has, or an option does
-            not exist.
-        ImportError: if a runtime that was asked for is not installed.
+        ValueError: if a file is missing, is not a model, or has other classes than the data, or an option is unknown.
+        ImportError: if a runtime needs an extra that is not installed.
     """
     given = [files] if isinstance(files, Network | str | os.PathLike) else files
     flags: dict[str, object] = {"files": [_path(each) for each in given], "out": Path(out) if out else None, **options}

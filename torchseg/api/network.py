@@ -1,4 +1,4 @@
-"""A trained network: the module, its card, and the folder that both are from."""
+"""A trained network: the module, its card and the folder of its checkpoint."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Network:
 
     Attributes:
         module: takes images `(B, C, H, W)` and gives logits `(B, K, H, W)`; in eval mode, on the CPU.
-        card: how it was built, what pictures it takes, where it came from, and what was measured in training.
+        card: builder, image spec, origin and validation metrics.
         folder: of its checkpoint.
     """
 
@@ -34,7 +34,7 @@ class Network:
 
     @property
     def spec(self) -> ImageSpec:
-        """Size, scaling and classes of the pictures that it takes."""
+        """Size, normalisation and classes of its images."""
         return self.card.spec
 
     def predict(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -63,7 +63,7 @@ class Network:
 
 
 def load(checkpoint: str | Path) -> Network:
-    """Opens a trained network.
+    """Loads a trained network.
 
     Args:
         checkpoint: folder of a checkpoint, e.g. `runs/pets/teacher`, or one of the two files in it.
@@ -72,7 +72,7 @@ def load(checkpoint: str | Path) -> Network:
         The network in eval mode, on the CPU.
 
     Raises:
-        ValueError: if there is no checkpoint, or it is damaged.
+        ValueError: if the folder is not a checkpoint, or is damaged.
     """
     path = Path(checkpoint)
     module, card = load_checkpoint(path)
@@ -80,10 +80,10 @@ def load(checkpoint: str | Path) -> Network:
 
 
 def folder_of(network: Network | str | Path) -> Path:
-    """The checkpoint that a function works on.
+    """Folder of the checkpoint that a function reads.
 
     Raises:
-        ValueError: if a network is no longer what its checkpoint holds: functions read the checkpoint.
+        ValueError: if the weights of a network differ from those in its folder.
     """
     if not isinstance(network, Network):
         return Path(network)
@@ -91,9 +91,9 @@ def folder_of(network: Network | str | Path) -> Path:
     own = network.module.state_dict()
     if own.keys() != weights.keys() or not all(_same(own[name], weights[name]) for name in weights):
         raise ValueError(
-            f"{network.folder} holds other weights than this network: either of them changed since it was opened. Take "
-            "torchseg.load for what lies there, or torchseg.checkpoint.save_checkpoint to keep the network in a new "
-            "folder, and load it from there"
+            f"{network.folder} holds other weights than this network: one has changed since it was loaded. Load "
+            "the folder again with torchseg.load, or write the network to a new folder with "
+            "torchseg.checkpoint.save_checkpoint and load that"
         )
     return network.folder
 

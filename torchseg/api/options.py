@@ -1,4 +1,4 @@
-"""Flags of the commands that the functions of the API take under the same names, with the same defaults."""
+"""Flags of the commands that the API takes as keyword arguments of the same names and defaults."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from torchseg.cli import config_from
 
 Config = TypeVar("Config")
 Listed = str | Sequence[str] | Sequence[float]
-"""Several words or numbers: a list, or as the flag takes them."""
+"""A list, or its items separated by commas as the flag takes them."""
 Named = str | Mapping[str, Any]
-"""Values by name: a dictionary, or as the flag takes them."""
+"""A dictionary, or NAME=VALUE pairs separated by commas as the flag takes them."""
 
 
 def config_for(config_class: type[Config], flags: Mapping[str, object]) -> Config:
-    """The configuration of a command; lists and dictionaries become the texts that its flags take.
+    """Builds the config of a command; lists and dictionaries become the text that its flags take.
 
     Raises:
-        ValueError: for a flag that does not exist, or a value that does not fit it.
+        ValueError: for an unknown flag, or a value of the wrong type.
     """
     types = get_type_hints(config_class)
     return config_from(
@@ -33,21 +33,21 @@ def _text(value: object) -> object:
 
 
 def _word(value: object) -> str:
-    """As YAML writes it, which is how the flag is read."""
+    """As YAML writes it, because the flag is parsed as YAML."""
     import yaml
 
     return yaml.safe_dump([value], default_flow_style=True, width=10**6).strip()[1:-1]
 
 
 class CommonOptions(TypedDict, total=False):
-    """Of every function that computes."""
+    """Options of every function that computes."""
 
     seed: int
     threads: int | Literal["auto"]
 
 
 class LearningOptions(CommonOptions, total=False):
-    """Of every function that trains."""
+    """Options of every function that trains."""
 
     batch_size: int
     learning_rate: float
@@ -63,7 +63,7 @@ class LearningOptions(CommonOptions, total=False):
 
 
 class TrainOptions(LearningOptions, total=False):
-    """Of `train`; what is about the teacher needs one."""
+    """Options of `train`; those after `fresh` need a teacher."""
 
     temperature: float
     alpha: float
@@ -72,7 +72,7 @@ class TrainOptions(LearningOptions, total=False):
 
 
 class CompressOptions(LearningOptions, total=False):
-    """Of `compress`."""
+    """Options of `compress`."""
 
     temperature: float
     alpha: float
@@ -96,7 +96,7 @@ class CompressOptions(LearningOptions, total=False):
 
 
 class ExportOptions(CommonOptions, total=False):
-    """Of `export`."""
+    """Options of `export`."""
 
     max_drop: float | None
     max_class_drop: float | None
@@ -110,7 +110,7 @@ class ExportOptions(CommonOptions, total=False):
 
 
 class ScoreOptions(CommonOptions, total=False):
-    """Of `score`."""
+    """Options of `score`."""
 
     runtimes: Listed
     thread_counts: Listed

@@ -1,4 +1,4 @@
-"""Writes docs/api.md out of the docstrings: `python -m torchseg.api.page docs/api.md`."""
+"""Generates docs/api.md from the docstrings: `python -m torchseg.api.page docs/api.md`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ OPTIONS: Mapping[str, tuple[type[Any], type[Any]]] = {
     "export": (ExportOptions, ExportConfig),
     "score": (ScoreOptions, ScoreConfig),
 }
-"""What each function takes beside its own arguments, and the flags of the same names."""
+"""Options of each function, and the config that describes them."""
 
 
 def page() -> str:
@@ -37,12 +37,12 @@ def page() -> str:
     lines += ["## Results", ""]
     for name in RESULTS:
         lines += _class(name, getattr(api, name))
-    lines += ["_Made from the docstrings by `python -m torchseg.api.page docs/api.md`._"]
+    lines += ["_Generated from the docstrings by `python -m torchseg.api.page docs/api.md`._"]
     return "\n".join(lines) + "\n"
 
 
 def _overview(text: str) -> Iterator[str]:
-    """The docstring, with its indented example as code that a browser colours."""
+    """The docstring, with its indented example as a fenced block."""
     for block in re.split(r"\n(?=\S)", text):
         before, _, example = block.partition("\n\n    ")
         yield before
@@ -81,7 +81,7 @@ def _signature(name: str, function: Callable[..., Any]) -> Iterator[str]:
 
 
 def _options(name: str) -> Iterator[str]:
-    """A table of the flags that a function takes by keyword; what an earlier table has is only named."""
+    """A table of the options of a function; those in an earlier table are only named."""
     known = [each for each in list(OPTIONS)[: list(OPTIONS).index(name)] if _texts(each).items() & _texts(name).items()]
     seen = {option: each for each in reversed(known) for option in _texts(each).items() & _texts(name).items()}
     for each in known:
@@ -99,7 +99,7 @@ def _options(name: str) -> Iterator[str]:
 
 
 def _texts(name: str) -> dict[str, str]:
-    """What the command says of each option, in its order; flags are called as in Python."""
+    """Help text of each option in the order of the config, with flags spelled as in Python."""
     names, config = OPTIONS[name]
     texts = help_texts(config)
     chosen = [each.name for each in fields(config) if each.name in names.__annotations__]

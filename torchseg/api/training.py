@@ -1,4 +1,4 @@
-"""Training and compression: a network out of pictures, and a cheaper one out of that."""
+"""Training, distillation and compression."""
 
 from __future__ import annotations
 
@@ -33,22 +33,22 @@ def train(
 ) -> Network:
     """Trains a network with labels, or distils it if a teacher is given.
 
-    The same call goes on where an earlier one stopped, and trains nothing that is done already.
+    Calling it again with the same arguments resumes an interrupted training, or loads the finished result.
 
     Args:
         model: name of the network, or `smp:ARCHITECTURE:ENCODER` for any of segmentation_models_pytorch.
-        data: to learn from.
-        epochs: passes over the labelled pictures. 0 stands for as many as make 640 steps on scenes, 1440 otherwise.
-        teacher: network, or folder of its checkpoint, that the new one learns from beside the labels.
-        arguments: what the network's builder takes, e.g. `{"base_width": 16}`.
+        data: to train on.
+        epochs: passes over the labelled images. 0: as many as make 640 optimizer steps on scenes, 1440 otherwise.
+        teacher: network, or folder of its checkpoint, to distil from; labels count as well.
+        arguments: of the model's builder, e.g. `{"base_width": 16}`.
         out: folder of the run. Default: `runs/DATA-MODEL`.
-        **options: any flag of `train` or, with a teacher, of `distill`, that is about learning.
+        **options: training flags of `train`, or of `distill` if there is a teacher.
 
     Returns:
-        The network of the best epoch, out of `OUT/trained`; out of `OUT/student` if there is a teacher.
+        The network of the best epoch; its checkpoint is `OUT/trained`, or `OUT/student` if there is a teacher.
 
     Raises:
-        ValueError: if the network, the teacher or an option does not exist or does not fit the data.
+        ValueError: if the model or an option is unknown, or model, teacher and data do not fit each other.
     """
     flags: dict[str, object] = {**data.flags, "epochs": epochs, **options}
     flags["out"] = Path(out) if out else Path("runs") / re.sub(r"[^\w-]+", "-", f"{data.config.data}-{model}")
@@ -62,14 +62,14 @@ def train(
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class CompressionReport:
-    """What a compression left; `str()` of it says what is inside the weights before and after each stage.
+    """Result of `compress`; `str()` lists sparsity and distinct values of each stage.
 
     Attributes:
-        network: the cheaper one.
+        network: the compressed network.
         folder: of the run: checkpoints, `ledger.csv`, and packed files if they were asked for.
-        rows: totals of the ledger, a dictionary for each checkpoint and file.
-        failures: promises about zeros, shared values and certificates that were not kept, a sentence each.
-        text: the rows, a line each.
+        rows: totals of `ledger.csv`, one dictionary per checkpoint and file.
+        failures: failed certificates and ledger checks, one message each.
+        text: the rows as aligned lines.
     """
 
     network: Network
@@ -80,7 +80,7 @@ class CompressionReport:
 
     @property
     def passed(self) -> bool:
-        """Whether all promises were kept."""
+        """Whether every check passed."""
         return not self.failures
 
     def __str__(self) -> str:
@@ -103,23 +103,23 @@ def compress(
 ) -> CompressionReport:
     """Prunes and clusters a trained network, each with recovery training; the network itself stays as it is.
 
-    The same call goes on where an earlier one stopped, and trains nothing that is done already.
+    Calling it again with the same arguments resumes an interrupted training, or loads the finished result.
 
     Args:
         network: to compress, or the folder of its checkpoint.
-        data: to recover on. Default: that of the run which the checkpoint lies in.
+        data: to recover on. Default: that of the run that the checkpoint lies in.
         sparsity: share of zeros among the weights, in [0, 1); 0 prunes nothing.
-        clusters: values that the weights of a layer share, 1 to 256, zero not counted; None shares none.
+        clusters: distinct weights per output channel, 1 to 256, zero not counted; None clusters nothing.
         teacher: network, or folder of its checkpoint, to recover with. Default: `teacher/` in the run of the
-            checkpoint, where there is one; else labels alone.
+            checkpoint, if there is one; otherwise labels alone.
         out: folder of the run. Default: `compressed/` beside the checkpoint.
         **options: any other flag of `compress`.
 
     Returns:
-        The cheaper network, and whether the ledger holds.
+        The compressed network, and the result of the ledger check.
 
     Raises:
-        ValueError: if the network does not fit the data, or an option does not exist or does not fit the network.
+        ValueError: if the network does not fit the data, an option is unknown, or names a layer that the network lacks.
     """
     checkpoint = folder_of(network)
     flags: dict[str, object] = {"checkpoint": checkpoint, "sparsity": sparsity, "clusters": clusters, **options}
@@ -141,7 +141,7 @@ def compress(
 
 
 def _beside(config: CompressConfig) -> CompressConfig:
-    """Completes what the run of the checkpoint says; a checkpoint need not lie in one, as the pictures are given."""
+    """Fills in output folder and teacher from the checkpoint's run; without a run, `out` is beside the checkpoint."""
     read_card(config.checkpoint)
     try:
         return completed_in(run_of(config.checkpoint), config)

@@ -45,7 +45,7 @@ def read_table(path: Path) -> list[dict[str, str]]:
 
 
 def read_values(path: Path, *, texts: Collection[str]) -> list[dict[str, Any]]:
-    """Rows as `Table` took them: numbers, true and false, None for an empty cell; columns in `texts` stay texts."""
+    """Rows with typed values: numbers, booleans, None for an empty cell; columns named in `texts` stay strings."""
     return [{name: cell if name in texts else _value(cell) for name, cell in row.items()} for row in read_table(path)]
 
 

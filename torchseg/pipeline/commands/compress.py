@@ -39,12 +39,12 @@ def compress(config: CompressConfig) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class Compressed:
-    """What a compression left.
+    """Result of `compress_network`.
 
     Attributes:
         checkpoint: folder of the last network.
-        problems: certificates and ledger entries that failed, a sentence each.
-        reports: whether this process is the one that tells about it.
+        problems: failed certificates and ledger checks, one message each.
+        reports: whether this process prints the result; the others of a distributed training stay quiet.
     """
 
     checkpoint: Path
@@ -61,10 +61,10 @@ def compress_network(config: CompressConfig) -> Compressed:
     """Runs the stages that are not done yet.
 
     Args:
-        config: with everything that `completed` fills in.
+        config: as `completed` returns it.
 
     Raises:
-        ValueError: if the checkpoint is none, or pictures, teacher or plan do not fit it.
+        ValueError: if the checkpoint is not one, or the data, the teacher or the flags do not fit it.
     """
     if config.channel_sparsity:
         check_installed(CHANNEL_PRUNING)
@@ -101,7 +101,7 @@ def completed(config: CompressConfig) -> CompressConfig:
 
 
 def completed_in(run: Path, config: CompressConfig) -> CompressConfig:
-    """Takes folder and teacher from this run where nobody gave them."""
+    """Fills in output folder and teacher from this run where the flags leave them out."""
     beside = run / "teacher"
     if not config.teacher_checkpoint and (beside / CARD).is_file() and beside != config.checkpoint.resolve():
         config = replace(config, teacher_checkpoint=beside)
@@ -131,7 +131,7 @@ class _Job:
 
     @property
     def stages(self) -> list[str]:
-        """Names of the stages that compress, in order."""
+        """Names of the compression stages, in order."""
         return [*(["channel_pruned"] if self.config.channel_sparsity else []), *self.config.stages]
 
     def _training(self) -> Iterator[Stage]:
@@ -165,7 +165,7 @@ def _print_summary(compressed: Compressed, *, seconds: float) -> None:
 
 
 def ledger_lines(run: Path) -> list[str]:
-    """What is inside every checkpoint and file of a compression, one line each."""
+    """Sparsity and distinct values of every checkpoint and file of a compression, one line each."""
     lines = []
     for row in read_table(run / LEDGER):
         if row["tensor"] == "total":

@@ -45,10 +45,10 @@ def distill(config: DistillConfig) -> int:
 
 
 def distill_student(config: DistillConfig) -> Path:
-    """Runs the stages of `distill` up to the last network, without any files; gives the folder of that network.
+    """Runs the stages of `distill` up to the last network, exports nothing, and returns the folder of that network.
 
     Raises:
-        ValueError: if pictures, networks or loss do not exist or do not fit each other.
+        ValueError: if the data, a network or the loss is unknown, or they do not fit each other.
     """
     pictures = distill_pictures(config)
     _check(config, pictures)
@@ -98,7 +98,7 @@ class Chain:
                 self.problems.append(str(error))
 
     def train(self) -> Iterator[str]:
-        """Does what is left to do up to the last network and gives the names of the stages that ran."""
+        """Runs the remaining training stages and yields the names of those that ran."""
         for stage in self._training():
             if self._do(stage):
                 yield stage.name

@@ -34,12 +34,12 @@ def export(config: ExportConfig) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class Exported:
-    """One file that was written.
+    """One exported file.
 
     Attributes:
         path: of the file.
-        plain: the file without further words in its name that it stands beside; itself if it has none.
-        certificate: of the file.
+        plain: the file of the same format and precision that a variant was made beside; `path` itself if plain.
+        certificate: contents of the JSON file beside it.
     """
 
     path: Path
@@ -48,14 +48,14 @@ class Exported:
 
 
 def export_network(config: ExportConfig, data: DataConfig | None) -> Iterator[Exported]:
-    """Exports the checkpoint to every format and precision asked for; gives each file once it is written.
+    """Exports the checkpoint in every format and precision asked for; yields each file once it is certified.
 
     Args:
-        config: says what to export.
-        data: the pictures; None takes those of the run that the checkpoint lies in.
+        config: what to export.
+        data: images to calibrate and certify with; None takes those of the run that the checkpoint lies in.
 
     Raises:
-        ValueError: if the checkpoint is none, or the pictures are not what it was made for.
+        ValueError: if the checkpoint is not one, or was made for other images.
     """
     check_formats(kind for kind, _ in config.files)
     card = read_card(config.checkpoint)

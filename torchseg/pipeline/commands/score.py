@@ -53,12 +53,12 @@ def score(config: ScoreConfig) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class Scored:
-    """What a scoring left.
+    """Result of `score_files`.
 
     Attributes:
-        folder: with the tables.
-        page: the report.
-        failures: files that could not be scored, and why.
+        folder: of the tables.
+        page: path of the report.
+        failures: files that could not be scored, with reasons.
     """
 
     folder: Path
@@ -70,7 +70,7 @@ def score_files(config: ScoreConfig) -> Scored:
     """Measures every file and writes the tables and the report.
 
     Raises:
-        ValueError: as `plan_scores`.
+        ValueError: as for `plan_scores`.
     """
     check_runtimes(config.runtime_list)
     plan = plan_scores(config)

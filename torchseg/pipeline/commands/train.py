@@ -29,12 +29,12 @@ def train(config: TrainConfig) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class Trained:
-    """What a training left.
+    """Result of `train_network`.
 
     Attributes:
-        checkpoint: its folder.
-        ran: whether there was something to do.
-        reports: whether this process is the one that tells about it.
+        checkpoint: folder of the trained network.
+        ran: False if it was already trained.
+        reports: whether this process prints the result; the others of a distributed training stay quiet.
     """
 
     checkpoint: Path
@@ -43,10 +43,10 @@ class Trained:
 
 
 def train_network(config: TrainConfig) -> Trained:
-    """Trains the network unless that is done already; leaves its checkpoint in `OUT/trained`.
+    """Trains the network unless that is already done; writes its checkpoint to `OUT/trained`.
 
     Raises:
-        ValueError: if pictures, network or loss do not exist or do not fit each other.
+        ValueError: if the data, the network or the loss is unknown, or they do not fit each other.
     """
     arguments = parse_arguments(config.model_arguments)
     pictures = open_pictures(config).scaled(pretrained_scaling(config.model, arguments))

@@ -21,7 +21,7 @@ COLUMNS = (
     *("unique_per_channel", "nan", "subnormal", "dtype", "multiply_adds"),
 )
 
-LEDGER_TEXTS = ("stage", "artifact", "tensor", "dtype")  # the columns that hold no numbers
+LEDGER_TEXTS = ("stage", "artifact", "tensor", "dtype")  # the columns that are text
 
 
 class LedgerError(Exception):
