@@ -19,6 +19,11 @@ from PIL import Image
 
 import torchseg  # noqa: F401 - mends torchvision before anything imports it
 from torchseg.data.datasets.idd import COLOURS
+from torchseg.data.datasets.scenes import draw_scene
+from torchseg.harness.runtimes.process import RuntimeProcess, RuntimeProcessError
+from torchseg.harness.scoring.latency import LatencyConfig
+from torchseg.harness.worker import Worker
+from torchseg.modelfile.kinds import runtime_name
 
 settings.register_profile("tensors", deadline=None, max_examples=25)
 settings.load_profile("tensors")
@@ -54,6 +59,69 @@ def _on_one_thread():
     """Commands set the number of threads for the whole process, and sums depend on it."""
     yield
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def time_quickly():
+    """Times files with two turns of one prediction until the patch is undone."""
+
+    def apply(patch):
+        def quick(**settings):
+            return LatencyConfig(**settings | {"rounds": 2, "repeats": 1, "warmup": 1, "max_rounds": 2})
+
+        for module in ("stages.scoring", "commands.score"):
+            patch.setattr(f"torchseg.pipeline.{module}.LatencyConfig", quick)
+
+    return apply
+
+
+@pytest.fixture(scope="session")
+def measure_here():
+    """Lets files be measured in the test's own process until the patch is undone."""
+
+    def apply(patch):
+        for module in ("scoring.measurement", "scoring.peak"):
+            patch.setattr(f"torchseg.harness.{module}.RuntimeProcess", _ProcessHere)
+
+    return apply
+
+
+class _ProcessHere(RuntimeProcess):
+    """Does in this process what the worker does in its own: importing PyTorch for every file would take minutes."""
+
+    def __init__(self, path, *, name=None, threads=1):
+        self.path, self.name = path, name or runtime_name(path)
+        self._worker = Worker(self.name, threads)
+        self._worker.start()
+
+    def ready(self):
+        pass
+
+    def load(self):
+        return self._call("load", str(self.path))
+
+    def close(self):
+        pass
+
+    def _call(self, method, *arguments):
+        try:
+            return getattr(self._worker, method)(*arguments)
+        except Exception as error:
+            raise RuntimeProcessError(str(error)) from error
+
+
+@pytest.fixture(scope="session")
+def drawn_pictures(tmp_path_factory):
+    """Thirty small pictures with masks, not to be changed."""
+    root = tmp_path_factory.mktemp("drawn")
+    for folder in ("images", "masks"):
+        (root / folder).mkdir(parents=True)
+    for number in range(30):
+        picture, mask = draw_scene(32, 32, np.random.default_rng(number))
+        Image.fromarray(picture).save(root / "images" / f"p{number}.png")
+        Image.fromarray(mask).save(root / "masks" / f"p{number}.png")
+    (root / "classes.txt").write_text("ground\nstriped\nchecked\nwire\nring\n")
+    return root
 
 
 @pytest.fixture

@@ -1,8 +1,51 @@
-"""Trains, compresses, exports and certifies small segmentation networks."""
+"""Trains, compresses, exports and certifies small segmentation networks: docs/reference/api.md."""
 
-from torchseg import _torchvision
+from typing import TYPE_CHECKING
 
-__all__ = ["__version__"]
+from torchseg import _front_door, _torchvision
+
+if TYPE_CHECKING:
+    from torchseg.api import (
+        CompressionReport,
+        Data,
+        ExportedFile,
+        Network,
+        ScoreTable,
+        compress,
+        export,
+        load,
+        open_data,
+        score,
+        train,
+    )
+
+__all__ = [
+    "CompressionReport",
+    "Data",
+    "ExportedFile",
+    "Network",
+    "ScoreTable",
+    "__version__",
+    "compress",
+    "export",
+    "load",
+    "open_data",
+    "score",
+    "train",
+]
 __version__ = "0.1.0"
 
 _torchvision.install()
+_front_door.install(__name__)
+
+if not TYPE_CHECKING:  # a type checker would accept any name
+
+    def __getattr__(name: str) -> object:
+        """Imports the API, and PyTorch with it, when one of its names is first used."""
+        if name not in __all__:
+            raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+        return _front_door.find(name)
+
+    def __dir__() -> list[str]:
+        """Also lists the names that are not imported yet, for completion."""
+        return sorted({*globals(), *__all__})

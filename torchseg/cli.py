@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
+from torchseg.spec import nearest
+
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser
 
@@ -88,6 +90,27 @@ def config_of(config_class: type[Config], flags: Mapping[str, str]) -> Config:
         raise ValueError(" ".join(str(error).split())) from error
 
 
+def config_from(config_class: type[Config], values: Mapping[str, object]) -> Config:
+    """Builds the config that the command line would build from these Python values, keyed by flag name.
+
+    Raises:
+        ValueError: for an unknown flag, or a value of the wrong type.
+    """
+    from argparse import ArgumentError
+
+    known = [field.name for field in dataclasses.fields(config_class)]  # type: ignore[arg-type]
+    for name in values:
+        if name not in known:
+            raise ValueError(f"there is no option '{name}'{nearest(name, known)}; choose from {', '.join(known)}")
+    if config_class not in _PARSERS:
+        _PARSERS[config_class] = _parser(config_class, exit_on_error=False)
+    try:
+        parsed = _PARSERS[config_class].parse_object(dict(values))
+    except ArgumentError as error:
+        raise ValueError(" ".join(str(error).split())) from error
+    return config_class(**{name: parsed[name] for name in known})
+
+
 def other_command(name: str) -> str:
     """How to call another command, in the style of the present call: as a script or through `torchseg`."""
     called = Path(sys.argv[0])
@@ -125,9 +148,9 @@ def _parser(config_class: type[Any], *, exit_on_error: bool = True) -> ArgumentP
     description = (config_class.__doc__ or "").split("\n")[0]
     parser = ArgumentParser(prog=_called_as(), description=description, exit_on_error=exit_on_error)
     parser.add_argument("--config", action=_config_action(), help="YAML file with any of the flags below.")
-    types, help_texts = get_type_hints(config_class), _help_texts(config_class)
+    types, texts = get_type_hints(config_class), help_texts(config_class)
     for field in dataclasses.fields(config_class):
-        options: dict[str, Any] = {"help": help_texts.get(field.name)}
+        options: dict[str, Any] = {"help": texts.get(field.name)}
         if "positional" in field.metadata:
             item = Path  # all positional arguments are files and folders
             many = {"nargs": field.metadata["positional"]} if field.metadata["positional"] else {}
@@ -192,7 +215,7 @@ def _joined(argv: Sequence[str]) -> list[str]:
     return joined
 
 
-def _help_texts(config_class: type[Any]) -> dict[str, str]:
+def help_texts(config_class: type[Any]) -> dict[str, str]:
     """Help text of each field, from the `Attributes:` sections of a config class and its parents."""
     from docstring_parser import parse
 

@@ -8,14 +8,9 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
-from PIL import Image
 
 from scripts import distill
-from torchseg.data.datasets.scenes import draw_scene
-from torchseg.harness.runtimes.process import RuntimeProcess, RuntimeProcessError
 from torchseg.harness.scoring.latency import LatencyConfig
-from torchseg.harness.worker import Worker
-from torchseg.modelfile.kinds import runtime_name
 from torchseg.modelfile.metadata import metadata
 from torchseg.modelfile.precision import Precision
 from torchseg.pipeline.grid import scorer
@@ -31,52 +26,9 @@ SPEC = ImageSpec(height=32, width=32, classes=("ground", "striped", "checked", "
 
 
 @pytest.fixture(autouse=True)
-def quick_timing(monkeypatch):
+def quick_timing(monkeypatch, time_quickly):
     """Two turns of one prediction: how files are timed has tests of its own."""
-    _time_quickly(monkeypatch)
-
-
-def _time_quickly(monkeypatch):
-    def quick(**settings):
-        return LatencyConfig(**settings | {"rounds": 2, "repeats": 1, "warmup": 1, "max_rounds": 2})
-
-    for module in ("stages.scoring", "commands.score"):
-        monkeypatch.setattr(f"torchseg.pipeline.{module}.LatencyConfig", quick)
-
-
-@pytest.fixture(scope="session")
-def measure_here():
-    """Lets files be measured in the test's own process until the patch is undone."""
-
-    def apply(patch):
-        for module in ("scoring.measurement", "scoring.peak"):
-            patch.setattr(f"torchseg.harness.{module}.RuntimeProcess", _ProcessHere)
-
-    return apply
-
-
-class _ProcessHere(RuntimeProcess):
-    """Does in this process what the worker does in its own: importing PyTorch for every file would take minutes."""
-
-    def __init__(self, path, *, name=None, threads=1):
-        self.path, self.name = path, name or runtime_name(path)
-        self._worker = Worker(self.name, threads)
-        self._worker.start()
-
-    def ready(self):
-        pass
-
-    def load(self):
-        return self._call("load", str(self.path))
-
-    def close(self):
-        pass
-
-    def _call(self, method, *arguments):
-        try:
-            return getattr(self._worker, method)(*arguments)
-        except Exception as error:
-            raise RuntimeProcessError(str(error)) from error
+    time_quickly(monkeypatch)
 
 
 @pytest.fixture(scope="session")
@@ -106,20 +58,6 @@ def run_here(self, commands, log):
     return read_outcomes(log.read_text(), code)
 
 
-@pytest.fixture(scope="session")
-def drawn_pictures(tmp_path_factory):
-    """Thirty small pictures with masks, not to be changed."""
-    root = tmp_path_factory.mktemp("drawn")
-    for folder in ("images", "masks"):
-        (root / folder).mkdir(parents=True)
-    for number in range(30):
-        picture, mask = draw_scene(32, 32, np.random.default_rng(number))
-        Image.fromarray(picture).save(root / "images" / f"p{number}.png")
-        Image.fromarray(mask).save(root / "masks" / f"p{number}.png")
-    (root / "classes.txt").write_text("ground\nstriped\nchecked\nwire\nring\n")
-    return root
-
-
 @pytest.fixture
 def pictures(drawn_pictures, tmp_path):
     """A user's folder of thirty small pictures with masks."""
@@ -133,12 +71,12 @@ def flags(pictures):
 
 
 @pytest.fixture(scope="session")
-def finished_run(drawn_pictures, tmp_path_factory):
+def finished_run(drawn_pictures, tmp_path_factory, time_quickly):
     """The folder `runs` that the smallest run left, not to be changed."""
     home = tmp_path_factory.mktemp("finished")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(home)
-        _time_quickly(patch)
+        time_quickly(patch)
         assert distill.main(_smallest(drawn_pictures)) == 0
     return home / "runs"
 
@@ -166,12 +104,12 @@ def compressing(flags):
 
 
 @pytest.fixture(scope="session")
-def compressed_run(drawn_pictures, tmp_path_factory):
+def compressed_run(drawn_pictures, tmp_path_factory, time_quickly):
     """The folder `runs` that the smallest run with compression left, not to be changed, and what it printed."""
     home = tmp_path_factory.mktemp("compressed")
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(io.StringIO()) as printed:
         patch.chdir(home)
-        _time_quickly(patch)
+        time_quickly(patch)
         assert distill.main([*_smallest(drawn_pictures), *COMPRESSION]) == 0
     return home / "runs", printed.getvalue()
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from torchseg.atomic_file import partial_file
 
@@ -41,6 +42,17 @@ def read_table(path: Path) -> list[dict[str, str]]:
         return []
     with path.open(newline="", encoding="utf-8") as file:
         return [{key: value or "" for key, value in row.items() if key is not None} for row in csv.DictReader(file)]
+
+
+def read_values(path: Path, *, texts: Collection[str]) -> list[dict[str, Any]]:
+    """Rows with typed values: numbers, booleans, None for an empty cell; columns named in `texts` stay strings."""
+    return [{name: cell if name in texts else _value(cell) for name, cell in row.items()} for row in read_table(path)]
+
+
+def _value(cell: str) -> bool | float | None:
+    if cell in ("", "true", "false"):
+        return None if not cell else cell == "true"
+    return int(cell) if cell.lstrip("-").isdecimal() else float(cell)
 
 
 def _cell(value: object) -> object:

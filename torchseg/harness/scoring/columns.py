@@ -30,6 +30,10 @@ SCORE_COLUMNS = (
     # further costs, and the share of the CPU's peak
     "zstd_bytes", "multiply_adds", "peak_share", "mean_average_precision",
 )  # fmt: skip
+SCORE_TEXTS = (  # those of them that are text
+    "artifact", "stage", "format", "precision", "runtime", "runtime_version", "sha256", "image_size", "host",
+    "arithmetic", "fast_path", "leftovers", "speed", "error", "against", "accuracy",
+)  # fmt: skip
 CLASS_COLUMNS = (
     "artifact",
     "runtime",

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import csv
 import logging
 import time
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from torchseg.checkpoint import load_checkpoint, read_card
+from torchseg.checkpoint import CARD, load_checkpoint, read_card
 from torchseg.cli import CHECK_FAILED, DONE, other_command
 from torchseg.config import CompressConfig
+from torchseg.harness.csv_table import read_table
 from torchseg.pipeline.installed import CHANNEL_PRUNING, check_installed
 from torchseg.pipeline.run.dataset import Pictures, cached_pictures, check_stage, open_pictures
 from torchseg.pipeline.run.folder import Stage
@@ -31,10 +31,43 @@ _LOG = logging.getLogger(__name__)
 def compress(config: CompressConfig) -> int:
     """Runs the stages that are not done yet; returns 1 if a certificate or the ledger check fails, otherwise 0."""
     started = time.monotonic()
+    compressed = compress_network(completed(config))
+    if compressed.reports:
+        _print_summary(compressed, seconds=time.monotonic() - started)
+    return CHECK_FAILED if compressed.problems else DONE
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compressed:
+    """Result of `compress_network`.
+
+    Attributes:
+        checkpoint: folder of the last network.
+        problems: failed certificates and ledger checks, one message each.
+        reports: whether this process prints the result; the others of a distributed training stay quiet.
+    """
+
+    checkpoint: Path
+    problems: list[str]
+    reports: bool
+
+    @property
+    def run(self) -> Path:
+        """Folder of the run."""
+        return self.checkpoint.parent
+
+
+def compress_network(config: CompressConfig) -> Compressed:
+    """Runs the stages that are not done yet.
+
+    Args:
+        config: as `completed` returns it.
+
+    Raises:
+        ValueError: if the checkpoint is not one, or the data, the teacher or the flags do not fit it.
+    """
     if config.channel_sparsity:
         check_installed(CHANNEL_PRUNING)
-    read_card(config.checkpoint)  # fails early if it is not a checkpoint
-    config = _completed(config)
     spec = read_card(config.checkpoint).spec
     pictures = open_pictures(config, transfer_set=config.transfer_set).scaled((spec.mean, spec.std))
     if pictures.spec != spec:
@@ -49,21 +82,30 @@ def compress(config: CompressConfig) -> int:
     with open_session(config) as session:
         job = _Job(session, pictures)
         problems = job.run()
-        if session.fabric.is_global_zero:
-            _print_summary(session.folder.path, problems, seconds=time.monotonic() - started)
-    return CHECK_FAILED if problems else DONE
+    checkpoint = session.folder.path / job.stages[-1]
+    return Compressed(checkpoint=checkpoint, problems=problems, reports=session.fabric.is_global_zero)
 
 
-def _completed(config: CompressConfig) -> CompressConfig:
-    """Fills in data, output folder and teacher from the checkpoint's run where the flags leave them out."""
-    checkpoint, run = config.checkpoint, None if config.root and config.out else run_of(config.checkpoint)
+def completed(config: CompressConfig) -> CompressConfig:
+    """Fills in data, output folder and teacher from the checkpoint's run where the flags leave them out.
+
+    Raises:
+        ValueError: if the checkpoint is not one, or lies in no run where that is needed.
+    """
+    read_card(config.checkpoint)  # fails early if it is not a checkpoint
+    run = None if config.root and config.out else run_of(config.checkpoint)
     if run and not config.root:
         recorded = recorded_config(run)
         config = replace(config, **{name: getattr(recorded, name) for name in PICTURE_FLAGS})
-    beside = run / "teacher" if run else None
-    if beside and not config.teacher_checkpoint and (beside / "card.json").is_file() and beside != checkpoint.resolve():
+    return completed_in(run, config) if run else config
+
+
+def completed_in(run: Path, config: CompressConfig) -> CompressConfig:
+    """Fills in output folder and teacher from this run where the flags leave them out."""
+    beside = run / "teacher"
+    if not config.teacher_checkpoint and (beside / CARD).is_file() and beside != config.checkpoint.resolve():
         config = replace(config, teacher_checkpoint=beside)
-    return replace(config, out=config.out or (run / "compressed" if run else None))
+    return replace(config, out=config.out or run / "compressed")
 
 
 class _Job:
@@ -88,7 +130,8 @@ class _Job:
         return problems
 
     @property
-    def _stages(self) -> list[str]:
+    def stages(self) -> list[str]:
+        """Names of the compression stages, in order."""
         return [*(["channel_pruned"] if self.config.channel_sparsity else []), *self.config.stages]
 
     def _training(self) -> Iterator[Stage]:
@@ -106,24 +149,31 @@ class _Job:
         yield from Compressor(self.trainer, config, learns_from).stages(checkpoint)
 
     def _files(self) -> Iterator[Stage]:
-        last, exporter = self._stages[-1], Exporter(self.pictures, self.folder)
+        last, exporter = self.stages[-1], Exporter(self.pictures, self.folder)
         if self.config.pack:
             yield from exporter.stages(last, [("onnx", precision) for precision in PACKED], packed=True)
-        yield ledger_stage(self.folder, [ORIGINAL, *self._stages])
+        yield ledger_stage(self.folder, [ORIGINAL, *self.stages])
 
 
-def _print_summary(run: Path, problems: list[str], *, seconds: float) -> None:
+def _print_summary(compressed: Compressed, *, seconds: float) -> None:
     print(f"\nDone in {seconds:.0f} s. What is inside (distinct values in a tensor, and in a channel of one):")
-    with (run / LEDGER).open(newline="", encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            if row["tensor"] == "total":
-                values = f"{row['unique_values']} and {row['unique_per_channel']} values"
-                print(f"  {row['artifact']:34} {100 * float(row['sparsity']):6.2f} % zeros, {values}{_miou(run, row)}")
-    for problem in problems:
+    print("\n".join(ledger_lines(compressed.run)))
+    for problem in compressed.problems:
         print(f"\nFAILED: {problem}")
-    last = row["stage"]
-    print(f"\n  ledger   {run / LEDGER}")
-    print(f"  next     {other_command('export')} {run / last}")
+    print(f"\n  ledger   {compressed.run / LEDGER}")
+    print(f"  next     {other_command('export')} {compressed.checkpoint}")
+
+
+def ledger_lines(run: Path) -> list[str]:
+    """Sparsity and distinct values of every checkpoint and file of a compression, one line each."""
+    lines = []
+    for row in read_table(run / LEDGER):
+        if row["tensor"] == "total":
+            values = f"{row['unique_values']} and {row['unique_per_channel']} values"
+            lines.append(
+                f"  {row['artifact']:34} {100 * float(row['sparsity']):6.2f} % zeros, {values}{_miou(run, row)}"
+            )
+    return lines
 
 
 def _miou(run: Path, row: dict[str, str]) -> str:

@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 from torchseg.checkpoint import Card
 from torchseg.cli import CHECK_FAILED, DONE
@@ -43,6 +44,22 @@ def distill(config: DistillConfig) -> int:
     return CHECK_FAILED if chain.problems else DONE
 
 
+def distill_student(config: DistillConfig) -> Path:
+    """Runs the stages of `distill` up to the last network, exports nothing, and returns the folder of that network.
+
+    Raises:
+        ValueError: if the data, a network or the loss is unknown, or they do not fit each other.
+    """
+    pictures = distill_pictures(config)
+    _check(config, pictures)
+    with open_session(config) as session:
+        chain = Chain(session, pictures)
+        for _ in chain.train():
+            pass
+        session.fabric.barrier()
+    return session.folder.path / chain.last
+
+
 def _check(config: DistillConfig, pictures: Pictures) -> None:
     """Raises for flags that cannot work, before a run folder is created."""
     check_distillation(config, pictures.spec)
@@ -69,9 +86,7 @@ class Chain:
 
     def run(self) -> Iterator[str]:
         """Runs the remaining stages and yields the names of those that ran."""
-        for stage in self._training():
-            if self._do(stage):
-                yield stage.name
+        yield from self.train()
         if not self.fabric.is_global_zero:  # one process writes the files
             return
         for stage in self._files():
@@ -81,6 +96,12 @@ class Chain:
             except (CertificateError, ScoreError, LedgerError) as error:
                 _LOG.error("%s", error)
                 self.problems.append(str(error))
+
+    def train(self) -> Iterator[str]:
+        """Runs the remaining training stages and yields the names of those that ran."""
+        for stage in self._training():
+            if self._do(stage):
+                yield stage.name
 
     def _do(self, stage: Stage) -> bool:
         return self.folder.do(stage, writes=self.fabric.is_global_zero, wait=self.fabric.barrier)

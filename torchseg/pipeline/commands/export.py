@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,42 @@ from torchseg.pipeline.stages.qat import train_for_int8
 
 def export(config: ExportConfig) -> int:
     """Exports the checkpoint in every format and precision asked for; returns 1 if a certificate fails, otherwise 0."""
+    failed = False
+    for file in export_network(config, config if config.root else None):
+        failed |= not file.certificate["verdict"]["passed"]
+        print(f"{file.path}: {_certificate_line(file.certificate, searched=config.max_drop is not None)}")
+    print(f"  next     {other_command('predict')} {file.plain} PICTURE...")
+    return CHECK_FAILED if failed else DONE
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exported:
+    """One exported file.
+
+    Attributes:
+        path: of the file.
+        plain: the file of the same format and precision that a variant was made beside; `path` itself if plain.
+        certificate: contents of the JSON file beside it.
+    """
+
+    path: Path
+    plain: Path
+    certificate: dict[str, Any]
+
+
+def export_network(config: ExportConfig, data: DataConfig | None) -> Iterator[Exported]:
+    """Exports the checkpoint in every format and precision asked for; yields each file once it is certified.
+
+    Args:
+        config: what to export.
+        data: images to calibrate and certify with; None takes those of the run that the checkpoint lies in.
+
+    Raises:
+        ValueError: if the checkpoint is not one, or was made for other images.
+    """
     check_formats(kind for kind, _ in config.files)
     card = read_card(config.checkpoint)
-    data = config if config.root else recorded_config(run_of(config.checkpoint))
+    data = data or recorded_config(run_of(config.checkpoint))
     pictures = open_pictures(data).scaled((card.spec.mean, card.spec.std))
     if pictures.spec != card.spec:
         raise ValueError(
@@ -33,26 +67,21 @@ def export(config: ExportConfig) -> int:
             "give its own --data and --image_size"
         )
     with held_run(config.checkpoint.parent):
-        return _export(config, data, pictures)
+        yield from _export(config, data, pictures)
 
 
-def _export(config: ExportConfig, data: DataConfig, pictures: Pictures) -> int:
+def _export(config: ExportConfig, data: DataConfig, pictures: Pictures) -> Iterator[Exported]:
     out = config.out or config.checkpoint.parent / ARTIFACTS
     checkpoint = _after_training(config, data, pictures, out) if config.qat_epochs else config.checkpoint
     out.mkdir(parents=True, exist_ok=True)
     exported = NetworkExport(checkpoint, pictures, Budget.of_points(config.max_drop, config.max_class_drop))
-    failed = False
     for kind, precision in config.files:
         path = out / f"{read_card(checkpoint).stage}.{precision}.{kind}"
-        certificates = {path: exported.export(path, precision=Precision(precision))}
+        certificate = exported.export(path, precision=Precision(precision))
+        yield Exported(path=path, plain=path, certificate=certificate)
         for further, write in variants(path, config, exported, precision=Precision(precision)):
             write()
-            certificates[further] = exported.certify_like(further, certificates[path])
-        for written, certificate in certificates.items():
-            failed |= not certificate["verdict"]["passed"]
-            print(f"{written}: {_certificate_line(certificate, searched=config.max_drop is not None)}")
-    print(f"  next     {other_command('predict')} {path} PICTURE...")
-    return CHECK_FAILED if failed else DONE
+            yield Exported(path=further, plain=path, certificate=exported.certify_like(further, certificate))
 
 
 def _after_training(config: ExportConfig, data: DataConfig, pictures: Pictures, out: Path) -> Path:

@@ -17,7 +17,7 @@ from torchseg.harness.report.report import write_report
 from torchseg.harness.runtimes.process import RuntimeProcessError
 from torchseg.harness.runtimes.registry import OPENS
 from torchseg.harness.runtimes.validate import check_model_file
-from torchseg.harness.scoring.artifact import Artifact
+from torchseg.harness.scoring.artifact import Artifact, ScoreFailure
 from torchseg.harness.scoring.latency import LatencyConfig
 from torchseg.harness.scoring.score import score_artifacts
 from torchseg.modelfile.describe import file_facts
@@ -37,10 +37,42 @@ _OUT = Path("runs/scores")
 
 def score(config: ScoreConfig) -> int:
     """Measures every file, writes the tables and the report; returns 1 if a file could not be scored, otherwise 0."""
-    check_runtimes(config.runtime_list)
     if config.explain is not None:
+        check_runtimes(config.runtime_list)
         print_explanation(config)
         return DONE
+    scored = score_files(config)
+    print("\n".join(table_lines(scored.folder / "scores.csv")))
+    if config.against is not None:
+        print("\n" + "\n".join(comparison_lines(scored.folder / "scores.csv")))
+    for failure in scored.failures:
+        print(f"FAILED: {failure}")
+    print(f"\n  report   {scored.page}")
+    return CHECK_FAILED if scored.failures else DONE
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scored:
+    """Result of `score_files`.
+
+    Attributes:
+        folder: of the tables.
+        page: path of the report.
+        failures: files that could not be scored, with reasons.
+    """
+
+    folder: Path
+    page: Path
+    failures: Sequence[ScoreFailure]
+
+
+def score_files(config: ScoreConfig) -> Scored:
+    """Measures every file and writes the tables and the report.
+
+    Raises:
+        ValueError: as for `plan_scores`.
+    """
+    check_runtimes(config.runtime_list)
     plan = plan_scores(config)
     timing = LatencyConfig(threads=config.thread_list[0])
     if config.jobs != "auto":
@@ -54,13 +86,7 @@ def score(config: ScoreConfig) -> int:
                 json.dumps(environment_record(config.cores), indent=2) + "\n", encoding="utf-8"
             )
         page = write_report(plan.out)
-    print("\n".join(table_lines(plan.out / "scores.csv")))
-    if config.against is not None:
-        print("\n" + "\n".join(comparison_lines(plan.out / "scores.csv")))
-    for failure in failures:
-        print(f"FAILED: {failure}")
-    print(f"\n  report   {page}")
-    return CHECK_FAILED if failures else DONE
+    return Scored(folder=plan.out, page=page, failures=failures)
 
 
 @dataclass(frozen=True, kw_only=True)

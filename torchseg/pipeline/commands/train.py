@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
+from pathlib import Path
 
 from torchseg.checkpoint import read_card
 from torchseg.cli import DONE, other_command
@@ -16,6 +18,36 @@ from torchseg.pipeline.stages.training import STUDENT_STEPS, NetworkSpec, Traine
 def train(config: TrainConfig) -> int:
     """Trains the network unless that is already done; writes its checkpoint to `OUT/trained`."""
     started = time.monotonic()
+    trained = train_network(config)
+    if trained.reports:
+        miou = read_card(trained.checkpoint).metrics["val_miou"]
+        done = f"Trained in {time.monotonic() - started:.0f} s" if trained.ran else "Nothing to do"
+        print(f"{done}: {trained.checkpoint} has {100 * miou:.2f} % mean IoU on the validation part.")
+        print(f"  next     {other_command('export')} {trained.checkpoint}")
+    return DONE
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """Result of `train_network`.
+
+    Attributes:
+        checkpoint: folder of the trained network.
+        ran: False if it was already trained.
+        reports: whether this process prints the result; the others of a distributed training stay quiet.
+    """
+
+    checkpoint: Path
+    ran: bool
+    reports: bool
+
+
+def train_network(config: TrainConfig) -> Trained:
+    """Trains the network unless that is already done; writes its checkpoint to `OUT/trained`.
+
+    Raises:
+        ValueError: if the data, the network or the loss is unknown, or they do not fit each other.
+    """
     arguments = parse_arguments(config.model_arguments)
     pictures = open_pictures(config).scaled(pretrained_scaling(config.model, arguments))
     check_network(config.model, pictures.spec, arguments=arguments)
@@ -28,10 +60,4 @@ def train(config: TrainConfig) -> int:
         epochs = trainer.epochs(config.epochs, steps=STUDENT_STEPS)
         network = NetworkSpec(stage="trained", model=config.model, arguments=arguments, epochs=epochs)
         ran = folder.do(trainer.with_labels(network), writes=fabric.is_global_zero, wait=fabric.barrier)
-        if fabric.is_global_zero:
-            checkpoint = folder.path / "trained"
-            miou = read_card(checkpoint).metrics["val_miou"]
-            done = f"Trained in {time.monotonic() - started:.0f} s" if ran else "Nothing to do"
-            print(f"{done}: {checkpoint} has {100 * miou:.2f} % mean IoU on the validation part.")
-            print(f"  next     {other_command('export')} {checkpoint}")
-    return DONE
+    return Trained(checkpoint=folder.path / "trained", ran=ran, reports=fabric.is_global_zero)

@@ -21,6 +21,8 @@ COLUMNS = (
     *("unique_per_channel", "nan", "subnormal", "dtype", "multiply_adds"),
 )
 
+LEDGER_TEXTS = ("stage", "artifact", "tensor", "dtype")  # the columns that are text
+
 
 class LedgerError(Exception):
     """A stage or a file has fewer zeros or more distinct values than its source."""

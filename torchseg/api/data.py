@@ -1,0 +1,100 @@
+"""An opened data set: images with masks to train, certify and score on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from torchseg.api.options import config_for
+from torchseg.config import DataConfig
+from torchseg.data import Samples
+from torchseg.pipeline.run.dataset import Pictures, open_pictures
+from torchseg.pipeline.run.recorded_config import PICTURE_FLAGS
+from torchseg.spec import ImageSpec
+
+_PARTS = ("train", "validation", "test", "transfer")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Data:
+    """A data set in its parts; `data.train[0].picture` and `.mask` are arrays.
+
+    Attributes:
+        config: the flags that name this data.
+        pictures: the opened parts, as the stages take them.
+        transfer_set: folder of images without masks; None if only the data set's own are used.
+    """
+
+    config: DataConfig
+    pictures: Pictures
+    transfer_set: Path | None = None
+
+    @property
+    def spec(self) -> ImageSpec:
+        """Size of the network's input, and the classes."""
+        return self.pictures.spec
+
+    @property
+    def train(self) -> Samples:
+        """Training part."""
+        return self.pictures.train
+
+    @property
+    def validation(self) -> Samples:
+        """Validation part: the best epoch is chosen and files are certified on it."""
+        return self.pictures.validation
+
+    @property
+    def test(self) -> Samples:
+        """Test part: used for scores alone."""
+        return self.pictures.test
+
+    @property
+    def flags(self) -> dict[str, object]:
+        """Flags of any command that name this data."""
+        return {name: getattr(self.config, name) for name in PICTURE_FLAGS}
+
+    def __repr__(self) -> str:
+        where = f" in {self.config.root}" if self.config.root else ""
+        counts = ", ".join(f"{len(getattr(self.pictures, part))} {part}" for part in _PARTS)
+        return f"Data({self.config.data}{where}: {counts}; {self.spec.describe()})"
+
+
+def open_data(
+    name: str = "scenes",
+    *,
+    root: str | Path | None = None,
+    image_size: int | tuple[int, int] | None = None,
+    transfer_set: str | Path | None = None,
+    download: bool = False,
+    patch_size: int = 0,
+    patch_overlap: float = 0.0,
+) -> Data:
+    """Opens a data set.
+
+    Args:
+        name: `scenes` (built in, needs no files), `folder` (your own `images/` and `masks/`), `oxford-pet`,
+            `oxford-pet-binary`, `camvid`, `idd` or `aerial`.
+        root: the data set's folder, or the folder that holds it; `scenes` needs none.
+        image_size: size of the network's input: one side, or (height, width). Default: 64 for scenes, 128 otherwise.
+        transfer_set: folder of images without masks, on which a student learns from its teacher alone.
+        download: downloads the data set into `root` first, where that is possible.
+        patch_size: cuts every image into squares of this side, in pixels; 0 takes whole images.
+        patch_overlap: share of a patch that overlaps with its neighbour, in [0, 1).
+
+    Returns:
+        The opened data set. Images are read when they are indexed.
+
+    Raises:
+        ValueError: for an unknown name, a missing folder, an empty part, or masks that do not match their images.
+    """
+    flags: dict[str, object] = {"data": name, "root": Path(root) if root else None, "image_size": _size(image_size)}
+    flags |= {"download": download, "patch_size": patch_size, "patch_overlap": patch_overlap}
+    config = config_for(DataConfig, flags)
+    extra = Path(transfer_set) if transfer_set else None
+    return Data(config=config, pictures=open_pictures(config, transfer_set=extra), transfer_set=extra)
+
+
+def _size(size: int | tuple[int, int] | None) -> str | tuple[int, int]:
+    """As the flag takes it."""
+    return "" if size is None else str(size) if isinstance(size, int) else size
