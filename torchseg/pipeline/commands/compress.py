@@ -12,9 +12,9 @@ from torchseg.checkpoint import CARD, load_checkpoint, read_card
 from torchseg.cli import CHECK_FAILED, DONE, other_command
 from torchseg.config import CompressConfig
 from torchseg.harness.csv_table import read_table
-from torchseg.pipeline.installed import CHANNEL_PRUNING, check_installed
 from torchseg.pipeline.run.dataset import Pictures, cached_pictures, check_stage, open_pictures
 from torchseg.pipeline.run.folder import Stage
+from torchseg.pipeline.run.installed import CHANNEL_PRUNING, check_installed
 from torchseg.pipeline.run.recorded_config import PICTURE_FLAGS, recorded_config, run_of
 from torchseg.pipeline.run.session import Session, open_session
 from torchseg.pipeline.stages.channel_pruning import channel_pruned_stage

@@ -13,9 +13,9 @@ from torchseg.cli import CHECK_FAILED, DONE
 from torchseg.config import DistillConfig
 from torchseg.models import build_model, parse_arguments
 from torchseg.pipeline.commands.summary import print_summary
-from torchseg.pipeline.installed import check_formats
 from torchseg.pipeline.run.dataset import Pictures, cached_pictures, check_stage, distill_pictures
 from torchseg.pipeline.run.folder import Stage
+from torchseg.pipeline.run.installed import check_formats
 from torchseg.pipeline.run.session import Session, open_session
 from torchseg.pipeline.stages.compression import Compressor, check_compression, recovery
 from torchseg.pipeline.stages.distillation import check_distillation, distillation_config, teacher_stage

@@ -14,9 +14,9 @@ from torchseg.modelfile.precision import Precision
 from torchseg.pipeline.export.budget import Budget
 from torchseg.pipeline.export.exporter import NetworkExport
 from torchseg.pipeline.export.variants import variants
-from torchseg.pipeline.installed import check_formats
 from torchseg.pipeline.run.dataset import Pictures, open_pictures
 from torchseg.pipeline.run.folder import RunFolder, held_run, is_run
+from torchseg.pipeline.run.installed import check_formats
 from torchseg.pipeline.run.recorded_config import recorded_config, run_of
 from torchseg.pipeline.stages.export import ARTIFACTS
 from torchseg.pipeline.stages.qat import train_for_int8

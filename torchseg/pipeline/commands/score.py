@@ -23,10 +23,10 @@ from torchseg.harness.scoring.score import score_artifacts
 from torchseg.modelfile.describe import file_facts
 from torchseg.modelfile.kinds import CHECKPOINT_FILES, runtime_name
 from torchseg.pipeline.commands.summary import comparison_lines, table_lines
-from torchseg.pipeline.installed import check_runtimes
 from torchseg.pipeline.run.dataset import open_pictures
 from torchseg.pipeline.run.folder import held_run
 from torchseg.pipeline.run.image_spec import file_precision, file_size, file_spec
+from torchseg.pipeline.run.installed import check_runtimes
 from torchseg.pipeline.run.recorded_config import recorded_config, run_of
 from torchseg.pipeline.run.session import CONFIG, ENVIRONMENT, environment_record
 from torchseg.pipeline.stages.scoring import artifacts_in

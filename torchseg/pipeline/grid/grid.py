@@ -25,9 +25,9 @@ from torchseg.pipeline.grid.scorer import Scorer
 from torchseg.pipeline.grid.summary import duration, summary_lines, way_on
 from torchseg.pipeline.grid.tables import RESERVED, GridTables
 from torchseg.pipeline.grid.trainer import Launch, TrainingRunner
-from torchseg.pipeline.installed import check_formats
 from torchseg.pipeline.run.dataset import Pictures, open_pictures
 from torchseg.pipeline.run.folder import RunFolder
+from torchseg.pipeline.run.installed import check_formats
 from torchseg.pipeline.run.session import ENVIRONMENT, environment_record
 from torchseg.pipeline.stages.training import check_loss, check_network
 

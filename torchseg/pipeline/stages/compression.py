@@ -29,8 +29,8 @@ from torchseg.compress import (
 from torchseg.compress.layers import carried_sparsity, smallest_layers, weight_layers
 from torchseg.config.compression import CompressionFlags, names
 from torchseg.models import arguments_of, fold_branches
-from torchseg.pipeline.installed import OPTIMAL, check_installed
 from torchseg.pipeline.run.folder import Stage
+from torchseg.pipeline.run.installed import OPTIMAL, check_installed
 from torchseg.pipeline.stages.ledger import LedgerError
 from torchseg.pipeline.stages.training import DefaultFor, Lengths, Start, Trainer, TrainingPlan
 from torchseg.train import DistillationConfig, FitConfig, Step

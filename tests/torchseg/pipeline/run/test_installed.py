@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from torchseg.pipeline.installed import (
+from torchseg.pipeline.run.installed import (
     CHANNEL_PRUNING,
     OPTIMAL,
     RUNTIMES,
