@@ -130,7 +130,7 @@ def _check_name(path: Path) -> None:
     except UnicodeEncodeError as error:
         encoding = sys.getfilesystemencoding()
         raise ValueError(
-            f"the name of the picture {str(path)!a} has bytes that are no {encoding}, the encoding of this locale; "
+            f"the name of the picture {str(path)!a} has bytes that are not {encoding}, the encoding of this locale; "
             "rename it, or set PYTHONUTF8=1"
         ) from error
 

@@ -66,8 +66,7 @@ def compress_network(config: CompressConfig) -> Compressed:
     Raises:
         ValueError: if the checkpoint is not one, or the data, the teacher or the flags do not fit it.
     """
-    if config.channel_sparsity:
-        check_installed(CHANNEL_PRUNING)
+    check_extras(config)
     spec = read_card(config.checkpoint).spec
     pictures = open_pictures(config, transfer_set=config.transfer_set).scaled((spec.mean, spec.std))
     if pictures.spec != spec:
@@ -86,12 +85,19 @@ def compress_network(config: CompressConfig) -> Compressed:
     return Compressed(checkpoint=checkpoint, problems=problems, reports=session.fabric.is_global_zero)
 
 
+def check_extras(config: CompressConfig) -> None:
+    """Raises ImportError if a package that the flags need is not installed."""
+    if config.channel_sparsity:
+        check_installed(CHANNEL_PRUNING)
+
+
 def completed(config: CompressConfig) -> CompressConfig:
     """Fills in data, output folder and teacher from the checkpoint's run where the flags leave them out.
 
     Raises:
         ValueError: if the checkpoint is not one, or lies in no run where that is needed.
     """
+    check_extras(config)
     read_card(config.checkpoint)  # fails early if it is not a checkpoint
     run = None if config.root and config.out else run_of(config.checkpoint)
     if run and not config.root:

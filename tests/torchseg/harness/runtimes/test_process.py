@@ -37,7 +37,7 @@ def test_it_measures_time_and_memory_in_the_child(onnx_file, images):
 def test_a_damaged_file_is_an_exception_with_the_reason(tmp_path):
     path = tmp_path / "damaged.tflite"
     path.write_bytes(b"nothing of use")
-    with RuntimeProcess(path) as process, pytest.raises(RuntimeProcessError, match=r"damaged\.tflite is no TFLite"):
+    with RuntimeProcess(path) as process, pytest.raises(RuntimeProcessError, match=r"damaged\.tflite is not a TFLite"):
         process.load()
 
 

@@ -37,7 +37,7 @@ def test_openvino_says_what_is_wrong(onnx_file, images, tmp_path):
     with pytest.raises(ValueError, match=r"takes \[1, 3, 16, 24\] and \[3, 3, 16, 8\] came"):
         open_runtime(onnx_file, name="openvino").predict(images[:, :, :, :8])
     (tmp_path / "bad.onnx").write_bytes(b"nothing of use")
-    with pytest.raises(ValueError, match="no file that OpenVINO can open"):
+    with pytest.raises(ValueError, match="not a file that OpenVINO can open"):
         open_runtime(tmp_path / "bad.onnx", name="openvino")
 
 
