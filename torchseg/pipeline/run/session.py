@@ -118,15 +118,15 @@ def decide(config: Config, fabric: Fabric, run: Path) -> Config:
     precision = choose_precision(begun.get("training_precision", "auto") if wanted == "auto" else wanted, fabric.device)
     if wanted == "auto" and precision == "bf16" and choose_precision("auto", fabric.device) == "fp32":
         notes.append(
-            "was begun with bf16, which this machine only emulates: it goes on, slowly; --training_precision fp32 "
+            "was started with bf16, which this machine only emulates: it continues, slowly; --training_precision fp32 "
             "trains again in float32"
         )
     default = 1 if fabric.world_size > 1 or fabric.device.type != "cpu" else min(_MICRO_BATCHES, config.batch_size // 2)
     parts = begun.get("micro_batches", default) if config.micro_batches == "auto" else config.micro_batches
     if fabric.world_size > 1 and parts > 1:
         if config.micro_batches != "auto":
-            raise ValueError(f"micro_batches is {parts}, but several processes take a batch whole; give 1 or auto")
-        notes.append("was begun in one process on parts of batches; several processes take them whole and train again")
+            raise ValueError(f"micro_batches is {parts}, but several processes use whole batches; give 1 or auto")
+        notes.append("was started in one process with micro-batches; several processes use whole batches and train again")
         parts = 1
     if fabric.is_global_zero:
         for note in notes:

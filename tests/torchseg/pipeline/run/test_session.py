@@ -71,8 +71,8 @@ def test_several_processes_take_batches_whole_and_say_so(tmp_path, capsys):
     assert decide(TrainConfig(), _fabric(processes=2), tmp_path).micro_batches == 1
     _begun(tmp_path, training_precision="fp32", micro_batches=2)
     assert decide(TrainConfig(), _fabric(processes=2), tmp_path).micro_batches == 1
-    assert "several processes take them whole and train again" in capsys.readouterr().out
-    with pytest.raises(ValueError, match="several processes take a batch whole; give 1 or auto"):
+    assert "several processes use whole batches and train again" in capsys.readouterr().out
+    with pytest.raises(ValueError, match="several processes use whole batches; give 1 or auto"):
         decide(TrainConfig(micro_batches=2), _fabric(processes=2), tmp_path)
 
 
