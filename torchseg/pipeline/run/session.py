@@ -126,7 +126,9 @@ def decide(config: Config, fabric: Fabric, run: Path) -> Config:
     if fabric.world_size > 1 and parts > 1:
         if config.micro_batches != "auto":
             raise ValueError(f"micro_batches is {parts}, but several processes use whole batches; give 1 or auto")
-        notes.append("was started in one process with micro-batches; several processes use whole batches and train again")
+        notes.append(
+            "was started in one process with micro-batches; several processes use whole batches and train again"
+        )
         parts = 1
     if fabric.is_global_zero:
         for note in notes:
