@@ -23,14 +23,13 @@ from lightning_fabric import Fabric
 from torchseg.config import DataConfig, LearningConfig
 from torchseg.harness.host import cpu_name
 from torchseg.pipeline.run.folder import RunFolder
-from torchseg.train import choose_precision
+from torchseg.train import FitConfig, choose_precision
 
 CONFIG, LOG = "config.yaml", "run.log"
 Config = TypeVar("Config", bound=LearningConfig)
 _LAUNCHED = "LT_CLI_USED"
 _Wanted = Literal["auto", "fp32", "bf16"]
 _LAUNCHER_PRECISIONS: Mapping[str, _Wanted] = {"32-true": "fp32", "32": "fp32", "bf16-mixed": "bf16"}
-_MICRO_BATCHES = 2
 
 ENVIRONMENT = "environment.json"
 _PACKAGES = (
@@ -121,8 +120,11 @@ def decide(config: Config, fabric: Fabric, run: Path) -> Config:
             "was started with bf16, which this machine only emulates: it continues, slowly; --training_precision fp32 "
             "trains again in float32"
         )
-    default = 1 if fabric.world_size > 1 or fabric.device.type != "cpu" else min(_MICRO_BATCHES, config.batch_size // 2)
-    parts = begun.get("micro_batches", default) if config.micro_batches == "auto" else config.micro_batches
+    parts: Any = config.micro_batches
+    if parts == "auto":
+        whole = fabric.world_size > 1 or fabric.device.type != "cpu"
+        wished = begun.get("micro_batches", 1 if whole else FitConfig.micro_batches)
+        parts = min(wished, config.batch_size // 2)  # batch norm needs two images in each
     if fabric.world_size > 1 and parts > 1:
         if config.micro_batches != "auto":
             raise ValueError(f"micro_batches is {parts}, but several processes use whole batches; give 1 or auto")

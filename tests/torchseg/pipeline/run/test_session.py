@@ -67,6 +67,11 @@ def test_a_gpu_and_small_batches_take_whole_ones(monkeypatch, tmp_path):
     assert decide(TrainConfig(batch_size=3), _fabric(), tmp_path).micro_batches == 1
 
 
+def test_a_run_goes_on_with_batches_too_small_for_what_it_was_begun_with(tmp_path):
+    _begun(tmp_path, training_precision="fp32", micro_batches=2)
+    assert decide(TrainConfig(batch_size=2), _fabric(), tmp_path).micro_batches == 1
+
+
 def test_several_processes_take_batches_whole_and_say_so(tmp_path, capsys):
     assert decide(TrainConfig(), _fabric(processes=2), tmp_path).micro_batches == 1
     _begun(tmp_path, training_precision="fp32", micro_batches=2)
