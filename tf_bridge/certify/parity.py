@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from torchseg.metrics import confusion_matrix, overlap
 from torchseg.modelfile.precision import Precision
 
 Array = NDArray[Any]
@@ -145,16 +146,13 @@ class _Pairs:
         self.low, self.high = min(self.low, float(reference.min())), max(self.high, float(reference.max()))
         labels = [each if each.ndim == 3 else each.argmax(axis=1) for each in (reference, candidate)]  # (B, H, W) each
         self.agreements += (labels[0] == labels[1]).mean(axis=(1, 2)).tolist()
-        counted = masks < self.num_classes
         for index, answer in enumerate(labels):
-            cells = masks[counted].astype(np.int64) * self.num_classes + answer[counted]
-            counts = np.bincount(cells, minlength=self.num_classes**2)
-            self.confusion[index] += counts.reshape(self.num_classes, self.num_classes)
+            self.confusion[index] += confusion_matrix(answer, masks, num_classes=self.num_classes)
 
     def summary(self) -> Parity:
-        before, after = (_iou(confusion) for confusion in self.confusion)
-        occurs = self.confusion[0].sum(axis=1) > 0
+        before, after = (overlap(counts).iou for counts in self.confusion)  # NaN for a class that never occurs
         differences = after - before
+        occurs = ~np.isnan(differences)
         errors = self.errors or [0.0] * len(self.agreements)
         order = sorted(range(len(errors)), key=lambda index: (self.agreements[index], -errors[index]))
         return Parity(
@@ -168,14 +166,6 @@ class _Pairs:
             miou_drop=0.0 - float(differences[occurs].mean()) if occurs.any() else 0.0,
             worst_image=order[0],
         )
-
-
-def _iou(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
-    """IoU per class, `(K,)`; 0 for a class that occurs in neither masks nor predictions."""
-    hits = np.diag(confusion)
-    union = confusion.sum(axis=0) + confusion.sum(axis=1) - hits
-    iou: NDArray[np.float64] = hits / np.maximum(union, 1)
-    return iou
 
 
 def _run(predict: Predict, images: NDArray[np.float32], expected: tuple[int, ...]) -> Array:
