@@ -30,13 +30,14 @@ from torchseg.cores import available_cores
 from torchseg.data import DataSet, write_folder
 from torchseg.data.datasets.scenes import CLASSES, Scenes
 from torchseg.harness.scoring.score import PHASE
+from torchseg.modelfile.kinds import FORMATS
 from torchseg.modelfile.precision import Precision
 from torchseg.models import build_model, parse_arguments
 from torchseg.spec import ImageSpec
 
 ALLOWED_MINUTES = 4.0
 SIDE, PICTURES = 128, 300
-FILES = [*product(("onnx", "tflite"), ("fp32", "fp16")), ("onnx", "int8")]  # per network, in addition to its checkpoint
+FILES = [*product(FORMATS, ("fp32", "fp16")), ("onnx", "int8")]  # per network, in addition to its checkpoint
 
 
 def main() -> int:

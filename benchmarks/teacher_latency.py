@@ -25,6 +25,7 @@ from torchseg.checkpoint import Card, save_checkpoint
 from torchseg.config import DataConfig
 from torchseg.harness.runtimes.process import RuntimeProcess
 from torchseg.harness.scoring.latency import Latency, LatencyConfig, measure_latency
+from torchseg.modelfile.kinds import FORMATS
 from torchseg.modelfile.precision import Precision
 from torchseg.pipeline.run.dataset import open_pictures
 
@@ -77,7 +78,7 @@ def _files(name: str, folder: Path) -> list[Path]:
     images, _ = arrays(pictures.train, spec, 16)
     conversion = Conversion(model, spec)
     started = time.monotonic()
-    files = [folder / f"{precision}.{kind}" for precision in Precision for kind in ("onnx", "tflite")]
+    files = [folder / f"{precision}.{kind}" for precision in Precision for kind in FORMATS]
     for path in files:
         conversion.write(path, precision=Precision(path.stem), calibration=images)
         print(f"{path.name:15} written after {time.monotonic() - started:5.1f} s")

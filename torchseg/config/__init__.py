@@ -1,7 +1,6 @@
 """The flags of every command, as frozen dataclasses that validate themselves. Imports nothing heavy."""
 
 from torchseg.config.base import (
-    FORMATS,
     IO_TYPES,
     PRECISIONS,
     RUNTIME_NAMES,
@@ -21,6 +20,7 @@ from torchseg.config.import_tf import ImportConfig
 from torchseg.config.score import PredictConfig, ReportConfig, ScoreConfig
 from torchseg.config.search import SearchConfig
 from torchseg.config.training import LearningConfig, TrainConfig
+from torchseg.modelfile.kinds import FORMATS
 
 __all__ = [
     "FORMATS",

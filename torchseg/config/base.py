@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Literal
 
 from torchseg.cores import available_cores
+from torchseg.modelfile.precision import Precision
 from torchseg.spec import nearest
 
 _MOST_SEEDS, _MOST_THREADS = 2**32, 1024
 
-FORMATS = ("onnx", "tflite")
 SCHEDULES = ("cosine", "stable")
-PRECISIONS = ("fp32", "fp16", "dynamic", "int8")
+PRECISIONS = tuple(each.value for each in Precision)
 IO_TYPES = ("uint8", "float")
 # Input scalings by name, as (mean, std) for images in [0, 1]: the network sees (image - mean) / std.
 SCALINGS = {

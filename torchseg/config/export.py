@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from torchseg.config.base import FORMATS, IO_TYPES, PRECISIONS, CommonConfig, DataConfig, choices
+from torchseg.config.base import IO_TYPES, PRECISIONS, CommonConfig, DataConfig, choices
+from torchseg.modelfile.kinds import FORMATS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,8 +19,8 @@ class ExportFlags:
         precisions: Precisions to export, separated by commas: fp32, fp16, dynamic, int8.
     """
 
-    formats: str = "onnx,tflite"
-    precisions: str = "fp32,fp16,dynamic,int8"
+    formats: str = ",".join(FORMATS)
+    precisions: str = ",".join(PRECISIONS)
 
     def __post_init__(self) -> None:
         _ = self.files

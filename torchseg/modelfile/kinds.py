@@ -6,6 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 CHECKPOINT_FILES = ("model.safetensors", "card.json")
+_RUNTIMES = {"onnx": "onnxruntime", "tflite": "litert"}  # of each format that a network is exported to
+FORMATS = tuple(_RUNTIMES)
+"""The formats of exported files, which are also their endings without the dot."""
+EXPORT_SUFFIXES = tuple(f".{kind}" for kind in FORMATS)
+BY_SUFFIX: Mapping[str, str] = {".safetensors": "torch", **{f".{kind}": name for kind, name in _RUNTIMES.items()}}
 
 
 def runtime_name(path: Path) -> str:
@@ -25,6 +30,3 @@ def check_readable(path: Path) -> None:
         raise ValueError(f"there is no file {path}; check the path, or export the model again")
     if path.is_file() and path.stat().st_size == 0:
         raise ValueError(f"{path} is empty; export the model again")
-
-
-BY_SUFFIX: Mapping[str, str] = {".safetensors": "torch", ".onnx": "onnxruntime", ".tflite": "litert"}

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from torchseg.cli import other_command
 from torchseg.harness.format import counted
+from torchseg.modelfile.kinds import FORMATS
 from torchseg.pipeline.run.folder import RunFolder
 
 _COLUMNS = (
@@ -36,7 +37,7 @@ def print_summary(folder: RunFolder, ran: Sequence[str], *, last: str, problems:
         print(f"\nFAILED: {problem}")
     print(f"\n  report   {path / 'report.html'}")
     print(f"  files    {path / 'artifacts'}")
-    files = [each for kind in ("onnx", "tflite") for each in sorted((path / "artifacts").glob(f"{last}.*.{kind}"))]
+    files = [each for kind in FORMATS for each in sorted((path / "artifacts").glob(f"{last}.*.{kind}"))]
     if files:
         best = min(files, key=lambda each: ".fp32." not in each.name)
         print(f"  next     {other_command('predict')} {best} PICTURE...")

@@ -10,6 +10,7 @@ from tf_bridge.end_to_end import end_to_end_spec
 from torchseg.checkpoint import read_card
 from torchseg.harness.scoring.artifact import Artifact
 from torchseg.modelfile.describe import FileFacts, file_facts
+from torchseg.modelfile.kinds import EXPORT_SUFFIXES
 from torchseg.modelfile.metadata import METADATA_PREFIX
 from torchseg.pipeline.run.imported import read_imported
 from torchseg.pipeline.run.recorded_config import run_of
@@ -102,7 +103,7 @@ def spec_of(model: Path) -> ImageSpec:
     Raises:
         ValueError: if none of them has it.
     """
-    if model.suffix not in (".onnx", ".tflite") or model.is_dir():
+    if model.suffix not in EXPORT_SUFFIXES or model.is_dir():
         return read_card(model if model.is_dir() else model.parent).spec
     facts = file_facts(model)
     known = _spec_in_run(model)

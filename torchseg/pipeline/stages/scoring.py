@@ -14,6 +14,7 @@ from torchseg.checkpoint import WEIGHTS, read_card, sha256_of
 from torchseg.harness.scoring.artifact import Artifact
 from torchseg.harness.scoring.latency import LatencyConfig
 from torchseg.harness.scoring.score import score_artifacts
+from torchseg.modelfile.kinds import EXPORT_SUFFIXES
 from torchseg.pipeline.run.dataset import Pictures
 from torchseg.pipeline.run.folder import RunFolder, Stage
 from torchseg.pipeline.run.imported import all_imported
@@ -77,7 +78,7 @@ def find_artifacts(run: Path, stages: list[str], *, name: str | None = None) -> 
     for path in sorted((run / "artifacts").glob("*.*.*")):
         stage, precision, *rest = path.name.split(".")
         if (
-            path.suffix not in (".onnx", ".tflite")
+            path.suffix not in EXPORT_SUFFIXES
             or stage not in stages
             or "failed" in rest
             or name not in (None, path.name)
