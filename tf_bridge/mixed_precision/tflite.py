@@ -17,6 +17,7 @@ from tf_bridge.tflite.convert import TracedFunction, calibrated_tflite
 from tf_bridge.tflite.export import write_tflite
 from tf_bridge.tflite.flatbuffer import drop_idle_roundings
 from torchseg.modelfile.precision import Precision
+from torchseg.modelfile.tflite import TfliteModel
 from torchseg.spec import ImageSpec
 
 _TRANSPOSED = "TRANSPOSE_CONV"
@@ -62,12 +63,8 @@ def _groups(calibrated: bytes) -> tuple[dict[str, list[str]], str]:
     The quantizer can exclude transposed convolutions only by operation type, so all of them count as one layer. In
     float they compute in float32, but their weights stay rounded to int8.
     """
-    from tensorflow.lite.tools import flatbuffer_utils
-
-    model = flatbuffer_utils.read_model_from_bytearray(bytearray(calibrated))
-    graph = model.subgraphs[0]
-    kinds = [flatbuffer_utils.opcode_to_name(model, at) for at in range(len(model.operatorCodes))]
-    found = [(_operation(graph, each, kinds[each.opcodeIndex]), kinds[each.opcodeIndex]) for each in graph.operators]
+    file = TfliteModel(calibrated)
+    found = [(_operation(file.graph, each, file.kind(each)), file.kind(each)) for each in file.graph.operators]
     transposed = ", ".join(dict.fromkeys(operation.layer for operation, kind in found if kind == _TRANSPOSED))
     groups = layer_groups(
         replace(operation, layer=transposed) if kind == _TRANSPOSED else operation for operation, kind in found

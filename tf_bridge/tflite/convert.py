@@ -14,6 +14,7 @@ from tf_bridge.lowering.lower import Lowered, UnsupportedOperatorError
 from tf_bridge.lowering.values import Tensor, TensorFlow
 from tf_bridge.quiet import quiet
 from torchseg.modelfile.precision import Precision
+from torchseg.modelfile.tflite import TfliteModel
 
 Images = NDArray[np.float32]
 
@@ -158,24 +159,21 @@ def widen_flat_ranges(calibrated: bytes) -> bytes:
     Returns:
         Bytes of the file with the same graph and weights.
     """
-    from tensorflow.lite.tools import flatbuffer_utils
-
-    model = flatbuffer_utils.read_model_from_bytearray(bytearray(calibrated))
-    graph = model.subgraphs[0]
+    file = TfliteModel(calibrated)
+    graph = file.graph
     for operation in graph.operators:
-        kind = flatbuffer_utils.opcode_to_name(model, operation.opcodeIndex)
         target = graph.tensors[operation.outputs[0]]
         sources = [graph.tensors[index] for index in operation.inputs]
-        least = _FINEST * _reach(model, kind, sources)
+        least = _FINEST * _reach(file, file.kind(operation), sources)
         if _measured(target) and _span(target) < least:
             target.quantization.max[0] = least + min(float(target.quantization.min[0]), 0.0)
-    return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
+    return file.content()
 
 
-def _reach(model: Any, kind: str, sources: list[Any]) -> float:
+def _reach(file: TfliteModel, kind: str, sources: list[Any]) -> float:
     """Range of an output with the step of the values it sums up; 0 for operations that keep the step of their input."""
     if kind in _WEIGHTED:
-        weights = model.buffers[sources[_WEIGHTED[kind]].buffer].data
+        weights = file.data(sources[_WEIGHTED[kind]])
         largest = np.abs(np.frombuffer(bytes(weights), np.float32)).max() if weights is not None else 0.0
         return _span(sources[_IMAGE.get(kind, 0)]) * float(largest) / 127
     if kind == "MUL":

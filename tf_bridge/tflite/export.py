@@ -17,6 +17,7 @@ from tf_bridge.tracing import export_program
 from torchseg.atomic_file import partial_file
 from torchseg.modelfile.metadata import metadata
 from torchseg.modelfile.precision import Precision
+from torchseg.modelfile.tflite import TfliteModel
 from torchseg.spec import ImageSpec
 
 if TYPE_CHECKING:
@@ -83,22 +84,13 @@ def label_tflite(content: bytes, entries: Mapping[str, str]) -> bytes:
     Returns:
         Bytes of the file with the same graph and weights.
     """
-    from tensorflow.lite.python import schema_py_generated as schema
-    from tensorflow.lite.tools import flatbuffer_utils
-
-    model = flatbuffer_utils.read_model_from_bytearray(bytearray(content))
-    graph = model.subgraphs[0]
+    file = TfliteModel(content)
+    graph = file.graph
     for index, name in ((graph.inputs[0], b"image"), (graph.outputs[0], b"logits")):
         graph.tensors[index].name = name
     _name_layers(graph)
-    for key, text in entries.items():
-        buffer = schema.BufferT()
-        buffer.data = np.frombuffer(text.encode(), np.uint8)
-        model.buffers.append(buffer)
-        entry = schema.MetadataT()
-        entry.name, entry.buffer = key.encode(), len(model.buffers) - 1
-        model.metadata = [*(model.metadata or []), entry]
-    return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
+    file.set_metadata(entries)
+    return file.content()
 
 
 def _name_layers(graph: Any) -> None:

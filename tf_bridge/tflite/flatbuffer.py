@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from tf_bridge.float_weights import lightest
 from tf_bridge.layer_names import layer_of_tensor
-
-_FLOAT32 = 0  # in the schema's TensorType
+from torchseg.modelfile.tflite import TfliteModel
 
 
 class TfliteEdit:
@@ -22,12 +21,8 @@ class TfliteEdit:
     """
 
     def __init__(self, content: bytes) -> None:
-        from tensorflow.lite.python import schema_py_generated as schema
-        from tensorflow.lite.tools import flatbuffer_utils
-
-        self._schema, self._tools = schema, flatbuffer_utils
-        self._model = flatbuffer_utils.read_model_from_bytearray(bytearray(content))
-        self._graph = self._model.subgraphs[0]
+        self._file = TfliteModel(content)
+        self._schema, self._graph = self._file.schema, self._file.graph
         self._front: list[Any] = []
         self._back: list[Any] = []
         self._added: dict[str, int] = {}  # operation type -> index in the file's table of operator codes
@@ -56,8 +51,8 @@ class TfliteEdit:
         found = {}
         for place in taken:
             tensor = self.tensor(place)
-            data = self._model.buffers[tensor.buffer].data
-            if tensor.type == self._schema.TensorType.FLOAT32 and data is not None and len(data):
+            data = self._file.data(tensor)
+            if tensor.type == self._schema.TensorType.FLOAT32 and data is not None:
                 found[place] = np.frombuffer(bytes(data), np.float32).reshape(tensor.shape)
         return found
 
@@ -65,8 +60,9 @@ class TfliteEdit:
         """Removes the values of a constant, so that an operation can compute them instead."""
         tensor = self.tensor(place)
         buffer, tensor.buffer = tensor.buffer, 0  # buffer 0 is the empty one
-        if all(each.buffer != buffer for graph in self._model.subgraphs for each in graph.tensors):
-            self._model.buffers[buffer].data = None
+        tables = self._file.tables
+        if all(each.buffer != buffer for graph in tables.subgraphs for each in graph.tensors):
+            tables.buffers[buffer].data = None
 
     def add_tensor(
         self,
@@ -96,11 +92,8 @@ class TfliteEdit:
             tensor.quantization.zeroPoint = np.asarray(codes[1], np.int64)
             # XNNPACK does not take over a tensor with one scale and a quantized dimension other than 0.
             tensor.quantization.quantizedDimension = len(shape) - 1 if len(codes[0]) > 1 else 0
-        buffer = schema.BufferT()
-        if values is not None:
-            buffer.data = np.frombuffer(np.ascontiguousarray(values).tobytes(), np.uint8)
-        self._model.buffers.append(buffer)
-        tensor.buffer = len(self._model.buffers) - 1
+        held = None if values is None else np.frombuffer(np.ascontiguousarray(values).tobytes(), np.uint8)
+        tensor.buffer = self._file.add_buffer(held)
         self._graph.tensors.append(tensor)
         return len(self._graph.tensors) - 1
 
@@ -123,23 +116,14 @@ class TfliteEdit:
     def content(self, metadata: Mapping[str, str]) -> bytes:
         """Bytes of the edited file, with these metadata entries changed or added."""
         self._graph.operators = [*self._front, *self._graph.operators, *self._back]
-        for entry in self._model.metadata or []:
-            if entry.name.decode() in metadata:
-                self._model.buffers[entry.buffer].data = _text(metadata[entry.name.decode()])
-        known = {entry.name.decode() for entry in self._model.metadata or []}
-        for name in metadata.keys() - known:
-            self._model.buffers.append(self._schema.BufferT())
-            self._model.buffers[-1].data = _text(metadata[name])
-            entry = self._schema.MetadataT()
-            entry.name, entry.buffer = name.encode(), len(self._model.buffers) - 1
-            self._model.metadata = [*(self._model.metadata or []), entry]
-        return bytes(self._tools.convert_object_to_bytearray(self._model))
+        self._file.set_metadata(metadata)
+        return self._file.content()
 
     def _move(self, ends: Any, side: str, place: int, name: str) -> None:
         old = int(ends[0])
         ends[0] = place
         self.tensor(place).name = name.encode()
-        for signature in self._model.signatureDefs or []:
+        for signature in self._file.tables.signatureDefs or []:
             for entry in getattr(signature, side):
                 if entry.tensorIndex == old:
                     entry.tensorIndex, entry.name = place, name.encode()
@@ -163,13 +147,10 @@ class TfliteEdit:
         code = getattr(self._schema.BuiltinOperator, kind)
         entry = self._schema.OperatorCodeT()
         entry.builtinCode, entry.deprecatedBuiltinCode, entry.version = code, min(code, 127), _VERSIONS.get(kind, 1)
-        self._model.operatorCodes.append(entry)
-        self._added[kind] = len(self._model.operatorCodes) - 1
+        codes = self._file.tables.operatorCodes
+        codes.append(entry)
+        self._added[kind] = len(codes) - 1
         return self._added[kind]
-
-
-def _text(text: str) -> NDArray[np.uint8]:
-    return np.frombuffer(text.encode(), np.uint8)
 
 
 _OPTIONS = {
@@ -189,15 +170,8 @@ def drop_idle_roundings(content: bytes) -> bytes:
 
     The converter leaves such pairs around slices and concatenations of float layers, where they cost accuracy and time.
     """
-    from tensorflow.lite.tools import flatbuffer_utils
-
-    model = flatbuffer_utils.read_model_from_bytearray(bytearray(content))
-    graph = model.subgraphs[0]
-    kinds = [flatbuffer_utils.opcode_to_name(model, at) for at in range(len(model.operatorCodes))]
-
-    def kind(operation: Any) -> str:
-        return str(kinds[operation.opcodeIndex])
-
+    file = TfliteModel(content)
+    graph, kind = file.graph, file.kind
     made_by = {int(tensor): each for each in graph.operators for tensor in each.outputs}
     originals: dict[int, int] = {}  # result of a DEQUANTIZE -> the float tensor that was quantized
     for operation in graph.operators:
@@ -206,12 +180,12 @@ def drop_idle_roundings(content: bytes) -> bytes:
         source = int(operation.inputs[0])
         while source in made_by and kind(made_by[source]) == "QUANTIZE":
             source = int(made_by[source].inputs[0])
-        if graph.tensors[source].type == _FLOAT32:
+        if graph.tensors[source].type == file.schema.TensorType.FLOAT32:
             originals[int(operation.outputs[0])] = source
     for operation in graph.operators:
         operation.inputs = [originals.get(int(tensor), int(tensor)) for tensor in operation.inputs]
     graph.operators = _needed(graph, [each for each in graph.operators if kind(each) in ("QUANTIZE", "DEQUANTIZE")])
-    return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
+    return file.content()
 
 
 def _needed(graph: Any, roundings: list[Any]) -> list[Any]:

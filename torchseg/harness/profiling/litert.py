@@ -7,16 +7,15 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 import numpy as np
 
 from torchseg.harness.measure.layer_profile import LayerCost, Profile
 from torchseg.harness.runtimes.litert import LitertRuntime
+from torchseg.modelfile.tflite import TfliteModel, open_tflite, pack
 from torchseg.modelfile.weights import TfliteOperator, tflite_operators
 
 _WARMUP = 2
-_IDENTIFIER = b"TFL3"
 
 
 def profile_litert(path: Path, *, threads: int, repeats: int) -> Profile:
@@ -25,14 +24,12 @@ def profile_litert(path: Path, *, threads: int, repeats: int) -> Profile:
     Operators whose inputs are all constants (such as weights expanded at load) are not listed: they go into the file of
     the operator that uses their result. An operator that cannot run alone gets 0 ms and a note.
     """
-    from ai_edge_litert import schema_py_generated as schema
-
     runtime = LitertRuntime(threads=threads)
     runtime.load(path)
     fallen = list(runtime.describe().leftovers)
-    model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(path.read_bytes(), 0))
+    file = open_tflite(path)
     operators = tflite_operators(path)
-    constant = _constants(model, operators)
+    constant = _constants(file, operators)
     layers = []
     for number, operator in enumerate(operators):
         if all(index in constant for index in operator.inputs):
@@ -41,7 +38,7 @@ def profile_litert(path: Path, *, threads: int, repeats: int) -> Profile:
         left = operator.kind in fallen
         if left:
             fallen.remove(operator.kind)
-        taken = _time_alone(_cut(schema, model, number, constant), threads, repeats)
+        taken = _time_alone(_cut(file, number, constant), threads, repeats)
         notes = [sides, *(["not in XNNPACK"] if left else []), *(["cannot run alone"] if taken is None else [])]
         layers.append(
             LayerCost(name=operator.name, kind=operator.kind, milliseconds=taken or 0.0, note=", ".join(notes))
@@ -54,13 +51,11 @@ def profile_litert(path: Path, *, threads: int, repeats: int) -> Profile:
     )
 
 
-def _constants(model: Any, operators: Sequence[TfliteOperator]) -> dict[int, int | None]:
+def _constants(file: TfliteModel, operators: Sequence[TfliteOperator]) -> dict[int, int | None]:
     """Constant tensors: tensor index to the index of the operator that computes it, or None if its value is stored."""
-    graph = model.subgraphs[0]
     found: dict[int, int | None] = {-1: None}
-    for index, tensor in enumerate(graph.tensors):
-        data = model.buffers[tensor.buffer].data
-        if data is not None and len(data):
+    for index, tensor in enumerate(file.graph.tensors):
+        if file.data(tensor) is not None:
             found[index] = None
     for number, operator in enumerate(operators):  # in execution order
         if all(index in found for index in operator.inputs):
@@ -68,11 +63,9 @@ def _constants(model: Any, operators: Sequence[TfliteOperator]) -> dict[int, int
     return found
 
 
-def _cut(schema: Any, model: Any, number: int, constant: dict[int, int | None]) -> bytes:
+def _cut(file: TfliteModel, number: int, constant: dict[int, int | None]) -> bytes:
     """A .tflite file that holds one operator and the operators that compute its constants."""
-    import flatbuffers  # type: ignore[import-untyped]
-
-    graph = model.subgraphs[0]
+    graph = file.graph
     wanted, waiting = [number], [number]
     while waiting:
         inputs = graph.operators[waiting.pop()].inputs
@@ -84,10 +77,9 @@ def _cut(schema: Any, model: Any, number: int, constant: dict[int, int | None]) 
 
     part = copy.copy(graph)
     part.tensors = [copy.copy(graph.tensors[old]) for old in used]
-    buffers = [schema.BufferT()]  # the first one is empty by convention
+    buffers = [file.schema.BufferT()]  # the first one is empty by convention
     for tensor in part.tensors:
-        stored = model.buffers[tensor.buffer]
-        held = stored.data is not None and len(stored.data)
+        stored, held = file.tables.buffers[tensor.buffer], file.data(tensor) is not None
         tensor.buffer = len(buffers) if held else 0
         buffers += [stored] if held else []
     part.operators = [copy.copy(graph.operators[at]) for at in sorted(wanted)]
@@ -99,12 +91,10 @@ def _cut(schema: Any, model: Any, number: int, constant: dict[int, int | None]) 
     part.inputs = np.array([place[index] for index in open_inputs], np.int32)
     part.outputs = np.array([place[int(index)] for index in main.outputs], np.int32)
 
-    whole = copy.copy(model)
+    whole = copy.copy(file.tables)
     whole.subgraphs, whole.buffers = [part], buffers
     whole.metadata, whole.metadataBuffer, whole.signatureDefs = None, None, None
-    builder = flatbuffers.Builder(1024)
-    builder.Finish(whole.Pack(builder), _IDENTIFIER)
-    return bytes(builder.Output())
+    return pack(whole)
 
 
 def _time_alone(content: bytes, threads: int, repeats: int) -> float | None:

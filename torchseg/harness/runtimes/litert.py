@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from torchseg.harness.runtimes.base import RuntimeInfo
 from torchseg.modelfile.describe import class_count
 from torchseg.modelfile.layout import Layout, from_layout, layout_of, to_layout
+from torchseg.modelfile.tflite import IDENTIFIER
 
 _CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
-_IDENTIFIER = b"TFL3"  # bytes 4 to 8 of every .tflite file
 
 
 class LitertRuntime:
@@ -40,9 +40,9 @@ class LitertRuntime:
     def load(self, path: Path) -> None:
         """Opens the file; raises ValueError if it is damaged or does not take images."""
         with path.open("rb") as file:
-            if file.read(8)[4:] != _IDENTIFIER:
+            if file.read(8)[4:] != IDENTIFIER:
                 raise ValueError(
-                    f"{path} is not a TFLite file: its header lacks {_IDENTIFIER.decode()}; export it again"
+                    f"{path} is not a TFLite file: its header lacks {IDENTIFIER.decode()}; export it again"
                 )
         try:
             interpreter = self._library.Interpreter(model_path=str(path), num_threads=self._threads)
