@@ -22,7 +22,6 @@ from torchseg.harness.host import cpu_name
 from torchseg.harness.runtimes.process import RuntimeProcess
 from torchseg.harness.scoring.latency import Latency, LatencyConfig, latency_ratio, measure_latency
 from torchseg.pipeline.commands.score import single_artifact
-from torchseg.pipeline.run.image_spec import file_size
 
 VERDICTS = ("faster", "same", "slower")
 
@@ -58,7 +57,7 @@ def main() -> int:
 
 def _verdicts(paths: list[Path]) -> list[str]:
     """Latency verdicts of the second and the third file against the first."""
-    image = np.random.default_rng(0).normal(size=(1, 3, *(file_size(single_artifact(paths[0])) or (64, 64))))
+    image = np.random.default_rng(0).normal(size=(1, 3, *(single_artifact(paths[0]).file.image_size or (64, 64))))
     with ExitStack() as stack:
         processes = [stack.enter_context(RuntimeProcess(path)) for path in paths]
         for process in processes:

@@ -23,7 +23,6 @@ from torchseg.harness.host import peak_memory_mb
 from torchseg.harness.scoring.latency import LatencyConfig
 from torchseg.harness.scoring.score import score_artifacts
 from torchseg.pipeline.commands.score import single_artifact
-from torchseg.pipeline.run.image_spec import file_size
 from torchseg.spec import ImageSpec
 
 ALLOWED_MIB = 100
@@ -68,7 +67,7 @@ def main() -> int:
 def _peak(files: list[Path], count: int) -> tuple[float, float]:
     """Peak memory of this process and of the largest process that it started, in MiB."""
     artifacts = [single_artifact(path) for path in files]
-    height, width = file_size(artifacts[0]) or (64, 64)
+    height, width = artifacts[0].file.image_size or (64, 64)
     spec = ImageSpec(height=height, width=width, classes=CLASSES)
     with tempfile.TemporaryDirectory() as out:
         score_artifacts(artifacts, _Noise(count, spec), spec, Path(out), config=LatencyConfig(rounds=2, max_rounds=2))

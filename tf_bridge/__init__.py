@@ -2,10 +2,8 @@
 
 from tf_bridge.certify.certificate import (
     Evidence,
-    certificate_path,
     hash_images,
     make_certificate,
-    read_certificate,
     write_certificate,
 )
 from tf_bridge.certify.first_difference import FirstDifference, first_difference
@@ -15,7 +13,8 @@ from tf_bridge.lowering.lower import UnsupportedOperatorError
 from tf_bridge.mixed_precision.search import AccuracyDrop, fewest_float_layers
 from tf_bridge.onnx.export import OnnxShape, export_onnx
 from tf_bridge.tflite.export import export_tflite
-from torchseg.modelfile.describe import describe_file
+from torchseg.modelfile.certificate import certificate_path, read_certificate
+from torchseg.modelfile.model_file import describe_file
 from torchseg.modelfile.precision import Precision
 
 __all__ = [

@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from torchseg.atomic_file import partial_file
-from torchseg.modelfile.describe import describe_file
 from torchseg.modelfile.metadata import METADATA_PREFIX
+from torchseg.modelfile.model_file import complete_file
 from torchseg.spec import ImageSpec
 
 
@@ -38,8 +38,7 @@ def write_end_to_end(source: Path, target: Path, spec: ImageSpec) -> None:
 
 def is_end_to_end(path: Path) -> bool:
     """Whether a file takes uint8 images and returns classes; raises ValueError as `describe_file` does."""
-    texts: dict[str, str] = describe_file(path)["metadata"]
-    return texts.get(f"{METADATA_PREFIX}output") == "classes"
+    return complete_file(path).metadata.get(f"{METADATA_PREFIX}output") == "classes"
 
 
 def end_to_end_spec(spec: ImageSpec) -> ImageSpec:

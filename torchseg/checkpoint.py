@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -17,28 +14,11 @@ from torch import nn
 from torchseg.atomic_file import partial_file
 from torchseg.compress.batch_norm import fold_batch_norm
 from torchseg.compress.resize import resize_layers
+from torchseg.modelfile.card import CARD, WEIGHTS, Card, read_card
+from torchseg.modelfile.model_file import sha256_of
 from torchseg.models import rebuild_model
-from torchseg.spec import ImageSpec
 
-CARD_VERSION = 3
-_READABLE = (1, 2, 3)  # version 1 lacks `resized` and `folded`, version 2 lacks `folded`
-WEIGHTS = "model.safetensors"
-CARD = "card.json"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Card:
-    """Description of a checkpoint: enough to rebuild the network, prepare its input, and trace its origin."""
-
-    builder: str
-    spec: ImageSpec
-    stage: str
-    arguments: Mapping[str, Any] = field(default_factory=dict)
-    parents: Mapping[str, str] = field(default_factory=dict)  # stage name -> SHA-256 of its weights
-    metrics: Mapping[str, float] = field(default_factory=dict)
-    resized: bool = False  # channels were removed: the weights, not the builder, define the width of the layers
-    folded: bool = False  # batch norm was folded into convolutions, and the builder cannot build without batch norm
-    version: int = CARD_VERSION
+__all__ = ["CARD", "WEIGHTS", "Card", "load_checkpoint", "read_card", "save_checkpoint", "sha256_of"]
 
 
 def save_checkpoint(model: nn.Module, card: Card, folder: Path) -> None:
@@ -76,27 +56,3 @@ def load_checkpoint(folder: Path) -> tuple[nn.Module, Card]:
             f"train it again or copy both files from one run: {str(error).splitlines()[0]}"
         ) from error
     return model.eval(), card
-
-
-def read_card(folder: Path) -> Card:
-    """Reads `card.json`; raises ValueError if it is missing, damaged or has an unknown version."""
-    path = folder / CARD
-    if not path.is_file() or not (folder / WEIGHTS).is_file():
-        raise ValueError(
-            f"{folder} is not a checkpoint: it needs {CARD} and {WEIGHTS}; give a folder such as runs/scenes/teacher"
-        )
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        card = Card(**values)
-        card = replace(card, spec=ImageSpec.from_dict(values["spec"]))
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path} is damaged ({error}); copy it again from the run that made it") from error
-    if card.version not in _READABLE:
-        raise ValueError(f"{path} has card version {card.version}; this release reads versions 1 to 3")
-    return replace(card, version=CARD_VERSION)
-
-
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

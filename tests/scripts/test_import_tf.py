@@ -12,6 +12,7 @@ from tf_bridge.from_tensorflow import process
 from tf_bridge.lowering.lazy_tensorflow import import_tensorflow
 from tf_bridge.quiet import quiet
 from torchseg.harness.csv_table import read_table
+from torchseg.modelfile.model_file import ModelFile
 from torchseg.pipeline.run.image_spec import spec_of
 
 pytestmark = [pytest.mark.tflite, pytest.mark.slow]
@@ -63,7 +64,7 @@ def test_a_model_joins_a_run_and_is_scored_and_verified(models, data, capsys, in
     assert certificate["source"] == {"kind": "tflite", "name": "lite.tflite"}
     assert certificate["runtimes"]["network"]["name"] == "litert"
 
-    assert spec_of(RUN / "imported/lite.fp32.tflite") == spec_of(RUN / "artifacts/lite.fp32.onnx")
+    assert spec_of(ModelFile(RUN / "imported/lite.fp32.tflite")) == spec_of(ModelFile(RUN / "artifacts/lite.fp32.onnx"))
     assert import_tf.main([str(models / "net.keras"), *data, "--scaling", "-1-1"]) == 0
     assert score.main([str(RUN), "--threads", "1"]) == 0
     rows = {row["artifact"]: row for row in read_table(RUN / "scores.csv")}

@@ -12,7 +12,7 @@ from tf_bridge.float_weights import SHARES
 from tf_bridge.onnx.export import export_onnx
 from tf_bridge.tflite.export import export_tflite
 from torchseg.harness.runtimes.registry import open_runtime
-from torchseg.modelfile.describe import describe_file
+from torchseg.modelfile.model_file import describe_file
 from torchseg.modelfile.precision import Precision
 from torchseg.spec import ImageSpec
 

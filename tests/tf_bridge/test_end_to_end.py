@@ -17,7 +17,7 @@ from tf_bridge.conversion import Conversion
 from tf_bridge.end_to_end import is_end_to_end, write_end_to_end
 from tf_bridge.onnx.export import OnnxShape, export_onnx
 from tf_bridge.tracing import export_program
-from torchseg.modelfile.describe import describe_file
+from torchseg.modelfile.model_file import describe_file
 from torchseg.modelfile.precision import Precision
 from torchseg.spec import ImageSpec
 

@@ -16,12 +16,11 @@ from numpy.typing import NDArray
 from tf_bridge.certify.first_difference import FirstDifference
 from tf_bridge.certify.parity import MAX_DROP, Parity, thresholds, verdict
 from torchseg.atomic_file import partial_file
-from torchseg.modelfile.describe import describe_file
+from torchseg.modelfile.certificate import CERTIFICATE_VERSION, certificate_path
 from torchseg.modelfile.metadata import METADATA_PREFIX, SCALE
+from torchseg.modelfile.model_file import complete_file
 from torchseg.modelfile.precision import Precision
 from torchseg.spec import ImageSpec
-
-CERTIFICATE_VERSION = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,16 +79,16 @@ def make_certificate(
             f"the comparison is of {len(parity.iou_difference)} classes and reaches image {parity.worst_image}; "
             f"expected {spec.num_classes} classes and {len(evidence.image_names)} images: name every image compared"
         )
-    described = describe_file(path)
-    formula = described["metadata"].get(f"{METADATA_PREFIX}scale", SCALE)
+    file = complete_file(path)
+    described = file.to_dict()
+    formula = file.metadata.get(f"{METADATA_PREFIX}scale", SCALE)
     failures = verdict(parity, precision, max_drop=max_drop, max_class_drop=max_class_drop)
     failures += [str(first_difference)] if failures and first_difference else []
-    content = path.read_bytes()
     return {
         "version": CERTIFICATE_VERSION,
         "file": path.name,
-        "sha256": hashlib.sha256(content).hexdigest(),
-        "size_bytes": len(content),
+        "sha256": file.sha256,
+        "size_bytes": file.size_bytes,
         "checkpoint_sha256": evidence.checkpoint_sha256,
         "format": described["format"],
         "precision": str(precision),
@@ -115,30 +114,6 @@ def write_certificate(path: Path, certificate: Mapping[str, Any]) -> Path:
     with partial_file(target) as partial:
         partial.write_text(json.dumps(certificate, indent=2, allow_nan=False) + "\n", encoding="utf-8")
     return target
-
-
-def read_certificate(path: Path) -> dict[str, Any]:
-    """Reads the certificate of the model file at `path`.
-
-    Raises:
-        ValueError: if the certificate is missing, damaged or of another version.
-    """
-    source = certificate_path(path)
-    try:
-        certificate = json.loads(source.read_text(encoding="utf-8"))
-        version = certificate["version"]
-    except FileNotFoundError as error:
-        raise ValueError(f"{path} has no certificate ({source.name}); export it again") from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{source} is damaged; export {path.name} again") from error
-    if version != CERTIFICATE_VERSION:
-        raise ValueError(f"{source} has version {version}; this release reads version {CERTIFICATE_VERSION}")
-    return dict(certificate)
-
-
-def certificate_path(path: Path) -> Path:
-    """Path of the certificate that belongs to the model file at `path`."""
-    return path.with_name(f"{path.name}.json")
 
 
 def _differences(parity: Parity, spec: ImageSpec, evidence: Evidence) -> dict[str, Any]:

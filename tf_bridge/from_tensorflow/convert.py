@@ -16,8 +16,8 @@ from tf_bridge.lowering.lazy_tensorflow import import_tensorflow
 from tf_bridge.lowering.lower import UnsupportedOperatorError
 from tf_bridge.quiet import quiet
 from torchseg.atomic_file import partial_file
-from torchseg.modelfile.describe import describe_file
 from torchseg.modelfile.metadata import METADATA_PREFIX, metadata
+from torchseg.modelfile.model_file import describe_file
 from torchseg.modelfile.precision import Precision
 from torchseg.spec import ImageSpec
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from tf_bridge.lowering.values import Tensor, TensorFlow
 from tf_bridge.quiet import quiet
-from torchseg.modelfile.describe import describe_file
+from torchseg.modelfile.model_file import complete_file
 from torchseg.spec import ImageSpec
 
 KERAS, SAVED_MODEL, TFLITE = "keras", "saved_model", "tflite"
@@ -50,7 +50,7 @@ def source_kind(path: Path) -> str:
             f"{path} ends in none of {', '.join(_KINDS)} and is not a SavedModel folder; give one of those"
         )
     if kind == TFLITE:
-        describe_file(path)
+        _ = complete_file(path).contents
     elif not (zipfile.is_zipfile(path) if path.suffix == ".keras" else _starts_with(path, _HDF5)):
         raise ValueError(
             f"{path} is not a complete {path.suffix} file ({path.stat().st_size} bytes); save the model again"

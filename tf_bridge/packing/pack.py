@@ -16,8 +16,8 @@ from tf_bridge.packing.codebook import PackedWeight, without_negative_zeros
 from tf_bridge.packing.rebuild import PackedRebuild
 from tf_bridge.packing.slim import slim_graph
 from torchseg.atomic_file import partial_file
-from torchseg.modelfile.describe import describe_file
 from torchseg.modelfile.metadata import METADATA_PREFIX
+from torchseg.modelfile.model_file import complete_file
 
 if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto
@@ -103,7 +103,7 @@ def _read(source: Path, target: Path) -> ModelProto:
     for path in (source, target):
         if path.suffix != ".onnx":
             raise ValueError(f"{path} is not an .onnx file; only ONNX files can be packed")
-    if _STORAGE in describe_file(source)["metadata"]:  # raises for a missing or damaged file
+    if _STORAGE in complete_file(source).metadata:  # raises for a missing or damaged file
         raise ValueError(f"{source} is packed already; give the file that it was made from")
     model = onnx.load(source)
     opset = next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 0)

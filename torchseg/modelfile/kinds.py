@@ -24,6 +24,11 @@ def runtime_name(path: Path) -> str:
     )
 
 
+def kind_of(path: Path) -> str:
+    """`torch` for a checkpoint, `onnx` or `tflite`; raises ValueError if the kind of file is unknown."""
+    return "torch" if runtime_name(path) == "torch" else path.suffix[1:]
+
+
 def check_readable(path: Path) -> None:
     """Raises ValueError if there is nothing at this path, or an empty file."""
     if not path.exists():

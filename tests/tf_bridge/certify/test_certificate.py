@@ -9,13 +9,12 @@ import pytest
 
 from tf_bridge.certify.certificate import (
     Evidence,
-    certificate_path,
     hash_images,
     make_certificate,
-    read_certificate,
     write_certificate,
 )
 from tf_bridge.certify.parity import Parity
+from torchseg.modelfile.certificate import certificate_path, read_certificate
 from torchseg.modelfile.precision import Precision
 from torchseg.spec import ImageSpec
 

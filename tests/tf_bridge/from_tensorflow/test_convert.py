@@ -11,7 +11,7 @@ from tf_bridge.from_tensorflow.convert import from_tensorflow
 from tf_bridge.lowering.lazy_tensorflow import import_tensorflow
 from tf_bridge.lowering.lower import UnsupportedOperatorError
 from tf_bridge.quiet import quiet
-from torchseg.modelfile.describe import describe_file
+from torchseg.modelfile.model_file import describe_file
 from torchseg.modelfile.precision import Precision
 from torchseg.spec import ImageSpec
 

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from tf_bridge.onnx.export import OnnxShape, export_onnx
-from torchseg.modelfile.describe import describe_file
+from torchseg.modelfile.model_file import describe_file
 from torchseg.modelfile.precision import Precision
 from torchseg.spec import ImageSpec
 

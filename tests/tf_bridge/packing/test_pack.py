@@ -13,7 +13,7 @@ from tf_bridge.onnx.quantize import convert_onnx
 from tf_bridge.packing.codebook import PackedWeight
 from tf_bridge.packing.pack import PackingSummary, executed_operators, pack_onnx
 from tf_bridge.packing.rebuild import PackedRebuild
-from torchseg.modelfile.describe import describe_file
+from torchseg.modelfile.model_file import describe_file
 from torchseg.modelfile.precision import Precision
 from torchseg.models import build_model
 from torchseg.spec import ImageSpec

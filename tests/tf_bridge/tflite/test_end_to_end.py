@@ -7,7 +7,7 @@ from torch import nn
 from tf_bridge.tflite.end_to_end import TfliteIo, change_io
 from tf_bridge.tflite.export import export_tflite
 from torchseg.harness.runtimes.registry import open_runtime
-from torchseg.modelfile.describe import describe_file
+from torchseg.modelfile.model_file import describe_file
 from torchseg.modelfile.precision import Precision
 
 pytestmark = [pytest.mark.tflite, pytest.mark.slow]

@@ -5,7 +5,7 @@ import pytest
 from torch import nn
 
 from tf_bridge.tflite.export import export_tflite
-from torchseg.modelfile.describe import describe_file
+from torchseg.modelfile.model_file import describe_file
 from torchseg.modelfile.precision import Precision
 from torchseg.spec import ImageSpec
 

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from torchseg.harness.runtimes.base import RuntimeInfo
-from torchseg.modelfile.describe import class_count
 from torchseg.modelfile.layout import Layout, from_layout, layout_of, to_layout
+from torchseg.modelfile.model_file import ModelFile
 from torchseg.modelfile.tflite import IDENTIFIER
 
 _CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
@@ -34,7 +34,7 @@ class LitertRuntime:
         self._input: dict[str, Any] = {}
         self._output: dict[str, Any] = {}
         self._layout: Layout = "NHWC"
-        self._classes: int | None = None
+        self._file: ModelFile | None = None
         self._path: Path | None = None
 
     def load(self, path: Path) -> None:
@@ -51,10 +51,10 @@ class LitertRuntime:
             raise ValueError(f"{path} is not a TFLite file that LiteRT can open: {error}") from error
         self._interpreter = interpreter
         self._path = path
+        self._file = ModelFile(path)  # not read here: that must not count as load time
         self._input = interpreter.get_input_details()[0]
         self._output = interpreter.get_output_details()[0]
         self._layout = layout_of([int(side) for side in self._input["shape"]], usual="NHWC")
-        self._classes = class_count(path) if len(self._output["shape"]) == 3 else None
 
     def predict(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """Logits `(B, K, H, W)` of images `(B, C, H, W)`; B must be a multiple of the file's fixed batch size."""
@@ -67,7 +67,8 @@ class LitertRuntime:
         step = expected[0]
         parts = [self._run(batch[start : start + step]) for start in range(0, len(batch), step)]
         answer = parts[0] if len(parts) == 1 else np.concatenate(parts)
-        return from_layout(answer, self._layout, classes=self._classes)
+        classes = self._file.num_classes if self._file and answer.ndim == 3 else None
+        return from_layout(answer, self._layout, classes=classes)
 
     def _run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         self._interpreter.set_tensor(self._input["index"], _quantize(batch, self._input))

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from torchseg.harness.runtimes.base import RuntimeInfo
-from torchseg.modelfile.describe import CLASSES, count_names
 from torchseg.modelfile.layout import Layout, from_layout, layout_of, to_layout, to_pixels
+from torchseg.modelfile.metadata import count_classes
 
 _NUMBERS: dict[str, type[np.number[Any]]] = {
     "tensor(float)": np.float32,
@@ -61,7 +61,7 @@ class OnnxRuntime:
         self._number = _NUMBERS[described.type]
         self._shape = tuple(side if isinstance(side, int) else None for side in described.shape)
         self._layout = layout_of(self._shape, usual="NCHW")
-        self._classes = count_names(session.get_modelmeta().custom_metadata_map.get(CLASSES))
+        self._classes = count_classes(session.get_modelmeta().custom_metadata_map)
         self._session = session
         self._path = path
 

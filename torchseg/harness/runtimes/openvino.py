@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from torchseg.harness.runtimes.base import RuntimeInfo
 from torchseg.harness.runtimes.onnxruntime import onnx_arithmetic
-from torchseg.modelfile.describe import class_count
 from torchseg.modelfile.layout import Layout, from_layout, layout_of, to_layout, to_pixels
+from torchseg.modelfile.model_file import ModelFile
 
 _PRECISION = "f32"  # by default it uses bfloat16 on CPUs that have it, which makes comparisons unfair
 
@@ -33,8 +33,7 @@ class OpenvinoRuntime:
         self._shape: tuple[int | None, ...] = ()
         self._layout: Layout = "NCHW"
         self._takes_pixels = False
-        self._classes: int | None = None
-        self._path: Path | None = None
+        self._file: ModelFile | None = None
 
     def load(self, path: Path, *, count_layers: bool = False) -> None:
         """Opens and compiles the file; raises ValueError if it is damaged or does not take images.
@@ -55,12 +54,11 @@ class OpenvinoRuntime:
             reason = str(error).strip().splitlines()[-1]
             raise ValueError(f"{path} is not a file that OpenVINO can open: {reason}") from error
         shape = model.input(0).get_partial_shape()
-        self._classes = class_count(path) if len(model.output(0).get_partial_shape()) == 3 else None
         self._takes_pixels = model.input(0).get_element_type().get_type_name() == "u8"
         self._shape = tuple(None if side.is_dynamic else side.get_length() for side in shape)
         self._layout = layout_of(self._shape, usual="NCHW")
         self._model = model.create_infer_request()
-        self._path = path
+        self._file = ModelFile(path)  # not read here: that must not count as load time
 
     def predict(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """Logits `(B, K, H, W)` of images `(B, C, H, W)`; B must be a multiple of a fixed batch size of the file."""
@@ -72,7 +70,9 @@ class OpenvinoRuntime:
         if len(batch) % step or any(side not in (None, came) for side, came in sides):
             raise ValueError(f"the file takes {list(self._shape)} and {list(batch.shape)} came")
         answers = [self._run(batch[start : start + step]) for start in range(0, len(batch), step)]
-        return from_layout(np.concatenate(answers), self._layout, classes=self._classes)
+        answer = np.concatenate(answers)
+        classes = self._file.num_classes if self._file and answer.ndim == 3 else None
+        return from_layout(answer, self._layout, classes=classes)
 
     def _run(self, batch: NDArray[Any]) -> NDArray[np.float32]:
         answer = self._model.infer([batch])
@@ -88,7 +88,7 @@ class OpenvinoRuntime:
             name="openvino",
             version=str(self._library.__version__),
             threads=self._threads,
-            arithmetic=onnx_arithmetic(self._path) if self._path else "float32",
+            arithmetic=onnx_arithmetic(self._file.path) if self._file else "float32",
             input_shape=self._shape,
             layout=self._layout,
         )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from torchseg.modelfile.kinds import CHECKPOINT_FILES
+from torchseg.modelfile.model_file import ModelFile
 from torchseg.spec import ImageSpec
 
 
@@ -27,6 +28,7 @@ class Artifact:
         threads: threads per prediction; None uses the common setting.
         baseline: file to compare latency and accuracy with; None uses `reference`.
         spec: size and normalisation of its images if they differ from those of the other files.
+        file: what the file says of itself; read once, and handed on to every copy of the artifact.
     """
 
     path: Path
@@ -39,6 +41,11 @@ class Artifact:
     threads: int | None = None
     baseline: Path | None = None
     spec: ImageSpec | None = None
+    file: ModelFile = field(default_factory=lambda: ModelFile(Path()), compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.file.path != self.path:
+            object.__setattr__(self, "file", ModelFile(self.path))
 
     @property
     def folder(self) -> Path:

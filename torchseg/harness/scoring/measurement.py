@@ -6,17 +6,16 @@ import hashlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TypeVar
 
 from torchseg.harness.measure.pixel_counts import MetricAccumulator
-from torchseg.harness.measure.size import files_of, size_bytes
 from torchseg.harness.measure.weights import WeightCount
 from torchseg.harness.runtimes.base import RuntimeInfo
 from torchseg.harness.runtimes.process import RuntimeProcess, RuntimeProcessError
 from torchseg.harness.scoring.artifact import Artifact
 from torchseg.harness.scoring.latency import Latency, LatencyRatio
 from torchseg.metrics import MiouDifference
+from torchseg.modelfile.model_file import ModelFile
 from torchseg.spec import ImageSpec
 
 Result = TypeVar("Result")
@@ -60,8 +59,8 @@ def start_measured(measured: Measured) -> None:
     """Records the file's size and hash and starts its process; sets `reason` if it cannot."""
     artifact = measured.artifact
     try:
-        measured.size_bytes = size_bytes(artifact.path)
-        measured.sha256 = _sha256(files_of(artifact.path))
+        measured.size_bytes = artifact.file.size_bytes
+        measured.sha256 = _sha256(artifact.file)
         measured.process = RuntimeProcess(artifact.path, name=artifact.runtime, threads=measured.threads)
     except ValueError as error:
         measured.reason = str(error)
@@ -108,11 +107,13 @@ def _noting_failure(measured: Measured, work: Callable[[RuntimeProcess], Result]
     return None
 
 
-def _sha256(parts: list[Path]) -> str:
+def _sha256(file: ModelFile) -> str:
     """Hash of the files' contents, one after the other: the model file, then its external data if there is any."""
+    if len(file.parts) == 1:
+        return file.sha256
     digest = hashlib.sha256()
-    for part in parts:
-        with part.open("rb") as file:
-            while block := file.read(1 << 20):
+    for part in file.parts:
+        with part.open("rb") as stream:
+            while block := stream.read(1 << 20):
                 digest.update(block)
     return digest.hexdigest()

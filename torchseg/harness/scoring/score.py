@@ -189,8 +189,8 @@ def _inspect(loaded: Sequence[Measured], probes: Probes, display: Progress, *, j
 def _pack(measured: Measured) -> None:
     """Records the compressed size of a file, which takes a second or two."""
     if measured.size_bytes is not None:
-        measured.gzip_bytes = gzip_bytes(measured.artifact.path)
-        measured.zstd_bytes = zstd_bytes(measured.artifact.path)
+        measured.gzip_bytes = gzip_bytes(measured.artifact.file.parts)
+        measured.zstd_bytes = zstd_bytes(measured.artifact.file.parts)
 
 
 def _measure_accuracy(

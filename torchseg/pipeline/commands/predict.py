@@ -21,9 +21,9 @@ from torchseg.harness.csv_table import Table
 from torchseg.harness.drawing import WRONG, comparison, indexed, marked, overlay
 from torchseg.harness.format import percent, short_name
 from torchseg.harness.runtimes.process import RuntimeProcess
-from torchseg.harness.runtimes.validate import check_model_file
 from torchseg.harness.sliding_window import Segment, by_resizing, by_tiles
 from torchseg.metrics import Counts, confusion_matrix, overlap
+from torchseg.modelfile.model_file import ModelFile
 from torchseg.pipeline.run.image_spec import spec_of
 from torchseg.pipeline.run.recorded_config import recorded_config, run_of
 from torchseg.spec import ImageSpec
@@ -183,8 +183,9 @@ class OpenedModel:
     """
 
     def __init__(self, path: Path, name: str, *, segment: Segment, threads: int) -> None:
-        check_model_file(path)
-        self.name, self.spec = name, spec_of(path)
+        file = ModelFile(path)
+        file.check()
+        self.name, self.spec = name, spec_of(file)
         self._segment = segment
         self._process = RuntimeProcess(path, threads=threads)
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from torchseg.checkpoint import CARD, read_card
+from torchseg.checkpoint import CARD
 from torchseg.cli import CHECK_FAILED, DONE
 from torchseg.config import DataConfig, ScoreConfig
 from torchseg.data import Samples
@@ -16,16 +16,15 @@ from torchseg.harness.report.explain import explanation_lines, measure_explanati
 from torchseg.harness.report.report import write_report
 from torchseg.harness.runtimes.process import RuntimeProcessError
 from torchseg.harness.runtimes.registry import OPENS
-from torchseg.harness.runtimes.validate import check_model_file
 from torchseg.harness.scoring.artifact import Artifact, ScoreFailure
 from torchseg.harness.scoring.latency import LatencyConfig
 from torchseg.harness.scoring.score import score_artifacts
-from torchseg.modelfile.describe import file_facts
-from torchseg.modelfile.kinds import CHECKPOINT_FILES, runtime_name
+from torchseg.modelfile.kinds import CHECKPOINT_FILES
+from torchseg.modelfile.model_file import ModelFile
 from torchseg.pipeline.commands.summary import comparison_lines, table_lines
 from torchseg.pipeline.run.dataset import open_pictures
 from torchseg.pipeline.run.folder import held_run
-from torchseg.pipeline.run.image_spec import file_precision, file_size, file_spec
+from torchseg.pipeline.run.image_spec import file_spec
 from torchseg.pipeline.run.installed import check_runtimes
 from torchseg.pipeline.run.recorded_config import recorded_config, run_of
 from torchseg.pipeline.run.session import CONFIG, ENVIRONMENT, environment_record
@@ -125,7 +124,7 @@ def plan_scores(config: ScoreConfig) -> ScorePlan:
         found = [*baseline, *(each for each in found if each.folder != baseline[0].folder)]
         found = [replace(each, baseline=baseline[0].path) for each in found]
     for each in found:
-        check_model_file(each.path)
+        each.file.check()
     artifacts = _in_runtimes(found, config)
     run = config.files[0] if len(config.files) == 1 and _is_run(config.files[0]) else None
     pictures = open_pictures(_data(config, artifacts))
@@ -151,14 +150,14 @@ def single_artifact(path: Path) -> Artifact:
     """
     if not path.exists():
         raise ValueError(f"there is no file {path}; check the path")
-    kind = runtime_name(path)
-    if kind == "torch":
+    file = ModelFile(path)
+    if file.kind == "torch":
         folder = path.parent if path.name in CHECKPOINT_FILES else path
         return Artifact(path=folder, stage=folder.resolve().name, format="torch", precision="fp32")
     known = [each for each in _run_files(path) if each.path.resolve() == path.resolve()]
     if known:
         return replace(known[0], path=path)
-    return Artifact(path=path, stage=path.stem, format=path.suffix[1:], precision=file_precision(path))
+    return Artifact(path=path, stage=path.stem, format=file.kind, precision=file.precision, file=file)
 
 
 def _artifacts(path: Path) -> list[Artifact]:
@@ -212,7 +211,7 @@ def _data(config: ScoreConfig, artifacts: Sequence[Artifact]) -> DataConfig:
     if config.data:
         names = {field.name for field in dataclasses.fields(DataConfig)}
         given = {name: getattr(config, name) for name in names}
-        sizes = [size for size in map(file_size, artifacts) if size]
+        sizes = [size for size in (each.file.image_size for each in artifacts) if size]
         if sizes and not config.image_size:
             height, width = max(sizes, key=lambda size: size[0] * size[1])
             given["image_size"] = f"{height},{width}"
@@ -241,19 +240,19 @@ def print_explanation(config: ScoreConfig) -> None:
     asked: list[str | None] = [*config.runtime_list] or [None]
     for runtime in asked:
         try:
-            found = measure_explanation(artifact.path, _shape(artifact.path, config), runtime=runtime, config=timing)
+            found = measure_explanation(artifact.path, _shape(artifact.file, config), runtime=runtime, config=timing)
         except RuntimeProcessError as failure:
             raise ValueError(str(failure)) from failure
         print(f"{config.explain}\n" + "\n".join(explanation_lines(found)) + "\n")
 
 
-def _shape(path: Path, config: ScoreConfig) -> tuple[int, int, int, int]:
+def _shape(file: ModelFile, config: ScoreConfig) -> tuple[int, int, int, int]:
     """Input shape `(1, C, H, W)` that the file fixes; height and width from the flags if it takes any size."""
     height, width = config.size
-    if path.is_dir():
-        spec = read_card(path).spec
+    if file.kind == "torch":
+        spec = file.card.spec
         return (1, spec.channels, *((height, width) if config.image_size else (spec.height, spec.width)))
-    facts = file_facts(path)
-    if facts is None:
+    image = file.image
+    if image is None:
         return (1, 3, height, width)  # the runtime will report what is wrong with the file
-    return (1, facts.channels or 3, facts.height or height, facts.width or width)
+    return (1, image.channels or 3, image.height or height, image.width or width)

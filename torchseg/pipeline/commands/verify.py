@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tf_bridge.certify.certificate import read_certificate
 from tf_bridge.certify.parity import MAX_DROP
 from torchseg.checkpoint import read_card, sha256_of
 from torchseg.cli import CHECK_FAILED, DONE
 from torchseg.config import VerifyConfig
 from torchseg.harness.runtimes.process import try_model_file
+from torchseg.modelfile.certificate import read_certificate
 from torchseg.modelfile.precision import Precision
 from torchseg.pipeline.commands.import_tf import certify_again
 from torchseg.pipeline.export.budget import Budget

@@ -15,10 +15,8 @@ from numpy.typing import NDArray
 
 from tf_bridge.certify.certificate import (
     Evidence,
-    certificate_path,
     hash_images,
     make_certificate,
-    read_certificate,
     write_certificate,
 )
 from tf_bridge.certify.first_difference import FirstDifference, first_difference
@@ -31,6 +29,7 @@ from torchseg.data import Sample, Samples, resize
 from torchseg.harness.postprocess import labels_of
 from torchseg.harness.runtimes.base import Runtime
 from torchseg.harness.runtimes.registry import open_runtime
+from torchseg.modelfile.certificate import certificate_path, read_certificate
 from torchseg.modelfile.layout import to_pixels
 from torchseg.modelfile.precision import Precision
 from torchseg.models import fold_branches

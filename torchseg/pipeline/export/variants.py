@@ -9,7 +9,7 @@ from pathlib import Path
 from tf_bridge.end_to_end import write_end_to_end
 from tf_bridge.tflite.end_to_end import TfliteIo, change_io
 from torchseg.config import VariantFlags
-from torchseg.modelfile.describe import describe_file
+from torchseg.modelfile.model_file import ModelFile
 from torchseg.modelfile.precision import Precision
 from torchseg.pipeline.export.exporter import NetworkExport
 
@@ -31,7 +31,7 @@ def variants(
             target = _beside(base, "end_to_end")
             yield target, partial(write_end_to_end, base, target, exported.pictures.spec)
     # A file with layers in float already has float inputs and outputs.
-    if flags.io_types and describe_file(plain)["inputs"][0]["type"] == "int8":
+    if flags.io_types and ModelFile(plain).inputs[0].dtype == "int8":
         for name in flags.io_types:
             target = _beside(plain, f"io_{name}")
             yield target, partial(change_io, plain, target, TfliteIo(name))

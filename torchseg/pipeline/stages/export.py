@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from tf_bridge.certify.certificate import certificate_path
+from torchseg.modelfile.certificate import certificate_path
 from torchseg.modelfile.precision import Precision
 from torchseg.pipeline.export.exporter import NetworkExport
 from torchseg.pipeline.run.dataset import Pictures

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from torchseg.checkpoint import load_checkpoint, read_card, sha256_of
+from torchseg.checkpoint import load_checkpoint, read_card
 from torchseg.compress import LedgerRow, check_ledger, ledger_row, model_ledger, total
 from torchseg.compress.ledger import Per
 from torchseg.harness.measure.weights import weights_in
@@ -44,7 +44,7 @@ def ledger_stage(folder: RunFolder, stages: Sequence[str]) -> Stage:
     """
     artifacts = find_artifacts(folder.path, list(stages))
     inputs = {"stages": {name: folder.digest(name) for name in stages}}
-    inputs |= {"files": {each.path.name: sha256_of(each.path) for each in artifacts if each.reference}}
+    inputs |= {"files": {each.path.name: each.file.sha256 for each in artifacts if each.reference}}
 
     def run(work: Path) -> None:
         entries = [_Entry(artifact=each, rows=_rows(each)) for each in artifacts]

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-from tf_bridge.certify.certificate import certificate_path, read_certificate
 from tf_bridge.end_to_end import end_to_end_spec
-from torchseg.checkpoint import WEIGHTS, read_card, sha256_of
+from torchseg.checkpoint import sha256_of
 from torchseg.harness.scoring.artifact import Artifact
 from torchseg.harness.scoring.latency import LatencyConfig
 from torchseg.harness.scoring.score import score_artifacts
 from torchseg.modelfile.kinds import EXPORT_SUFFIXES
+from torchseg.modelfile.model_file import ModelFile
 from torchseg.pipeline.run.dataset import Pictures
 from torchseg.pipeline.run.folder import RunFolder, Stage
 from torchseg.pipeline.run.imported import all_imported
@@ -37,7 +36,7 @@ def score_stage(pictures: Pictures, folder: RunFolder, stages: list[str]) -> Sta
     artifacts = find_artifacts(folder.path, stages)
     inputs = {
         "stages": {name: folder.digest(name) for name in stages},
-        "files": {each.path.name: sha256_of(each.path) for each in artifacts if each.reference},
+        "files": {each.path.name: each.file.sha256 for each in artifacts if each.reference},
         "data": pictures.fingerprint,
     }
 
@@ -74,7 +73,7 @@ def find_artifacts(run: Path, stages: list[str], *, name: str | None = None) -> 
     weights or another image size. With `name`, considers only the file of that name.
     """
     found = [Artifact(path=run / stage, stage=stage, format="torch", precision="fp32") for stage in stages]
-    source = cache(lambda stage: _source(run / stage))  # hashes only the checkpoints that have files, each once
+    checkpoints = {each.stage: each.file for each in found}  # hashed only if they have files, each once
     for path in sorted((run / "artifacts").glob("*.*.*")):
         stage, precision, *rest = path.name.split(".")
         if (
@@ -84,8 +83,8 @@ def find_artifacts(run: Path, stages: list[str], *, name: str | None = None) -> 
             or name not in (None, path.name)
         ):
             continue
-        certificate = _certificate_of(path)
-        if certificate and _source_in(certificate) != source(stage):
+        file, checkpoint = ModelFile(path), checkpoints[stage]
+        if file.certificate and _source_in(file.certificate) != _source(checkpoint):
             _LOG.warning("%s was made from an earlier %s and is left out; export it again or delete it", path, stage)
             continue
         found.append(
@@ -95,8 +94,9 @@ def find_artifacts(run: Path, stages: list[str], *, name: str | None = None) -> 
                 format=path.suffix[1:],
                 precision=precision,
                 reference=run / stage,
-                certified=_is_certified(path, certificate),
-                spec=end_to_end_spec(read_card(run / stage).spec)
+                certified=_is_certified(file),
+                file=file,
+                spec=end_to_end_spec(checkpoint.card.spec)
                 if {"end_to_end", "baked"} & {*rest}
                 else None,  # version 0.1 writes "baked"
             )
@@ -116,7 +116,8 @@ def imported_artifacts(run: Path) -> list[Artifact]:
             found.append(Artifact(path=original, format="tflite", precision=precision, **common))
         path = run / "artifacts" / f"{each.stage}.{each.precision}.onnx"
         if path.is_file():
-            common |= {"reference": reference, "certified": _is_certified(path, _certificate_of(path))}
+            file = ModelFile(path)
+            common |= {"reference": reference, "certified": _is_certified(file), "file": file}
             found.append(Artifact(path=path, format="onnx", precision=each.precision, **common))
     return found
 
@@ -131,9 +132,9 @@ def checkpoints_in(run: Path) -> list[str]:
     return sorted(card.parent.name for card in run.glob("*/card.json"))
 
 
-def _source(checkpoint: Path) -> Source:
-    spec = read_card(checkpoint).spec
-    return sha256_of(checkpoint / WEIGHTS), spec.height, spec.width
+def _source(checkpoint: ModelFile) -> Source:
+    spec = checkpoint.card.spec
+    return checkpoint.sha256, spec.height, spec.width
 
 
 def _source_in(certificate: Mapping[str, Any]) -> Source:
@@ -141,12 +142,8 @@ def _source_in(certificate: Mapping[str, Any]) -> Source:
     return certificate["checkpoint_sha256"], pictures["height"], pictures["width"]
 
 
-def _certificate_of(path: Path) -> dict[str, Any] | None:
-    return read_certificate(path) if certificate_path(path).is_file() else None
-
-
-def _is_certified(path: Path, certificate: Mapping[str, Any] | None) -> bool | None:
+def _is_certified(file: ModelFile) -> bool | None:
     """Whether the certificate belongs to this exact file and passed; None if there is no certificate."""
-    if certificate is None:
+    if file.certificate is None:
         return None
-    return bool(certificate["verdict"]["passed"]) and certificate["sha256"] == sha256_of(path)
+    return bool(file.certificate["verdict"]["passed"]) and file.certificate["sha256"] == file.sha256

@@ -7,13 +7,16 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from torch import nn
 
 from tf_bridge.certify.certificate import write_certificate
+from tf_bridge.onnx.export import export_onnx
+from tf_bridge.tflite.export import export_tflite
 from torchseg.checkpoint import WEIGHTS, Card, save_checkpoint, sha256_of
 from torchseg.config import ScoreConfig
 from torchseg.data import open_data
 from torchseg.models import build_model
-from torchseg.pipeline.commands.score import plan_scores, single_artifact
+from torchseg.pipeline.commands.score import plan_scores, score_files, single_artifact
 from torchseg.spec import ImageSpec
 
 CLASSES = open_data("scenes", None, size=(16, 16)).classes
@@ -153,3 +156,22 @@ def test_an_empty_run_has_nothing_to_score(tmp_path):
     (tmp_path / "config.yaml").write_text("data: scenes\n")
     with pytest.raises(ValueError, match="holds no checkpoint and no exported file yet"):
         plan_scores(ScoreConfig(files=[tmp_path]))
+
+
+@pytest.mark.slow
+@pytest.mark.tflite
+def test_scoring_reads_the_description_of_each_file_once(tmp_path, monkeypatch, time_quickly):
+    pytest.importorskip("tensorflow")
+    schema = pytest.importorskip("ai_edge_litert.schema_py_generated")
+    network, files = nn.Conv2d(3, len(CLASSES), 1), [tmp_path / "net.onnx", tmp_path / "net.tflite"]
+    export_onnx(network, SPEC, files[0])
+    export_tflite(network, SPEC, files[1])
+    reads, load, unpack = [], onnx.load, schema.Model.GetRootAsModel
+    monkeypatch.setattr(onnx, "load", lambda path, **options: reads.append(Path(path)) or load(path, **options))
+    monkeypatch.setattr(
+        schema.Model, "GetRootAsModel", lambda content, offset: reads.append(files[1]) or unpack(content, offset)
+    )
+    time_quickly(monkeypatch)
+    config = ScoreConfig(files=files, data="scenes", out=tmp_path / "out")
+    assert score_files(config).failures == []
+    assert sorted(reads) == files

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import onnx
@@ -7,7 +8,7 @@ import pytest
 from torch import nn
 
 from tf_bridge.tflite.export import export_tflite
-from torchseg.modelfile.describe import describe_file, file_facts
+from torchseg.modelfile.model_file import ModelFile, describe_file
 from torchseg.modelfile.precision import Precision
 from torchseg.spec import ImageSpec
 
@@ -99,13 +100,13 @@ def test_another_format_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_onnx_file_says_its_size(onnx_file):
-    facts = file_facts(onnx_file)
+    facts = ModelFile(onnx_file).image
     assert facts is not None
     assert (facts.channels, facts.height, facts.width) == (3, 16, 24)
 
 
 def test_a_tflite_file_says_its_size(tflite_files):
-    facts = file_facts(tflite_files["fp32"])
+    facts = ModelFile(tflite_files["fp32"]).image
     assert facts is not None
     assert (facts.channels, facts.height, facts.width) == (3, 16, 24)
 
@@ -114,4 +115,61 @@ def test_a_tflite_file_says_its_size(tflite_files):
 def test_what_cannot_be_read_says_nothing(name, tmp_path):
     if not name.startswith("gone"):
         (tmp_path / name).write_bytes(b"nothing of use")
-    assert file_facts(tmp_path / name) is None
+    assert ModelFile(tmp_path / name).image is None
+
+
+def test_an_exported_file_says_what_it_is(convolution_file):
+    file = ModelFile(convolution_file)
+    assert (file.kind, file.precision, file.layout) == ("onnx", "fp32", "NCHW")
+    assert [(each.name, each.shape, each.dtype) for each in file.inputs] == [("image", (1, 3, 16, 24), "float32")]
+    assert [each.name for each in file.outputs] == ["logits"]
+    assert (file.spec, file.image_size, file.num_classes) == (SPEC, (16, 24), 3)
+    assert file.size_bytes == convolution_file.stat().st_size
+    assert file.sha256 == hashlib.sha256(convolution_file.read_bytes()).hexdigest()
+
+
+def test_a_checkpoint_says_what_it_is(checkpoint):
+    weights = checkpoint / "model.safetensors"
+    for path in (checkpoint, weights):
+        file = ModelFile(path)
+        assert (file.kind, file.precision, file.layout, file.spec) == ("torch", "fp32", "NCHW", SPEC)
+        assert (file.image_size, file.num_classes, file.certificate) == ((16, 24), 3, None)
+        assert [each.shape for each in (*file.inputs, *file.outputs)] == [(None, 3, 16, 24), (None, 3, 16, 24)]
+        assert file.sha256 == hashlib.sha256(weights.read_bytes()).hexdigest()
+
+
+def test_a_file_of_another_tool_has_no_spec_and_no_precision(onnx_file):
+    file = ModelFile(onnx_file)
+    assert (file.spec, file.precision, file.num_classes) == (None, "", None)
+
+
+def test_a_file_for_any_size_has_a_spec_only_for_a_given_size(convolution_file, tmp_path):
+    model = onnx.load(convolution_file)
+    for side, name in zip(model.graph.input[0].type.tensor_type.shape.dim[2:], ("height", "width"), strict=True):
+        side.dim_param = name
+    onnx.save(model, tmp_path / "open.onnx")
+    file = ModelFile(tmp_path / "open.onnx")
+    assert file.inputs[0].shape == (1, 3, "height", "width")
+    assert (file.image_size, file.spec) == (None, None)
+    assert file.spec_for((16, 24)) == SPEC
+
+
+def test_a_certificate_is_found_and_a_damaged_one_named(convolution_file, tmp_path):
+    path = tmp_path / "net.onnx"
+    path.write_bytes(convolution_file.read_bytes())
+    assert ModelFile(path).certificate is None
+    ModelFile(path).certificate_path.write_text('{"version": 1, "sha256": "abc"}')
+    assert ModelFile(path).certificate == {"version": 1, "sha256": "abc"}
+    ModelFile(path).certificate_path.write_text("{")
+    with pytest.raises(ValueError, match=r"net\.onnx\.json is damaged; export net\.onnx again"):
+        _ = ModelFile(path).certificate
+
+
+def test_a_file_is_read_when_it_is_asked_and_only_once(convolution_file, monkeypatch):
+    reads, load = [], onnx.load
+    monkeypatch.setattr(onnx, "load", lambda path, **options: reads.append(path) or load(path, **options))
+    file = ModelFile(convolution_file)
+    assert reads == []
+    file.check()
+    _ = file.to_dict(), file.spec, file.image, file.precision, file.num_classes, file.size_bytes, file.parts
+    assert reads == [convolution_file]
