@@ -44,7 +44,7 @@ class Artifact:
     file: ModelFile = field(default_factory=lambda: ModelFile(Path()), compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        if self.file.path != self.path:
+        if self.file.path != self.path:  # not given, or `replace` has set another path
             object.__setattr__(self, "file", ModelFile(self.path))
 
     @property
