@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -12,15 +12,17 @@ from typing import Any
 
 from torchseg.atomic_file import partial_file
 
+CRLF = "\r\n"  # how RFC 4180 ends a line of CSV
+
 
 class Table:
     """Writes rows to a temporary file and moves it to `path` at the end; an exception leaves `path` as it was."""
 
-    def __init__(self, path: Path, columns: Sequence[str]) -> None:
+    def __init__(self, path: Path, columns: Sequence[str], *, line_end: str = "\n") -> None:
         self._closing = ExitStack()
         partial = self._closing.enter_context(partial_file(path))
         file = self._closing.enter_context(partial.open("w", newline="", encoding="utf-8"))
-        self._writer = csv.DictWriter(file, columns, lineterminator="\n")
+        self._writer = csv.DictWriter(file, columns, lineterminator=line_end)
         self._writer.writeheader()
 
     def write(self, row: Mapping[str, object]) -> None:
@@ -34,6 +36,15 @@ class Table:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._closing.__exit__(kind, error, trace)
+
+
+def write_rows(
+    path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, object]], *, line_end: str = "\n"
+) -> None:
+    """Writes a whole table as `Table` does."""
+    with Table(path, columns, line_end=line_end) as table:
+        for row in rows:
+            table.write(row)
 
 
 def read_table(path: Path) -> list[dict[str, str]]:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from torchseg.harness.csv_table import Table, read_table
+from torchseg.harness.csv_table import CRLF, Table, read_table, write_rows
 
 
 def test_what_is_written_is_read_back(tmp_path):
@@ -23,6 +23,14 @@ def test_a_table_has_its_name_only_when_it_is_complete(tmp_path):
         table.write({"unknown": "new"})
     assert path.read_text() == "old\n"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_whole_table_ends_its_lines_as_asked(tmp_path):
+    rows = [{"name": "a"}, {"name": "b", "share": 0.5}]
+    write_rows(tmp_path / "plain.csv", ["name", "share"], rows)
+    write_rows(tmp_path / "rfc.csv", ["name", "share"], rows, line_end=CRLF)
+    assert (tmp_path / "plain.csv").read_bytes() == b"name,share\na,\nb,0.5\n"
+    assert (tmp_path / "rfc.csv").read_bytes() == b"name,share\r\na,\r\nb,0.5\r\n"
 
 
 def test_a_missing_table_has_no_rows(tmp_path):

@@ -6,14 +6,14 @@ import json
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 from torchseg.atomic_file import partial_file
 from torchseg.data import Sample, Samples
-from torchseg.harness.csv_table import Table
+from torchseg.harness.csv_table import Table, write_rows
 from torchseg.harness.measure.pixel_counts import MetricAccumulator
 from torchseg.harness.measure.size import gzip_bytes, zstd_bytes
 from torchseg.harness.preprocess import prepare
@@ -25,7 +25,6 @@ from torchseg.harness.scoring.columns import (
     CURVE_COLUMNS,
     IMAGE_COLUMNS,
     SCORE_COLUMNS,
-    Row,
     class_rows,
     curve_rows,
     image_row,
@@ -236,16 +235,10 @@ def _compare(files: Sequence[Measured]) -> None:
 
 
 def _write_tables(files: Sequence[Measured], spec: ImageSpec, out: Path, config: LatencyConfig) -> None:
-    _write(out / "per_class.csv", CLASS_COLUMNS, (row for each in files for row in class_rows(each, spec)))
-    _write(out / "precision_recall.csv", CURVE_COLUMNS, (row for each in files for row in curve_rows(each, spec)))
+    write_rows(out / "per_class.csv", CLASS_COLUMNS, (row for each in files for row in class_rows(each, spec)))
+    write_rows(out / "precision_recall.csv", CURVE_COLUMNS, (row for each in files for row in curve_rows(each, spec)))
     _write_confusion(files, spec, out)
-    _write(out / "scores.csv", SCORE_COLUMNS, (score_row(each, spec, out, config) for each in files))
-
-
-def _write(path: Path, columns: Sequence[str], rows: Iterable[Row]) -> None:
-    with Table(path, columns) as table:
-        for row in rows:
-            table.write(row)
+    write_rows(out / "scores.csv", SCORE_COLUMNS, (score_row(each, spec, out, config) for each in files))
 
 
 def _write_confusion(files: Sequence[Measured], spec: ImageSpec, out: Path) -> None:

@@ -17,7 +17,7 @@ from torchseg.config import PredictConfig
 from torchseg.data import Sample, open_data
 from torchseg.data.file_samples import FileSamples
 from torchseg.data.image_io import find_pictures, read_picture
-from torchseg.harness.csv_table import Table
+from torchseg.harness.csv_table import write_rows
 from torchseg.harness.drawing import WRONG, comparison, indexed, marked, overlay
 from torchseg.harness.format import percent, short_name
 from torchseg.harness.runtimes.process import RuntimeProcess
@@ -112,9 +112,7 @@ def _print_outcome(config: PredictConfig, count: int, rows: Sequence[Mapping[str
     names = ", ".join(f"{index} {name}" for index, name in enumerate(spec.classes))
     print(f"{count} masks in {config.out}, painted over the pictures in {config.out / 'overlays'}; values are {names}")
     if config.truth:
-        with Table(config.out / "scores.csv", _COLUMNS) as table:
-            for row in rows:
-                table.write(row)
+        write_rows(config.out / "scores.csv", _COLUMNS, rows)
         for row in rows:
             if row["image"] == _ALL:
                 shares = [percent(float(str(row[name]))) for name in ("miou", "pixel_accuracy")]

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from torchseg.harness.csv_table import Table, read_table
+from torchseg.harness.csv_table import read_table, write_rows
 from torchseg.pipeline.grid.effects import EFFECT_COLUMNS, METRICS, Effect, main_effects
 from torchseg.pipeline.grid.plan import Cell, GridPlan, Training
 from torchseg.pipeline.grid.record import TrainingRecord, read_training
@@ -108,10 +107,8 @@ class GridTables:
         return effects
 
     def _write(self, name: str, columns: Sequence[str], rows: Iterable[_Row]) -> None:
-        path: Path = self.maker.folder.path / name
-        with Table(path, columns) as table:
-            for row in rows:
-                table.write({column: row.get(column) for column in columns})
+        chosen = ({column: row.get(column) for column in columns} for row in rows)
+        write_rows(self.maker.folder.path / name, columns, chosen)
 
 
 def _columns(head: Sequence[str], rest: Sequence[str]) -> tuple[str, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import math
 from collections.abc import Callable, Sequence
@@ -15,6 +14,7 @@ import yaml
 from torchseg.atomic_file import partial_file
 from torchseg.config import DistillConfig, SearchConfig
 from torchseg.config.search import Range, Space
+from torchseg.harness.csv_table import CRLF, write_rows
 from torchseg.pipeline.search.budget import SearchBudget
 from torchseg.pipeline.search.candidate import as_given, candidate
 from torchseg.pipeline.search.record import TrialRecord
@@ -33,10 +33,7 @@ _TRIAL, _BEST, _GIVEN = "#0072B2", "#D55E00", "#8A8A8A"
 def write_table(path: Path, records: Sequence[TrialRecord], config: SearchConfig, budget: SearchBudget) -> None:
     """Writes `search.csv`: each trial's parameters, its result, and its cost next to the budget."""
     columns = [*_COLUMNS, *config.ranges, "seconds", "note"]
-    with partial_file(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns)
-        writer.writeheader()
-        writer.writerows(_row(record, config, budget) for record in records)
+    write_rows(path, columns, (_row(record, config, budget) for record in records), line_end=CRLF)
 
 
 def best_trial(records: Sequence[TrialRecord]) -> TrialRecord | None:
@@ -77,7 +74,8 @@ def _row(record: TrialRecord, config: SearchConfig, budget: SearchBudget) -> dic
         "seconds": record.seconds,
         "note": record.note,
     }
-    return {**values, **{name: value for name, value in known.items() if value is not None}}
+    parameters = {name: str(value) for name, value in values.items()}  # a boolean as Python writes it
+    return {**parameters, **{name: value for name, value in known.items() if value is not None}}
 
 
 def save_search_figure(path: Path, records: Sequence[TrialRecord], space: Space, budget: SearchBudget) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from torchseg.checkpoint import load_checkpoint, read_card
 from torchseg.compress import LedgerRow, check_ledger, ledger_row, model_ledger, total
 from torchseg.compress.ledger import Per
+from torchseg.harness.csv_table import CRLF, write_rows
 from torchseg.harness.measure.weights import weights_in
 from torchseg.harness.scoring.artifact import Artifact
 from torchseg.pipeline.run.folder import RunFolder, Stage
@@ -83,28 +83,24 @@ def _shared_by(before: Sequence[LedgerRow], after: Sequence[LedgerRow]) -> Per:
 
 
 def _write(entries: Sequence[_Entry], path: Path) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(COLUMNS)
-        for each in entries:
-            for row in (*each.rows, total(each.rows)):
-                writer.writerow(_cells(each.artifact, row))
+    rows = (_cells(each.artifact, row) for each in entries for row in (*each.rows, total(each.rows)))
+    write_rows(path, COLUMNS, rows, line_end=CRLF)
 
 
-def _cells(artifact: Artifact, row: LedgerRow) -> list[str | int]:
+def _cells(artifact: Artifact, row: LedgerRow) -> dict[str, str | int | None]:
     metrics = read_card(artifact.reference or artifact.path).metrics
-    return [
-        artifact.stage,
-        artifact.path.name if artifact.reference else f"{artifact.stage}/model.safetensors",
-        row.tensor,
-        row.parameters,
-        row.channels,
-        row.zeros,
-        f"{row.sparsity:.6f}",
-        row.unique_values,
-        row.unique_per_channel,
-        row.nan,
-        row.subnormal,
-        row.dtype,
-        int(metrics.get("multiply_adds", 0)) or "" if row.tensor == "total" else "",
-    ]
+    return {
+        "stage": artifact.stage,
+        "artifact": artifact.path.name if artifact.reference else f"{artifact.stage}/model.safetensors",
+        "tensor": row.tensor,
+        "parameters": row.parameters,
+        "channels": row.channels,
+        "zeros": row.zeros,
+        "sparsity": f"{row.sparsity:.6f}",
+        "unique_values": row.unique_values,
+        "unique_per_channel": row.unique_per_channel,
+        "nan": row.nan,
+        "subnormal": row.subnormal,
+        "dtype": row.dtype,
+        "multiply_adds": int(metrics.get("multiply_adds", 0)) or None if row.tensor == "total" else None,
+    }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -16,6 +15,7 @@ from torch import nn
 from torchseg.checkpoint import Card, load_checkpoint, read_card, save_checkpoint, sha256_of
 from torchseg.config import LearningConfig
 from torchseg.data import GENERATED, Batches, BatchPlan, RandomView
+from torchseg.harness.csv_table import CRLF, write_rows
 from torchseg.losses import MEDIAN_FREQUENCY, class_weights, parse_terms, segmentation_loss
 from torchseg.models import build_model, check_size, count_parameters, multiply_adds
 from torchseg.pipeline.run.dataset import REPORT, Pictures
@@ -328,10 +328,9 @@ def _save(model: nn.Module, card: Card, progress: Progress, folder: Path) -> Non
         "multiply_adds": multiply_adds(model, card.spec),
     }
     save_checkpoint(model, replace(card, metrics=metrics), folder)
-    with (folder / "curves.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, CURVE_COLUMNS)
-        writer.writeheader()
-        writer.writerows(progress.curve)
+    # As text, so that a loss that is not a number is written as `nan` and not as an empty cell.
+    curve = ({name: str(value) for name, value in row.items()} for row in progress.curve)
+    write_rows(folder / "curves.csv", CURVE_COLUMNS, curve, line_end=CRLF)
     _write_events(progress, folder)
 
 

@@ -39,6 +39,16 @@ def test_the_table_has_a_row_for_each_trial_and_leaves_open_what_nobody_knows(tm
     assert rows[3]["note"] == "RuntimeError: broken"
 
 
+def test_the_table_keeps_its_bytes(tmp_path):
+    config = SearchConfig(space="batch_norm=true|false, learning_rate=1e-5..1e-2 log", out=Path("here"))
+    tried = TrialRecord(number=1, status="done", parameters={"batch_norm": False, "learning_rate": 1e-05}, val_miou=0.5)
+    write_table(tmp_path / "search.csv", [tried], config, BUDGET)
+    assert (tmp_path / "search.csv").read_bytes() == (
+        b"trial,status,val_miou,size_bytes,max_bytes,latency_ms_min,max_ms,multiply_adds,batch_norm,learning_rate,"
+        b"seconds,note\r\n1,done,0.5,,1000,,,,False,1e-05,0.0,\r\n"
+    )
+
+
 def test_the_best_is_within_budget_and_the_first_of_equals():
     assert best_trial(RECORDS).number == 1
     assert best_trial([*RECORDS, TrialRecord(number=4, status="done", val_miou=0.5)]).number == 1
