@@ -21,6 +21,7 @@ from show_table import show_table
 from torchseg.checkpoint import load_checkpoint
 from torchseg.compress import model_ledger, total
 from torchseg.config import DistillConfig
+from torchseg.console import console
 from torchseg.data import HeldSamples
 from torchseg.pipeline.run.dataset import Pictures, open_pictures
 from torchseg.pipeline.run.folder import RunFolder
@@ -33,6 +34,7 @@ from torchseg.train import DistillationConfig, evaluate
 Row = tuple[float, float]  # mean IoU in % on the validation and the test split
 
 
+@console()
 def main() -> int:
     arguments = _arguments()
     torch.set_num_threads(arguments.threads)

@@ -21,6 +21,7 @@ from show_table import show_table
 
 from torchseg.checkpoint import load_checkpoint
 from torchseg.config import DistillConfig
+from torchseg.console import console
 from torchseg.data import HeldSamples
 from torchseg.pipeline.run.dataset import Pictures, open_pictures
 from torchseg.pipeline.run.folder import RunFolder, Stage
@@ -73,6 +74,7 @@ class Setting:
 Rows = dict[Setting | None, dict[int, tuple[float, float]]]  # None stands for the teacher
 
 
+@console()
 def main() -> int:
     arguments = _arguments()
     torch.set_num_threads(arguments.threads)

@@ -19,6 +19,7 @@ from pathlib import Path
 import yaml
 
 from torchseg.config import GridConfig
+from torchseg.console import console
 from torchseg.pipeline.grid.grid import make_trainings
 from torchseg.pipeline.grid.jobs import Jobs
 from torchseg.pipeline.grid.plan import expand
@@ -38,6 +39,7 @@ RECIPE = {
 }
 
 
+@console()
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)

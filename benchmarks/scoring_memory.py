@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 from show_table import show_table
 
+from torchseg.console import console
 from torchseg.data import Sample
 from torchseg.harness.host import peak_memory_mb
 from torchseg.harness.scoring.latency import LatencyConfig
@@ -44,6 +45,7 @@ class _Noise:
         return Sample(name=f"{index}", picture=picture, mask=random.integers(0, len(CLASSES), sides).astype(np.uint8))
 
 
+@console()
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("files", nargs="+", type=Path, help="model files of five classes, e.g. of runs/scenes")

@@ -10,7 +10,7 @@ from torchseg.config import GridConfig
 
 
 def _job(config: GridConfig) -> int:
-    from torchseg.pipeline.grid.grid import grid
+    from torchseg.pipeline.commands.grid import grid
 
     return grid(config)
 

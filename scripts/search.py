@@ -10,7 +10,7 @@ from torchseg.config import SearchConfig
 
 
 def _job(config: SearchConfig) -> int:
-    from torchseg.pipeline.search.search import search
+    from torchseg.pipeline.commands.search import search
 
     return search(config)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import sys
 from pathlib import Path
@@ -35,6 +36,19 @@ def test_no_modules_import_each_other_in_a_circle(architecture, code):
 def test_circles_are_found(architecture):
     graph = {"a": {"b"}, "b": {"c"}, "c": {"a", "d"}, "d": set()}
     assert [set(group) for group in architecture.cycles(graph)] == [{"a", "b", "c"}]
+
+
+def test_only_commands_print(code):
+    """Everything else logs: `torchseg.console` shows its lines, and they reach the log of the run."""
+    command_line = {"torchseg.cli", "torchseg.__main__"}
+    own_programs = {"torchseg.pipeline.grid.child"}  # its parent reads what it prints
+    printing = {
+        module.name
+        for module in code
+        if any(isinstance(node, ast.Name) and node.id == "print" for node in ast.walk(module.tree))
+    }
+    others = printing - command_line - own_programs
+    assert {name for name in others if not name.startswith("torchseg.pipeline.commands.")} == set()
 
 
 def test_function_bodies_fit_a_screen(architecture, code):

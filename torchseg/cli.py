@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
+from torchseg.console import console
 from torchseg.spec import nearest
 
 if TYPE_CHECKING:
@@ -37,7 +38,9 @@ def run_command(config_class: type[Config], job: Callable[[Config], int], argv: 
     try:
         given = sys.argv[1:] if argv is None else argv
         _check_text(given)
-        return job(_parse(config_class, _parser(config_class), given))
+        config = _parse(config_class, _parser(config_class), given)
+        with console():
+            return job(config)
     except (ValueError, OSError, ImportError) as error:
         logging.getLogger(__name__).debug("the input was refused", exc_info=True)
         advice = "; set PYTHONUTF8=1" if isinstance(error, UnicodeEncodeError) else ""

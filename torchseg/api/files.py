@@ -12,6 +12,7 @@ from torchseg.api.data import Data
 from torchseg.api.network import Network, folder_of
 from torchseg.api.options import ExportOptions, Listed, ScoreOptions, config_for
 from torchseg.config import FORMATS, PRECISIONS, ExportConfig, ScoreConfig
+from torchseg.console import console
 from torchseg.harness.csv_table import read_values
 from torchseg.harness.format import counted, percent, short_name
 from torchseg.harness.scoring.columns import SCORE_TEXTS
@@ -58,6 +59,7 @@ class ExportedFile(os.PathLike[str]):
         return f"ExportedFile({self.path}: agrees on {agreement} of pixels, {verdict})"
 
 
+@console()
 def export(
     network: Network | str | Path,
     data: Data | None = None,
@@ -126,6 +128,7 @@ class ScoreTable:
         return f"ScoreTable({counted(len(self.rows), 'row')}{told}{failed}; {self.folder})"
 
 
+@console()
 def score(
     files: Model | Sequence[Model],
     data: Data | None = None,

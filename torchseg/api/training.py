@@ -13,6 +13,7 @@ from torchseg.api.network import Network, folder_of, load
 from torchseg.api.options import CompressOptions, Named, TrainOptions, config_for
 from torchseg.checkpoint import read_card
 from torchseg.config import CompressConfig, DistillConfig, TrainConfig
+from torchseg.console import console
 from torchseg.harness.csv_table import read_values
 from torchseg.pipeline.commands.compress import completed, completed_in, compress_network, ledger_lines
 from torchseg.pipeline.commands.distill import distill_student
@@ -21,6 +22,7 @@ from torchseg.pipeline.run.recorded_config import run_of
 from torchseg.pipeline.stages.ledger import LEDGER, LEDGER_TEXTS
 
 
+@console()
 def train(
     model: str,
     data: Data,
@@ -91,6 +93,7 @@ class CompressionReport:
         return f"CompressionReport({self.network!r}; {verdict})"
 
 
+@console()
 def compress(
     network: Network | str | Path,
     data: Data | None = None,

@@ -1,10 +1,12 @@
-"""Progress of a long job: a bar on a terminal, plain lines elsewhere."""
+"""Progress of a long job: a bar on a terminal, elsewhere log records that a command shows as plain lines."""
 
 from __future__ import annotations
 
 import sys
 import time
 from types import TracebackType
+
+from torchseg.console import STDERR
 
 _SECONDS_BETWEEN_LINES = 10.0
 
@@ -34,7 +36,7 @@ class Progress:
             self._printed = now
             left = (now - self._begin) / max(self._done, 1) * (self._total - self._done)
             ending = f", about {left:.0f} s left" if self._done < self._total else ""
-            print(f"{self._label}: {self._done}/{self._total}{ending}", file=sys.stderr, flush=True)
+            STDERR.info(f"{self._label}: {self._done}/{self._total}{ending}")
 
     def __enter__(self) -> Progress:
         return self

@@ -14,6 +14,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from torchseg.console import STDOUT
 from torchseg.data import Batch, Batches, Samples
 from torchseg.spec import ImageSpec
 from torchseg.train.callback import Callback, NoCallback
@@ -249,5 +250,5 @@ def _epochs_with_progress(name: str, epochs: range, last: int) -> Iterator[int]:
         share = (epoch + 1 - epochs.start) / len(epochs)
         if bar.disable and (epoch + 1 - printed) >= max(1, last // 5):
             printed, left = epoch + 1, (time.monotonic() - started) * (1 / share - 1)
-            print(f"  {name}: epoch {epoch + 1} of {last}, about {left:.0f} s left", flush=True)
+            STDOUT.info(f"  {name}: epoch {epoch + 1} of {last}, about {left:.0f} s left")
     bar.close()

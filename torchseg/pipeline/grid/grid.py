@@ -7,22 +7,24 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
-from torchseg.cli import CHECK_FAILED, DONE
 from torchseg.config import GridConfig
+from torchseg.console import STDOUT
 from torchseg.harness.format import counted
 from torchseg.models import build_model, multiply_adds, parse_arguments
 from torchseg.pipeline.grid.child import BEGIN
+from torchseg.pipeline.grid.effects import Effect
 from torchseg.pipeline.grid.figures import save_effects, save_view
-from torchseg.pipeline.grid.jobs import Jobs, last_line
+from torchseg.pipeline.grid.jobs import last_line
 from torchseg.pipeline.grid.per_image import picked_sample
 from torchseg.pipeline.grid.plan import GridPlan, Training, data_flags, expand
 from torchseg.pipeline.grid.recipe import read_recipe
 from torchseg.pipeline.grid.scorer import Scorer
-from torchseg.pipeline.grid.summary import duration, summary_lines, way_on
+from torchseg.pipeline.grid.summary import duration
 from torchseg.pipeline.grid.tables import RESERVED, GridTables
 from torchseg.pipeline.grid.trainer import Launch, TrainingRunner
 from torchseg.pipeline.run.dataset import Pictures, open_pictures
@@ -38,17 +40,34 @@ Failures = dict[tuple[str, str], str]  # reason, by names of training and file
 _BETWEEN_S = 30.0
 
 
-def grid(config: GridConfig) -> int:
-    """Trains, exports and measures what is missing; returns 1 if a cell failed (the others still run), otherwise 0."""
-    jobs = Jobs(threads=config.threads_each)
-    try:
-        return run_grid(config, jobs.run)
-    finally:  # also after Ctrl-C: no process may go on in the background
-        jobs.stop()
+@dataclass(frozen=True, kw_only=True)
+class GridResult:
+    """Result of a grid.
+
+    Attributes:
+        folder: of the tables.
+        factors: levels by factor.
+        effects: what each level changes.
+        figures: those that could be drawn.
+        failed: whether a training, an export or a measurement failed, which the same command tries again.
+        seconds: taken until everything was measured.
+    """
+
+    folder: Path
+    factors: Mapping[str, Sequence[str]]
+    effects: Sequence[Effect]
+    figures: Sequence[Path]
+    failed: bool
+    seconds: float
 
 
-def run_grid(config: GridConfig, launch: Launch) -> int:
-    """Runs the grid as `grid` does; `launch` runs the commands that train and export."""
+def run_grid(config: GridConfig, launch: Launch) -> GridResult:
+    """Trains, exports and measures what is missing, and writes tables and figures.
+
+    Args:
+        config: of the grid.
+        launch: runs the commands that train and export.
+    """
     started = time.monotonic()
     plan = expand(read_recipe(config.recipe, config.set), seed=config.seed, root=config.root)
     pictures = _checked_pictures(plan)
@@ -66,7 +85,7 @@ def run_grid(config: GridConfig, launch: Launch) -> int:
         _write_record(config, plan, folder)
         failures = make_trainings(maker, pictures, jobs=config.jobs)
         failures |= _score(Scorer(maker=maker, pictures=pictures, measure=plan.measure), failures)
-        return _print(plan, maker, pictures, failures, seconds=time.monotonic() - started)
+        return _conclude(plan, maker, pictures, failures, seconds=time.monotonic() - started)
 
 
 def _checked_pictures(plan: GridPlan) -> dict[str, Pictures]:
@@ -104,7 +123,7 @@ def _score(scorer: Scorer, failures: Failures) -> Failures:
     for number, training in enumerate(left):
         spent = time.monotonic() - begin
         ending = f", about {duration(spent / number * (len(left) - number))} left" if number else ""
-        print(f"measuring {number + 1} of {len(left)}: {training.name}{ending}", flush=True)
+        STDOUT.info(f"measuring {number + 1} of {len(left)}: {training.name}{ending}")
         try:
             reasons = scorer.score(training)
         except Exception as error:  # only this training's files count as failed
@@ -115,10 +134,10 @@ def _score(scorer: Scorer, failures: Failures) -> Failures:
     return found
 
 
-def _print(
+def _conclude(
     plan: GridPlan, maker: TrainingRunner, pictures: Mapping[str, Pictures], failures: Failures, *, seconds: float
-) -> int:
-    """Writes tables and figures, prints the summary, and returns the exit code."""
+) -> GridResult:
+    """Writes tables and figures."""
     out, first = maker.folder.path, pictures[plan.trainings[0].name]
     specs = {name: each.spec for name, each in pictures.items()}
     chosen = {
@@ -129,11 +148,14 @@ def _print(
         save_effects(effects, plan.factors, out),
         save_view(plan.cells, picked_sample(first.test, plan.measure.view), first.spec.classes, maker),
     ]
-    lines = summary_lines(out, plan.factors, effects)
-    print("\n".join(lines))
-    print(f"\nDone in {duration(seconds)}." if not failures else "\nThe same command tries again what failed.")
-    print("\n".join(way_on(out, [path for path in drawn if path])))
-    return CHECK_FAILED if any(line.startswith("FAILED: ") for line in lines) else DONE
+    return GridResult(
+        folder=out,
+        factors=plan.factors,
+        effects=effects,
+        figures=[path for path in drawn if path],
+        failed=bool(failures),
+        seconds=seconds,
+    )
 
 
 def _write_record(config: GridConfig, plan: GridPlan, folder: RunFolder) -> None:
@@ -161,7 +183,7 @@ def make_trainings(maker: TrainingRunner, pictures: Mapping[str, Pictures], *, j
     before = len(maker.plan.trainings) - len(left)
     cells, files = len(maker.plan.cells), f", {before} made before" if before else ""
     each = f"{counted(jobs, 'job')} of {counted(maker.threads, 'thread')}"
-    print(f"{counted(cells, 'cell')} of {counted(len(maker.plan.trainings), 'training')}{files}; {each}", flush=True)
+    STDOUT.info(f"{counted(cells, 'cell')} of {counted(len(maker.plan.trainings), 'training')}{files}; {each}")
     work = {training.name: _work(training, pictures[training.name]) for training in left}
     progress, failures = GridProgress(work), Failures()
     pool = ThreadPoolExecutor(max_workers=jobs)
@@ -198,12 +220,12 @@ def _work(training: Training, pictures: Pictures) -> float:
 
 
 class GridProgress:
-    """Prints which trainings start and end, and how much time is left.
+    """Tells the user which trainings start and end, and how much time is left.
 
     Args:
         work: expected duration of each remaining training, by its name; in any unit.
         clock: returns the time in seconds.
-        print_line: prints a line.
+        print_line: shows a line.
     """
 
     def __init__(
@@ -211,7 +233,7 @@ class GridProgress:
         work: Mapping[str, float],
         *,
         clock: Callable[[], float] = time.monotonic,
-        print_line: Callable[[str], None] = lambda line: print(line, flush=True),
+        print_line: Callable[[str], None] = STDOUT.info,
     ) -> None:
         self._work, self._clock, self._print = work, clock, print_line
         self._begin = self._last_printed = clock()

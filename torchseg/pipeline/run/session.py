@@ -21,6 +21,7 @@ import yaml
 from lightning_fabric import Fabric
 
 from torchseg.config import DataConfig, LearningConfig
+from torchseg.console import STDOUT
 from torchseg.harness.host import cpu_name
 from torchseg.pipeline.run.folder import RunFolder
 from torchseg.train import FitConfig, choose_precision
@@ -68,7 +69,8 @@ def open_session(config: Config) -> Iterator[Session[Config]]:
     fabric = launch(config)
     folder = RunFolder(config.run)
     fabric.barrier()
-    with folder.held() if fabric.is_global_zero else nullcontext():
+    log = _logged(folder.path / LOG) if fabric.is_global_zero else nullcontext()
+    with folder.held() if fabric.is_global_zero else nullcontext(), log:
         decided = decide(config, fabric, folder.path)
         fabric.barrier()
         if fabric.is_global_zero:
@@ -76,13 +78,7 @@ def open_session(config: Config) -> Iterator[Session[Config]]:
                 folder.forget()
             write_record(config, folder.path, training=_training_record(decided, fabric))
         fabric.barrier()
-        log = _open_log(folder.path / LOG) if fabric.is_global_zero else None
-        try:
-            yield Session(folder, fabric, decided)
-        finally:
-            if log:
-                logging.getLogger().removeHandler(log)
-                log.close()
+        yield Session(folder, fabric, decided)
 
 
 def launch(config: LearningConfig) -> Fabric:
@@ -134,7 +130,7 @@ def decide(config: Config, fabric: Fabric, run: Path) -> Config:
         parts = 1
     if fabric.is_global_zero:
         for note in notes:
-            print(f"{run} {note}")
+            STDOUT.info(f"{run} {note}")
     return dataclasses.replace(config, training_precision=precision, micro_batches=parts)
 
 
@@ -183,13 +179,19 @@ def write_record(config: DataConfig, folder: Path, *, training: Mapping[str, Any
     (folder / ENVIRONMENT).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
 
 
-def _open_log(path: Path) -> logging.Handler:
-    handler = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
+@contextmanager
+def _logged(path: Path) -> Iterator[None]:
+    """Appends all log records to this file, which the first one creates: a run that starts over is emptied before."""
+    handler = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace", delay=True)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     for name in ("torchseg", "tf_bridge"):
         logging.getLogger(name).setLevel(logging.DEBUG)
     logging.getLogger().addHandler(handler)
-    return handler
+    try:
+        yield
+    finally:
+        logging.getLogger().removeHandler(handler)
+        handler.close()
 
 
 def environment_record(cores: int) -> dict[str, Any]:

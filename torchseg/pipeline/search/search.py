@@ -8,12 +8,13 @@ import os
 import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
 from torchseg.checkpoint import sha256_of
-from torchseg.cli import CHECK_FAILED, DONE, other_command
 from torchseg.config import CompressionFlags, ExportFlags, SearchConfig
+from torchseg.console import STDOUT
 from torchseg.pipeline.run.dataset import Pictures, cached_pictures, check_stage, distill_pictures
 from torchseg.pipeline.run.folder import is_run
 from torchseg.pipeline.run.session import Session, open_session
@@ -36,8 +37,29 @@ _FREE = {"trials", "threads", "workers", "device", "cache_gb", "out", "fresh", "
 _FREE |= {field.name for part in (CompressionFlags, ExportFlags) for field in dataclasses.fields(part)}
 
 
-def search(config: SearchConfig) -> int:
-    """Runs every trial that has not ended; returns 0 with a best configuration, 1 if no trial met the budget."""
+@dataclass(frozen=True, kw_only=True)
+class SearchResult:
+    """Result of a search.
+
+    Attributes:
+        table: one row per trial.
+        figure: the trials as points.
+        best: configuration of the best trial, for the distill command; None if no trial met the budget.
+        verdict: the best trial in words, or why there is none.
+    """
+
+    table: Path
+    figure: Path
+    best: Path | None
+    verdict: str
+
+
+def run_search(config: SearchConfig) -> SearchResult:
+    """Runs every trial that has not ended.
+
+    Raises:
+        ValueError: if a flag is wrong, or the folder holds trials that cannot be compared with new ones.
+    """
     if "LT_CLI_USED" in os.environ:
         raise ValueError("a search trains in one process a trial; start it without the launcher of Fabric")
     ENGINES[config.engine].check()
@@ -59,12 +81,12 @@ class Search:
         self.folder.do(check_stage(pictures, self.config))
         self.trainer = Trainer(self.config, cached_pictures(pictures, self.folder.path), self.folder, self.fabric)
 
-    def run(self) -> int:
+    def run(self) -> SearchResult:
         """Trains the teacher, runs the configuration as given and the engine's trials, and writes the result."""
         if teacher := teacher_stage(self.config, self.trainer):
             self.folder.do(teacher)
         runner = TrialRunner(self.config, self.trainer.pictures, self.folder, self.fabric)
-        print(f"Budget of the {self.config.budget_precision} ONNX file: {runner.budget.text}")
+        STDOUT.info(f"Budget of the {self.config.budget_precision} ONNX file: {runner.budget.text}")
         task = SearchTask(
             config=self.config,
             records=runner.records,
@@ -80,26 +102,23 @@ class Search:
         return self._conclude(runner)
 
     def _on_trial_end(self, record: TrialRecord, runner: TrialRunner) -> None:
-        """Prints one line for an ended trial and updates the table."""
-        print(_line(record, self.config), flush=True)
+        """Tells the user of an ended trial and updates the table."""
+        STDOUT.info(_line(record, self.config))
         write_table(self.folder.path / TABLE, runner.records.ended(), self.config, runner.budget)
 
-    def _conclude(self, runner: TrialRunner) -> int:
-        """Writes table, figure and best configuration, and prints the outcome; returns the exit code."""
+    def _conclude(self, runner: TrialRunner) -> SearchResult:
+        """Writes table, figure and best configuration."""
         path, records = self.folder.path, [each for each in runner.records.ended() if self._asked(each)]
         write_table(path / TABLE, records, self.config, runner.budget)
-        save_search_figure(path / "figures" / "search.png", records, self.config.ranges, runner.budget)
+        figure = path / "figures" / "search.png"
+        save_search_figure(figure, records, self.config.ranges, runner.budget)
         best = best_trial(records)
-        print(f"\n  table    {path / TABLE}\n  figure   {path / 'figures' / 'search.png'}")
         if best is None:
             (path / BEST).unlink(missing_ok=True)
-            print(f"\nFAILED: {_why_none(records, runner.budget)}")
-            return CHECK_FAILED
+            return SearchResult(table=path / TABLE, figure=figure, best=None, verdict=_why_none(records, runner.budget))
         epochs = self.trainer.epochs(self.config.epochs, steps=STUDENT_STEPS)
         write_best(path / BEST, best, self.config, epochs=epochs)
-        print(f"  best     {path / BEST}: {_verdict(best, records[0])}")
-        print(f"  next     {other_command('distill')} --config {path / BEST}")
-        return DONE
+        return SearchResult(table=path / TABLE, figure=figure, best=path / BEST, verdict=_verdict(best, records[0]))
 
     def _asked(self, record: TrialRecord) -> bool:
         """Whether the trial is one of this call's `--trials`; an earlier call may have run more."""

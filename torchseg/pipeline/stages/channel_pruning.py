@@ -12,6 +12,7 @@ from torch import Tensor
 from torchseg.checkpoint import WEIGHTS, load_checkpoint, sha256_of
 from torchseg.compress import ChannelPruneConfig, prune_channels
 from torchseg.config import CompressConfig
+from torchseg.console import STDOUT
 from torchseg.losses import segmentation_loss
 from torchseg.pipeline.export.exporter import calibration_samples
 from torchseg.pipeline.run.dataset import Pictures
@@ -39,9 +40,7 @@ def channel_pruned_stage(trainer: Trainer, config: CompressConfig, recovery: Rec
         pruned = prune_channels(
             network, images, how, loss=lambda model: segmentation_loss(model(images), masks, ignore_index=ignored)
         )
-        print(
-            f"channels removed from {len(pruned.widths)} layers; logits differ by {pruned.difference:.1g}", flush=True
-        )
+        STDOUT.info(f"channels removed from {len(pruned.widths)} layers; logits differ by {pruned.difference:.1g}")
         parents = {card.stage: sha256_of(checkpoint / WEIGHTS)}
         return Start(network=pruned.model, card=replace(card, stage="channel_pruned", parents=parents, resized=True))
 

@@ -28,6 +28,7 @@ from torchseg.compress import (
 )
 from torchseg.compress.layers import carried_sparsity, smallest_layers, weight_layers
 from torchseg.config.compression import CompressionFlags, names
+from torchseg.console import STDOUT
 from torchseg.models import arguments_of, fold_branches
 from torchseg.pipeline.run.folder import Stage
 from torchseg.pipeline.run.installed import OPTIMAL, check_installed
@@ -92,7 +93,7 @@ class Compressor:
         def start(steps_per_epoch: int) -> Start:
             network, card = _open(checkpoint, "pruned")
             callback = Pruning(network, config, epochs=epochs, steps_per_epoch=steps_per_epoch)
-            print(f"{callback.describe()}\n  stay dense: {', '.join(config.exclude) or 'none'}", flush=True)
+            STDOUT.info(f"{callback.describe()}\n  stay dense: {', '.join(config.exclude) or 'none'}")
             return Start(network=network, card=card, callback=callback)
 
         def finish(network: nn.Module, card: Card) -> Card:

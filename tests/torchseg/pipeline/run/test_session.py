@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from torchseg.config import TrainConfig
+from torchseg.console import STDOUT, console
 from torchseg.pipeline.run.session import decide, launch, open_session, recorded_training
 
 
@@ -43,7 +44,8 @@ def test_a_flag_beats_the_machine_and_what_the_run_was_begun_with(wanted, has_bf
 @pytest.mark.parametrize("begun", ["fp32", "bf16"])
 def test_a_run_goes_on_with_what_it_was_begun_with_on_every_machine(begun, has_bf16, tmp_path, capsys):
     _begun(tmp_path, training_precision=begun, micro_batches=1)
-    decided = decide(TrainConfig(), _fabric(), tmp_path)
+    with console():
+        decided = decide(TrainConfig(), _fabric(), tmp_path)
     assert (decided.training_precision, decided.micro_batches) == (begun, 1)
     printed = capsys.readouterr().out
     assert ("which this machine only emulates" in printed) == (begun == "bf16" and not has_bf16)
@@ -75,7 +77,8 @@ def test_a_run_goes_on_with_batches_too_small_for_what_it_was_begun_with(tmp_pat
 def test_several_processes_take_batches_whole_and_say_so(tmp_path, capsys):
     assert decide(TrainConfig(), _fabric(processes=2), tmp_path).micro_batches == 1
     _begun(tmp_path, training_precision="fp32", micro_batches=2)
-    assert decide(TrainConfig(), _fabric(processes=2), tmp_path).micro_batches == 1
+    with console():
+        assert decide(TrainConfig(), _fabric(processes=2), tmp_path).micro_batches == 1
     assert "several processes use whole batches and train again" in capsys.readouterr().out
     with pytest.raises(ValueError, match="several processes use whole batches; give 1 or auto"):
         decide(TrainConfig(micro_batches=2), _fabric(processes=2), tmp_path)
@@ -112,3 +115,27 @@ def test_the_environment_says_what_was_decided_and_the_configuration_what_was_as
         "workers": 0,
     }
     assert "micro_batches: auto" in (config.run / "config.yaml").read_text()
+
+
+def test_what_the_user_is_told_is_in_the_log_as_well(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr("torchseg.train.precision._has_bf16", lambda device: False)
+    config = TrainConfig(out=tmp_path / "run", workers=0, threads=1)
+    with open_session(config):
+        pass
+    _begun(config.run, training_precision="bf16", micro_batches=2)
+    with console(), open_session(config):
+        STDOUT.info("  trained: epoch 1 of 5")
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.startswith(f"{config.run} was started with bf16, which this machine only emulates")
+    assert second == "  trained: epoch 1 of 5"
+    told = [line.partition(" INFO torchseg.stdout: ") for line in (config.run / "run.log").read_text().splitlines()]
+    assert [text for _, name, text in told if name] == [first, second]
+
+
+def test_a_run_that_starts_over_has_a_log_of_its_own(tmp_path):
+    config = TrainConfig(out=tmp_path / "run", workers=0, threads=1, fresh=True)
+    for line in ("an earlier run", "this run"):
+        with open_session(config):
+            STDOUT.info(line)
+    assert (config.run / "run.log").read_text().endswith("INFO torchseg.stdout: this run\n")
+    assert "earlier" not in (config.run / "run.log").read_text()

@@ -11,12 +11,13 @@ import socket
 import subprocess
 import sys
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from torchseg.config import SearchConfig
 from torchseg.config.search import Range, Space
+from torchseg.console import STDOUT
 from torchseg.pipeline.run.session import CONFIG
 from torchseg.pipeline.search.engine import SearchTask, random_trials
 from torchseg.pipeline.search.nni.preload import PRELOAD
@@ -52,7 +53,7 @@ class NniEngine:
         folder = (task.config.run / FOLDER).resolve()
         folder.mkdir(exist_ok=True)
         (folder / _PRELOAD).write_text(PRELOAD, encoding="utf-8")
-        print(f"NNI's page will be at http://127.0.0.1:{port} until the search ends, for this machine only", flush=True)
+        STDOUT.info(f"NNI's page will be at http://127.0.0.1:{port} until the search ends, for this machine only")
         with (folder / _LOG).open("w", encoding="utf-8") as log:
             host = subprocess.Popen(
                 [sys.executable, "-m", "torchseg.pipeline.search.nni.host"],
@@ -65,7 +66,7 @@ class NniEngine:
             )
         try:
             with contextlib.suppress(OSError):  # its log says why
-                print(json.dumps(_job(task, numbers, port, folder)), file=host.stdin, flush=True)
+                _send(_job(task, numbers, port, folder), host)
             self._watch(task, host)
         finally:
             _end(host, token)
@@ -98,6 +99,12 @@ def nni_space(space: Space) -> dict[str, dict[str, object]]:
         else {"_type": "choice", "_value": list(values.values)}
         for name, values in space.items()
     }
+
+
+def _send(job: Mapping[str, object], host: subprocess.Popen[str]) -> None:
+    if host.stdin is not None:
+        host.stdin.write(json.dumps(job) + "\n")
+        host.stdin.flush()
 
 
 def _job(task: SearchTask, numbers: list[int], port: int, folder: Path) -> dict[str, object]:

@@ -41,8 +41,7 @@ def main() -> int:
             if status in _OVER:
                 return 0
             if status == "ERROR":
-                print("NNI reports an error; see its log below", job["folder"], flush=True)
-                return 1
+                sys.exit(f"NNI reports an error; see its log below {job['folder']}")  # on stderr, and ends with 1
         return 0
     finally:
         # NNI's own exit handler waits half a minute for processes that do not answer, and saves nothing needed here.
