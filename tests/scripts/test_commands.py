@@ -16,7 +16,9 @@ from scripts import compress, distill, export, predict, report, score, train, ve
 from torchseg.__main__ import COMMANDS, main
 from torchseg.checkpoint import load_checkpoint, read_card
 from torchseg.models.smp import LITE_SCALING
+from torchseg.pipeline.run.dataset import open_pictures
 from torchseg.pipeline.run.folder import RunFolder
+from torchseg.pipeline.run.recorded_config import recorded_config
 
 _SCRIPTS = Path(__file__).parents[2] / "scripts"
 BUSY = "another command is running in busy; wait until it has ended, or give another --out"
@@ -31,6 +33,23 @@ def test_verify_notices_one_changed_byte(finished, capsys):
     ONNX.write_bytes(ONNX.read_bytes()[:-1] + b"x")
     assert verify.main([str(ONNX)]) == 1
     assert "has changed since it was certified" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_verify_holds_the_pictures_of_old_and_new_certificates_against_those_of_today(finished, capsys):
+    path = ONNX.with_name(f"{ONNX.name}.json")
+    new = json.loads(path.read_text())
+    validation = open_pictures(recorded_config(RUN)).validation
+    names = [validation[index].name for index in range(new["images"]["count"])]
+    assert len(names) == len(validation)
+    for names_then, code, said in (
+        (names, 0, "its certificate holds"),
+        ([*names[:-1], "another"], 1, "the validation pictures are not those of the certificate"),
+    ):
+        images = {"names": names_then, "sha256": new["images"]["sha256"]}
+        path.write_text(json.dumps({**new, "version": 1, "images": images, "calibration_images": []}))
+        assert verify.main([str(ONNX)]) == code
+        assert said in capsys.readouterr().out
 
 
 @pytest.mark.slow

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from tf_bridge.certify.first_difference import FirstDifference
 from tf_bridge.certify.parity import MAX_DROP, Parity, thresholds, verdict
 from torchseg.atomic_file import partial_file
-from torchseg.modelfile.certificate import CERTIFICATE_VERSION, certificate_path
+from torchseg.modelfile.certificate import CERTIFICATE_VERSION, certificate_path, counted_names
 from torchseg.modelfile.metadata import METADATA_PREFIX, SCALE
 from torchseg.modelfile.model_file import complete_file
 from torchseg.modelfile.precision import Precision
@@ -96,8 +96,8 @@ def make_certificate(
         "inputs": described["inputs"],
         "outputs": described["outputs"],
         "preprocessing": {"colour_order": "RGB", "formula": formula, **spec.to_dict()},
-        "images": {"names": list(evidence.image_names), "sha256": evidence.images_sha256},
-        "calibration_images": list(evidence.calibration_names),
+        "images": {**counted_names(evidence.image_names), "sha256": evidence.images_sha256},
+        "calibration_images": counted_names(evidence.calibration_names),
         "float_layers": list(evidence.float_layers),
         "float_latency_ratio": evidence.float_latency_ratio,
         "differences": _differences(parity, spec, evidence),

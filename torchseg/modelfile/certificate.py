@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-CERTIFICATE_VERSION = 1
+CERTIFICATE_VERSION = 2
+_READABLE = (1, CERTIFICATE_VERSION)  # version 1 lists the names of all images
 
 
 def certificate_path(path: Path) -> Path:
@@ -15,7 +18,7 @@ def certificate_path(path: Path) -> Path:
 
 
 def read_certificate(path: Path) -> dict[str, Any]:
-    """Reads the certificate of the model file at `path`.
+    """Reads the certificate of the model file at `path`; one of version 1 is returned in the form of version 2.
 
     Raises:
         ValueError: if the certificate is missing, damaged or of another version.
@@ -24,10 +27,27 @@ def read_certificate(path: Path) -> dict[str, Any]:
     try:
         certificate = json.loads(source.read_text(encoding="utf-8"))
         version = certificate["version"]
+        if version in _READABLE:
+            return _without_names(certificate)
     except FileNotFoundError as error:
         raise ValueError(f"{path} has no certificate ({source.name}); export it again") from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{source} is damaged; export {path.name} again") from error
-    if version != CERTIFICATE_VERSION:
-        raise ValueError(f"{source} has version {version}; this release reads version {CERTIFICATE_VERSION}")
-    return dict(certificate)
+    known = " and ".join(map(str, _READABLE))
+    raise ValueError(f"{source} has version {version}; this release reads version {known}")
+
+
+def counted_names(names: Sequence[str]) -> dict[str, Any]:
+    """The number of images, and the SHA-256 of their names as a JSON list: the names alone would fill a page."""
+    return {"count": len(names), "names_sha256": hashlib.sha256(json.dumps(list(names)).encode()).hexdigest()}
+
+
+def _without_names(certificate: Mapping[str, Any]) -> dict[str, Any]:
+    """The certificate with names of images counted and hashed, as the present version writes them."""
+    current = {**certificate, "version": CERTIFICATE_VERSION}
+    if "names" in current.get("images", {}):
+        images = dict(current["images"])
+        current["images"] = {**counted_names(images.pop("names")), **images}
+    if isinstance(current.get("calibration_images"), list):
+        current["calibration_images"] = counted_names(current["calibration_images"])
+    return current

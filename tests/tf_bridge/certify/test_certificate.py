@@ -1,8 +1,10 @@
 import hashlib
 import json
 import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -44,7 +46,9 @@ def test_a_certificate_holds_file_images_differences_and_conditions(file: Path, 
     certificate = make_certificate(file, spec, PARITY, EVIDENCE, precision=Precision.FP32)
     assert certificate["sha256"] == hashlib.sha256(file.read_bytes()).hexdigest()
     assert certificate["checkpoint_sha256"] == "c" * 64
-    assert certificate["images"] == {"names": ["a.jpg", "b.jpg"], "sha256": "d" * 64}
+    names = hashlib.sha256(b'["a.jpg", "b.jpg"]').hexdigest()
+    assert certificate["images"] == {"count": 2, "names_sha256": names, "sha256": "d" * 64}
+    assert certificate["calibration_images"]["count"] == 0
     assert certificate["differences"]["iou_difference"] == {"background": 0.0, "body": -0.01, "rim": None}
     assert certificate["differences"]["worst_image"] == "b.jpg"
     assert certificate["inputs"] == [{"name": "image", "shape": [1, 3, 16, 24], "type": "float32"}]
@@ -88,6 +92,31 @@ def test_written_and_read_again_it_is_the_same(file: Path, spec: ImageSpec) -> N
     assert read_certificate(file) == certificate
 
 
+def test_names_of_images_are_counted_and_hashed_in_their_order(file: Path, spec: ImageSpec) -> None:
+    names = [f"picture {number}" for number in range(48)]
+
+    def calibrated(names: Sequence[str]) -> dict[str, Any]:
+        evidence = replace(EVIDENCE, calibration_names=names)
+        return make_certificate(file, spec, PARITY, evidence, precision=Precision.INT8)["calibration_images"]
+
+    assert calibrated(names)["count"] == 48
+    assert calibrated(names) == calibrated(tuple(names)) != calibrated(names[::-1])
+    assert calibrated(["a", "b"]) != calibrated(['a", "b'])
+
+
+def test_a_certificate_that_lists_names_is_read_as_one_that_counts_them(file: Path, spec: ImageSpec) -> None:
+    evidence = replace(EVIDENCE, calibration_names=("c.jpg", "d.jpg", "e.jpg"))
+    certificate = make_certificate(file, spec, PARITY, evidence, precision=Precision.INT8)
+    old = {
+        **certificate,
+        "version": 1,
+        "images": {"names": ["a.jpg", "b.jpg"], "sha256": "d" * 64},
+        "calibration_images": ["c.jpg", "d.jpg", "e.jpg"],
+    }
+    write_certificate(file, old)
+    assert read_certificate(file) == certificate
+
+
 def test_a_comparison_of_other_images_is_refused(file: Path, spec: ImageSpec) -> None:
     with pytest.raises(ValueError, match="name every image compared"):
         make_certificate(file, spec, replace(PARITY, worst_image=2), EVIDENCE, precision=Precision.FP32)
@@ -98,7 +127,7 @@ def test_a_missing_certificate_is_named(tmp_path: Path) -> None:
         read_certificate(tmp_path / "net.onnx")
 
 
-@pytest.mark.parametrize("content", ["", "[]", '{"verdict": 1}', "\x00"])
+@pytest.mark.parametrize("content", ["", "[]", '{"verdict": 1}', '{"version": 1, "images": 3}', "\x00"])
 def test_a_damaged_certificate_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "net.onnx.json").write_text(content)
     with pytest.raises(ValueError, match=r"is damaged; export net\.onnx again"):
@@ -107,7 +136,7 @@ def test_a_damaged_certificate_is_refused(tmp_path: Path, content: str) -> None:
 
 def test_a_certificate_of_another_version_is_refused(tmp_path: Path) -> None:
     (tmp_path / "net.onnx.json").write_text('{"version": 99}')
-    with pytest.raises(ValueError, match="has version 99; this release reads version 1"):
+    with pytest.raises(ValueError, match="has version 99; this release reads version 1 and 2"):
         read_certificate(tmp_path / "net.onnx")
 
 

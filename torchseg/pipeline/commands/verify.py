@@ -61,5 +61,5 @@ def _budget(recorded: dict[str, Any]) -> Budget:
     return Budget(
         drop=limits.get("max_miou_drop", MAX_DROP),
         class_drop=limits.get("max_class_drop"),
-        pictures=len(recorded["images"]["names"]),
+        pictures=recorded["images"]["count"],
     )
