@@ -219,11 +219,17 @@ def _joined(argv: Sequence[str]) -> list[str]:
 
 
 def help_texts(config_class: type[Any]) -> dict[str, str]:
-    """Help text of each field, from the `Attributes:` sections of a config class and its parents."""
+    """Help text of each field, from the `Attributes:` sections of a config class and its parents.
+
+    In the text of a field with `known` values, `{known}` stands for their names.
+    """
     from docstring_parser import parse
 
     texts: dict[str, str] = {}
     for parent in reversed(config_class.__mro__):
         for entry in parse(parent.__doc__ or "").params:
             texts[entry.arg_name] = " ".join((entry.description or "").split())
+    for field in dataclasses.fields(config_class):
+        if "known" in field.metadata:
+            texts[field.name] = texts[field.name].replace("{known}", ", ".join(field.metadata["known"]))
     return texts

@@ -3,7 +3,6 @@
 from torchseg.config.base import (
     IO_TYPES,
     PRECISIONS,
-    RUNTIME_NAMES,
     SCALINGS,
     SCHEDULES,
     SEARCH_ENGINES,
@@ -26,7 +25,6 @@ __all__ = [
     "FORMATS",
     "IO_TYPES",
     "PRECISIONS",
-    "RUNTIME_NAMES",
     "SCALINGS",
     "SCHEDULES",
     "SEARCH_ENGINES",

@@ -22,7 +22,6 @@ SCALINGS = {
     "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
     "0-255": ((0.0, 0.0, 0.0), (1 / 255, 1 / 255, 1 / 255)),
 }
-RUNTIME_NAMES = ("torch", "onnxruntime", "litert", "openvino")
 SEARCH_ENGINES = ("nni", "optuna")
 Auto = Literal["auto"]
 """Leaves a choice to the program, which derives it from the machine or keeps what the run was started with."""

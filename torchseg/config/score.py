@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from torchseg.config.base import RUNTIME_NAMES, Auto, CommonConfig, DataConfig, choices, numbers
+from torchseg.config.base import Auto, CommonConfig, DataConfig, choices, numbers
+from torchseg.harness.runtimes.table import RUNTIMES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,8 +16,7 @@ class ScoreConfig(DataConfig):
     Attributes:
         files: Folder of a run, or model files from anywhere: .onnx, .tflite, checkpoint folders.
         against: Reference model file; the latency and accuracy of the others are compared with it.
-        runtimes: Runtimes to score in, separated by commas: torch, onnxruntime, litert, openvino. Default: the native
-            one of each file format.
+        runtimes: Runtimes to score in, separated by commas: {known}. Default: the native one of each file format.
         thread_counts: Thread counts to time each file with, separated by commas, e.g. 1,2. Default: --threads.
         jobs: Number of files whose accuracy is measured in parallel, after all were timed; auto: one per core.
         explain: Show the latency of this model file layer by layer and what makes it slow; scores nothing.
@@ -28,7 +28,7 @@ class ScoreConfig(DataConfig):
 
     files: list[Path] = field(default_factory=list, metadata={"positional": "*"})
     against: Path | None = None
-    runtimes: str = ""
+    runtimes: str = field(default="", metadata={"known": RUNTIMES})
     thread_counts: str = ""
     jobs: int | Auto = "auto"
     explain: Path | None = None
@@ -48,7 +48,7 @@ class ScoreConfig(DataConfig):
     @property
     def runtime_list(self) -> list[str]:
         """The requested runtimes; empty to use the native one of each file format."""
-        return choices("runtimes", self.runtimes, RUNTIME_NAMES) if self.runtimes else []
+        return choices("runtimes", self.runtimes, tuple(RUNTIMES)) if self.runtimes else []
 
     @property
     def thread_list(self) -> list[int]:

@@ -1,11 +1,11 @@
-"""The table of runtimes."""
+"""Opens model files in the runtimes of the table."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from torchseg.harness.runtimes.base import Runtime
+from torchseg.harness.runtimes.table import RUNTIMES
 from torchseg.modelfile.kinds import check_readable, runtime_name
 from torchseg.spec import nearest
 
@@ -33,7 +33,7 @@ def new_runtime(name: str, *, threads: int) -> Runtime:
     check_name(name)
     if threads < 1:
         raise ValueError(f"threads is {threads}; give at least 1")
-    return RUNTIMES[name](threads)
+    return RUNTIMES[name].new(threads)
 
 
 def check_name(name: str) -> str:
@@ -42,42 +42,3 @@ def check_name(name: str) -> str:
         near, known = nearest(name, RUNTIMES), ", ".join(sorted(RUNTIMES))
         raise ValueError(f"there is no runtime '{name}'{near}; choose from {known}")
     return name
-
-
-def _torch(threads: int) -> Runtime:
-    from torchseg.harness.runtimes.torch import TorchRuntime
-
-    return TorchRuntime(threads=threads)
-
-
-def _onnxruntime(threads: int) -> Runtime:
-    from torchseg.harness.runtimes.onnxruntime import OnnxRuntime
-
-    return OnnxRuntime(threads=threads)
-
-
-def _litert(threads: int) -> Runtime:
-    from torchseg.harness.runtimes.litert import LitertRuntime
-
-    return LitertRuntime(threads=threads)
-
-
-def _openvino(threads: int) -> Runtime:
-    from torchseg.harness.runtimes.openvino import OpenvinoRuntime
-
-    return OpenvinoRuntime(threads=threads)
-
-
-RUNTIMES: Mapping[str, Callable[[int], Runtime]] = {
-    "torch": _torch,
-    "onnxruntime": _onnxruntime,
-    "litert": _litert,
-    "openvino": _openvino,
-}
-
-OPENS: Mapping[str, Sequence[str]] = {
-    "torch": ("torch",),
-    "onnxruntime": ("onnx",),
-    "litert": ("tflite",),
-    "openvino": ("onnx",),
-}

@@ -15,7 +15,7 @@ from torchseg.data import Samples
 from torchseg.harness.report.explain import explanation_lines, measure_explanation
 from torchseg.harness.report.report import write_report
 from torchseg.harness.runtimes.process import RuntimeProcessError
-from torchseg.harness.runtimes.registry import OPENS
+from torchseg.harness.runtimes.table import RUNTIMES
 from torchseg.harness.scoring.artifact import Artifact, ScoreFailure
 from torchseg.harness.scoring.latency import LatencyConfig
 from torchseg.harness.scoring.score import score_artifacts
@@ -198,7 +198,7 @@ def _in_runtimes(artifacts: Sequence[Artifact], config: ScoreConfig) -> list[Art
 
 
 def _runtimes_for(artifact: Artifact, asked: Sequence[str]) -> list[str | None]:
-    return [name for name in asked if artifact.format in OPENS[name]] if asked else [None]
+    return [name for name in asked if artifact.format in RUNTIMES[name].formats] if asked else [None]
 
 
 def _scaled(spec: ImageSpec, config: ScoreConfig) -> ImageSpec:

@@ -6,6 +6,8 @@ import importlib.util
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from torchseg.harness.runtimes.table import RUNTIMES
+
 
 @dataclass(frozen=True)
 class Need:
@@ -20,10 +22,12 @@ class Need:
 TFLITE = Need("writing .tflite files", ("tensorflow", "ai_edge_litert"), "tf", "--formats onnx")
 OPTIMAL = Need("optimal clustering", ("kmeans1d",), "compress", "--cluster_start density")
 CHANNEL_PRUNING = Need("removing channels", ("torch_pruning",), "compress", "--channel_sparsity 0")
-RUNTIMES = {
-    "litert": Need("running in LiteRT", ("ai_edge_litert",), "tf", "other --runtimes"),
-    "openvino": Need("running in OpenVINO", ("openvino",), "openvino", "other --runtimes"),
-}
+
+
+def runtime_need(name: str) -> Need:
+    """What a runtime needs."""
+    entry = RUNTIMES[name]
+    return Need(f"running in {entry.title}", (entry.library,), entry.extra, "other --runtimes")
 
 
 def check_installed(*needs: Need) -> None:
@@ -43,5 +47,5 @@ def check_formats(kinds: Iterable[str]) -> None:
 
 
 def check_runtimes(names: Iterable[str]) -> None:
-    """Raises ImportError if one of these runtimes is not installed; those not in `RUNTIMES` come with the core."""
-    check_installed(*(RUNTIMES[name] for name in names if name in RUNTIMES))
+    """Raises ImportError if one of these runtimes is not installed; those without an extra come with the core."""
+    check_installed(*(runtime_need(name) for name in names if RUNTIMES[name].extra))

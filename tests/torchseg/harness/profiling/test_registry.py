@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from torchseg.harness.measure.layer_profile import LayerCost, Profile
 from torchseg.harness.profiling.registry import profile_file
-from torchseg.harness.runtimes.registry import RUNTIMES
+from torchseg.harness.runtimes.table import RUNTIMES
 
 IMAGE = np.random.default_rng(0).normal(size=(1, 3, 16, 24)).astype(np.float32)
 
@@ -66,12 +68,10 @@ def test_an_operator_that_xnnpack_left_over_is_marked(tflite_files):
 
 
 def test_a_runtime_without_a_profiler_is_named(onnx_file, monkeypatch):
-    monkeypatch.setattr("torchseg.harness.profiling.registry.PROFILERS", {})
+    monkeypatch.setitem(RUNTIMES, "onnxruntime", replace(RUNTIMES["onnxruntime"], profile=None))
     with pytest.raises(ValueError, match="there is no profiler for onnxruntime"):
         profile("onnxruntime", onnx_file)
 
 
 def test_every_runtime_has_a_profiler():
-    from torchseg.harness.profiling.registry import PROFILERS
-
-    assert set(PROFILERS) == set(RUNTIMES)
+    assert [name for name, entry in RUNTIMES.items() if entry.profile is None] == []

@@ -7,9 +7,10 @@ import pytest
 import torch
 from torch import nn
 
-from torchseg.harness.runtimes.registry import RUNTIMES, new_runtime, open_runtime
+from torchseg.harness.runtimes.registry import new_runtime, open_runtime
+from torchseg.harness.runtimes.table import RUNTIMES
 
-LIBRARIES = {"torch": "torch", "onnxruntime": "onnxruntime", "litert": "ai_edge_litert", "openvino": "openvino"}
+LIBRARIES = {name: entry.library for name, entry in RUNTIMES.items()}
 
 
 def expected_logits(model: nn.Module, images: np.ndarray) -> np.ndarray:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,11 @@ from tf_bridge.tflite.export import export_tflite
 from torchseg.checkpoint import WEIGHTS, Card, save_checkpoint, sha256_of
 from torchseg.config import ScoreConfig
 from torchseg.data import open_data
+from torchseg.harness.runtimes.registry import new_runtime
+from torchseg.harness.runtimes.table import RUNTIMES
 from torchseg.models import build_model
 from torchseg.pipeline.commands.score import plan_scores, score_files, single_artifact
+from torchseg.pipeline.run.installed import check_runtimes
 from torchseg.spec import ImageSpec
 
 CLASSES = open_data("scenes", None, size=(16, 16)).classes
@@ -113,6 +117,20 @@ def test_every_runtime_that_takes_a_file_and_every_thread_count_is_a_row(run):
     rows = [(each.format, each.runtime, each.threads) for each in plan_scores(config).artifacts]
     expected = [("torch", "torch"), ("onnx", "onnxruntime"), ("onnx", "openvino")]
     assert rows == [(*pair, threads) for pair in expected for threads in (1, 2)]
+
+
+def test_a_runtime_is_known_everywhere_by_its_entry_in_the_table(run, monkeypatch):
+    entry = replace(RUNTIMES["onnxruntime"], title="Another", formats=("torch", "onnx"))
+    monkeypatch.setitem(RUNTIMES, "another", entry)
+    plan = plan_scores(ScoreConfig(files=[run], runtimes="another"))
+    assert [(each.format, each.runtime) for each in plan.artifacts] == [("torch", "another"), ("onnx", "another")]
+    assert new_runtime("another", threads=1).describe().name == "onnxruntime"
+    with pytest.raises(ValueError, match="choose from torch, onnxruntime, litert, openvino, another"):
+        ScoreConfig(runtimes="unknown")
+
+    monkeypatch.setitem(RUNTIMES, "another", replace(entry, library="another_library", extra="more"))
+    with pytest.raises(ImportError, match=r"running in Another needs another-library: .*\[more\]"):
+        check_runtimes(["another"])
 
 
 def test_runtimes_that_take_no_file_are_refused(run):

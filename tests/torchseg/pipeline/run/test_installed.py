@@ -7,11 +7,11 @@ import pytest
 from torchseg.pipeline.run.installed import (
     CHANNEL_PRUNING,
     OPTIMAL,
-    RUNTIMES,
     TFLITE,
     check_formats,
     check_installed,
     check_runtimes,
+    runtime_need,
 )
 
 
@@ -25,7 +25,7 @@ def _take_away(monkeypatch, *names):
     [
         (TFLITE, r"writing \.tflite files needs tensorflow and ai-edge-litert: .*\[tf\]', or give --formats onnx"),
         (OPTIMAL, r"optimal clustering needs kmeans1d: .*\[compress\]', or give --cluster_start density"),
-        (RUNTIMES["openvino"], r"running in OpenVINO needs openvino: .*\[openvino\]', or give other --runtimes"),
+        (runtime_need("openvino"), r"running in OpenVINO needs openvino: .*\[openvino\]', or give other --runtimes"),
         (CHANNEL_PRUNING, r"removing channels needs torch-pruning: .*\[compress\]', or give --channel_sparsity 0"),
     ],
 )
