@@ -145,7 +145,7 @@ def _ours(weights: Weights, clusters: int, start: Start, repeats: int) -> Result
     for _ in range(1 + repeats):
         model = _model(weights)
         started = time.process_time()
-        cluster_weights(model, ClusterConfig(clusters=clusters, start=start))
+        cluster_weights(model, ClusterConfig(clusters=clusters, start=start, per="tensor"))
         strip_clustering(model)
         seconds.append(time.process_time() - started)
     clustered = {

@@ -52,7 +52,7 @@ def _seconds(count: int, start: Start, clusters: int) -> float:
     nn.init.normal_(layer.weight, generator=torch.Generator().manual_seed(0))
     network = nn.Sequential(layer)
     started = time.process_time()
-    cluster_weights(network, ClusterConfig(clusters=clusters, start=start))
+    cluster_weights(network, ClusterConfig(clusters=clusters, start=start, per="tensor"))
     strip_clustering(network)
     return time.process_time() - started
 

@@ -110,7 +110,7 @@ def test_ranges_for_int8_are_followed_where_the_network_lies(device):
 def test_masks_of_a_saved_pruning_follow_the_weights(device):
     model = network()
     schedule = ScheduleConfig(mode="one_shot")
-    pruning = Pruning(model, PruneConfig(schedule=schedule), epochs=4, steps_per_epoch=4)
+    pruning = Pruning(model, PruneConfig(sparsity=0.8, schedule=schedule), epochs=4, steps_per_epoch=4)
     keep = {f"keep.{name}": torch.ones_like(model.get_submodule(name).weight) for name in pruning.targets}
     pruning.load_state_dict({"step": torch.tensor(3)} | keep)
     pruning.apply(model.to(device))

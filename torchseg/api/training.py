@@ -12,6 +12,7 @@ from torchseg.api.data import Data
 from torchseg.api.network import Network, folder_of, load
 from torchseg.api.options import CompressOptions, Named, TrainOptions, config_for
 from torchseg.checkpoint import read_card
+from torchseg.compression_defaults import CLUSTERS, SPARSITY
 from torchseg.config import CompressConfig, DistillConfig, TrainConfig
 from torchseg.console import console
 from torchseg.harness.csv_table import read_values
@@ -98,8 +99,8 @@ def compress(
     network: Network | str | Path,
     data: Data | None = None,
     *,
-    sparsity: float = 0.6,
-    clusters: int | None = 6,
+    sparsity: float = SPARSITY,
+    clusters: int | None = CLUSTERS,
     teacher: Network | str | Path | None = None,
     out: str | Path | None = None,
     **options: Unpack[CompressOptions],

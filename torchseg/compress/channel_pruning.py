@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from torchseg.compress.layers import OP_TYPES, weight_layers
+from torchseg.compression_defaults import CHANNEL_IMPORTANCE
 
 Importance = Literal["magnitude", "batch_norm", "taylor"]
 Loss = Callable[[nn.Module], Tensor]
@@ -33,7 +34,7 @@ class ChannelPruneConfig:
     """
 
     share: float = 0.5
-    importance: Importance = "magnitude"
+    importance: Importance = CHANNEL_IMPORTANCE
     round_to: int = 8
     exclude: tuple[str, ...] = ()
 

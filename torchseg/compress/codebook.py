@@ -9,6 +9,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from torchseg.compression_defaults import CLUSTER_PER, CLUSTER_START, CLUSTERS
+
 Start = Literal["optimal", "density", "linear", "kmeans++"]
 Numbers = NDArray[np.float64]
 
@@ -18,7 +20,7 @@ _ROUNDS = 100
 
 
 def cluster_values(
-    numbers: NDArray[np.floating], clusters: int, *, start: Start = "optimal", seed: int = 0, work: int = WORK
+    numbers: NDArray[np.floating], clusters: int, *, start: Start = CLUSTER_START, seed: int = 0, work: int = WORK
 ) -> Numbers:
     """Finds at most `clusters` values with a small mean squared distance from each number to its nearest value.
 
@@ -193,9 +195,9 @@ class ClusterConfig:
         seed: of kmeans++.
     """
 
-    clusters: int = 16
-    per: Literal["tensor", "channel"] = "tensor"
-    start: Start = "optimal"
+    clusters: int = CLUSTERS
+    per: Literal["tensor", "channel"] = CLUSTER_PER
+    start: Start = CLUSTER_START
     preserve_sparsity: bool = True
     gradient: Literal["sum", "mean"] = "sum"
     reassign_every: int = 50

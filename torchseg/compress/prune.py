@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from torchseg.compress.layers import weight_layers
 from torchseg.compress.sparsity_schedule import Schedule, ScheduleConfig
+from torchseg.compression_defaults import SPARSITY
 
 _LOG = logging.getLogger(__name__)
 
@@ -34,7 +35,7 @@ class PruneConfig:
         schedule: how sparsity grows during the training.
     """
 
-    sparsity: float = 0.8
+    sparsity: float = SPARSITY
     op_types: tuple[str, ...] = ("default",)
     exclude: tuple[str, ...] = ()
     layers: Mapping[str, float] = field(default_factory=dict)

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from torchseg.compression_defaults import PRUNE_BEGIN, PRUNE_END, PRUNE_FREQUENCY, PRUNE_MODE
+
 Mode = Literal["gradual", "one_shot"]
 _FEWEST_UPDATES = 10
 _USUAL_UPDATES = 50
@@ -48,11 +50,11 @@ class ScheduleConfig:
         power: exponent of the polynomial; 3 prunes fast at first.
     """
 
-    mode: Mode = "gradual"
+    mode: Mode = PRUNE_MODE
     initial: float = 0.0
-    begin: int | str = 0
-    end: int | str = "60%"
-    frequency: int | str = ""
+    begin: int | str = PRUNE_BEGIN
+    end: int | str = PRUNE_END
+    frequency: int | str = PRUNE_FREQUENCY
     power: float = 3.0
 
     def __post_init__(self) -> None:

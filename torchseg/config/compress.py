@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from torchseg.compression_defaults import CHANNEL_IMPORTANCE
 from torchseg.config.compression import CompressionFlags
 from torchseg.config.training import DistillationFlags, LearningConfig, check_epochs
 
@@ -33,7 +34,7 @@ class CompressConfig(CompressionFlags, DistillationFlags, LearningConfig):
     transfer_set: Path | None = None
     channel_sparsity: float = field(default=0.0, metadata={"was": "shrink"})
     channel_epochs: int = field(default=0, metadata={"was": "shrink_epochs"})
-    importance: Literal["magnitude", "batch_norm", "taylor"] = "magnitude"
+    importance: Literal["magnitude", "batch_norm", "taylor"] = CHANNEL_IMPORTANCE
     pack: bool = False
 
     def __post_init__(self) -> None:

@@ -5,6 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from torchseg.compression_defaults import (
+    CLUSTER_PER,
+    CLUSTER_START,
+    CLUSTERS,
+    PRUNE_BEGIN,
+    PRUNE_END,
+    PRUNE_FREQUENCY,
+    PRUNE_MODE,
+    SPARSITY,
+)
 from torchseg.config.training import check_epochs
 
 _MOST = 256  # shared values: one byte can index that many
@@ -37,19 +47,19 @@ class CompressionFlags:
         cluster_exclude: Layers or blocks that are not clustered, separated by commas.
     """
 
-    sparsity: float = 0.6
-    clusters: int | None = 6
+    sparsity: float = SPARSITY
+    clusters: int | None = CLUSTERS
     prune_epochs: int = 0
     cluster_epochs: int = 0
-    prune_begin: str = "0"
-    prune_end: str = "60%"
-    prune_frequency: str = ""
-    prune_mode: Literal["gradual", "one_shot"] = "gradual"
+    prune_begin: str = PRUNE_BEGIN
+    prune_end: str = PRUNE_END
+    prune_frequency: str = PRUNE_FREQUENCY
+    prune_mode: Literal["gradual", "one_shot"] = PRUNE_MODE
     prune_layers: str = ""
     prune_smallest: float = field(default=0.02, metadata={"was": "prune_light"})
     prune_exclude: str = ""
-    cluster_per: Literal["channel", "tensor"] = "channel"
-    cluster_start: Literal["optimal", "density", "linear", "kmeans++"] = "optimal"
+    cluster_per: Literal["channel", "tensor"] = CLUSTER_PER
+    cluster_start: Literal["optimal", "density", "linear", "kmeans++"] = CLUSTER_START
     cluster_layers: str = ""
     cluster_exclude: str = ""
 

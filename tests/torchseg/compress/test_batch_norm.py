@@ -74,7 +74,7 @@ def test_folding_breaks_values_shared_by_a_tensor_so_fold_first_or_share_per_cha
     _lived_in(network)
     folded = copy.deepcopy(network)
     fold_batch_norm(folded)
-    cluster_weights(folded, ClusterConfig(clusters=4))
+    cluster_weights(folded, ClusterConfig(clusters=4, per="tensor"))
     strip_clustering(folded)
     assert total(model_ledger(folded)).unique_values == 4
 

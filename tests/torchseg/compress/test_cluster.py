@@ -116,14 +116,14 @@ def test_stripping_gives_plain_weights_and_the_same_logits(network, images, per)
 
 
 def test_the_parameters_are_the_shared_values(network):
-    cluster_weights(network, ClusterConfig(clusters=4))
+    cluster_weights(network, ClusterConfig(clusters=4, per="tensor"))
     shapes = [tuple(p.shape) for name, p in network.named_parameters() if "original" in name]
     assert set(shapes) == {(1, 4)}
     assert "head.weight" not in dict(network.named_parameters())
 
 
 def test_a_clustered_training_goes_on_where_it_stopped(network, train):
-    config = ClusterConfig(clusters=5, reassign_every=4)
+    config = ClusterConfig(clusters=5, reassign_every=4, per="tensor")
     clustering, start = cluster_weights(network, config), copy.deepcopy(network)
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-2)
     train(network, clustering, last=6, optimizer=optimizer)
@@ -140,7 +140,7 @@ def test_a_clustered_training_goes_on_where_it_stopped(network, train):
 def test_a_kept_zero_spends_no_value():
     network = nn.Sequential(nn.Linear(6, 1, bias=False))
     network[0].weight.data = torch.tensor([[0.0, 0.0, 1.0, 2.0, 3.0, -4.0]])
-    cluster_weights(network, ClusterConfig(clusters=4))
+    cluster_weights(network, ClusterConfig(clusters=4, per="tensor"))
     assert network[0].weight.tolist() == [[0.0, 0.0, 1.0, 2.0, 3.0, -4.0]]
 
 
@@ -155,7 +155,7 @@ def test_one_weight_and_all_zero_layers_can_be_clustered():
 
 
 def test_single_layers_can_differ_or_be_left_out(network):
-    cluster_weights(network, ClusterConfig(clusters=4, layers={"decode.0.0": 2}, exclude=("head",)))
+    cluster_weights(network, ClusterConfig(clusters=4, layers={"decode.0.0": 2}, exclude=("head",), per="tensor"))
     strip_clustering(network)
     assert network.decode[0][0].weight.unique().numel() == 2
     assert network.decode[0][3].weight.unique().numel() == 4
@@ -163,7 +163,7 @@ def test_single_layers_can_differ_or_be_left_out(network):
 
 
 def test_stripping_finds_a_value_that_is_not_finite_and_leaves_the_network_alone(network):
-    cluster_weights(network, ClusterConfig())
+    cluster_weights(network, ClusterConfig(clusters=16, per="tensor"))
     network.head.parametrizations.weight.original.data.fill_(float("nan"))
     with pytest.raises(ValueError, match="a shared value of 'head' is not finite"):
         strip_clustering(network)
@@ -171,7 +171,7 @@ def test_stripping_finds_a_value_that_is_not_finite_and_leaves_the_network_alone
 
 
 def test_stripping_finds_a_broken_promise(network):
-    cluster_weights(network, ClusterConfig(clusters=2))
+    cluster_weights(network, ClusterConfig(clusters=2, per="tensor"))
     network.head.parametrizations.weight[0].clusters = 1
     with pytest.raises(ValueError, match="'head' has 2 values per tensor, promised were 1"):
         strip_clustering(network)
@@ -180,9 +180,9 @@ def test_stripping_finds_a_broken_promise(network):
 def test_stripping_or_clustering_at_the_wrong_time_is_refused(network):
     with pytest.raises(ValueError, match="no clustered layer; prepare it with cluster_weights"):
         strip_clustering(network)
-    cluster_weights(network, ClusterConfig())
+    cluster_weights(network, ClusterConfig(clusters=16, per="tensor"))
     with pytest.raises(ValueError, match="is clustered already; strip the clustering"):
-        cluster_weights(network, ClusterConfig())
+        cluster_weights(network, ClusterConfig(clusters=16, per="tensor"))
     with pytest.raises(ValueError, match="is computed, not stored; strip its clustering before pruning"):
         _pruned(network)
 
@@ -190,11 +190,11 @@ def test_stripping_or_clustering_at_the_wrong_time_is_refused(network):
 def test_a_weight_that_is_not_finite_is_refused_with_its_name(network):
     network.head.weight.data[0] = float("nan")
     with pytest.raises(ValueError, match=r"layer 'head': .* not all finite"):
-        cluster_weights(network, ClusterConfig())
+        cluster_weights(network, ClusterConfig(clusters=16, per="tensor"))
 
 
 def test_an_unknown_layer_is_answered_with_near_names(network):
     with pytest.raises(ValueError, match=r"no layer 'haed' \(did you mean 'head'\?\)"):
-        cluster_weights(network, ClusterConfig(exclude=("haed",)))
+        cluster_weights(network, ClusterConfig(clusters=16, exclude=("haed",), per="tensor"))
     with pytest.raises(ValueError, match="nothing to cluster"):
-        cluster_weights(nn.Sequential(nn.Linear(1, 1)), ClusterConfig(exclude=("0",)))
+        cluster_weights(nn.Sequential(nn.Linear(1, 1)), ClusterConfig(clusters=16, exclude=("0",), per="tensor"))

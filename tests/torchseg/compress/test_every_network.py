@@ -60,7 +60,7 @@ def test_compresses_without_special_cases(trained, images, tmp_path):
     plain, plain_card = folded(network, card)
     assert not any(isinstance(module, nn.BatchNorm2d) and _runs(module, plain, images) for module in plain.modules())
     assert (plain(images[:1]) - logits).abs().max() <= 1e-5 * logits.abs().max()
-    cluster_weights(plain, ClusterConfig(clusters=3, start="linear"))
+    cluster_weights(plain, ClusterConfig(clusters=3, start="linear", per="tensor"))
     strip_clustering(plain)
     assert total(model_ledger(plain)).unique_values == 3
     assert torch.equal(_loaded(plain, plain_card, tmp_path)(images), plain(images))

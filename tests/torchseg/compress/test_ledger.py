@@ -64,7 +64,7 @@ def test_lost_zeros_are_named():
 
 
 def test_lost_values_are_named(network):
-    cluster_weights(network, ClusterConfig(clusters=4))
+    cluster_weights(network, ClusterConfig(clusters=4, per="tensor"))
     strip_clustering(network)
     before = model_ledger(network)
     with torch.no_grad():

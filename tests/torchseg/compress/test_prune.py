@@ -19,14 +19,16 @@ ONE_SHOT = ScheduleConfig(mode="one_shot")
 GRADUAL = ScheduleConfig(end="75%", frequency=1)
 
 
-def _one_shot(network, **settings):
-    pruning = Pruning(network, PruneConfig(schedule=ONE_SHOT, **settings), epochs=1, steps_per_epoch=1)
+def _one_shot(network, *, sparsity=0.8, **settings):
+    config = PruneConfig(sparsity=sparsity, schedule=ONE_SHOT, **settings)
+    pruning = Pruning(network, config, epochs=1, steps_per_epoch=1)
     pruning.after_step(0, network)
     return pruning
 
 
-def _gradual(network, **settings):
-    return Pruning(network, PruneConfig(schedule=GRADUAL, **settings), epochs=5, steps_per_epoch=4)
+def _gradual(network, *, sparsity=0.8, **settings):
+    config = PruneConfig(sparsity=sparsity, schedule=GRADUAL, **settings)
+    return Pruning(network, config, epochs=5, steps_per_epoch=4)
 
 
 def _zeros(network, name):
@@ -126,7 +128,10 @@ def test_an_optimizer_made_before_pruning_still_moves_the_weights(network, train
 def test_momentum_revives_no_zero(network, train, make):
     optimizer = make(network.parameters())
     pruning = Pruning(
-        network, PruneConfig(schedule=ScheduleConfig(mode="one_shot", begin=5)), epochs=1, steps_per_epoch=20
+        network,
+        PruneConfig(sparsity=0.8, schedule=ScheduleConfig(mode="one_shot", begin=5)),
+        epochs=1,
+        steps_per_epoch=20,
     )
     train(network, pruning, last=6, optimizer=optimizer)
     for name, keep in pruning.keep.items():
@@ -157,7 +162,7 @@ def test_resuming_in_the_middle_gives_the_same_weights(spec, train, stopped):
 
     def start():
         network = build_model("small_unet", {"base_width": 4, "depth": 1}, spec)
-        pruning = Pruning(network, PruneConfig(schedule=schedule), epochs=5, steps_per_epoch=4)
+        pruning = Pruning(network, PruneConfig(sparsity=0.8, schedule=schedule), epochs=5, steps_per_epoch=4)
         return network, pruning, torch.optim.AdamW(network.parameters(), lr=1e-2)
 
     whole, pruning, optimizer = start()

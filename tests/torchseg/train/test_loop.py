@@ -71,7 +71,9 @@ def _pruned():
 
 def _clustered():
     network = _network()
-    return network, replace(_task(), callback=cluster_weights(network, ClusterConfig(clusters=3, reassign_every=2)))
+    return network, replace(
+        _task(), callback=cluster_weights(network, ClusterConfig(clusters=3, reassign_every=2, per="tensor"))
+    )
 
 
 @pytest.mark.parametrize("prepare", [_plain, _pruned, _clustered])
