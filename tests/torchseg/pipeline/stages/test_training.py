@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+
+from torchseg.checkpoint import Card, load_checkpoint, read_card, save_checkpoint, sha256_of
+from torchseg.config import TrainConfig
+from torchseg.harness.csv_table import read_table
+from torchseg.models import build_model
+from torchseg.pipeline.stages import training
+from torchseg.pipeline.stages.training import (
+    CURVE_COLUMNS,
+    DefaultFor,
+    Lengths,
+    NetworkSpec,
+    Start,
+    TrainingPlan,
+    check_loss,
+    check_network,
+    copied,
+    given_teacher,
+)
+from torchseg.spec import ImageSpec
+from torchseg.train import DistillationConfig, Progress
+
+ARGUMENTS = {"base_width": 2, "depth": 1}
+NETWORK = NetworkSpec(stage="student", model="small_unet", arguments=ARGUMENTS, epochs=2)
+
+
+@pytest.fixture
+def teacher(pictures, tmp_path):
+    """A checkpoint of a teacher, in its folder."""
+    return _checkpoint(tmp_path / "elsewhere", pictures.spec)
+
+
+def _checkpoint(folder, spec):
+    card = Card(builder="small_unet", arguments=ARGUMENTS, spec=spec, stage="trained")
+    save_checkpoint(build_model("small_unet", ARGUMENTS, spec, seed=1), card, folder)
+    return folder
+
+
+def _plan(trainer, **changes):
+    network = build_model("small_unet", ARGUMENTS, trainer.pictures.spec)
+    card = Card(builder="small_unet", arguments=ARGUMENTS, spec=trainer.pictures.spec, stage="student")
+    plan = TrainingPlan(
+        stage="student",
+        fit_config=trainer.fit_config(1),
+        start=lambda _: Start(network=network, card=card),
+        step=trainer.label_step,
+        transfer=False,
+        inputs={},
+    )
+    return replace(plan, **changes)
+
+
+def test_a_default_depends_on_whether_the_pictures_are_generated():
+    steps = DefaultFor(scenes=1, photos=2)
+    assert (steps.of("scenes"), steps.of("camvid")) == (1, 2)
+
+
+def test_epochs_are_those_asked_for_or_as_many_as_make_the_usual_steps(pictures):
+    lengths = Lengths(TrainConfig(batch_size=4), pictures)
+    assert lengths.steps_per_epoch == 2
+    assert lengths.epochs(3, steps=DefaultFor(scenes=100, photos=0)) == 3
+    assert lengths.epochs(0, steps=DefaultFor(scenes=100, photos=0)) == 50
+    assert lengths.epochs(0, steps=DefaultFor(scenes=0, photos=100)) == 1
+    assert Lengths(TrainConfig(data="camvid"), pictures).epochs(0, steps=DefaultFor(scenes=0, photos=100)) == 50
+
+
+def test_a_training_leaves_weights_card_and_curves_and_is_done_once(trainer):
+    assert trainer.folder.do(trainer.with_labels(NETWORK))
+    assert not trainer.folder.do(trainer.with_labels(NETWORK))
+    folder = trainer.folder.path / "student"
+    card = read_card(folder)
+    assert (card.builder, card.stage, dict(card.arguments)) == ("small_unet", "student", ARGUMENTS)
+    assert card.metrics["parameters"] == sum(each.numel() for each in load_checkpoint(folder)[0].parameters())
+    rows = read_table(folder / "curves.csv")
+    assert [(row["epoch"], row["step"]) for row in rows] == [("1", "2"), ("2", "4")]
+    assert max(float(row["val_miou"]) for row in rows) == pytest.approx(card.metrics["val_miou"])
+    assert list((folder / "tensorboard").iterdir())
+    assert trainer.folder.do(trainer.with_labels(replace(NETWORK, epochs=1)))
+
+
+def test_curves_keep_their_bytes_and_show_a_loss_that_is_not_a_number(trainer, monkeypatch):
+    first = {"epoch": 1, "step": 2, "learning_rate": 0.001, "train_loss": float("nan"), "seconds": 0.5}
+    second = {"epoch": 2, "step": 4, "learning_rate": 1e-05, "train_loss": 0.25, "seconds": 1}
+    curve = [first, second | {"val_loss": 2.0, "val_miou": 0.5}]
+    monkeypatch.setattr(training, "fit", lambda *_, **__: Progress(best_miou=0.5, curve=curve))
+    trainer.folder.do(trainer.stage(_plan(trainer)))
+    written = (trainer.folder.path / "student/curves.csv").read_bytes()
+    assert written.splitlines(keepends=True) == [
+        ",".join(CURVE_COLUMNS).encode() + b"\r\n",
+        b"1,2,0.001,nan,,,0.5\r\n",
+        b"2,4,1e-05,0.25,2.0,0.5,1\r\n",
+    ]
+
+
+def test_a_later_training_of_a_network_sees_other_batches_unless_its_views_repeat(trainer):
+    def seed(**changes):
+        return trainer.stage(_plan(trainer, **changes)).inputs["seed"]
+
+    assert (seed(), seed(seed_offset=2), seed(seed_offset=2, views=1)) == (5, 7, 5)
+
+
+def test_pictures_without_masks_take_part_only_with_a_teacher(trainer, teacher):
+    assert trainer.with_labels(NETWORK).inputs["transfer"] == 0
+    stage = trainer.with_teacher(NETWORK, teacher, DistillationConfig(temperature=4.0, views=2))
+    assert stage.inputs["transfer"] == 4
+    assert stage.inputs["parents"] == {"teacher": sha256_of(teacher / "model.safetensors")}
+    assert (stage.inputs["temperature"], stage.inputs["views"]) == (4.0, 2)
+
+
+def test_a_teacher_is_loaded_once_for_all_trainings(trainer, teacher, monkeypatch):
+    loads = []
+    monkeypatch.setattr(training, "load_checkpoint", lambda path: loads.append(path) or load_checkpoint(path))
+    for _ in range(2):
+        trainer.distill_step(teacher, DistillationConfig())
+    assert loads == [teacher]
+
+
+def test_the_share_of_a_training_scales_its_learning_rate(trainer):
+    assert trainer.fit_config(1, share=0.25).learning_rate == trainer.config.learning_rate / 4
+
+
+@pytest.mark.parametrize(
+    ("name", "height", "message"),
+    [("smal_unet", 16, r"did you mean 'small_unet'"), ("small_unet", 18, "both sides must divide by 4")],
+)
+def test_a_network_that_cannot_take_the_pictures_is_refused(name, height, message):
+    spec = ImageSpec(height=height, width=16, classes=("a", "b"))
+    with pytest.raises(ValueError, match=message):
+        check_network(name, spec, arguments={"depth": 2})
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [({"loss": "dise"}, "did you mean 'dice'"), ({"class_weights": "1,2,3"}, "or 2 positive numbers")],
+)
+def test_a_loss_that_does_not_fit_the_data_is_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        check_loss(TrainConfig(**changes), ImageSpec(height=16, width=16, classes=("a", "b")))
+
+
+def test_weights_by_frequency_come_from_the_report_on_the_data(trainer):
+    config = replace(trainer.config, class_weights="median_frequency")
+    frequencies = dict.fromkeys(trainer.pictures.spec.classes, 0.1)
+    frequencies[trainer.pictures.spec.classes[0]] = 0.6
+    (trainer.folder.path / "data.json").write_text(json.dumps({"train": {"class_frequencies": frequencies}}))
+    weights = replace(trainer, config=config).loss.keywords["class_weights"]
+    assert weights[0] < weights[1] == weights[2]
+
+
+def test_a_given_teacher_is_copied_with_the_pictures_of_this_run(trainer, teacher):
+    larger = replace(trainer.pictures.spec, height=32)
+    stage = given_teacher(teacher, larger)
+    assert trainer.folder.do(stage)
+    network, card = load_checkpoint(trainer.folder.path / "teacher")
+    assert (card.stage, card.spec) == ("teacher", larger)
+    assert all(map(torch.equal, network.parameters(), load_checkpoint(teacher)[0].parameters()))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"classes": ("a", "b")}, r"knows the classes .*, but the data has a, b; train a teacher on this data"),
+        ({"mean": (0.0, 0.0, 0.0)}, "scales pictures in another way than this run"),
+    ],
+)
+def test_a_teacher_of_other_classes_or_another_scaling_is_refused(trainer, teacher, changes, message):
+    with pytest.raises(ValueError, match=message):
+        given_teacher(teacher, replace(trainer.pictures.spec, **changes))
+
+
+def test_a_copy_is_made_again_when_the_original_changes(trainer, tmp_path):
+    spec = trainer.pictures.spec
+    before = copied(_checkpoint(tmp_path / "net", spec), "original", spec)
+    save_checkpoint(build_model("small_unet", ARGUMENTS, spec, seed=2), read_card(tmp_path / "net"), tmp_path / "net")
+    assert before.inputs["weights"] != copied(tmp_path / "net", "original", spec).inputs["weights"]
