@@ -144,7 +144,7 @@ def _accuracy_lines(teacher: nn.Module, spec: ImageSpec) -> list[str]:
     lines = [
         f"Mean IoU in % on the test part of scenes at {spec.width}x{spec.height}, nothing trained afterwards; Taylor",
         f"importance from the loss on {TAYLOR_PICTURES} training pictures. The whole teacher has "
-        f"{100 * evaluate(teacher, test, spec)[0]:.1f}.",
+        f"{100 * evaluate(teacher, test, spec).miou:.1f}.",
         "",
         f"| share removed | {' | '.join(IMPORTANCES)} |",
         "|---:|" + "---:|" * len(IMPORTANCES),
@@ -154,7 +154,7 @@ def _accuracy_lines(teacher: nn.Module, spec: ImageSpec) -> list[str]:
         for importance in IMPORTANCES:
             config = ChannelPruneConfig(share=share, importance=importance)
             pruned = prune_channels(teacher, images[:1], config, loss=loss).model
-            cells.append(f"{100 * evaluate(pruned, test, spec)[0]:.1f}")
+            cells.append(f"{100 * evaluate(pruned, test, spec).miou:.1f}")
         lines.append(f"| {share} | {' | '.join(cells)} |")
     return lines
 

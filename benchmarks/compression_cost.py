@@ -27,9 +27,10 @@ from torchseg.pipeline.run.dataset import Pictures, open_pictures
 from torchseg.pipeline.run.folder import RunFolder
 from torchseg.pipeline.run.recorded_config import recorded_config
 from torchseg.pipeline.run.session import launch
-from torchseg.pipeline.stages.compression import Compressor, recovery
-from torchseg.pipeline.stages.training import VIEWS, Trainer
-from torchseg.train import DistillationConfig, evaluate
+from torchseg.pipeline.stages.compression import Compressor
+from torchseg.pipeline.stages.distillation import supervision
+from torchseg.pipeline.stages.training import Trainer
+from torchseg.train import evaluate
 
 Row = tuple[float, float]  # mean IoU in % on the validation and the test split
 
@@ -78,9 +79,8 @@ def _one_run(run: Path, arguments: argparse.Namespace) -> list[tuple[str, Row]]:
         )
         folder = RunFolder(run / "compression" / text.replace(":", "-"))
         trainer = Trainer(config, pictures, folder, launch(config))
-        views = VIEWS.of(config.data)
-        how = DistillationConfig(temperature=config.temperature, alpha=config.alpha, views=views)
-        for stage in Compressor(trainer, config, recovery(trainer, run / "teacher", how)).stages(run / "student"):
+        learns_from = supervision(trainer, run / "teacher")
+        for stage in Compressor(trainer, config, learns_from).stages(run / "student"):
             folder.do(stage)
             found.append((_label(stage.name, config), _score(folder.path / stage.name, test, pictures)))
         counts = total(model_ledger(load_checkpoint(folder.path / "clustered")[0]))
@@ -95,7 +95,7 @@ def _label(stage: str, config: DistillConfig) -> str:
 
 def _score(checkpoint: Path, test: HeldSamples, pictures: Pictures) -> Row:
     network, card = load_checkpoint(checkpoint)
-    return 100 * card.metrics["val_miou"], 100 * evaluate(network, test, pictures.spec)[0]
+    return 100 * card.metrics["val_miou"], 100 * evaluate(network, test, pictures.spec).miou
 
 
 def _table(rows: dict[str, list[Row]], arguments: argparse.Namespace) -> list[str]:

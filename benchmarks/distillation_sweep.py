@@ -1,10 +1,12 @@
-"""Measures what distillation gains on the built-in scenes, for any temperatures, alphas and numbers of steps.
+"""Measures what distillation gains: teacher, students by any flags of `distill`, and baselines at several rates.
 
-Every seed trains one teacher, one student per setting, and one baseline (undistilled student) per number of steps. The
-first setting is the base; each of the others should change one thing. Compare settings on the validation split;
-scores on the test split are only shown. The same command on the same --out resumes a stopped sweep.
+Every seed trains one teacher, one student per setting, and one baseline (the same student from the same weights, on
+labels alone, for as many steps) per learning rate. A gain is over the baseline at the rate that is best on the
+validation split, averaged over seeds. Compare settings on the validation split; scores on the test split are only
+shown. The same command on the same --out resumes a stopped sweep.
 
-    python benchmarks/distillation_sweep.py --seeds 0,1,2
+    python benchmarks/distillation_sweep.py --seeds 0,1,2 --settings "" soft_loss=kl "temperature=4 alpha=0.8"
+    python benchmarks/distillation_sweep.py --flags "data=oxford-pet root=DATA student=lite_student" --epochs 40
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from __future__ import annotations
 import argparse
 import statistics
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,162 +22,140 @@ import torch
 from show_table import show_table
 
 from torchseg.checkpoint import load_checkpoint
+from torchseg.cli import config_of
 from torchseg.config import DistillConfig
 from torchseg.console import console
 from torchseg.data import HeldSamples
-from torchseg.pipeline.run.dataset import Pictures, open_pictures
+from torchseg.models import parse_arguments
+from torchseg.pipeline.run.dataset import Pictures, cached_pictures, check_stage, distill_pictures
 from torchseg.pipeline.run.folder import RunFolder, Stage
 from torchseg.pipeline.run.session import launch
-from torchseg.pipeline.stages.training import (
-    STUDENT_STEPS,
-    TEACHER_STEPS,
-    VIEWS,
-    DefaultFor,
-    NetworkSpec,
-    Trainer,
-)
-from torchseg.train import DistillationConfig, evaluate
+from torchseg.pipeline.stages.distillation import supervision, teacher_stage
+from torchseg.pipeline.stages.training import STUDENT_STEPS, NetworkSpec, Trainer
+from torchseg.train import evaluate
+
+TEACHER = "teacher"
 
 
 @dataclass(frozen=True)
-class Setting:
-    """Distillation configuration of a student; temperature 0 means training on labels alone."""
+class Scores:
+    """Mean IoU in % on the validation split, and on the test split the mean and each class."""
 
-    steps: int
-    temperature: float = 0.0
-    alpha: float = 0.0
-    transfer: int = 0
-    views: int = 0
-
-    @property
-    def baseline(self) -> Setting:
-        """The baseline: the same student, trained for as many steps on labels alone."""
-        return Setting(self.steps)
-
-    @property
-    def stage(self) -> str:
-        """Name of the stage, and of its folder."""
-        if not self.temperature:
-            return f"baseline-{self.steps}"
-        views = f"-{self.views}-views" if self.views else ""
-        return f"student-{self.steps}-{self.temperature:g}-{self.alpha:g}-{self.transfer:g}{views}"
-
-    @property
-    def name(self) -> str:
-        """Name in the table."""
-        if not self.temperature:
-            return f"labels alone, {self.steps} steps"
-        pictures = "with" if self.transfer else "without"
-        how = f"T = {self.temperature:g}, alpha = {self.alpha:g}"
-        views = f", {self.views} view{'s' * (self.views > 1)} of each picture" if self.views else ""
-        return f"{how}, {pictures} pictures without masks{views}, {self.steps} steps"
+    validation: float
+    test: float
+    classes: tuple[float, ...]
 
 
-Rows = dict[Setting | None, dict[int, tuple[float, float]]]  # None stands for the teacher
+Rows = dict[str, dict[int, Scores]]  # by name of the setting and seed; a baseline is named by its learning rate
 
 
 @console()
 def main() -> int:
     arguments = _arguments()
     torch.set_num_threads(arguments.threads)
-    settings = [_setting(text) for text in arguments.settings.split(",")]
+    base = _flags(arguments.flags) | {"threads": str(arguments.threads)}
     rows: Rows = {}
     for seed in (int(each) for each in arguments.seeds.split(",")):
-        for setting, scores in _one_seed(seed, settings, arguments):
-            rows.setdefault(setting, {})[seed] = scores
-            name = setting.name if setting else "teacher"
-            print(f"seed {seed}  {name:64} validation {scores[0]:.2f}  test {scores[1]:.2f}", flush=True)
-    show_table("\n".join(_table(rows, arguments)), arguments.table)
+        for name, scores in _one_seed(seed, base, arguments):
+            rows.setdefault(name, {})[seed] = scores
+            print(f"seed {seed}  {name:50} validation {scores.validation:.2f}  test {scores.test:.2f}", flush=True)
+    config = config_of(DistillConfig, base)
+    classes = distill_pictures(config).spec.classes
+    show_table("\n".join(_table(rows, classes, arguments)), arguments.table)
     return 0
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", default="0,1,2")
+    parser.add_argument("--flags", default="", help="flags of distill for all trainings, e.g. 'data=aerial root=DATA'")
     parser.add_argument(
         "--settings",
-        default=f"1:0.5:1:{STUDENT_STEPS.scenes}:{VIEWS.scenes}",
-        help="temperature:alpha:transfer (0 or 1):steps[:views], separated by commas",
+        nargs="+",
+        default=[""],
+        help="flags of distill that a student is trained with, each 'NAME=VALUE ...'",
     )
-    parser.add_argument("--teacher_steps", type=int, default=TEACHER_STEPS.scenes)
-    parser.add_argument("--batch_size", type=int, default=DistillConfig.batch_size)
+    parser.add_argument("--baseline_rates", default="0.002,0.005,0.01", help="learning rates of the baselines")
     parser.add_argument("--out", type=Path, default=Path("runs/distillation_sweep"))
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--table", type=Path)
     return parser.parse_args()
 
 
-def _setting(text: str) -> Setting:
-    temperature, alpha, transfer, steps, *views = text.split(":")
-    return Setting(int(steps), float(temperature), float(alpha), int(transfer), *map(int, views))
+def _flags(text: str) -> dict[str, str]:
+    return {name: value for name, _, value in (item.partition("=") for item in text.split())}
 
 
-def _one_seed(
-    seed: int, settings: list[Setting], arguments: argparse.Namespace
-) -> Iterator[tuple[Setting | None, tuple[float, float]]]:
-    """Mean IoU in % on the validation and the test split, for the teacher, every setting and its baseline."""
-    config = DistillConfig(seed=seed, batch_size=arguments.batch_size, out=arguments.out / str(seed))
-    assert config.teacher is not None
-    pictures = open_pictures(config)
+def _one_seed(seed: int, base: Mapping[str, str], arguments: argparse.Namespace) -> Iterator[tuple[str, Scores]]:
+    """The scores of the teacher, of every baseline and of every setting."""
+    config = config_of(DistillConfig, {**base, "seed": str(seed), "out": str(arguments.out / str(seed))})
+    pictures, folder, fabric = distill_pictures(config), RunFolder(config.run), launch(config)
+    folder.do(check_stage(pictures, config))
+    pictures = cached_pictures(pictures, folder.path)
     test = HeldSamples(pictures.test)
-    folder = RunFolder(config.run)
-    fabric = launch(config)
     trainer = Trainer(config, pictures, folder, fabric)
 
-    def score(stage: Stage) -> tuple[float, float]:
+    def score(stage: Stage) -> Scores:
         folder.do(stage)
-        network, card = load_checkpoint(folder.path / stage.name)
-        return 100 * card.metrics["val_miou"], 100 * evaluate(network, test, pictures.spec)[0]
+        return _scores(folder.path / stage.name, test, pictures)
 
-    epochs = _epochs(trainer, arguments.teacher_steps)
-    teacher = NetworkSpec(stage="teacher", model=config.teacher, epochs=epochs)
-    yield None, score(trainer.with_labels(teacher))
-    for setting in settings:
-        baseline = setting.baseline
-        student = NetworkSpec(stage=baseline.stage, model=config.student, epochs=_epochs(trainer, setting.steps))
-        yield baseline, score(trainer.with_labels(student))
-        chosen = trainer if setting.transfer else Trainer(config, _without_transfer(pictures), folder, fabric)
-        how = DistillationConfig(temperature=setting.temperature, alpha=setting.alpha, views=setting.views)
-        student = replace(student, stage=setting.stage)
-        yield setting, score(chosen.with_teacher(student, folder.path / "teacher", how))
-
-
-def _epochs(trainer: Trainer, steps: int) -> int:
-    return trainer.epochs(0, steps=DefaultFor(scenes=steps, photos=steps))
+    stage = teacher_stage(config, trainer)
+    assert stage is not None
+    yield TEACHER, score(stage)
+    for rate in arguments.baseline_rates.split(","):
+        network = replace(_student(trainer, f"baseline-{rate}"), learning_rate=float(rate))
+        yield f"labels alone at {rate}", score(trainer.with_labels(network))
+    for text in arguments.settings:
+        chosen = config_of(DistillConfig, {**base, **_flags(text), "seed": str(seed), "out": str(config.out)})
+        own = replace(trainer, config=chosen)
+        stage_name = "student-" + (text.replace(" ", "-").replace("=", "-").replace("+", "-") or "default")
+        learns_from = supervision(own, folder.path / TEACHER, views=chosen.views)
+        yield text or "the defaults", score(own.with_teacher(_student(own, stage_name), learns_from))
 
 
-def _without_transfer(pictures: Pictures) -> Pictures:
-    return replace(pictures, transfer=())
+def _student(trainer: Trainer, stage: str) -> NetworkSpec:
+    config = trainer.config
+    assert isinstance(config, DistillConfig)
+    return NetworkSpec(
+        stage=stage,
+        model=config.student,
+        arguments=parse_arguments(config.student_arguments),
+        epochs=trainer.epochs(config.epochs, steps=STUDENT_STEPS),
+    )
 
 
-def _table(rows: Rows, arguments: argparse.Namespace) -> list[str]:
-    """One row per setting: mean IoU, and the gain over its baseline, per seed and on average."""
-    seeds = sorted({seed for row in rows.values() for seed in row})
+def _scores(checkpoint: Path, test: HeldSamples, pictures: Pictures) -> Scores:
+    network, card = load_checkpoint(checkpoint)
+    ious = evaluate(network, test, pictures.spec)
+    return Scores(
+        validation=100 * card.metrics["val_miou"],
+        test=100 * ious.miou,
+        classes=tuple(100 * share for share in ious.iou),
+    )
+
+
+def _table(rows: Rows, classes: tuple[str, ...], arguments: argparse.Namespace) -> list[str]:
+    """One row per training: its scores per seed and on average, the gain over the best baseline, and each class."""
+    seeds = sorted(rows[TEACHER])
+    baselines = [name for name in rows if name.startswith("labels alone")]
+    best = max(baselines, key=lambda name: statistics.mean(rows[name][seed].validation for seed in seeds))
     lines = [
-        f"Mean IoU in % on scenes at 64x64, mean of seeds {', '.join(map(str, seeds))}; in brackets the seeds one by",
-        f"one. Steps of {arguments.batch_size} pictures, {arguments.teacher_steps} for the teacher. The gain is over a",
-        "student trained from the same weights for as long on labels alone. The first is the base; the others each",
-        "change one thing.",
+        f"IoU in % ({arguments.flags or 'data=scenes'}), mean of seeds {', '.join(map(str, seeds))}; in brackets the",
+        f"seeds one by one. The gain is over the baseline '{best}', the best on the validation split.",
         "",
-        "| trained with | validation | gain on validation | test | gain on test |",
-        "|---|---:|---:|---:|---:|",
+        f"| trained with | validation | test | gain on test | {' | '.join(classes)} |",
+        "|---|---:|---:|---:|" + "---:|" * len(classes),
     ]
-    for setting, row in rows.items():
-        cells = [setting.name if setting else "teacher"]
-        for part in (0, 1):
-            cells.append(f"{statistics.mean(row[seed][part] for seed in seeds):.2f}")
-            gains = _gains(rows, setting, part, seeds)
-            each = ", ".join(f"{gain:+.2f}" for gain in gains)
-            cells.append(f"{statistics.mean(gains):+.2f} ({each})" if gains else "")
+    for name, row in rows.items():
+        tests = [row[seed].test for seed in seeds]
+        gains = [] if name == TEACHER or name in baselines else [row[s].test - rows[best][s].test for s in seeds]
+        cells = [name, f"{statistics.mean(row[seed].validation for seed in seeds):.2f}"]
+        cells.append(f"{statistics.mean(tests):.2f} ({', '.join(f'{each:.2f}' for each in tests)})")
+        each = ", ".join(f"{gain:+.2f}" for gain in gains)
+        cells.append(f"{statistics.mean(gains):+.2f} ({each})" if gains else "")
+        cells += [f"{statistics.mean(row[seed].classes[at] for seed in seeds):.1f}" for at in range(len(classes))]
         lines.append("| " + " | ".join(cells) + " |")
     return lines
-
-
-def _gains(rows: Rows, setting: Setting | None, part: int, seeds: list[int]) -> list[float]:
-    """Gains over the baseline, one per seed; empty for the teacher and for baselines."""
-    if setting is None or setting == setting.baseline:
-        return []
-    return [rows[setting][seed][part] - rows[setting.baseline][seed][part] for seed in seeds]
 
 
 if __name__ == "__main__":

@@ -62,7 +62,7 @@ def _rows(engine: str, run: Path) -> list[str]:
 
 def _row(engine: str, run: Path, record: TrialRecord) -> str:
     model, card = load_checkpoint(run / stage_of(record.number))
-    test, _ = evaluate(model, open_data(GENERATED, None, size=(card.spec.height, card.spec.width)).test, card.spec)
+    test = evaluate(model, open_data(GENERATED, None, size=(card.spec.height, card.spec.width)).test, card.spec).miou
     chosen = ", ".join(f"{name} {value}" for name, value in record.parameters.items()) or "as given"
     accuracy = f"{100 * (record.val_miou or 0):.2f} | {100 * test:.2f}"
     return f"| {engine} | {record.number} | {accuracy} | {chosen} |"

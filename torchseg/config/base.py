@@ -12,7 +12,7 @@ from torchseg.spec import nearest
 
 _MOST_SEEDS, _MOST_THREADS = 2**32, 1024
 
-SCHEDULES = ("cosine", "stable")
+GENERATED = "scenes"  # the data set that is drawn, not read
 PRECISIONS = tuple(each.value for each in Precision)
 IO_TYPES = ("uint8", "float")
 # Input scalings by name, as (mean, std) for images in [0, 1]: the network sees (image - mean) / std.
@@ -66,7 +66,7 @@ class DataConfig(CommonConfig):
         patch_overlap: Share of its side by which a patch overlaps its neighbour, in [0, 1).
     """
 
-    data: str = "scenes"
+    data: str = GENERATED
     root: Path | None = None
     download: bool = False
     image_size: str = ""
@@ -85,7 +85,7 @@ class DataConfig(CommonConfig):
     def size(self) -> tuple[int, int]:
         """Height and width of the networks' input, in pixels."""
         if not self.image_size:
-            return (64, 64) if self.data == "scenes" else (128, 128)
+            return (64, 64) if self.data == GENERATED else (128, 128)
         sides = [side.strip() for side in self.image_size.split(",")]
         if len(sides) > 2 or not all(side.isdecimal() and int(side) > 0 for side in sides):
             raise ValueError(f"image_size is '{self.image_size}'; give N or H,W in pixels, e.g. 128 or 96,128")

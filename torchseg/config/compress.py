@@ -8,11 +8,12 @@ from typing import Literal
 
 from torchseg.compression_defaults import CHANNEL_IMPORTANCE
 from torchseg.config.compression import CompressionFlags
-from torchseg.config.training import DistillationFlags, LearningConfig, check_epochs
+from torchseg.config.training import LearningConfig, check_epochs
+from torchseg.distillation import DistillationConfig
 
 
 @dataclass(frozen=True, kw_only=True)
-class CompressConfig(CompressionFlags, DistillationFlags, LearningConfig):
+class CompressConfig(CompressionFlags, DistillationConfig, LearningConfig):
     """Removes channels from a trained network, prunes and clusters its weights, and retrains after each step.
 
     Attributes:
@@ -40,7 +41,7 @@ class CompressConfig(CompressionFlags, DistillationFlags, LearningConfig):
     def __post_init__(self) -> None:
         LearningConfig.__post_init__(self)
         CompressionFlags.__post_init__(self)
-        DistillationFlags.__post_init__(self)
+        DistillationConfig.__post_init__(self)
         check_epochs(channel_epochs=self.channel_epochs)
         if not 0 <= self.channel_sparsity < 1:
             raise ValueError(

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from torchseg.config.compression import CompressionFlags
 from torchseg.config.export import ExportFlags
-from torchseg.config.training import DistillationFlags, LearningConfig, check_epochs
+from torchseg.config.training import LearningConfig, check_epochs, check_rates
+from torchseg.distillation import DistillationConfig
 
 
 @dataclass(frozen=True, kw_only=True)
-class DistillConfig(CompressionFlags, ExportFlags, DistillationFlags, LearningConfig):
+class DistillConfig(CompressionFlags, ExportFlags, DistillationConfig, LearningConfig):
     """Trains a teacher, distils a small student, prunes and clusters it, and exports, certifies and scores them.
 
     Attributes:
@@ -24,15 +24,16 @@ class DistillConfig(CompressionFlags, ExportFlags, DistillationFlags, LearningCo
         student_arguments: Arguments of the student's builder, e.g. base_width=16,depth=4,batch_norm=false.
         epochs: Epochs of the student, counted in labelled images. Default: enough for 640 steps on scenes, 1440
             otherwise.
-        teacher_epochs: Epochs of the teacher. Default: enough for 320 steps on scenes, 1680 otherwise.
-        transfer_set: Folder of images without masks, on which the student learns from the teacher alone. They make up
-            half of every batch.
-        views: Random views (augmentations) of each image before the same views repeat, at least this many; repeated
-            views reuse the teacher's stored logits. 0 draws a new view every time. Default: 1 on scenes, 0 otherwise.
-        soft_loss: Distillation loss. mean: divergence per pixel, averaged. The other two reproduce published mistakes
-            (docs/explanation/recipes.md): picture_sum sums over each image, over_width takes the softmax along the
-            image's width.
+        teacher_epochs: Epochs of the teacher. Default: enough for 640 steps on scenes, 1680 otherwise.
+        teacher_learning_rate: Peak learning rate of the teacher. Default: that of the student.
+        teacher_schedule: Learning rate schedule of the teacher. Default: that of the student.
+        transfer_set: Folder of images without masks, on which the student learns from the teacher alone. Default: those
+            of the data set; if it has none, the training images, in other views.
+        views: Random views (augmentations) of each image that the teacher is asked about before the same views repeat,
+            at least this many; repeated views reuse the teacher's stored logits. 0 draws a new view every time.
+            Default: 2 on scenes, 0 otherwise.
         baseline: Also train the same student without a teacher, to measure what distillation gains.
+        baseline_learning_rate: Peak learning rate of that baseline. Default: that of the student.
     """
 
     teacher: str | None = "attention_unet"
@@ -42,17 +43,22 @@ class DistillConfig(CompressionFlags, ExportFlags, DistillationFlags, LearningCo
     student_arguments: str = ""
     epochs: int = 0
     teacher_epochs: int = 0
+    teacher_learning_rate: float | None = None
+    teacher_schedule: str = ""
     transfer_set: Path | None = None
     views: int | None = None
-    soft_loss: Literal["mean", "picture_sum", "over_width"] = "mean"
     baseline: bool = field(default=False, metadata={"was": "twin"})
+    baseline_learning_rate: float | None = None
 
     def __post_init__(self) -> None:
         LearningConfig.__post_init__(self)
         ExportFlags.__post_init__(self)
         CompressionFlags.__post_init__(self)
-        DistillationFlags.__post_init__(self)
+        DistillationConfig.__post_init__(self)
         check_epochs(epochs=self.epochs, teacher_epochs=self.teacher_epochs)
+        check_rates(
+            teacher_learning_rate=self.teacher_learning_rate, baseline_learning_rate=self.baseline_learning_rate
+        )
         if self.views is not None and self.views < 0:
             raise ValueError(f"views is {self.views}; give 0 for a new view every time, or a number of views, e.g. 2")
         for flag in ("teacher_checkpoint", "transfer_set", "baseline"):

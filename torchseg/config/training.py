@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from torchseg.config.base import SCHEDULES, Auto, DataConfig
-from torchseg.spec import nearest
+from torchseg.config.base import GENERATED, Auto, DataConfig
 
 _MOST_WORKERS = 64
 
@@ -18,9 +17,11 @@ class LearningConfig(DataConfig):
 
     Attributes:
         batch_size: Images per step, over all processes.
-        learning_rate: Peak learning rate of AdamW.
+        learning_rate: Peak learning rate of AdamW. Default: 0.005 on scenes, 0.002 otherwise.
         schedule: Learning rate schedule after the warm-up: cosine, or stable, which is constant and falls in the last
             fifth.
+        ema: Decay per step of the moving average of the weights, in [0, 1); the averaged weights are validated and
+            kept. 0 keeps the weights themselves.
         loss: Loss on the masks: terms joined by +, each with an optional weight, e.g. focal+0.5*dice. Terms are
             cross_entropy, dice, focal, lovasz and tversky.
         class_weights: Weight of each class in the loss, separated by commas, or median_frequency, which raises the
@@ -36,9 +37,10 @@ class LearningConfig(DataConfig):
         fresh: Discard the results of an earlier run in --out and start over.
     """
 
-    batch_size: int = 4
-    learning_rate: float = 2e-3
+    batch_size: int = 8
+    learning_rate: float | None = None
     schedule: str = "cosine"
+    ema: float = 0.99
     loss: str = "cross_entropy+dice"
     class_weights: str = ""
     training_precision: Literal["auto", "fp32", "bf16"] = "auto"
@@ -53,11 +55,9 @@ class LearningConfig(DataConfig):
         super().__post_init__()
         if self.batch_size < 2:
             raise ValueError(f"batch_size is {self.batch_size}; batch norm needs at least 2 pictures per step")
-        if self.learning_rate <= 0:
-            raise ValueError(f"learning_rate is {self.learning_rate}; give a positive number, e.g. 0.002")
-        if self.schedule not in SCHEDULES:
-            hint = nearest(self.schedule, SCHEDULES)
-            raise ValueError(f"schedule is '{self.schedule}'{hint}; choose from {', '.join(SCHEDULES)}")
+        check_rates(learning_rate=self.learning_rate)
+        if not 0 <= self.ema < 1:
+            raise ValueError(f"ema is {self.ema}; give a decay in [0, 1), e.g. 0.99, or 0 for no average")
         if not 0 <= self.workers <= _MOST_WORKERS:
             raise ValueError(f"workers is {self.workers}; give 0 to {_MOST_WORKERS} processes")
         if self.micro_batches == 2 and self.batch_size < 4:
@@ -69,6 +69,18 @@ class LearningConfig(DataConfig):
     def run(self) -> Path:
         """Folder of the run."""
         return self.out or Path("runs") / self.data
+
+    @property
+    def rate(self) -> float:
+        """The peak learning rate: as given, or the default for the data set."""
+        return self.learning_rate or (5e-3 if self.data == GENERATED else 2e-3)
+
+
+def check_rates(**rates: float | None) -> None:
+    """Raises a ValueError that names the flag if its learning rate is not positive; None means the default."""
+    for name, rate in rates.items():
+        if rate is not None and not rate > 0:
+            raise ValueError(f"{name} is {rate}; give a positive number, e.g. 0.002")
 
 
 def check_epochs(**epochs: int) -> None:
@@ -95,22 +107,3 @@ class TrainConfig(LearningConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_epochs(epochs=self.epochs)
-
-
-@dataclass(frozen=True, kw_only=True)
-class DistillationFlags:
-    """Flags for the distillation loss.
-
-    Attributes:
-        temperature: Softmax temperature in the distillation loss, for student and teacher; greater than 0.
-        alpha: Weight of the distillation loss, in [0, 1]; the loss on the labels has weight 1 - alpha.
-    """
-
-    temperature: float = 1.0
-    alpha: float = 0.5
-
-    def __post_init__(self) -> None:
-        if self.temperature <= 0:
-            raise ValueError(f"temperature is {self.temperature}; give a positive number, e.g. 1 or 4")
-        if not 0 <= self.alpha <= 1:
-            raise ValueError(f"alpha is {self.alpha}; give a share in [0, 1], e.g. 0.8")

@@ -7,7 +7,7 @@ from torchseg.data.image_io import write_folder
 from torchseg.data.inspection import Inspection, inspect_data, lone_class
 from torchseg.data.patches import PatchPlan, PatchSamples
 from torchseg.data.registry import GENERATED, SOURCES, open_data
-from torchseg.data.sample import DataSet, Sample, Samples
+from torchseg.data.sample import DataSet, Sample, Samples, UnmaskedSamples
 from torchseg.data.transforms import BoundedSamples, RandomView, ResizedSamples, resize
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "Sample",
     "Samples",
     "UnlabelledPictures",
+    "UnmaskedSamples",
     "inspect_data",
     "lone_class",
     "open_data",

@@ -22,13 +22,23 @@ class Batch(NamedTuple):
         pictures: RGB, uint8 `(B, C, H, W)`, not normalised.
         masks: true classes, uint8 `(B, H, W)`; the ignored value where the class is unknown.
         labelled: bool `(B,)`, False for images without a mask.
-        seeds: seeds of the views, int64 `(B,)`; batches with the same seeds are identical.
+        seeds: seeds of the views, int64 `(B,)`; images with the same seeds are identical.
+        targets: a teacher's logits for the last images of the batch, float32 `(A, K, H, W)`, 0 <= A <= B.
+
+    Labelled images come first.
     """
 
     pictures: Tensor
     masks: Tensor
     labelled: Tensor
     seeds: Tensor
+    targets: Tensor = torch.empty(0)
+
+    def rows(self, first: int, last: int) -> Batch:
+        """The images from `first` up to, not including, `last`."""
+        without = len(self.pictures) - len(self.targets)
+        pictures, masks, labelled, seeds = (each[first:last] for each in self[:4])
+        return Batch(pictures, masks, labelled, seeds, self.targets[max(0, first - without) : max(0, last - without)])
 
 
 class Draw(NamedTuple):
@@ -45,43 +55,54 @@ class BatchPlan:
 
     Attributes:
         labelled: number of labelled images.
-        transfer: number of images without masks; if there are any, they make up half of every batch.
-        batch_size: images per step, over all processes.
+        batch_size: labelled images per step, over all processes.
         seed: of shuffling and views.
-        views: number of views of each image, at least, before order and views repeat; 0 for a new view every time.
+        transfer: number of images without masks.
+        transfer_batch: images without masks per step, on top of the labelled ones.
+        views: number of views, at least, of each image that a teacher is asked about, before order and views repeat; 0
+            for a new view every time. These are the images without masks, or if there are none, the labelled ones.
     """
 
     labelled: int
-    transfer: int
     batch_size: int
     seed: int
+    transfer: int = 0
+    transfer_batch: int = 0
     views: int = 0
+
+    def __post_init__(self) -> None:
+        if self.transfer_batch and not self.transfer:
+            raise ValueError(f"transfer_batch is {self.transfer_batch}, but there are no images without masks; give 0")
 
     @property
     def steps_per_epoch(self) -> int:
         """Steps per epoch. An epoch counts labelled images only, so that runs with and without transfer set compare."""
         return max(1, self.labelled // self.batch_size)
 
+    @property
+    def size(self) -> int:
+        """All images per step, over all processes."""
+        return self.batch_size + self.transfer_batch
+
     def step(self, step: int) -> list[Draw]:
-        """The images of one step, counted from 0 over the whole training."""
-        step %= self.views * self._steps_for_all or step + 1
-        labelled = self.batch_size - self._from_transfer
-        indices = self._pass(step, self.labelled, labelled, stream=0)
-        indices += self._pass(step, self.transfer, self._from_transfer, stream=1) if self._from_transfer else []
-        # The seeds also depend on the size of the transfer set: a teacher uses them as keys of its cached logits.
-        seeds = np.random.default_rng([self.seed, 2, step, self.transfer]).integers(0, 2**31, len(indices)).tolist()
-        drawn = enumerate(zip(indices, seeds, strict=True))
-        return [Draw(slot >= labelled, index, seed) for slot, (index, seed) in drawn]
+        """The images of one step, counted from 0 over the whole training; labelled ones first."""
+        if not self.transfer_batch:
+            return self._draws(self._repeated(step), self.labelled, self.batch_size, stream=0)
+        labelled = self._draws(step, self.labelled, self.batch_size, stream=0)
+        return labelled + self._draws(self._repeated(step), self.transfer, self.transfer_batch, stream=1)
 
-    @property
-    def _from_transfer(self) -> int:
-        return self.batch_size // 2 if self.transfer else 0
+    def _repeated(self, step: int) -> int:
+        """The step whose images and views the teacher is asked about in this one."""
+        if not self.views:
+            return step
+        count, share = (self.transfer, self.transfer_batch) if self.transfer_batch else (self.labelled, self.batch_size)
+        return step % (self.views * -(-count // share))
 
-    @property
-    def _steps_for_all(self) -> int:
-        """Steps until every image was seen, labelled or not."""
-        steps = -(-self.labelled // (self.batch_size - self._from_transfer))
-        return max(steps, -(-self.transfer // self._from_transfer)) if self._from_transfer else steps
+    def _draws(self, step: int, count: int, share: int, *, stream: int) -> list[Draw]:
+        indices = self._pass(step, count, share, stream=stream)
+        # The seeds also depend on what the batch is made of: a teacher uses them as keys of its cached logits.
+        seeds = np.random.default_rng([self.seed, 2 + stream, step, count, share]).integers(0, 2**31, share)
+        return [Draw(stream == 1, index, seed) for index, seed in zip(indices, seeds.tolist(), strict=True)]
 
     def _pass(self, step: int, count: int, share: int, *, stream: int) -> list[int]:
         positions = range(step * share, (step + 1) * share)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -61,6 +61,7 @@ class DataSet:
         validation: split for choosing checkpoints and certifying files.
         test: split for the final scores only.
         transfer: images without masks, or with withheld masks; students learn on them from a teacher's predictions.
+        upright: whether images have an up and a down; if not, random views are also turned and flipped upside down.
         files: all files that the data set consists of, to detect changes; empty for generated data.
     """
 
@@ -69,4 +70,20 @@ class DataSet:
     validation: Samples
     test: Samples
     transfer: Samples = ()
+    upright: bool = True
     files: Sequence[Path] = ()
+
+
+class UnmaskedSamples:
+    """The same images as if they had no masks: every pixel is ignored."""
+
+    def __init__(self, samples: Samples, *, ignore_index: int) -> None:
+        self.samples, self.ignore_index = samples, ignore_index
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, index: int) -> Sample:
+        """Reads one sample and hides its mask."""
+        sample = self.samples[index]
+        return replace(sample, mask=np.full_like(sample.mask, self.ignore_index))

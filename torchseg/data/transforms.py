@@ -79,11 +79,14 @@ class RandomView:
     Args:
         height: of the view, in pixels.
         width: of the view, in pixels.
+        upright: whether images have an up and a down; if not, views are also turned by quarters of a circle, which
+            together with the flip gives all eight symmetries of a square.
     """
 
-    def __init__(self, *, height: int, width: int) -> None:
+    def __init__(self, *, height: int, width: int, upright: bool = True) -> None:
         from torchvision.transforms import v2
 
+        self.upright = upright
         self.transform = v2.Compose(
             [
                 v2.RandomResizedCrop((height, width), scale=(0.5, 1.0), ratio=(0.8, 1.25), antialias=True),
@@ -96,5 +99,14 @@ class RandomView:
         """Image uint8 `(C, H, W)` and mask uint8 `(H, W)` of the view; the global random state is not changed."""
         with torch.random.fork_rng(devices=[]):  # torchvision's transforms can only draw from the global random state
             torch.manual_seed(seed)
-            picture, mask = self.transform(*as_tensors(sample))
+            picture, mask = self.transform(*self._turned(*as_tensors(sample)))
         return picture.as_subclass(Tensor), mask.as_subclass(Tensor)
+
+    def _turned(self, picture: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        if self.upright:
+            return picture, mask
+        from torchvision import tv_tensors
+
+        quarters = int(torch.randint(4, ()))
+        picture, mask = (torch.rot90(each, quarters, (-2, -1)) for each in (picture, mask))
+        return tv_tensors.Image(picture), tv_tensors.Mask(mask)

@@ -1,4 +1,4 @@
-"""Distillation losses: divergence between the logits of a student and those of its teacher."""
+"""Distillation losses: how far the logits of a student are from those of its teacher, and weighted sums of them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,11 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+from torchseg.distillation import check_temperature
+
+SoftTerm = Callable[..., Tensor]
+"""Called like `distillation_loss`, after `soft_loss` has checked the shapes and converted to float32."""
 
 
 def distillation_loss(student: Tensor, teacher: Tensor, *, temperature: float, valid: Tensor | None = None) -> Tensor:
@@ -31,21 +36,120 @@ def distillation_loss(student: Tensor, teacher: Tensor, *, temperature: float, v
             f"student logits are {tuple(student.shape)} and teacher logits {tuple(teacher.shape)}; "
             "both networks must have the same classes and picture size"
         )
-    if temperature <= 0:
-        raise ValueError(f"temperature is {temperature}; give a positive number, e.g. 1 or 4")
+    check_temperature(temperature)
     student_log = functional.log_softmax(student.float() / temperature, dim=1)
     teacher_log = functional.log_softmax(teacher.detach().float() / temperature, dim=1)
     divergence = functional.kl_div(student_log, teacher_log, reduction="none", log_target=True)
     per_pixel = divergence.sum(dim=1)  # (B, H, W)
+    return _mean(per_pixel, valid) * temperature**2
+
+
+def soft_dice_loss(student: Tensor, teacher: Tensor, *, temperature: float, valid: Tensor | None = None) -> Tensor:
+    """One minus the Dice score between two probability maps, averaged over the classes that the teacher sees.
+
+    The usual soft Dice loss is smallest for certain predictions, even where the target is uncertain. This form is 0
+    exactly when both maps agree, and equals the usual one for certain targets. Source: arXiv:2303.16296, equation 9.
+
+    Args:
+        student: logits, `(B, K, H, W)`.
+        teacher: logits, same shape; no gradient flows into it.
+        temperature: softmax temperature, > 0, no unit.
+        valid: bool `(B, H, W)`, True for pixels that count. Default: all pixels.
+
+    Returns:
+        Scalar in [0, 1]. A class that is the teacher's first choice for no valid pixel of the batch does not count.
+    """
+    ours = functional.softmax(student.float() / temperature, dim=1)
+    theirs = functional.softmax(teacher.detach().float() / temperature, dim=1)
+    seen = functional.one_hot(theirs.argmax(dim=1), theirs.shape[1]).movedim(-1, 1)  # (B, K, H, W)
+    if valid is not None:
+        ours, theirs, seen = (each * valid[:, None] for each in (ours, theirs, seen))
+    occurs = seen.sum(dim=(0, 2, 3)) > 0  # (K,)
+    distance = (ours - theirs).abs().sum(dim=(0, 2, 3))
+    total = (ours + theirs).sum(dim=(0, 2, 3))
+    return (distance / total.clamp(min=1e-6) * occurs).sum() / occurs.sum().clamp(min=1)
+
+
+def channel_loss(student: Tensor, teacher: Tensor, *, temperature: float, valid: Tensor | None = None) -> Tensor:
+    """Divergence between the distributions of each class over the pixels of an image, averaged over classes and images.
+
+    Source: arXiv:2011.13256, equation 4. A pixel that does not count has no share in either distribution.
+
+    Args:
+        student: logits, `(B, K, H, W)`.
+        teacher: logits, same shape; no gradient flows into it.
+        temperature: softmax temperature, > 0, no unit.
+        valid: bool `(B, H, W)`, True for pixels that count. Default: all pixels.
+
+    Returns:
+        Scalar, nats times `temperature ** 2`; 0 when both agree.
+    """
+    ours, theirs = (each.float().flatten(2) / temperature for each in (student, teacher.detach()))  # (B, K, H * W)
+    if valid is not None:
+        outside = ~valid.flatten(1)[:, None]
+        # Not minus infinity: the softmax of an image without a valid pixel would be NaN.
+        ours, theirs = (each.masked_fill(outside, -1e4) for each in (ours, theirs))
+    ours, theirs = (functional.log_softmax(each, dim=2) for each in (ours, theirs))
+    divergence = functional.kl_div(ours, theirs, reduction="none", log_target=True)
+    return divergence.sum(dim=2).mean() * temperature**2
+
+
+def correlation_loss(student: Tensor, teacher: Tensor, *, temperature: float, valid: Tensor | None = None) -> Tensor:
+    """One minus the correlation of the probabilities over the classes of a pixel, plus that over the pixels of a class.
+
+    Source: arXiv:2205.10536 (DIST), equations 8 and 9. Correlation asks for the teacher's order of preference, not for
+    its exact probabilities.
+
+    Args:
+        student: logits, `(B, K, H, W)`.
+        teacher: logits, same shape; no gradient flows into it.
+        temperature: softmax temperature, > 0, no unit.
+        valid: bool `(B, H, W)`, True for pixels that count. Default: all pixels.
+
+    Returns:
+        Scalar in [0, 4], the sum of both; 0 when both agree or no pixel is valid.
+    """
+    classes = student.shape[1]
+    ours, theirs = (
+        functional.softmax(each.float() / temperature, dim=1).movedim(1, -1).reshape(-1, classes)
+        for each in (student, teacher.detach())
+    )
+    if valid is not None:
+        keep = valid.flatten()
+        ours, theirs = ours[keep], theirs[keep]  # (pixels, K)
+    if len(ours) < 2:
+        return ours.sum() * 0.0
+    return sum((_uncorrelated(ours, theirs, dim=dim) for dim in (0, 1)), start=ours.new_zeros(()))
+
+
+def _uncorrelated(ours: Tensor, theirs: Tensor, *, dim: int) -> Tensor:
+    """One minus the correlation along `dim`, averaged over the other dimension."""
+    ours, theirs = (each - each.mean(dim, keepdim=True) for each in (ours, theirs))
+    return (1 - functional.cosine_similarity(ours, theirs, dim=dim)).mean()
+
+
+def standardised_loss(student: Tensor, teacher: Tensor, *, temperature: float, valid: Tensor | None = None) -> Tensor:
+    """The divergence of `distillation_loss` between logits standardised over the classes of each pixel.
+
+    Source: arXiv:2403.01427. The student need not match the range of the teacher's logits, only their relations.
+    """
+    ours, theirs = (_standardised(each.float()) for each in (student, teacher.detach()))
+    return distillation_loss(ours, theirs, temperature=temperature, valid=valid)
+
+
+def _standardised(logits: Tensor) -> Tensor:
+    centred = logits - logits.mean(dim=1, keepdim=True)
+    return centred / (centred.square().mean(dim=1, keepdim=True) + 1e-7).sqrt()
+
+
+def _mean(per_pixel: Tensor, valid: Tensor | None) -> Tensor:
     if valid is None:
-        return per_pixel.mean() * temperature**2
-    return (per_pixel * valid).sum() / valid.sum().clamp(min=1) * temperature**2
+        return per_pixel.mean()
+    return (per_pixel * valid).sum() / valid.sum().clamp(min=1)
 
 
-# The distillation losses that `--soft_loss` selects: the correct one above, and two mistakes that were published.
-#
-# All have the signature of `distillation_loss`. The mistakes are here so that recipes/ can reproduce them and measure
-# what they cost.
+# Two mistakes that were published, with the signature of `distillation_loss`. They are here so that recipes/ can
+# reproduce them and measure what they cost.
 
 
 def _picture_sum(student: Tensor, teacher: Tensor, *, temperature: float, valid: Tensor | None = None) -> Tensor:
@@ -63,8 +167,35 @@ def _over_width(student: Tensor, teacher: Tensor, *, temperature: float, valid: 
     return distillation_loss(student.transpose(1, 3), teacher.transpose(1, 3), temperature=temperature)
 
 
-SOFT_LOSSES: Mapping[str, Callable[..., Tensor]] = {
-    "mean": distillation_loss,
+SOFT_LOSSES: Mapping[str, SoftTerm] = {
+    "kl": distillation_loss,
+    "dice": soft_dice_loss,
+    "channel": channel_loss,
+    "dist": correlation_loss,
+    "standardised": standardised_loss,
     "picture_sum": _picture_sum,
     "over_width": _over_width,
+    "mean": distillation_loss,  # the name of `kl` in earlier versions
 }
+
+
+def soft_loss(
+    student: Tensor, teacher: Tensor, *, terms: Mapping[str, float], temperature: float, valid: Tensor | None = None
+) -> Tensor:
+    """Weighted sum of distillation losses.
+
+    Args:
+        student: logits, `(B, K, H, W)`.
+        teacher: logits, same shape; no gradient flows into it.
+        terms: weight of each term, by its name in `SOFT_LOSSES`.
+        temperature: softmax temperature, > 0, no unit.
+        valid: bool `(B, H, W)`, True for pixels that count. Default: all pixels.
+
+    Returns:
+        Scalar, not negative; 0 when both agree.
+    """
+    values = [
+        weight * SOFT_LOSSES[name](student, teacher, temperature=temperature, valid=valid)
+        for name, weight in terms.items()
+    ]
+    return torch.stack(values).sum()

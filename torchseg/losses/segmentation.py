@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -54,23 +55,30 @@ def segmentation_loss(
     return total
 
 
-def parse_terms(text: str) -> dict[str, float]:
-    """Parses `cross_entropy+dice` or `focal+0.5*dice` into weights by name of `TERMS`; the default weight is 1.
+def parse_terms(text: str, *, known: Collection[str] = (), flag: str = "loss") -> dict[str, float]:
+    """Parses `cross_entropy+dice` or `focal+0.5*dice` into weights by name; the default weight is 1.
+
+    Args:
+        text: terms joined by +, each with an optional weight.
+        known: names that a term may have; none given means those of `TERMS`.
+        flag: name of the flag, for the message.
 
     Raises:
         ValueError: for malformed text, an unknown or repeated name, or a weight that is not positive.
     """
+    known = known or TERMS
     terms: dict[str, float] = {}
     for part in text.split("+"):
         factor, _, name = (piece.strip() for piece in part.rpartition("*"))
-        if name not in TERMS:
-            raise ValueError(f"loss '{text}' names '{name}'{nearest(name, TERMS)}; choose from {', '.join(TERMS)}")
+        if name not in known:
+            raise ValueError(f"{flag} '{text}' names '{name}'{nearest(name, known)}; choose from {', '.join(known)}")
         try:
             weight = float(factor or 1)
         except ValueError:
             weight = 0.0
-        if weight <= 0 or name in terms:
-            raise ValueError(f"loss is '{text}'; name each term once, with a positive weight, e.g. focal+0.5*dice")
+        if not 0 < weight < math.inf or name in terms:
+            example = "+0.5*".join(list(known)[:2])
+            raise ValueError(f"{flag} is '{text}'; name each term once, with a positive weight, e.g. {example}")
         terms[name] = weight
     return terms
 

@@ -6,6 +6,7 @@ import copy
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +21,8 @@ Loss = Callable[[nn.Module, Batch], Tensor]
 
 class DataParallel:
     """Trains one network on two micro-batches of each batch, as two processes of a data-parallel training would.
+
+    With as many images without masks as labelled ones, one micro-batch has the labelled images and one the others.
 
     The replicas share every parameter, so gradients add up; batch norm sees one micro-batch and keeps its own
     statistics. The result does not depend on the number of cores: on a single core the micro-batches run one after the
@@ -42,7 +45,8 @@ class DataParallel:
     def learn(self, loss: Loss, batch: Batch) -> Tensor:
         """Adds the gradient of the batch to the parameters; returns its loss, a detached scalar."""
         count, size = len(self.networks), len(batch.pictures)
-        parts = [Batch(*(tensor[first::count] for tensor in batch)) for first in range(count)]
+        bounds = [size * part // count for part in range(count + 1)]
+        parts = [batch.rows(first, last) for first, last in pairwise(bounds)]
 
         def one(network: nn.Module, part: Batch) -> Tensor:
             share = len(part.pictures) / size * loss(network, part)
@@ -54,11 +58,13 @@ class DataParallel:
     @torch.no_grad()
     def sync_batch_norm_stats(self) -> None:
         """Averages the batch norm statistics of all replicas and gives each replica the mean."""
-        for statistics in zip(*map(_statistics, self.networks), strict=True):
-            if statistics[0].is_floating_point():
-                mean = torch.stack(statistics).mean(dim=0)
-                for own in statistics:
-                    own.copy_(mean)
+        first, *others = ([each for each in _statistics(net) if each.is_floating_point()] for net in self.networks)
+        if not others or not first:
+            return
+        for number, own in enumerate(others, start=2):
+            torch._foreach_lerp_(first, own, 1 / number)  # the mean of `number` replicas
+        for own in others:
+            torch._foreach_copy_(own, first)
 
 
 def can_split_batch(model: nn.Module, batch_size: int, shape: tuple[int, int, int], *, parts: int = 2) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
 from torch import nn
@@ -13,7 +15,21 @@ from torchseg.spec import ImageSpec
 from torchseg.train.data_parallel import thread_pool
 
 
-def evaluate(model: nn.Module, samples: Samples, spec: ImageSpec, *, batch_size: int = 16) -> tuple[float, float]:
+class Evaluation(NamedTuple):
+    """Scores of a network on held-out samples.
+
+    Attributes:
+        miou: mean IoU in [0, 1] over the classes that occur, from one confusion matrix of all samples.
+        loss: averaged over batches.
+        iou: IoU of each class in [0, 1]; NaN for a class that does not occur.
+    """
+
+    miou: float
+    loss: float
+    iou: tuple[float, ...]
+
+
+def evaluate(model: nn.Module, samples: Samples, spec: ImageSpec, *, batch_size: int = 16) -> Evaluation:
     """Evaluates a network without training it.
 
     Args:
@@ -21,10 +37,6 @@ def evaluate(model: nn.Module, samples: Samples, spec: ImageSpec, *, batch_size:
         samples: images and masks at the spec's size.
         spec: scaling and classes.
         batch_size: images per forward pass.
-
-    Returns:
-        Mean IoU in [0, 1] over the classes that occur, from one confusion matrix of all samples; and the loss, averaged
-        over batches.
     """
     device = next(model.parameters()).device
 
@@ -43,4 +55,5 @@ def evaluate(model: nn.Module, samples: Samples, spec: ImageSpec, *, batch_size:
     with thread_pool(torch.get_num_threads() if device.type == "cpu" else 1) as pool:
         counts, losses = zip(*pool.map(evaluate_batch, range(0, len(samples), batch_size)), strict=True)
     model.train(was_training)
-    return overlap(sum(counts)).miou, float(np.mean(losses))
+    scores = overlap(sum(counts))
+    return Evaluation(miou=scores.miou, loss=float(np.mean(losses)), iou=tuple(map(float, scores.iou)))

@@ -12,11 +12,13 @@ from typing import get_args
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
 from torchseg.console import STDOUT
 from torchseg.data import Batch, Batches, Samples
 from torchseg.spec import ImageSpec
+from torchseg.train.averaging import averaged_model
 from torchseg.train.callback import Callback, NoCallback
 from torchseg.train.data_parallel import DataParallel, can_split_batch, replica, thread_pool
 from torchseg.train.evaluate import evaluate
@@ -24,6 +26,7 @@ from torchseg.train.lr_schedule import SCHEDULES
 from torchseg.train.precision import MixedPrecision, TrainingPrecision
 from torchseg.train.state import Progress, Row, load_progress, save_progress
 from torchseg.train.steps import Step
+from torchseg.train.teacher import Teacher
 
 _SAVE_EVERY_S = 10.0
 
@@ -43,6 +46,8 @@ class FitConfig:
         precision: precision of the network's operators.
         micro_batches: number of micro-batches per batch, computed in parallel, each with its own batch norm statistics;
             1 is used if the network does not allow more (`can_split_batch`).
+        ema: decay of the moving average of the weights, which is what is validated and kept, in [0, 1); 0 keeps the
+            weights themselves.
     """
 
     epochs: int
@@ -54,6 +59,7 @@ class FitConfig:
     gradient_norm: float = 1.0
     precision: TrainingPrecision = "fp32"
     micro_batches: int = 2
+    ema: float = 0.0
 
     def __post_init__(self) -> None:
         if self.epochs < 1:
@@ -67,6 +73,8 @@ class FitConfig:
             raise ValueError(f"precision is '{self.precision}'; choose from {known}")
         if self.micro_batches not in (1, 2):
             raise ValueError(f"micro_batches is {self.micro_batches}; give 1 for whole batches, or 2 for halves")
+        if not 0 <= self.ema < 1:
+            raise ValueError(f"ema is {self.ema}; give a decay in [0, 1), e.g. 0.99, or 0 for no average")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +86,8 @@ class Task:
         batches: training data.
         validation: the validation split, at the spec's size.
         spec: scaling and classes.
+        teacher: computes the targets of the images that it is asked about: those without masks, or if a batch has none,
+            all. Default: no targets.
         callback: called after each optimizer step.
         on_epoch_end: called with the row of every epoch that was validated.
     """
@@ -86,6 +96,7 @@ class Task:
     batches: Batches
     validation: Samples
     spec: ImageSpec
+    teacher: Teacher | None = None
     callback: Callback = field(default_factory=NoCallback)
     on_epoch_end: Callable[[Row], object] = lambda row: None
 
@@ -112,21 +123,22 @@ def fit(model: nn.Module, task: Task, step: Step, config: FitConfig, *, fabric: 
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
     )
-    progress = load_progress(folder, model, optimizer, callback=task.callback)
+    averaged = averaged_model(model, decay=config.ema) if config.ema else None
+    progress = load_progress(folder, model, optimizer, callback=task.callback, averaged=averaged)
     if progress.epoch < config.epochs:
         task.callback.after_step(progress.epoch * task.batches.plan.steps_per_epoch, model, optimizer)
-        training = _Training(model, optimizer, task, step, config, fabric)
+        training = _Training(model, averaged, optimizer, task, step, config, fabric)
         saved = time.monotonic()
         with training.replicas() as replicas:
             for epoch in _bar(task, progress.epoch, config.epochs, fabric):
                 row = training.epoch(epoch, replicas)
                 progress.epoch = epoch + 1
-                _validate(model, task, config, progress, row)
+                _validate(averaged.module if averaged else model, task, config, progress, row)
                 progress.curve.append(row)
                 if "val_miou" in row:
                     task.on_epoch_end(row)
                 if fabric.is_global_zero and time.monotonic() - saved > _SAVE_EVERY_S:
-                    save_progress(folder, progress, model, optimizer, callback=task.callback)
+                    save_progress(folder, progress, model, optimizer, callback=task.callback, averaged=averaged)
                     saved = time.monotonic()
     model.load_state_dict(progress.best)
     model.to("cpu").eval()
@@ -138,6 +150,7 @@ class _Training:
     """What the epochs of one training share."""
 
     model: nn.Module
+    averaged: AveragedModel | None
     optimizer: torch.optim.Optimizer
     task: Task
     step: Step
@@ -155,7 +168,7 @@ class _Training:
             yield DataParallel([self._mixed(self.fabric.setup_module(self.model))], self.fabric.backward)
             return
         parts = self.config.micro_batches
-        spec, size = self.task.spec, self.task.batches.plan.batch_size
+        spec, size = self.task.spec, self.task.batches.plan.size
         shape = (spec.channels, spec.height, spec.width)
         if parts == 1 or not can_split_batch(self.model, size, shape, parts=parts):
             yield DataParallel([self._mixed(self.model)], Tensor.backward)
@@ -180,7 +193,6 @@ class _Training:
             self._learn(batch, at, replicas)
             for at, batch in enumerate(self.task.batches.epoch(number), start=number * steps)
         ]
-        replicas.sync_batch_norm_stats()
         mean_loss = self.fabric.all_reduce(torch.stack(losses).mean())
         return {
             "epoch": number + 1,
@@ -196,11 +208,25 @@ class _Training:
         for group in self.optimizer.param_groups:
             group["lr"] = config.learning_rate * SCHEDULES[config.schedule](at, total, warmup=config.warmup)
         self.optimizer.zero_grad()
-        loss = replicas.learn(self._loss, Batch(*(tensor.to(self.fabric.device) for tensor in batch)))
+        loss = replicas.learn(self._loss, self._with_targets(batch, replicas))
+        replicas.sync_batch_norm_stats()
         nn.utils.clip_grad_norm_(self.model.parameters(), config.gradient_norm)
         self.optimizer.step()
         self.task.callback.after_step(at + 1, self.model, self.optimizer)
+        if self.averaged:
+            self.averaged.update_parameters(self.model)
         return loss
+
+    def _with_targets(self, batch: Batch, replicas: DataParallel) -> Batch:
+        """The batch on the training's device, with the logits of the teacher if there is one."""
+        batch = Batch(*(tensor.to(self.fabric.device) for tensor in batch))
+        if self.task.teacher is None:
+            return batch
+        labelled = int(batch.labelled.sum())
+        asked = batch.rows(labelled if labelled < len(batch.pictures) else 0, len(batch.pictures))
+        images = normalise(asked.pictures, self.task.spec)
+        parts = len(replicas.networks)
+        return batch._replace(targets=self.task.teacher(images, asked.seeds, parts=parts, run=replicas.run))
 
     def _loss(self, network: nn.Module, batch: Batch) -> Tensor:
         return self.step(network, normalise(batch.pictures, self.task.spec), batch)
@@ -211,7 +237,7 @@ def _validate(model: nn.Module, task: Task, config: FitConfig, progress: Progres
     every = -(-config.epochs // config.validations)
     if progress.epoch % every and progress.epoch != config.epochs:
         return
-    row["val_miou"], row["val_loss"] = evaluate(model, task.validation, task.spec)
+    row["val_miou"], row["val_loss"], _ = evaluate(model, task.validation, task.spec)
     if task.callback.can_checkpoint and (row["val_miou"] > progress.best_miou or not progress.best):
         progress.best_miou = row["val_miou"]
         progress.best = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}

@@ -37,11 +37,27 @@ class Progress:
 
 
 def save_progress(
-    folder: Path, progress: Progress, model: nn.Module, optimizer: torch.optim.Optimizer, *, callback: Callback
+    folder: Path,
+    progress: Progress,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    *,
+    callback: Callback,
+    averaged: nn.Module | None = None,
 ) -> None:
-    """Writes everything that the next epoch depends on; the file is written atomically."""
+    """Writes everything that the next epoch depends on; the file is written atomically.
+
+    Args:
+        folder: for the file.
+        progress: of the training.
+        model: the network as it is trained.
+        optimizer: of the network.
+        callback: of the training.
+        averaged: the moving average of the network, if there is one.
+    """
     tensors = {f"best/{name}": tensor for name, tensor in progress.best.items()}
     tensors |= {f"model/{name}": tensor for name, tensor in model.state_dict().items()}
+    tensors |= {f"averaged/{name}": tensor for name, tensor in (averaged.state_dict() if averaged else {}).items()}
     for index, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer/{index}/{name}": torch.as_tensor(value) for name, value in state.items()}
     tensors |= {f"callback/{name}": tensor for name, tensor in callback.state_dict().items()}
@@ -51,8 +67,15 @@ def save_progress(
         save_file(contiguous, partial, metadata={"progress": json.dumps(note)})
 
 
-def load_progress(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, *, callback: Callback) -> Progress:
-    """Restores model, optimizer and callback to the saved state; returns empty progress if no valid file exists."""
+def load_progress(
+    folder: Path,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    *,
+    callback: Callback,
+    averaged: nn.Module | None = None,
+) -> Progress:
+    """Restores what `save_progress` was given to the saved state; returns empty progress if no valid file exists."""
     path = folder / _FILE
     if not path.is_file():
         return Progress()
@@ -73,6 +96,8 @@ def load_progress(folder: Path, model: nn.Module, optimizer: torch.optim.Optimiz
         same_layout = torch.empty_like(like).copy_(tensor) if tensor.shape == like.shape else tensor
         state.setdefault(int(index), {})[key] = same_layout
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+    if averaged:
+        averaged.load_state_dict(_below("averaged/", tensors))
     if known := _below("callback/", tensors):
         callback.load_state_dict(known)
     return Progress(best=_below("best/", tensors), **note)

@@ -49,7 +49,7 @@ def aerial(root: Path) -> DataSet:
         for chosen in pairs.values()
     )
     files = [file for chosen in pairs.values() for pair in chosen for file in pair]
-    return DataSet(classes=CLASSES, train=train, validation=validation, test=test, files=files)
+    return DataSet(classes=CLASSES, train=train, validation=validation, test=test, upright=False, files=files)
 
 
 _SOURCE = f"the list of classes ({', '.join(f'{name} {rgb:06X}' for name, rgb in _COLOURS.items())}, black for none)"

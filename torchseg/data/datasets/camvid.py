@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from torchseg.data.file_samples import FileSamples, check_pair
-from torchseg.data.sample import DataSet
+from torchseg.data.sample import DataSet, UnmaskedSamples
 from torchseg.data.text_file import read_lines
 from torchseg.spec import IGNORE_INDEX
 
@@ -25,7 +25,8 @@ def camvid(root: Path) -> DataSet:
     """Reads the data set in `root` or `root/camvid`: three lists with an image and a label file per line.
 
     Paths are relative to the folder. Of absolute paths, as in the lists published with SegNet, only the last two
-    components are used. Void pixels (value 11) are ignored.
+    components are used. Void pixels (value 11) are ignored. The images of the training and the validation split,
+    without their masks, are the transfer set.
 
     Raises:
         ValueError: if the folder, a list, an image or a label file is missing.
@@ -35,9 +36,11 @@ def camvid(root: Path) -> DataSet:
     train, validation, test = (
         FileSamples(parts[part], classes=CLASSES, decode=_without_void) for part in ("train", "validation", "test")
     )
+    unmasked = FileSamples(parts["train"] + parts["validation"], classes=CLASSES, decode=_without_void)
+    transfer = UnmaskedSamples(unmasked, ignore_index=IGNORE_INDEX)
     files = [folder / name for name in _LISTS.values()]
     files += [file for pairs in parts.values() for pair in pairs for file in pair]
-    return DataSet(classes=CLASSES, train=train, validation=validation, test=test, files=files)
+    return DataSet(classes=CLASSES, train=train, validation=validation, test=test, transfer=transfer, files=files)
 
 
 def _pairs(folder: Path, name: str) -> list[tuple[Path, Path]]:

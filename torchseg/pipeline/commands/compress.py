@@ -18,11 +18,11 @@ from torchseg.pipeline.run.installed import CHANNEL_PRUNING, check_installed
 from torchseg.pipeline.run.recorded_config import PICTURE_FLAGS, recorded_config, run_of
 from torchseg.pipeline.run.session import Session, open_session
 from torchseg.pipeline.stages.channel_pruning import channel_pruned_stage
-from torchseg.pipeline.stages.compression import Compressor, check_compression, recovery
+from torchseg.pipeline.stages.compression import Compressor, check_compression
+from torchseg.pipeline.stages.distillation import supervision
 from torchseg.pipeline.stages.export import PACKED, CertificateError, Exporter
 from torchseg.pipeline.stages.ledger import LEDGER, LedgerError, ledger_stage
-from torchseg.pipeline.stages.training import Lengths, Trainer, check_loss, copied, given_teacher
-from torchseg.train import DistillationConfig
+from torchseg.pipeline.stages.training import Lengths, Trainer, check_training, copied, given_teacher
 
 ORIGINAL = "original"
 _LOG = logging.getLogger(__name__)
@@ -74,7 +74,7 @@ def compress_network(config: CompressConfig) -> Compressed:
             f"{config.checkpoint} was made for {spec.describe()}, but the data gives {pictures.spec.describe()}; "
             "give its own --data and --image_size"
         )
-    check_loss(config, spec)
+    check_training(config, spec)
     if config.teacher_checkpoint:
         given_teacher(config.teacher_checkpoint, pictures.spec)
     check_compression(*load_checkpoint(config.checkpoint), config, Lengths(config, pictures))
@@ -146,8 +146,7 @@ class _Job:
         self.pictures = cached_pictures(self.pictures, run)
         self.trainer = replace(self.trainer, pictures=self.pictures)
         yield copied(config.checkpoint, ORIGINAL, self.pictures.spec)
-        how = DistillationConfig(temperature=config.temperature, alpha=config.alpha)
-        learns_from = recovery(self.trainer, config.teacher_checkpoint, how)
+        learns_from = supervision(self.trainer, config.teacher_checkpoint, views=0)
         checkpoint = run / ORIGINAL
         if config.channel_sparsity:
             yield channel_pruned_stage(self.trainer, config, learns_from, checkpoint)

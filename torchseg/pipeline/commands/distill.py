@@ -17,8 +17,8 @@ from torchseg.pipeline.run.dataset import Pictures, cached_pictures, check_stage
 from torchseg.pipeline.run.folder import Stage
 from torchseg.pipeline.run.installed import check_formats
 from torchseg.pipeline.run.session import Session, open_session
-from torchseg.pipeline.stages.compression import Compressor, check_compression, recovery
-from torchseg.pipeline.stages.distillation import check_distillation, distillation_config, teacher_stage
+from torchseg.pipeline.stages.compression import Compressor, check_compression
+from torchseg.pipeline.stages.distillation import check_distillation, supervision, teacher_stage
 from torchseg.pipeline.stages.export import CertificateError, Exporter, export_beside
 from torchseg.pipeline.stages.ledger import LedgerError, ledger_stage
 from torchseg.pipeline.stages.scoring import ScoreError, report_stage, score_stage
@@ -115,13 +115,13 @@ class Chain:
         if stage := teacher_stage(config, trainer):
             yield stage
         epochs = trainer.epochs(config.epochs, steps=STUDENT_STEPS)
-        how = distillation_config(config)
+        learns_from = supervision(trainer, teacher, views=config.views)
         arguments = parse_arguments(config.student_arguments)
         student = NetworkSpec(stage="student", model=config.student, arguments=arguments, epochs=epochs)
-        yield trainer.with_teacher(student, teacher, how) if teacher else trainer.with_labels(student)
+        yield trainer.with_teacher(student, learns_from)
         if config.baseline:
-            yield trainer.with_labels(replace(student, stage="baseline"))
-        compressor = Compressor(trainer, config, recovery(trainer, teacher, how))
+            yield trainer.with_labels(replace(student, stage="baseline", learning_rate=config.baseline_learning_rate))
+        compressor = Compressor(trainer, config, learns_from)
         yield from compressor.stages(self.folder.path / "student")
 
     def _files(self) -> Iterator[Stage]:

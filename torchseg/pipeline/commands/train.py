@@ -12,7 +12,7 @@ from torchseg.config import TrainConfig
 from torchseg.models import parse_arguments, pretrained_scaling
 from torchseg.pipeline.run.dataset import cached_pictures, check_stage, open_pictures
 from torchseg.pipeline.run.session import open_session
-from torchseg.pipeline.stages.training import STUDENT_STEPS, NetworkSpec, Trainer, check_loss, check_network
+from torchseg.pipeline.stages.training import STUDENT_STEPS, NetworkSpec, Trainer, check_network, check_training
 
 
 def train(config: TrainConfig) -> int:
@@ -51,7 +51,7 @@ def train_network(config: TrainConfig) -> Trained:
     arguments = parse_arguments(config.model_arguments)
     pictures = open_pictures(config).scaled(pretrained_scaling(config.model, arguments))
     check_network(config.model, pictures.spec, arguments=arguments)
-    check_loss(config, pictures.spec)
+    check_training(config, pictures.spec)
     with open_session(config) as session:
         config, folder, fabric = session.config, session.folder, session.fabric
         check = check_stage(pictures, config, writes=fabric.is_global_zero)

@@ -31,7 +31,7 @@ from torchseg.pipeline.run.dataset import Pictures, open_pictures
 from torchseg.pipeline.run.folder import RunFolder
 from torchseg.pipeline.run.installed import check_formats
 from torchseg.pipeline.run.session import ENVIRONMENT, environment_record
-from torchseg.pipeline.stages.training import check_loss, check_network
+from torchseg.pipeline.stages.training import check_network, check_training
 
 _LOG = logging.getLogger(__name__)
 
@@ -106,7 +106,7 @@ def _checked_pictures(plan: GridPlan) -> dict[str, Pictures]:
         arguments = parse_arguments(training.config.model_arguments)
         try:
             check_network(training.config.model, opened[key].spec, arguments=arguments)
-            check_loss(training.config, opened[key].spec)
+            check_training(training.config, opened[key].spec)
         except ValueError as error:
             raise ValueError(f"{training.name}: {error}") from error
     return found

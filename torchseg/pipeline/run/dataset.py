@@ -50,6 +50,7 @@ class Pictures:
         transfer: images without masks, downscaled like `train`; may be empty.
         validation: labelled images at the spec's size.
         test: labelled images at the spec's size.
+        upright: whether images have an up and a down (see `RandomView`).
         fingerprint: a hash that changes when a file of the data set does.
     """
 
@@ -58,6 +59,7 @@ class Pictures:
     transfer: Samples
     validation: Samples
     test: Samples
+    upright: bool
     fingerprint: str
 
     def scaled(self, scaling: Scaling | None) -> Pictures:
@@ -87,6 +89,7 @@ def open_pictures(config: DataConfig, *, transfer_set: Path | None = None) -> Pi
         transfer=HeldSamples(BoundedSamples(transfer, height=height, width=width)),
         validation=HeldSamples(ResizedSamples(data.validation, height=height, width=width)),
         test=ResizedSamples(data.test, height=height, width=width),
+        upright=data.upright,
         fingerprint=_fingerprint(config, files),
     )
 

@@ -12,7 +12,7 @@ from torchseg.config import DistillConfig, SearchConfig
 from torchseg.config.search import Value
 from torchseg.losses import TERMS, parse_terms
 from torchseg.models import arguments_of, defaults_of, parse_arguments
-from torchseg.pipeline.stages.training import check_loss, check_network
+from torchseg.pipeline.stages.training import check_network, check_training
 from torchseg.spec import ImageSpec, nearest
 
 FLAGS = ("learning_rate", "temperature", "alpha", "schedule")
@@ -56,7 +56,7 @@ def check_space(config: SearchConfig, spec: ImageSpec) -> None:
         for value in values.bounds:
             try:
                 one = candidate(config, {name: value})
-                check_loss(one, spec)
+                check_training(one, spec)
                 check_network(one.student, spec, arguments=parse_arguments(one.student_arguments))
             except (ValueError, TypeError) as error:
                 raise ValueError(f"space lets {name} be {value!r}, which no trial can use: {error}") from error
@@ -65,7 +65,7 @@ def check_space(config: SearchConfig, spec: ImageSpec) -> None:
 def as_given(config: DistillConfig, names: Mapping[str, object]) -> dict[str, Value]:
     """The values of these parameters in the configuration; parameters that it does not have are left out."""
     terms, arguments = parse_terms(config.loss), parse_arguments(config.student_arguments)
-    own: dict[str, Value] = {name: getattr(config, name) for name in FLAGS} | terms
+    own: dict[str, Value] = {name: getattr(config, name) for name in FLAGS} | {"learning_rate": config.rate} | terms
     own |= {**defaults_of(config.student), **arguments}
     return {name: own[name] for name in names if name in own}
 

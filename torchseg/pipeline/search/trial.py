@@ -20,7 +20,7 @@ from torchseg.pipeline.run.folder import RunFolder
 from torchseg.pipeline.search.budget import CostMeter
 from torchseg.pipeline.search.candidate import candidate
 from torchseg.pipeline.search.record import TrialRecord, TrialRecords, stage_of
-from torchseg.pipeline.stages.distillation import distillation_config
+from torchseg.pipeline.stages.distillation import supervision
 from torchseg.pipeline.stages.training import STUDENT_STEPS, NetworkSpec, Trainer
 from torchseg.train import Row
 
@@ -89,7 +89,8 @@ class TrialRunner:
             arguments=parse_arguments(chosen.student_arguments),
             epochs=trainer.epochs(chosen.epochs, steps=STUDENT_STEPS),
         )
-        self.folder.do(trainer.with_teacher(student, self.folder.path / "teacher", distillation_config(chosen)))
+        learns_from = supervision(trainer, self.folder.path / "teacher", views=chosen.views)
+        self.folder.do(trainer.with_teacher(student, learns_from))
 
 
 def _validations(folder: Path) -> tuple[tuple[int, float], ...]:

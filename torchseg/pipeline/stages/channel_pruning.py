@@ -17,15 +17,15 @@ from torchseg.losses import segmentation_loss
 from torchseg.pipeline.export.exporter import calibration_samples
 from torchseg.pipeline.run.dataset import Pictures
 from torchseg.pipeline.run.folder import Stage
-from torchseg.pipeline.stages.compression import Recovery, unbranched
-from torchseg.pipeline.stages.training import DefaultFor, Start, Trainer, TrainingPlan
+from torchseg.pipeline.stages.compression import unbranched
+from torchseg.pipeline.stages.training import DefaultFor, Start, Supervision, Trainer, TrainingPlan
 
 # Optimizer steps if the user gives no epochs, by whether the images are generated.
 CHANNEL_PRUNE_STEPS = DefaultFor(scenes=240, photos=720)
 _BATCH = 8  # images that channel importance is measured on
 
 
-def channel_pruned_stage(trainer: Trainer, config: CompressConfig, recovery: Recovery, checkpoint: Path) -> Stage:
+def channel_pruned_stage(trainer: Trainer, config: CompressConfig, recovery: Supervision, checkpoint: Path) -> Stage:
     """Removes the least important channels and trains the rest.
 
     The stage raises ValueError if the logits differ from those of the same network with these channels zeroed.
@@ -48,11 +48,9 @@ def channel_pruned_stage(trainer: Trainer, config: CompressConfig, recovery: Rec
         stage="channel_pruned",
         fit_config=trainer.fit_config(epochs),
         start=start,
-        step=recovery.step,
-        transfer=recovery.transfer,
-        inputs={"from": sha256_of(checkpoint / WEIGHTS), "settings": asdict(how), "recovery": recovery.inputs},
+        supervision=recovery,
+        inputs={"from": sha256_of(checkpoint / WEIGHTS), "settings": asdict(how)},
         seed_offset=3,
-        views=recovery.views,
     )
     return trainer.stage(training_plan)
 

@@ -33,8 +33,8 @@ from torchseg.models import arguments_of, fold_branches
 from torchseg.pipeline.run.folder import Stage
 from torchseg.pipeline.run.installed import OPTIMAL, check_installed
 from torchseg.pipeline.stages.ledger import LedgerError
-from torchseg.pipeline.stages.training import DefaultFor, Lengths, Start, Trainer, TrainingPlan
-from torchseg.train import DistillationConfig, FitConfig, Step
+from torchseg.pipeline.stages.training import DefaultFor, Lengths, Start, Supervision, Trainer, TrainingPlan
+from torchseg.train import FitConfig
 
 ORDER = ("pruned", "clustered")
 # Optimizer steps if the user gives no epochs (by whether the images are generated), and shares of the learning rate.
@@ -44,38 +44,13 @@ _PRUNE_RATE = 1.0
 _CLUSTER_RATE = 0.3
 
 
-@dataclass(frozen=True, kw_only=True)
-class Recovery:
-    """The training that restores accuracy while a network is compressed.
-
-    Attributes:
-        step: makes the training step.
-        transfer: whether images without masks take part.
-        inputs: what the result of the recovery depends on.
-        views: random views per image before they repeat; 0 for a new view every time (see `BatchPlan`).
-    """
-
-    step: Callable[[], Step]
-    transfer: bool
-    inputs: Mapping[str, Any]
-    views: int = 0
-
-
-def recovery(trainer: Trainer, teacher: Path | None, how: DistillationConfig) -> Recovery:
-    """Trains with the teacher's logits and the masks; without a teacher, with the masks alone."""
-    if teacher is None:
-        return Recovery(step=trainer.label_step, transfer=False, inputs={"teacher": ""})
-    inputs = {"teacher": sha256_of(teacher / "model.safetensors"), **asdict(how)}
-    return Recovery(step=lambda: trainer.distill_step(teacher, how), transfer=True, inputs=inputs, views=how.views)
-
-
 @dataclass(frozen=True)
 class Compressor:
     """Makes the compression stages of one run."""
 
     trainer: Trainer
     flags: CompressionFlags
-    recovery: Recovery
+    recovery: Supervision
 
     def stages(self, checkpoint: Path) -> Iterator[Stage]:
         """The stages that the flags ask for, starting from this checkpoint; run each before taking the next."""
@@ -101,7 +76,7 @@ class Compressor:
             losses = _missed_targets(network, config) + check_ledger(_ledger_of(checkpoint), model_ledger(network))
             return _kept(card, losses)
 
-        fit_config = self.trainer.fit_config(epochs, share=_PRUNE_RATE)
+        fit_config = self.trainer.fit_config(epochs, learning_rate=_PRUNE_RATE * self.trainer.config.rate)
         return self._stage("pruned", checkpoint, fit_config, start, finish, asdict(config))
 
     def clustered(self, checkpoint: Path) -> Stage:
@@ -120,7 +95,7 @@ class Compressor:
             return _kept(card, check_ledger(_ledger_of(checkpoint), model_ledger(network), per=config.per))
 
         epochs = cluster_epochs(self.trainer, self.flags)
-        fit_config = self.trainer.fit_config(epochs, share=_CLUSTER_RATE)
+        fit_config = self.trainer.fit_config(epochs, learning_rate=_CLUSTER_RATE * self.trainer.config.rate)
         return self._stage("clustered", checkpoint, fit_config, start, finish, asdict(config))
 
     def _stage(
@@ -132,17 +107,15 @@ class Compressor:
         finish: Callable[[nn.Module, Card], Card],
         settings: Mapping[str, Any],
     ) -> Stage:
-        inputs = {"from": sha256_of(checkpoint / WEIGHTS), "settings": settings, "recovery": self.recovery.inputs}
+        inputs = {"from": sha256_of(checkpoint / WEIGHTS), "settings": settings}
         training_plan = TrainingPlan(
             stage=stage,
             fit_config=fit_config,
             start=start,
-            step=self.recovery.step,
-            transfer=self.recovery.transfer,
+            supervision=self.recovery,
             inputs=inputs,
             finish=finish,
             seed_offset=1 + ORDER.index(stage),
-            views=self.recovery.views,
         )
         return self.trainer.stage(training_plan)
 

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from pathlib import Path
 
-from torchseg.config import DistillConfig
+from torchseg.config import DistillConfig, LearningConfig
+from torchseg.distillation import DistillationConfig
 from torchseg.models import parse_arguments
 from torchseg.pipeline.run.folder import Stage
 from torchseg.pipeline.stages.training import (
     TEACHER_STEPS,
     VIEWS,
     NetworkSpec,
+    Supervision,
     Trainer,
-    check_loss,
     check_network,
+    check_training,
     given_teacher,
 )
 from torchseg.spec import ImageSpec
-from torchseg.train import DistillationConfig
 
 
 def check_distillation(config: DistillConfig, spec: ImageSpec) -> None:
@@ -26,7 +27,7 @@ def check_distillation(config: DistillConfig, spec: ImageSpec) -> None:
     Raises:
         ValueError: naming the valid choices.
     """
-    check_loss(config, spec)
+    check_training(config, spec)
     check_network(config.student, spec, arguments=parse_arguments(config.student_arguments))
     if config.teacher_checkpoint:
         given_teacher(config.teacher_checkpoint, spec)
@@ -40,13 +41,37 @@ def teacher_stage(config: DistillConfig, trainer: Trainer) -> Stage | None:
         return given_teacher(config.teacher_checkpoint, trainer.pictures.spec)
     if config.teacher is None:
         return None
-    epochs = trainer.epochs(config.teacher_epochs, steps=TEACHER_STEPS)
-    arguments = parse_arguments(config.teacher_arguments)
-    return trainer.with_labels(NetworkSpec(stage="teacher", model=config.teacher, arguments=arguments, epochs=epochs))
+    network = NetworkSpec(
+        stage="teacher",
+        model=config.teacher,
+        arguments=parse_arguments(config.teacher_arguments),
+        epochs=trainer.epochs(config.teacher_epochs, steps=TEACHER_STEPS),
+        learning_rate=config.teacher_learning_rate,
+        schedule=config.teacher_schedule,
+    )
+    return trainer.with_labels(network)
 
 
-def distillation_config(config: DistillConfig) -> DistillationConfig:
-    """Copies the flags of the same names; without `--views`, takes the default for the data set."""
-    values = {each.name: getattr(config, each.name) for each in fields(DistillationConfig)}
-    views = VIEWS.of(config.data) if config.views is None else config.views
-    return DistillationConfig(**values | {"views": views})
+def supervision(trainer: Trainer, teacher: Path | None, *, views: int | None = None) -> Supervision:
+    """What student and recovery learn from: the masks and, if there is one, the teacher.
+
+    Args:
+        trainer: of the run; its flags set the distillation loss.
+        teacher: folder of the teacher's checkpoint.
+        views: random views before they repeat (see `Supervision`). Default: by the data set.
+    """
+    if teacher is None:
+        return trainer.labels()
+    default = VIEWS.of(trainer.config.data)
+    return trainer.distillation(teacher, distillation_config(trainer.config), views=default if views is None else views)
+
+
+def distillation_config(config: LearningConfig) -> DistillationConfig:
+    """The settings of the distillation loss alone, out of all flags of a command."""
+    assert isinstance(config, DistillationConfig)
+    return DistillationConfig(
+        temperature=config.temperature,
+        alpha=config.alpha,
+        soft_loss=config.soft_loss,
+        transfer_ratio=config.transfer_ratio,
+    )

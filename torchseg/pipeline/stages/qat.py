@@ -56,8 +56,7 @@ def train_for_int8(
         stage=stage,
         fit_config=fit_config,
         start=qat.start,
-        step=trainer.label_step,
-        transfer=False,
+        supervision=trainer.labels(),
         inputs={"parents": parents, **asdict(fit_config)},
         finish=qat.finish,
         seed_offset=1,
@@ -100,4 +99,4 @@ class _QatTraining:
         return card
 
     def _miou(self, network: nn.Module) -> float:
-        return evaluate(network, self.pictures.validation, self.pictures.spec)[0]
+        return evaluate(network, self.pictures.validation, self.pictures.spec).miou

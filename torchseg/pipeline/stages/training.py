@@ -12,18 +12,19 @@ from typing import Any, NamedTuple
 from lightning_fabric import Fabric
 from torch import nn
 
-from torchseg.checkpoint import Card, load_checkpoint, read_card, save_checkpoint, sha256_of
+from torchseg.checkpoint import WEIGHTS, Card, load_checkpoint, read_card, save_checkpoint, sha256_of
 from torchseg.config import LearningConfig
-from torchseg.data import GENERATED, Batches, BatchPlan, RandomView
+from torchseg.data import GENERATED, Batches, BatchPlan, RandomView, Samples, UnmaskedSamples
+from torchseg.distillation import DistillationConfig
 from torchseg.harness.csv_table import CRLF, write_rows
-from torchseg.losses import MEDIAN_FREQUENCY, class_weights, parse_terms, segmentation_loss
+from torchseg.losses import MEDIAN_FREQUENCY, SOFT_LOSSES, class_weights, parse_terms, segmentation_loss
 from torchseg.models import build_model, check_size, count_parameters, multiply_adds
 from torchseg.pipeline.run.dataset import REPORT, Pictures
 from torchseg.pipeline.run.folder import RunFolder, Stage
-from torchseg.spec import ImageSpec
+from torchseg.spec import ImageSpec, nearest
 from torchseg.train import (
+    SCHEDULES,
     Callback,
-    DistillationConfig,
     FitConfig,
     Loss,
     NoCallback,
@@ -53,20 +54,31 @@ class DefaultFor(NamedTuple):
 
 # Optimizer steps if the user gives no epochs. The lengths for photos are those behind the README's results and were not
 # tuned (docs/explanation/distillation.md).
-TEACHER_STEPS = DefaultFor(scenes=320, photos=1680)
+TEACHER_STEPS = DefaultFor(scenes=640, photos=1680)
 STUDENT_STEPS = DefaultFor(scenes=640, photos=1440)
-VIEWS = DefaultFor(scenes=1, photos=0)  # of a distillation
+VIEWS = DefaultFor(scenes=2, photos=0)  # of a distillation
 CURVE_COLUMNS = ("epoch", "step", "learning_rate", "train_loss", "val_loss", "val_miou", "seconds")
 
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkSpec:
-    """A network to train: its stage, the model and its arguments, and the number of epochs."""
+    """A network to train.
+
+    Attributes:
+        stage: of the training.
+        model: name of the builder.
+        epochs: passes over the labelled images.
+        arguments: of the builder.
+        learning_rate: peak learning rate. Default: that of the flags.
+        schedule: learning rate schedule. Default: that of the flags.
+    """
 
     stage: str
     model: str
     epochs: int
     arguments: Mapping[str, Any] = field(default_factory=dict)
+    learning_rate: float | None = None
+    schedule: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +91,26 @@ class Start:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Supervision:
+    """What a training learns from: masks alone, or a teacher too.
+
+    Attributes:
+        step: makes the training step.
+        teacher: makes the teacher, or returns None.
+        transfer_ratio: images without masks per labelled image.
+        views: random views, per image that the teacher is asked about, before they repeat; 0 for a new view every time
+            (see `BatchPlan`).
+        inputs: what the result depends on besides the images.
+    """
+
+    step: Callable[[], Step]
+    teacher: Callable[[], Teacher | None] = lambda: None
+    transfer_ratio: float = 0.0
+    views: int = 0
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrainingPlan:
     """One training of the pipeline.
 
@@ -86,25 +118,20 @@ class TrainingPlan:
         stage: its name.
         fit_config: epochs, learning rate and precision.
         start: makes or loads the network; takes the number of steps per epoch.
-        step: makes the training step.
-        transfer: whether images without masks take part.
-        inputs: what the result depends on besides the images, `fit_config` and the batch plan.
+        supervision: what it learns from.
+        inputs: what the result depends on besides the images, `fit_config`, `supervision` and the batch plan.
         finish: changes the trained network and its card before they are saved.
         seed_offset: added to the seed of batch order and random views, so that later trainings of one network see
-            different batches.
-        views: random views per image before they repeat; 0 for a new view every time (see `BatchPlan`). If it is not 0,
-            `seed_offset` is ignored and every training sees the same batches.
+            different batches; ignored if views repeat, so that cached logits serve every training.
     """
 
     stage: str
     fit_config: FitConfig
     start: Callable[[int], Start]
-    step: Callable[[], Step]
-    transfer: bool
+    supervision: Supervision
     inputs: Mapping[str, Any]
     finish: Callable[[nn.Module, Card], Card] = lambda _, card: card
     seed_offset: int = 0
-    views: int = 0
 
 
 @dataclass(frozen=True)
@@ -121,15 +148,21 @@ class Lengths:
     @property
     def steps_per_epoch(self) -> int:
         """Optimizer steps in one pass over the labelled images."""
-        return self._plan(transfer=False).steps_per_epoch
+        return self._plan().steps_per_epoch
 
-    def _plan(self, *, transfer: bool) -> BatchPlan:
+    def _plan(self, *, transfer_ratio: float = 0.0, views: int = 0) -> BatchPlan:
         return BatchPlan(
             labelled=len(self.pictures.train),
-            transfer=len(self.pictures.transfer) if transfer else 0,
             batch_size=self.config.batch_size,
             seed=self.config.seed,
+            transfer=len(self.pictures.transfer) or len(self.pictures.train),
+            transfer_batch=self._transfer_batch(transfer_ratio),
+            views=views,
         )
+
+    def _transfer_batch(self, ratio: float) -> int:
+        """Images without masks per step."""
+        return max(1, round(ratio * self.config.batch_size)) if ratio else 0
 
 
 @dataclass(frozen=True)
@@ -147,51 +180,63 @@ class Trainer(Lengths):
 
     def with_labels(self, network: NetworkSpec) -> Stage:
         """The stage that trains a network with the masks alone."""
-        return self.stage(self._from_scratch(network, self.label_step, transfer=False))
+        return self.stage(self._from_scratch(network, self.labels()))
 
-    def with_teacher(self, network: NetworkSpec, teacher: Path, how: DistillationConfig) -> Stage:
-        """The stage that trains a network with the teacher's logits and the masks."""
-        parents = {"teacher": sha256_of(teacher / "model.safetensors")}
-        training_plan = self._from_scratch(
-            network, lambda: self.distill_step(teacher, how), transfer=True, parents=parents
-        )
-        return self.stage(replace(training_plan, inputs={**training_plan.inputs, **asdict(how)}, views=how.views))
+    def with_teacher(self, network: NetworkSpec, supervision: Supervision) -> Stage:
+        """The stage that trains a network with a teacher's logits and the masks."""
+        return self.stage(self._from_scratch(network, supervision))
 
-    def fit_config(self, epochs: int, *, share: float = 1.0) -> FitConfig:
-        """The fit config for this many epochs; `share` multiplies the learning rate of the flags."""
-        rate = share * self.config.learning_rate
-        parts = self.config.micro_batches
+    def labels(self) -> Supervision:
+        """Learning from the masks alone."""
+        return Supervision(step=lambda: label_step(ignore_index=self.pictures.spec.ignore_index, loss=self.loss))
+
+    def distillation(self, teacher: Path, how: DistillationConfig, *, views: int) -> Supervision:
+        """Learning from the masks, and from a teacher that is loaded from its checkpoint.
+
+        Args:
+            teacher: folder of the checkpoint.
+            how: the distillation loss.
+            views: see `Supervision`.
+        """
+        key = sha256_of(teacher / WEIGHTS)
+        extra = self._transfer_batch(how.transfer_ratio)
+        share = extra / (extra + self.config.batch_size)
+
+        def load() -> Teacher:
+            if key not in self.teachers:
+                network, _ = load_checkpoint(teacher)
+                precision = choose_precision(self.config.training_precision, self.fabric.device)
+                self.teachers[key] = Teacher(
+                    network.to(self.fabric.device), precision=precision, caches_logits=views > 0
+                )
+            return self.teachers[key]
+
+        def step() -> Step:
+            ignored = self.pictures.spec.ignore_index
+            return distill_step(how, ignore_index=ignored, transfer_share=share, loss=self.loss)
+
+        inputs = {"teacher": key, **asdict(how)}
+        return Supervision(step=step, teacher=load, transfer_ratio=how.transfer_ratio, views=views, inputs=inputs)
+
+    def fit_config(self, epochs: int, *, learning_rate: float | None = None, schedule: str = "") -> FitConfig:
+        """The fit config for this many epochs; the default learning rate and schedule are those of the flags."""
+        config, parts = self.config, self.config.micro_batches
         return FitConfig(
             epochs=epochs,
-            learning_rate=rate,
-            schedule=self.config.schedule,
-            precision=choose_precision(self.config.training_precision, self.fabric.device),
+            learning_rate=learning_rate or config.rate,
+            schedule=schedule or config.schedule,
+            precision=choose_precision(config.training_precision, self.fabric.device),
             micro_batches=FitConfig.micro_batches if parts == "auto" else parts,
         )
 
-    def label_step(self) -> Step:
-        """The training step with masks alone."""
-        return label_step(ignore_index=self.pictures.spec.ignore_index, loss=self.loss)
-
-    def distill_step(self, teacher: Path, how: DistillationConfig) -> Step:
-        """The training step with a teacher, loaded from its checkpoint, and masks."""
-        key = sha256_of(teacher / "model.safetensors")
-        if key not in self.teachers:
-            network, _ = load_checkpoint(teacher)
-            self.teachers[key] = Teacher(network.to(self.fabric.device), caches_logits=how.views > 0)
-        return distill_step(self.teachers[key], how, ignore_index=self.pictures.spec.ignore_index, loss=self.loss)
-
     def stage(self, training_plan: TrainingPlan) -> Stage:
         """The stage that runs a training and writes weights, card and curves to `STAGE/`."""
-        plan = replace(self._plan(transfer=training_plan.transfer), views=training_plan.views)
-        if not training_plan.views:
+        supervision = training_plan.supervision
+        plan = self._plan(transfer_ratio=supervision.transfer_ratio, views=supervision.views)
+        if not plan.views:
             plan = replace(plan, seed=plan.seed + training_plan.seed_offset)
-        inputs = (
-            {"stage": training_plan.stage}
-            | asdict(training_plan.fit_config)
-            | asdict(plan)
-            | dict(training_plan.inputs)
-        )
+        inputs = {"stage": training_plan.stage, "supervision": dict(supervision.inputs)}
+        inputs |= asdict(training_plan.fit_config) | asdict(plan) | dict(training_plan.inputs)
         inputs |= {"data": self.pictures.fingerprint, "spec": self.pictures.spec.to_dict()}
         inputs |= {"loss": self.config.loss, "class_weights": self.config.class_weights}
 
@@ -202,11 +247,12 @@ class Trainer(Lengths):
                 batches=self._batches(plan),
                 validation=self.pictures.validation,
                 spec=self.pictures.spec,
+                teacher=supervision.teacher(),
                 callback=start.callback,
                 on_epoch_end=self.on_epoch_end,
             )
             progress = fit(
-                start.network, task, training_plan.step(), training_plan.fit_config, fabric=self.fabric, folder=work
+                start.network, task, supervision.step(), training_plan.fit_config, fabric=self.fabric, folder=work
             )
             if self.fabric.is_global_zero:
                 card = training_plan.finish(start.network, start.card)
@@ -218,43 +264,38 @@ class Trainer(Lengths):
         ]
         return Stage(name=training_plan.stage, inputs=inputs, outputs=outputs, run=run)
 
-    def _from_scratch(
-        self,
-        network: NetworkSpec,
-        step: Callable[[], Step],
-        *,
-        transfer: bool,
-        parents: Mapping[str, str] | None = None,
-    ) -> TrainingPlan:
-        spec = self.pictures.spec
-        card = Card(
-            builder=network.model,
-            arguments=network.arguments,
-            spec=spec,
-            stage=network.stage,
-            parents=parents or {},
-        )
+    def _from_scratch(self, network: NetworkSpec, supervision: Supervision) -> TrainingPlan:
+        spec, taught = self.pictures.spec, supervision.inputs.get("teacher")
+        parents = {"teacher": taught} if taught else {}
+        card = Card(builder=network.model, arguments=network.arguments, spec=spec, stage=network.stage, parents=parents)
+        fit_config = self.fit_config(network.epochs, learning_rate=network.learning_rate, schedule=network.schedule)
         return TrainingPlan(
             stage=network.stage,
-            fit_config=self.fit_config(network.epochs),
+            fit_config=replace(fit_config, ema=self.config.ema),
             start=lambda _: Start(
                 network=build_model(network.model, network.arguments, spec, seed=self.config.seed), card=card
             ),
-            step=step,
-            transfer=transfer,
-            inputs=asdict(network) | {"parents": parents or {}},
+            supervision=supervision,
+            inputs={"model": network.model, "arguments": dict(network.arguments)},
         )
 
     def _batches(self, plan: BatchPlan) -> Batches:
         return Batches(
             self.pictures.train,
-            self.pictures.transfer,
+            self._transfer,
             view=self._view,
             plan=plan,
             workers=self.config.workers,
             rank=self.fabric.global_rank,
             processes=self.fabric.world_size,
         )
+
+    @property
+    def _transfer(self) -> Samples:
+        """Images without masks; of data that has none, the labelled images as if they had no masks."""
+        if len(self.pictures.transfer):
+            return self.pictures.transfer
+        return UnmaskedSamples(self.pictures.train, ignore_index=self.pictures.spec.ignore_index)
 
     @cached_property
     def loss(self) -> Loss:
@@ -267,7 +308,8 @@ class Trainer(Lengths):
 
     @cached_property
     def _view(self) -> RandomView:
-        return RandomView(height=self.pictures.spec.height, width=self.pictures.spec.width)
+        pictures = self.pictures
+        return RandomView(height=pictures.spec.height, width=pictures.spec.width, upright=pictures.upright)
 
 
 def check_network(name: str, spec: ImageSpec, *, arguments: Mapping[str, Any]) -> None:
@@ -280,14 +322,19 @@ def check_network(name: str, spec: ImageSpec, *, arguments: Mapping[str, Any]) -
     check_size(spec.height, spec.width, stride=getattr(network, "stride", 1))
 
 
-def check_loss(config: LearningConfig, spec: ImageSpec) -> None:
-    """Checks, before anything is written, that the loss and the class weights exist and fit the data.
+def check_training(config: LearningConfig, spec: ImageSpec) -> None:
+    """Checks, before anything is written, that losses, class weights and schedules exist and fit the data.
 
     Raises:
         ValueError: naming the valid choices.
     """
     parse_terms(config.loss)
     class_weights(config.class_weights, spec.classes, frequencies=dict.fromkeys(spec.classes, 1.0))
+    if isinstance(config, DistillationConfig):
+        parse_terms(config.soft_loss, known=SOFT_LOSSES, flag="soft_loss")
+    for flag in ("schedule", "teacher_schedule"):
+        if (chosen := getattr(config, flag, "")) and chosen not in SCHEDULES:
+            raise ValueError(f"{flag} is '{chosen}'{nearest(chosen, SCHEDULES)}; choose from {', '.join(SCHEDULES)}")
 
 
 def given_teacher(checkpoint: Path, spec: ImageSpec) -> Stage:
