@@ -2,6 +2,7 @@
 
 from torchseg.models.branched_conv import fold_branches
 from torchseg.models.multiply_adds import multiply_adds
+from torchseg.models.pretrained import Scaling
 from torchseg.models.registry import (
     MODELS,
     arguments_of,
@@ -10,9 +11,9 @@ from torchseg.models.registry import (
     defaults_of,
     known_arguments,
     parse_arguments,
+    pretrained_scaling,
     rebuild_model,
 )
-from torchseg.models.smp import Scaling, pretrained_scaling
 from torchseg.models.unet import UNet, check_size
 
 __all__ = [

@@ -9,14 +9,17 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 import torch
 from torch import nn
 
+from torchseg.models.lite_student import encoder_name, lite_student
 from torchseg.models.multiscale_unet import multiscale_student, multiscale_unet
-from torchseg.models.smp import FETCHED, PREFIX, smp_builder
+from torchseg.models.pretrained import FETCHED, IMAGENET, LITE_SCALING, PACKAGED, Scaling
+from torchseg.models.smp import PREFIX, smp_builder
 from torchseg.models.unet import attention_unet, multi_unet, small_unet, unet
 from torchseg.models.xception_unet import xception_unet
 from torchseg.spec import ImageSpec, nearest
 
 MODELS: Mapping[str, Callable[..., nn.Module]] = {
     "attention_unet": attention_unet,
+    "lite_student": lite_student,
     "multi_unet": multi_unet,
     "multiscale_student": multiscale_student,
     "multiscale_unet": multiscale_unet,
@@ -60,6 +63,13 @@ def defaults_of(name: str) -> Mapping[str, Any]:
 def rebuild_model(name: str, arguments: Mapping[str, Any], spec: ImageSpec) -> nn.Module:
     """Builds a network whose weights will be loaded next: like `build_model`, but without pretrained weights."""
     return build_model(name, {key: value for key, value in arguments.items() if key != FETCHED}, spec)
+
+
+def pretrained_scaling(name: str, arguments: Mapping[str, Any]) -> Scaling | None:
+    """Image scaling that a network's packaged weights were trained with; None if it uses no packaged weights."""
+    given = {**defaults_of(name), **arguments} if name in MODELS else arguments
+    encoder = encoder_name(given["encoder"]) if "encoder" in given else name.rpartition(":")[2]
+    return LITE_SCALING if encoder in PACKAGED and given.get(FETCHED) == IMAGENET else None
 
 
 def count_parameters(model: nn.Module) -> int:

