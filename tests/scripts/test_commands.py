@@ -15,7 +15,7 @@ from PIL import Image
 from scripts import compress, distill, export, predict, report, score, train, verify
 from torchseg.__main__ import COMMANDS, main
 from torchseg.checkpoint import load_checkpoint, read_card
-from torchseg.models.smp import LITE_SCALING
+from torchseg.models.pretrained import LITE_SCALING
 from torchseg.pipeline.run.dataset import open_pictures
 from torchseg.pipeline.run.folder import RunFolder
 from torchseg.pipeline.run.recorded_config import recorded_config

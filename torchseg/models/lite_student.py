@@ -46,8 +46,8 @@ class LiteStudent(nn.Module):
         decoder_widths: Sequence[int] | None = None,
         encoder_weights: Literal["imagenet", "none"] = "none",
     ) -> None:
-        widths = tuple(decoder_widths or _DECODERS[cut])
-        if len(widths) != len(_DECODERS[cut]) or not all(width > 0 for width in widths):
+        widths = _DECODERS[cut] if decoder_widths is None else tuple(decoder_widths)
+        if len(widths) != len(_DECODERS[cut]) or not all(isinstance(width, int) and width > 0 for width in widths):
             raise ValueError(
                 f"decoder_widths is {list(widths)}; with cut {cut} give {len(_DECODERS[cut])} widths, "
                 f"e.g. {list(_DECODERS[cut])}"

