@@ -49,7 +49,9 @@ def test_a_width_for_every_doubling_is_asked_for(widths):
         _student(decoder_widths=widths)
 
 
-@pytest.mark.parametrize(("arguments", "message"), [({"cut": 4}, "one of 8, 16, 32"), ({"encoder": "b0"}, "one of lite0")])
+@pytest.mark.parametrize(
+    ("arguments", "message"), [({"cut": 4}, "one of 8, 16, 32"), ({"encoder": "b0"}, "one of lite0")]
+)
 def test_unknown_choices_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         _student(**arguments)
