@@ -19,12 +19,15 @@ class DistillationConfig:
         transfer_ratio: Images without masks per labelled image, added to every batch; on them the student learns from
             the teacher alone. Without a transfer set these are the training images, in other views. 0 adds none: the
             teacher is then asked about the labelled images.
+        distort: Distort colours, blur and add noise in the student's view of images without masks; the teacher sees
+            them plain.
     """
 
     temperature: float = 1.0
     alpha: float = 0.5
     soft_loss: str = "kl+dice"
     transfer_ratio: float = 1.0
+    distort: bool = False
 
     def __post_init__(self) -> None:
         check_temperature(self.temperature)

@@ -8,7 +8,7 @@ from torchseg.data.inspection import Inspection, inspect_data, lone_class
 from torchseg.data.patches import PatchPlan, PatchSamples
 from torchseg.data.registry import GENERATED, SOURCES, open_data
 from torchseg.data.sample import DataSet, Sample, Samples, UnmaskedSamples
-from torchseg.data.transforms import BoundedSamples, RandomView, ResizedSamples, resize
+from torchseg.data.transforms import BoundedSamples, Distortion, RandomView, ResizedSamples, resize
 
 __all__ = [
     "FEW_SAMPLES",
@@ -21,6 +21,7 @@ __all__ = [
     "CacheWriter",
     "CachedSamples",
     "DataSet",
+    "Distortion",
     "HeldSamples",
     "Inspection",
     "PatchPlan",

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from torchseg.data.sample import Samples
-from torchseg.data.transforms import RandomView
+from torchseg.data.transforms import Distortion, RandomView
 
 
 class Batch(NamedTuple):
@@ -23,6 +23,8 @@ class Batch(NamedTuple):
         masks: true classes, uint8 `(B, H, W)`; the ignored value where the class is unknown.
         labelled: bool `(B,)`, False for images without a mask.
         seeds: seeds of the views, int64 `(B,)`; images with the same seeds are identical.
+        plain: the last images of the batch as the teacher sees them, uint8 `(A, C, H, W)`, if the student sees them
+            distorted; else empty.
         targets: a teacher's logits for the last images of the batch, float32 `(A, K, H, W)`, 0 <= A <= B.
 
     Labelled images come first.
@@ -32,13 +34,16 @@ class Batch(NamedTuple):
     masks: Tensor
     labelled: Tensor
     seeds: Tensor
+    plain: Tensor = torch.empty(0)
     targets: Tensor = torch.empty(0)
 
     def rows(self, first: int, last: int) -> Batch:
         """The images from `first` up to, not including, `last`."""
-        without = len(self.pictures) - len(self.targets)
-        pictures, masks, labelled, seeds = (each[first:last] for each in self[:4])
-        return Batch(pictures, masks, labelled, seeds, self.targets[max(0, first - without) : max(0, last - without)])
+        parts = []
+        for each in self:
+            without = len(self.pictures) - len(each)  # `plain` and `targets` have rows for the last images alone
+            parts.append(each[max(0, first - without) : max(0, last - without)])
+        return Batch(*parts)
 
 
 class Draw(NamedTuple):
@@ -126,13 +131,23 @@ class _EpochSampler(Sampler[list[Draw]]):
             yield self.plan.step(step)[self.rank :: self.processes]
 
 
-class _Views(Dataset[tuple[Tensor, Tensor, bool, int]]):
-    def __init__(self, labelled: Samples, transfer: Samples, view: RandomView) -> None:
-        self.labelled, self.transfer, self.view = labelled, transfer, view
+class _View(NamedTuple):
+    picture: Tensor
+    mask: Tensor
+    labelled: bool
+    seed: int
+    plain: Tensor | None
 
-    def __getitem__(self, draw: Draw) -> tuple[Tensor, Tensor, bool, int]:
-        sample = (self.transfer if draw.transfer else self.labelled)[draw.picture]
-        return *self.view(sample, seed=draw.seed), not draw.transfer, draw.seed
+
+class _Views(Dataset[_View]):
+    def __init__(self, labelled: Samples, transfer: Samples, view: RandomView, distort: Distortion | None) -> None:
+        self.labelled, self.transfer, self.view, self.distort = labelled, transfer, view, distort
+
+    def __getitem__(self, draw: Draw) -> _View:
+        picture, mask = self.view((self.transfer if draw.transfer else self.labelled)[draw.picture], seed=draw.seed)
+        if not (draw.transfer and self.distort):
+            return _View(picture, mask, not draw.transfer, draw.seed, None)
+        return _View(self.distort(picture, seed=draw.seed), mask, labelled=False, seed=draw.seed, plain=picture)
 
 
 class Batches:
@@ -143,6 +158,7 @@ class Batches:
         transfer: images without masks; may be empty.
         view: makes the random views.
         plan: selects the images of each step.
+        distort: distorts the student's view of images without masks. Default: student and teacher see the same.
         workers: processes that load ahead; 0 loads in this process.
         rank: index of this training process.
         processes: number of training processes that share each batch.
@@ -155,6 +171,7 @@ class Batches:
         *,
         view: RandomView,
         plan: BatchPlan,
+        distort: Distortion | None = None,
         workers: int,
         rank: int = 0,
         processes: int = 1,
@@ -162,7 +179,7 @@ class Batches:
         self.plan = plan
         self._sampler = _EpochSampler(plan, rank, processes)
         self._loader = DataLoader(
-            _Views(labelled, transfer, view),
+            _Views(labelled, transfer, view, distort),
             batch_sampler=self._sampler,
             num_workers=workers,
             persistent_workers=workers > 0,
@@ -180,6 +197,13 @@ def _one_thread(worker: int) -> None:
     torch.set_num_threads(1)  # the threads of the training process need the cores
 
 
-def _collate(views: list[tuple[Tensor, Tensor, bool, int]]) -> Batch:
-    pictures, masks, labelled, seeds = zip(*views, strict=True)
-    return Batch(torch.stack(pictures), torch.stack(masks), torch.tensor(labelled), torch.tensor(seeds))
+def _collate(views: list[_View]) -> Batch:
+    pictures, masks, labelled, seeds, plain = zip(*views, strict=True)
+    undistorted = [each for each in plain if each is not None]
+    return Batch(
+        torch.stack(pictures),
+        torch.stack(masks),
+        torch.tensor(labelled),
+        torch.tensor(seeds),
+        torch.stack(undistorted) if undistorted else torch.empty(0),
+    )

@@ -11,6 +11,8 @@ from torch import Tensor
 
 from torchseg.data.sample import ReducibleSamples, Sample, Samples
 
+_MOST_NOISE = 0.06  # standard deviation, as a share of the range of values
+
 
 class ResizedSamples:
     """The same samples, resized to the network's input size; deterministic."""
@@ -110,3 +112,30 @@ class RandomView:
         quarters = int(torch.randint(4, ()))
         picture, mask = (torch.rot90(each, quarters, (-2, -1)) for each in (picture, mask))
         return tv_tensors.Image(picture), tv_tensors.Mask(mask)
+
+
+class Distortion:
+    """Distorts the colours of an image, blurs it and adds noise, all drawn from a seed; the geometry stays.
+
+    Source: arXiv:2208.09910, section 3.1: a student that must see through strong distortions what a teacher says of the
+    plain image learns more from images without masks.
+    """
+
+    def __init__(self) -> None:
+        from torchvision.transforms import v2
+
+        self.transform = v2.Compose(
+            [
+                v2.RandomApply([v2.ColorJitter(brightness=0.5, contrast=0.5, saturation=0.5, hue=0.25)], p=0.8),
+                v2.RandomGrayscale(p=0.2),
+                v2.RandomApply([v2.GaussianBlur(5, sigma=(0.1, 1.5))], p=0.5),
+            ]
+        )
+
+    def __call__(self, picture: Tensor, *, seed: int) -> Tensor:
+        """The distorted image, uint8 `(C, H, W)`, of one of the same shape; the global random state is not changed."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed + 1)  # not the seed of the view, so that crop and colours are independent
+            distorted: Tensor = self.transform(picture)
+            noise = torch.randn(distorted.shape) * 255 * torch.empty(()).uniform_(0, _MOST_NOISE)
+        return (distorted.float() + noise).round().clamp(0, 255).byte()

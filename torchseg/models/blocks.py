@@ -14,14 +14,22 @@ Upsampling = Literal["bilinear", "transposed"]
 class DoubleConv(nn.Sequential):
     """Two 3x3 convolutions, each followed by batch norm (optional) and ReLU. Source: arXiv:1505.04597, figure 1.
 
-    Keeps height and width: `(B, in_channels, H, W)` becomes `(B, out_channels, H, W)`.
+    `(B, in_channels, H, W)` becomes `(B, out_channels, H / stride, W / stride)`; the first convolution has the stride.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, *, batch_norm: bool = True, dropout: float = 0.0) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        stride: int = 1,
+        batch_norm: bool = True,
+        dropout: float = 0.0,
+    ) -> None:
         layers: list[nn.Module] = []
-        for channels in (in_channels, out_channels):
+        for channels, step in ((in_channels, stride), (out_channels, 1)):
             # Batch norm subtracts the mean, and with it any bias of the convolution before it.
-            layers.append(nn.Conv2d(channels, out_channels, 3, padding=1, bias=not batch_norm))
+            layers.append(nn.Conv2d(channels, out_channels, 3, stride=step, padding=1, bias=not batch_norm))
             if batch_norm:
                 layers.append(nn.BatchNorm2d(out_channels))
             layers.append(nn.ReLU(inplace=True))

@@ -13,12 +13,13 @@ from torchseg.models.lite_student import encoder_name, lite_student
 from torchseg.models.multiscale_unet import multiscale_student, multiscale_unet
 from torchseg.models.pretrained import FETCHED, IMAGENET, LITE_SCALING, PACKAGED, Scaling
 from torchseg.models.smp import PREFIX, smp_builder
-from torchseg.models.unet import attention_unet, multi_unet, small_unet, unet
+from torchseg.models.unet import attention_unet, fast_unet, multi_unet, small_unet, unet
 from torchseg.models.xception_unet import xception_unet
 from torchseg.spec import ImageSpec, nearest
 
 MODELS: Mapping[str, Callable[..., nn.Module]] = {
     "attention_unet": attention_unet,
+    "fast_unet": fast_unet,
     "lite_student": lite_student,
     "multi_unet": multi_unet,
     "multiscale_student": multiscale_student,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from torch import Tensor, nn
 
@@ -14,7 +14,7 @@ class UNet(nn.Module):
     """Encoder with `depth` halvings, decoder with as many doublings, and skip connections between equal sizes.
 
     Level `i` has `base_width * 2 ** i` channels. Takes images `(B, C, H, W)` and returns logits `(B, K, H, W)`; H and W
-    must be multiples of `stride`, which is `2 ** depth`.
+    must be multiples of `stride`, which is `stem_stride * 2 ** depth`.
 
     Args:
         in_channels: C of the images.
@@ -24,6 +24,8 @@ class UNet(nn.Module):
         batch_norm: whether batch norm follows every 3x3 convolution.
         dropout: share of channels dropped after every block in training, in [0, 1).
         upsampling: bilinear or transposed, see `Up`.
+        stem_stride: 2 halves the image in the first convolution, so that no layer works at full size; each pixel of
+            the last features then gives the logits of 2x2 pixels. 1 keeps full size.
         attention: whether the skip connections pass attention gates.
     """
 
@@ -37,6 +39,7 @@ class UNet(nn.Module):
         batch_norm: bool = True,
         dropout: float = 0.0,
         upsampling: Upsampling = "bilinear",
+        stem_stride: Literal[1, 2] = 1,
         attention: bool = False,
     ) -> None:
         if base_width < 1 or depth < 1:
@@ -46,8 +49,8 @@ class UNet(nn.Module):
         super().__init__()
         widths = [base_width * 2**level for level in range(depth + 1)]
         block: dict[str, Any] = {"batch_norm": batch_norm, "dropout": dropout}
-        self.stride = 2**depth
-        self.stem = DoubleConv(in_channels, base_width, **block)
+        self.stride = stem_stride * 2**depth
+        self.stem = DoubleConv(in_channels, base_width, stride=stem_stride, **block)
         self.down = nn.ModuleList(
             nn.Sequential(nn.MaxPool2d(2), DoubleConv(narrow, wide, **block)) for narrow, wide in pairwise(widths)
         )
@@ -56,7 +59,12 @@ class UNet(nn.Module):
         self.gate = nn.ModuleList(AttentionGate(width, width) for width in decoder if attention)
         self.join = Join()
         self.decode = nn.ModuleList(DoubleConv(2 * width, width, **block) for width in decoder)
-        self.head = nn.Conv2d(base_width, num_classes, 1)
+        # A transposed convolution with its stride as the kernel: for stride 1 the same as a 1x1 convolution.
+        self.head: nn.Module = (
+            nn.Conv2d(base_width, num_classes, 1)
+            if stem_stride == 1
+            else nn.ConvTranspose2d(base_width, num_classes, stem_stride, stride=stem_stride)
+        )
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits `(B, K, H, W)`; raises ValueError if H or W is not a multiple of `stride`."""
@@ -108,6 +116,26 @@ def attention_unet(in_channels: int, num_classes: int, **arguments: Any) -> UNet
 def small_unet(in_channels: int, num_classes: int, *, base_width: int = 8, depth: int = 4, **arguments: Any) -> UNet:
     """The default student: narrow and deep, for a large receptive field at 1/15 of the teacher's multiply-adds."""
     return UNet(in_channels=in_channels, num_classes=num_classes, base_width=base_width, depth=depth, **arguments)
+
+
+def fast_unet(
+    in_channels: int,
+    num_classes: int,
+    *,
+    base_width: int = 16,
+    depth: int = 3,
+    stem_stride: Literal[1, 2] = 2,
+    **arguments: Any,
+) -> UNet:
+    """A U-Net in the shapes that int8 kernels like: no layer at full size, none with fewer than 16 channels."""
+    return UNet(
+        in_channels=in_channels,
+        num_classes=num_classes,
+        base_width=base_width,
+        depth=depth,
+        stem_stride=stem_stride,
+        **arguments,
+    )
 
 
 def multi_unet(

@@ -224,7 +224,7 @@ class _Training:
             return batch
         labelled = int(batch.labelled.sum())
         asked = batch.rows(labelled if labelled < len(batch.pictures) else 0, len(batch.pictures))
-        images = normalise(asked.pictures, self.task.spec)
+        images = normalise(asked.plain if len(asked.plain) else asked.pictures, self.task.spec)
         parts = len(replicas.networks)
         return batch._replace(targets=self.task.teacher(images, asked.seeds, parts=parts, run=replicas.run))
 

@@ -74,4 +74,5 @@ def distillation_config(config: LearningConfig) -> DistillationConfig:
         alpha=config.alpha,
         soft_loss=config.soft_loss,
         transfer_ratio=config.transfer_ratio,
+        distort=config.distort,
     )

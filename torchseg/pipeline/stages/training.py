@@ -14,7 +14,7 @@ from torch import nn
 
 from torchseg.checkpoint import WEIGHTS, Card, load_checkpoint, read_card, save_checkpoint, sha256_of
 from torchseg.config import LearningConfig
-from torchseg.data import GENERATED, Batches, BatchPlan, RandomView, Samples, UnmaskedSamples
+from torchseg.data import GENERATED, Batches, BatchPlan, Distortion, RandomView, Samples, UnmaskedSamples
 from torchseg.distillation import DistillationConfig
 from torchseg.harness.csv_table import CRLF, write_rows
 from torchseg.losses import MEDIAN_FREQUENCY, SOFT_LOSSES, class_weights, parse_terms, segmentation_loss
@@ -100,6 +100,7 @@ class Supervision:
         transfer_ratio: images without masks per labelled image.
         views: random views, per image that the teacher is asked about, before they repeat; 0 for a new view every time
             (see `BatchPlan`).
+        distort: whether the student sees the images without masks distorted.
         inputs: what the result depends on besides the images.
     """
 
@@ -107,6 +108,7 @@ class Supervision:
     teacher: Callable[[], Teacher | None] = lambda: None
     transfer_ratio: float = 0.0
     views: int = 0
+    distort: bool = False
     inputs: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -216,7 +218,9 @@ class Trainer(Lengths):
             return distill_step(how, ignore_index=ignored, transfer_share=share, loss=self.loss)
 
         inputs = {"teacher": key, **asdict(how)}
-        return Supervision(step=step, teacher=load, transfer_ratio=how.transfer_ratio, views=views, inputs=inputs)
+        return Supervision(
+            step=step, teacher=load, transfer_ratio=how.transfer_ratio, views=views, distort=how.distort, inputs=inputs
+        )
 
     def fit_config(self, epochs: int, *, learning_rate: float | None = None, schedule: str = "") -> FitConfig:
         """The fit config for this many epochs; the default learning rate and schedule are those of the flags."""
@@ -244,7 +248,7 @@ class Trainer(Lengths):
             start = training_plan.start(plan.steps_per_epoch)
             task = Task(
                 name=training_plan.stage,
-                batches=self._batches(plan),
+                batches=self._batches(plan, distort=supervision.distort),
                 validation=self.pictures.validation,
                 spec=self.pictures.spec,
                 teacher=supervision.teacher(),
@@ -279,12 +283,13 @@ class Trainer(Lengths):
             inputs={"model": network.model, "arguments": dict(network.arguments)},
         )
 
-    def _batches(self, plan: BatchPlan) -> Batches:
+    def _batches(self, plan: BatchPlan, *, distort: bool) -> Batches:
         return Batches(
             self.pictures.train,
             self._transfer,
             view=self._view,
             plan=plan,
+            distort=Distortion() if distort else None,
             workers=self.config.workers,
             rank=self.fabric.global_rank,
             processes=self.fabric.world_size,
