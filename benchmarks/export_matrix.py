@@ -29,7 +29,8 @@ import numpy as np
 from prepared_network import arrays, predictor, prepared_network
 from torch import nn
 
-from tf_bridge.certify.parity import Parity, compare, verdict
+from tf_bridge.certify.parity import Parity, compare
+from tf_bridge.certify.verdict import verdict
 from tf_bridge.conversion import Conversion
 from torchseg.config import FORMATS, DataConfig
 from torchseg.harness.host import cpu_name

@@ -80,7 +80,7 @@ def measure_here():
     """Lets files be measured in the test's own process until the patch is undone."""
 
     def apply(patch):
-        for module in ("scoring.measurement", "scoring.peak"):
+        for module in ("scoring.measurement", "scoring.peak_memory"):
             patch.setattr(f"torchseg.harness.{module}.RuntimeProcess", _ProcessHere)
 
     return apply

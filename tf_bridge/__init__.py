@@ -7,10 +7,11 @@ from tf_bridge.certify.certificate import (
     write_certificate,
 )
 from tf_bridge.certify.first_difference import FirstDifference, first_difference
-from tf_bridge.certify.parity import Parity, Predict, compare, verdict
+from tf_bridge.certify.parity import Parity, Predict, compare
+from tf_bridge.certify.verdict import verdict
 from tf_bridge.conversion import Conversion
 from tf_bridge.lowering.lower import UnsupportedOperatorError
-from tf_bridge.mixed_precision.search import AccuracyDrop, fewest_float_layers
+from tf_bridge.mixed_precision.int8_or_float import AccuracyDrop, fewest_float_layers
 from tf_bridge.onnx.export import OnnxShape, export_onnx
 from tf_bridge.tflite.export import export_tflite
 from torchseg.modelfile.certificate import certificate_path, read_certificate

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from torchseg import _front_door, _torchvision
+from torchseg import _callable_packages, _torchvision
 
 if TYPE_CHECKING:
     from torchseg.api import (
@@ -36,7 +36,7 @@ __all__ = [
 __version__ = "0.1.0"
 
 _torchvision.install()
-_front_door.install(__name__)
+_callable_packages.install(__name__)
 
 if not TYPE_CHECKING:  # a type checker would accept any name
 
@@ -44,7 +44,7 @@ if not TYPE_CHECKING:  # a type checker would accept any name
         """Imports the API, and PyTorch with it, when one of its names is first used."""
         if name not in __all__:
             raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
-        return _front_door.find(name)
+        return _callable_packages.find(name)
 
     def __dir__() -> list[str]:
         """Also lists the names that are not imported yet, for completion."""

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from tf_bridge.certify.first_difference import first_difference
-from tf_bridge.certify.parity import compare, verdict
+from tf_bridge.certify.parity import compare
+from tf_bridge.certify.verdict import verdict
 from tf_bridge.conversion import Conversion
 from tf_bridge.end_to_end import is_end_to_end, write_end_to_end
 from tf_bridge.onnx.export import OnnxShape, export_onnx

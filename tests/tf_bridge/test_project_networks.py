@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from torch import nn
 
-from tf_bridge.certify.parity import compare, verdict
+from tf_bridge.certify.parity import compare
+from tf_bridge.certify.verdict import verdict
 from tf_bridge.onnx.export import export_onnx
 from tf_bridge.tflite.export import export_tflite
 from torchseg.modelfile.precision import Precision

@@ -8,7 +8,8 @@ import pytest
 import torch
 from PIL import Image
 
-from tf_bridge.certify.parity import compare, verdict
+from tf_bridge.certify.parity import compare
+from tf_bridge.certify.verdict import verdict
 from tf_bridge.onnx.export import export_onnx
 from tf_bridge.tflite.export import export_tflite
 from torchseg.modelfile.precision import Precision

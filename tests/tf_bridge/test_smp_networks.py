@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from tf_bridge.certify.parity import compare, verdict
+from tf_bridge.certify.parity import compare
+from tf_bridge.certify.verdict import verdict
 from tf_bridge.conversion import Conversion
 from torchseg.data.datasets.scenes import CLASSES, draw_scene
 from torchseg.modelfile.precision import Precision

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tf_bridge.certify.first_difference import FirstDifference
-from tf_bridge.certify.parity import MAX_DROP, Parity, thresholds, verdict
+from tf_bridge.certify.parity import Parity
+from tf_bridge.certify.verdict import MAX_DROP, thresholds, verdict
 from torchseg.atomic_file import partial_file
 from torchseg.modelfile.certificate import CERTIFICATE_VERSION, certificate_path, counted_names
 from torchseg.modelfile.metadata import METADATA_PREFIX, SCALE

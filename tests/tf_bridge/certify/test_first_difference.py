@@ -19,7 +19,8 @@ from torch.nn import functional
 
 from tf_bridge.certify.certificate import Evidence, make_certificate
 from tf_bridge.certify.first_difference import FirstDifference, first_difference
-from tf_bridge.certify.parity import compare, verdict
+from tf_bridge.certify.parity import compare
+from tf_bridge.certify.verdict import verdict
 from tf_bridge.tracing import export_program
 from torchseg.harness.runtimes.registry import open_runtime
 from torchseg.modelfile.precision import Precision

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tf_bridge.mixed_precision.search import AccuracyDrop, Measure, fewest_float_layers
+from tf_bridge.mixed_precision.int8_or_float import AccuracyDrop, Measure, fewest_float_layers
 
 
 def costing(costs: dict[str, float]) -> Measure:

@@ -16,7 +16,7 @@ from torchseg.harness.report.advice import explain, explain_profile
 from torchseg.harness.runtimes.base import RuntimeInfo
 from torchseg.harness.runtimes.process import RuntimeProcess, RuntimeProcessError
 from torchseg.harness.scoring.latency import Latency, LatencyConfig, measure_latency
-from torchseg.harness.scoring.peak import Probes, peak_kind
+from torchseg.harness.scoring.peak_memory import Probes, peak_kind
 
 _NAME_WIDTH = 48
 

@@ -39,7 +39,7 @@ from torchseg.harness.scoring.measurement import (
     start_measured,
     wait_for_measured,
 )
-from torchseg.harness.scoring.peak import Probes
+from torchseg.harness.scoring.peak_memory import Probes
 from torchseg.metrics import Overlap, miou_difference, overlap
 from torchseg.spec import ImageSpec
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tf_bridge.certify.parity import MAX_DROP
+from tf_bridge.certify.verdict import MAX_DROP
 from torchseg.checkpoint import read_card, sha256_of
 from torchseg.cli import CHECK_FAILED, DONE
 from torchseg.config import VerifyConfig

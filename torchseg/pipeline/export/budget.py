@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from tf_bridge.certify.parity import MAX_DROP, Parity
+from tf_bridge.certify.parity import Parity
+from tf_bridge.certify.verdict import MAX_DROP
 from tf_bridge.conversion import MixedPrecisionWriter
-from tf_bridge.mixed_precision.search import AccuracyDrop, fewest_float_layers
+from tf_bridge.mixed_precision.int8_or_float import AccuracyDrop, fewest_float_layers
 from torchseg.harness.runtimes.process import RuntimeProcess
 from torchseg.harness.scoring.latency import Latency, LatencyConfig, measure_latency
 

@@ -20,7 +20,8 @@ from tf_bridge.certify.certificate import (
     write_certificate,
 )
 from tf_bridge.certify.first_difference import FirstDifference, first_difference
-from tf_bridge.certify.parity import Parity, Predict, compare, verdict
+from tf_bridge.certify.parity import Parity, Predict, compare
+from tf_bridge.certify.verdict import verdict
 from tf_bridge.conversion import Conversion
 from tf_bridge.end_to_end import end_to_end_spec, is_end_to_end
 from tf_bridge.onnx.export import OnnxShape, export_onnx

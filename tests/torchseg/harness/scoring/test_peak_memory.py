@@ -6,7 +6,7 @@ import pytest
 from torchseg.harness.measure.multiply_adds import multiply_adds_in
 from torchseg.harness.runtimes.registry import open_runtime
 from torchseg.harness.scoring.latency import Latency
-from torchseg.harness.scoring.peak import IMAGE_SHAPE, Probes, peak_kind, write_probes
+from torchseg.harness.scoring.peak_memory import IMAGE_SHAPE, Probes, peak_kind, write_probes
 
 
 def test_the_probes_do_the_work_that_they_say_they_do(tmp_path):

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tf_bridge.certify.parity import MAX_DROP, Parity
+from tf_bridge.certify.parity import Parity
+from tf_bridge.certify.verdict import MAX_DROP
 from torchseg.pipeline.export import budget
 from torchseg.pipeline.export.budget import Budget, FloatChoice, choose_float_layers
 
