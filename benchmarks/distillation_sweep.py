@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from marked_table import write_marked_table
 from show_table import show_table
 
 from torchseg.checkpoint import load_checkpoint
@@ -61,7 +62,12 @@ def main() -> int:
             print(f"seed {seed}  {name:50} validation {scores.validation:.2f}  test {scores.test:.2f}", flush=True)
     config = config_of(DistillConfig, base)
     classes = distill_pictures(config).spec.classes
-    show_table("\n".join(_table(rows, classes, arguments)), arguments.table)
+    text = "\n".join(_table(rows, classes, arguments))
+    if arguments.name:
+        print("\n" + text)
+        write_marked_table(arguments.table, arguments.name, text)
+    else:
+        show_table(text, arguments.table)
     return 0
 
 
@@ -78,7 +84,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--baseline_rates", default="0.002,0.005,0.01", help="learning rates of the baselines")
     parser.add_argument("--out", type=Path, default=Path("runs/distillation_sweep"))
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--table", type=Path)
+    parser.add_argument("--table", type=Path, help="file for the table")
+    parser.add_argument("--name", help="write the table between the markers of this name, in a Markdown file")
     return parser.parse_args()
 
 
