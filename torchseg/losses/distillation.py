@@ -11,7 +11,7 @@ from torch.nn import functional
 from torchseg.distillation import check_temperature
 
 SoftTerm = Callable[..., Tensor]
-"""Called like `distillation_loss`, after `soft_loss` has checked the shapes and converted to float32."""
+"""Called like `distillation_loss`; raises what that raises."""
 
 
 def distillation_loss(student: Tensor, teacher: Tensor, *, temperature: float, valid: Tensor | None = None) -> Tensor:
@@ -31,17 +31,21 @@ def distillation_loss(student: Tensor, teacher: Tensor, *, temperature: float, v
     Raises:
         ValueError: if the shapes differ or `temperature` is not positive.
     """
+    _check(student, teacher, temperature)
+    student_log = functional.log_softmax(student.float() / temperature, dim=1)
+    teacher_log = functional.log_softmax(teacher.detach().float() / temperature, dim=1)
+    divergence = functional.kl_div(student_log, teacher_log, reduction="none", log_target=True)
+    per_pixel = divergence.sum(dim=1)  # (B, H, W)
+    return _mean(per_pixel, valid) * temperature**2
+
+
+def _check(student: Tensor, teacher: Tensor, temperature: float) -> None:
     if student.shape != teacher.shape:
         raise ValueError(
             f"student logits are {tuple(student.shape)} and teacher logits {tuple(teacher.shape)}; "
             "both networks must have the same classes and picture size"
         )
     check_temperature(temperature)
-    student_log = functional.log_softmax(student.float() / temperature, dim=1)
-    teacher_log = functional.log_softmax(teacher.detach().float() / temperature, dim=1)
-    divergence = functional.kl_div(student_log, teacher_log, reduction="none", log_target=True)
-    per_pixel = divergence.sum(dim=1)  # (B, H, W)
-    return _mean(per_pixel, valid) * temperature**2
 
 
 def soft_dice_loss(student: Tensor, teacher: Tensor, *, temperature: float, valid: Tensor | None = None) -> Tensor:
@@ -59,6 +63,7 @@ def soft_dice_loss(student: Tensor, teacher: Tensor, *, temperature: float, vali
     Returns:
         Scalar in [0, 1]. A class that is the teacher's first choice for no valid pixel of the batch does not count.
     """
+    _check(student, teacher, temperature)
     ours = functional.softmax(student.float() / temperature, dim=1)
     theirs = functional.softmax(teacher.detach().float() / temperature, dim=1)
     seen = functional.one_hot(theirs.argmax(dim=1), theirs.shape[1]).movedim(-1, 1)  # (B, K, H, W)
@@ -84,6 +89,7 @@ def channel_loss(student: Tensor, teacher: Tensor, *, temperature: float, valid:
     Returns:
         Scalar, nats times `temperature ** 2`; 0 when both agree.
     """
+    _check(student, teacher, temperature)
     ours, theirs = (each.float().flatten(2) / temperature for each in (student, teacher.detach()))  # (B, K, H * W)
     if valid is not None:
         outside = ~valid.flatten(1)[:, None]
@@ -109,6 +115,7 @@ def correlation_loss(student: Tensor, teacher: Tensor, *, temperature: float, va
     Returns:
         Scalar in [0, 4], the sum of both; 0 when both agree or no pixel is valid.
     """
+    _check(student, teacher, temperature)
     classes = student.shape[1]
     ours, theirs = (
         functional.softmax(each.float() / temperature, dim=1).movedim(1, -1).reshape(-1, classes)
@@ -123,9 +130,14 @@ def correlation_loss(student: Tensor, teacher: Tensor, *, temperature: float, va
 
 
 def _uncorrelated(ours: Tensor, theirs: Tensor, *, dim: int) -> Tensor:
-    """One minus the correlation along `dim`, averaged over the other dimension."""
+    """One minus the correlation along `dim`, averaged over the other dimension.
+
+    The small constant makes two constant vectors agree, which have no correlation: a class that both networks rule out
+    at every pixel, or a pixel where both find all classes equally likely.
+    """
     ours, theirs = (each - each.mean(dim, keepdim=True) for each in (ours, theirs))
-    return (1 - functional.cosine_similarity(ours, theirs, dim=dim)).mean()
+    shared, own, other = ((one * two).sum(dim) + 1e-8 for one, two in ((ours, theirs), (ours, ours), (theirs, theirs)))
+    return (1 - shared / (own * other).sqrt()).mean()
 
 
 def standardised_loss(student: Tensor, teacher: Tensor, *, temperature: float, valid: Tensor | None = None) -> Tensor:
