@@ -113,6 +113,8 @@ def test_a_flag_names_terms_and_their_weights():
         ("dice+dice", "name each term once"),
         ("-1*dice", "with a positive weight"),
         ("much*dice", "with a positive weight"),
+        ("inf*dice", "with a positive weight"),
+        ("nan*dice", "with a positive weight"),
     ],
 )
 def test_another_form_is_refused(text, message):

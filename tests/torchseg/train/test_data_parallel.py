@@ -45,19 +45,72 @@ def test_without_batch_norm_the_halves_give_the_gradient_of_the_whole(size):
         assert torch.allclose(mine, theirs, atol=1e-6)
 
 
-def test_batch_norm_sees_every_second_picture_and_the_statistics_meet_in_their_mean():
+STATISTICS = ("stem.1.running_mean", "stem.1.running_var")
+
+
+def test_batch_norm_sees_half_of_the_pictures_and_the_statistics_meet_in_their_mean():
     network, batch = _network(), _batch()
     replicas = DataParallel([network, replica(network)], torch.Tensor.backward)
     replicas.learn(_loss, batch)
-    replicas.sync_batch_norm_stats()
-    means = []
-    for first in range(2):
+    halves = []
+    for pictures, each in zip(batch.pictures.chunk(2), replicas.networks, strict=True):
         alone = _network()
-        alone(batch.pictures[first::2])
-        means.append(dict(alone.named_buffers())["stem.1.running_mean"])
-    for each in replicas.networks:
-        assert torch.allclose(dict(each.named_buffers())["stem.1.running_mean"], sum(means) / 2)
-    assert not torch.allclose(means[0], means[1])
+        alone(pictures)
+        halves.append(dict(alone.named_buffers()))
+        assert all(torch.allclose(dict(each.named_buffers())[name], halves[-1][name]) for name in STATISTICS)
+    replicas.sync_batch_norm_stats()
+    for name in STATISTICS:
+        assert not torch.allclose(halves[0][name], halves[1][name])
+        for each in replicas.networks:
+            assert torch.allclose(dict(each.named_buffers())[name], (halves[0][name] + halves[1][name]) / 2)
+
+
+def test_replicas_whose_statistics_met_after_every_step_stay_equal():
+    network = _network()
+    replicas = DataParallel([network, replica(network)], torch.Tensor.backward)
+    for _ in range(3):
+        replicas.learn(_loss, _batch())
+        replicas.sync_batch_norm_stats()
+        one, other = ([*each.buffers()] for each in replicas.networks)
+        assert all(torch.equal(mine, theirs) for mine, theirs in zip(one, other, strict=True))
+    assert dict(network.named_buffers())["stem.1.num_batches_tracked"] == 3
+
+
+def test_three_replicas_meet_in_the_mean_of_all():
+    network = _network()
+    replicas = DataParallel([network, replica(network), replica(network)], torch.Tensor.backward)
+    replicas.learn(_loss, _batch(6))
+    each = [dict(net.named_buffers())["stem.1.running_mean"].clone() for net in replicas.networks]
+    replicas.sync_batch_norm_stats()
+    for net in replicas.networks:
+        assert torch.allclose(dict(net.named_buffers())["stem.1.running_mean"], sum(each) / 3, atol=1e-6)
+
+
+@pytest.mark.parametrize("batch_norm", [False, True])
+def test_one_network_or_one_without_batch_norm_has_nothing_to_average(batch_norm):
+    network = _network(batch_norm=batch_norm)
+    before = [tensor.clone() for tensor in network.buffers()]
+    networks = [network] if batch_norm else [network, replica(network)]
+    DataParallel(networks, torch.Tensor.backward).sync_batch_norm_stats()
+    assert all(torch.equal(old, new) for old, new in zip(before, network.buffers(), strict=True))
+
+
+def test_each_micro_batch_takes_its_own_masks_seeds_and_targets_along():
+    """With as many images without masks as with, they are apart; the targets go with the former."""
+    network, batch = _network(), _batch()
+    labelled, targets = torch.tensor([True, True, False, False]), torch.arange(2.0).view(2, 1, 1, 1)
+    batch, seen = batch._replace(labelled=labelled, targets=targets), []
+
+    def loss(network, part):
+        seen.append(part)
+        return _loss(network, part)
+
+    DataParallel([network, replica(network)], torch.Tensor.backward).learn(loss, batch)
+    assert [part.seeds.tolist() for part in seen] == [[0, 1], [2, 3]]
+    assert [part.labelled.tolist() for part in seen] == [[True, True], [False, False]]
+    assert [len(part.targets) for part in seen] == [0, 2]
+    assert torch.equal(seen[1].targets, targets)
+    assert torch.equal(seen[1].masks, batch.masks[2:])
 
 
 def test_beside_each_other_is_bit_for_bit_one_after_the_other():

@@ -12,9 +12,10 @@ import torchseg.train.loop as loop
 from torchseg.compress import ClusterConfig, PruneConfig, Pruning, ScheduleConfig, cluster_weights
 from torchseg.data import Batches, BatchPlan, RandomView
 from torchseg.data.datasets.scenes import CLASSES, Scenes
+from torchseg.distillation import DistillationConfig
 from torchseg.models import build_model
 from torchseg.spec import ImageSpec
-from torchseg.train import FitConfig, NoCallback, Task, evaluate, fit, label_step, normalise
+from torchseg.train import FitConfig, NoCallback, Task, Teacher, distill_step, evaluate, fit, label_step, normalise
 from torchseg.train.data_parallel import DataParallel
 
 pytestmark = pytest.mark.usefixtures("fabric_in_one_thread")
@@ -22,11 +23,13 @@ SPEC = ImageSpec(height=16, width=16, classes=CLASSES)
 STEP = label_step(ignore_index=255)
 
 
-def _task(count=16):
+def _task(count=16, *, teacher=None, **plan):
     labelled = Scenes("train", height=16, width=16, length=count)
-    plan = BatchPlan(labelled=count, transfer=0, batch_size=8, seed=0)
-    batches = Batches(labelled, (), view=RandomView(height=16, width=16), plan=plan, workers=0)
-    return Task(name="test", batches=batches, validation=Scenes("validation", height=16, width=16, length=8), spec=SPEC)
+    transfer = Scenes("transfer", height=16, width=16, length=24)
+    plan = BatchPlan(**{"labelled": count, "transfer": 24, "batch_size": 8, "seed": 0} | plan)
+    batches = Batches(labelled, transfer, view=RandomView(height=16, width=16), plan=plan, workers=0)
+    validation = Scenes("validation", height=16, width=16, length=8)
+    return Task(name="test", batches=batches, validation=validation, spec=SPEC, teacher=teacher)
 
 
 def _network():
@@ -54,7 +57,7 @@ def test_the_network_ends_with_its_best_weights(fabric, tmp_path):
     progress = fit(network, _task(), STEP, FitConfig(epochs=6, learning_rate=0.02), fabric=fabric, folder=tmp_path)
     assert not network.training
     assert progress.best_miou == max(row["val_miou"] for row in progress.curve)
-    assert evaluate(network, _task().validation, SPEC)[0] == pytest.approx(progress.best_miou)
+    assert evaluate(network, _task().validation, SPEC).miou == pytest.approx(progress.best_miou)
 
 
 def _plain():
@@ -76,10 +79,14 @@ def _clustered():
     )
 
 
-@pytest.mark.parametrize("prepare", [_plain, _pruned, _clustered])
-def test_an_interrupted_training_ends_with_the_same_weights(prepare, fabric, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("prepare", "ema"),
+    [(_plain, 0.0), (_pruned, 0.0), (_clustered, 0.0), (_plain, 0.9)],
+    ids=["plain", "pruned", "clustered", "averaged"],
+)
+def test_an_interrupted_training_ends_with_the_same_weights(prepare, ema, fabric, tmp_path, monkeypatch):
     monkeypatch.setattr(loop, "_SAVE_EVERY_S", -1.0)
-    config = FitConfig(epochs=6, learning_rate=0.02)
+    config = FitConfig(epochs=6, learning_rate=0.02, ema=ema)
     whole, task = prepare()
     curve = fit(whole, task, STEP, config, fabric=fabric, folder=tmp_path / "whole").curve
 
@@ -100,7 +107,174 @@ def test_an_interrupted_training_ends_with_the_same_weights(prepare, fabric, tmp
     assert progress.epoch == 6
     for name, tensor in whole.state_dict().items():
         assert torch.equal(resumed.state_dict()[name], tensor), name
-    assert [row["train_loss"] for row in progress.curve] == [row["train_loss"] for row in curve]
+    for column in ("train_loss", "val_loss", "val_miou"):
+        assert [row[column] for row in progress.curve] == [row[column] for row in curve]
+
+
+def test_without_an_average_the_weights_themselves_are_kept(fabric, tmp_path, monkeypatch):
+    """As with a decay so small that nothing is kept of the old average."""
+    results = {}
+    for ema in (0.0, 1e-12):
+        network = _network()
+        config = FitConfig(epochs=3, learning_rate=0.02, ema=ema)
+        curve = fit(network, _task(), STEP, config, fabric=fabric, folder=tmp_path / str(ema)).curve
+        results[ema] = network.state_dict(), [row["val_miou"] for row in curve]
+    for name, tensor in results[0.0][0].items():
+        assert torch.allclose(results[1e-12][0][name], tensor, atol=1e-5), name
+    monkeypatch.setattr(loop, "averaged_model", None)  # not even made
+    plain = _network()
+    curve = fit(plain, _task(), STEP, FitConfig(epochs=3, learning_rate=0.02), fabric=fabric, folder=tmp_path).curve
+    assert [row["val_miou"] for row in curve] == results[0.0][1]
+    assert all(torch.equal(plain.state_dict()[name], tensor) for name, tensor in results[0.0][0].items())
+
+
+def test_the_average_is_what_is_validated_and_kept_and_does_not_change_the_training(fabric, tmp_path):
+    averages, weights = [], []
+
+    class Watch(NoCallback):
+        def after_step(self, step, model, optimizer=None):
+            weights.append({name: tensor.clone() for name, tensor in model.state_dict().items()})
+
+    curves = []
+    for ema in (0.0, 0.7):
+        network = _network()
+        config = FitConfig(epochs=3, learning_rate=0.02, ema=ema)
+        progress = fit(
+            network,
+            replace(_task(), callback=Watch()),
+            STEP,
+            config,
+            fabric=fabric,
+            folder=tmp_path / str(ema),
+        )
+        curves.append(progress.curve)
+        averages.append(network)
+    assert [row["train_loss"] for row in curves[0]] == [row["train_loss"] for row in curves[1]]
+    assert [row["val_loss"] for row in curves[0]] != [row["val_loss"] for row in curves[1]]
+    half = len(weights) // 2
+    for mine, theirs in zip(weights[:half], weights[half:], strict=True):
+        assert all(torch.equal(tensor, theirs[name]) for name, tensor in mine.items())
+    own = weights[1]["stem.0.weight"]  # after the first step; [0] is before it
+    seen = [own]
+    for done, now in enumerate(weights[2:half], start=1):
+        kept = min(0.7, (1 + done) / (10 + done))
+        own = kept * own + (1 - kept) * now["stem.0.weight"]
+        seen.append(own)
+    best = max(range(3), key=lambda epoch: curves[1][epoch]["val_miou"])
+    assert torch.allclose(averages[1].stem[0].weight, seen[2 * best + 1], atol=1e-6)
+    assert not torch.allclose(averages[1].stem[0].weight, weights[1 + 2 * best + 1]["stem.0.weight"], atol=1e-4)
+
+
+def test_a_short_training_with_a_long_average_is_not_stuck_at_its_initial_weights(fabric, tmp_path):
+    """In 12 steps a plain average of decay 0.999 would move by 1 %."""
+    losses = []
+    for ema in (0.0, 0.999):
+        config = FitConfig(epochs=6, learning_rate=0.02, ema=ema)
+        curve = fit(_network(), _task(), STEP, config, fabric=fabric, folder=tmp_path / str(ema)).curve
+        losses.append((curve[0]["val_loss"], curve[-1]["val_loss"]))
+    (first, plain), (_, averaged) = losses
+    assert first - averaged > 0.5 * (first - plain) > 0
+
+
+class _Asked(Teacher):
+    """Keeps what it was asked about."""
+
+    def __init__(self, **options):
+        super().__init__(_network(), **options)
+        self.seeds, self.images = [], []
+
+    def __call__(self, images, seeds, **options):
+        self.seeds.append(seeds.tolist())
+        self.images.append(images)
+        return super().__call__(images, seeds, **options)
+
+
+def _distilled(folder, fabric, config, *, step=None, teacher=None, **plan):
+    teacher = teacher or _Asked()
+    share = plan.get("transfer_batch", 0) / (8 + plan.get("transfer_batch", 0))
+    step = step or distill_step(DistillationConfig(), ignore_index=255, transfer_share=share)
+    network = build_model("unet", {"base_width": 4, "depth": 1}, SPEC, seed=4)
+    progress = fit(network, _task(teacher=teacher, **plan), step, config, fabric=fabric, folder=folder)
+    return network, teacher, progress
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+@pytest.mark.parametrize(("transfer_batch", "asked"), [(0, 8), (8, 8), (4, 4)])
+def test_the_teacher_is_asked_about_images_without_masks_or_if_there_are_none_about_all(
+    transfer_batch, asked, parts, fabric, tmp_path
+):
+    batches = []
+
+    def step(model, images, batch):
+        batches.append(batch)
+        return STEP(model, images, batch)
+
+    config = FitConfig(epochs=1, micro_batches=parts)
+    _, teacher, _ = _distilled(tmp_path, fabric, config, step=step, transfer_batch=transfer_batch)
+    assert len(teacher.seeds) == 2  # once a step, however many micro-batches there are
+    for number, seeds in enumerate(teacher.seeds):
+        of_step = batches[number * parts : (number + 1) * parts]
+        targets = torch.cat([batch.targets for batch in of_step if len(batch.targets)])
+        pictures = torch.cat([batch.pictures for batch in of_step])
+        assert len(pictures) == 8 + transfer_batch
+        assert len(targets) == len(seeds) == asked
+        assert torch.cat([batch.seeds for batch in of_step]).tolist()[-asked:] == seeds
+        expected = teacher.networks[0](normalise(pictures[-asked:], SPEC))
+        assert torch.allclose(targets, expected, atol=1e-5)
+        for batch in of_step:
+            assert len(batch.targets) == (len(batch.pictures) if not transfer_batch else int((~batch.labelled).sum()))
+
+
+def test_without_a_teacher_there_are_no_targets(fabric, tmp_path):
+    seen = []
+
+    def step(model, images, batch):
+        seen.append(len(batch.targets))
+        return STEP(model, images, batch)
+
+    fit(_network(), _task(), step, FitConfig(epochs=1), fabric=fabric, folder=tmp_path)
+    assert set(seen) == {0}
+
+
+def test_a_student_comes_closer_to_its_teacher_on_images_without_masks(fabric, tmp_path):
+    config = FitConfig(epochs=8, learning_rate=0.02, validations=1)
+    step = distill_step(DistillationConfig(alpha=1.0), ignore_index=255, transfer_share=0.5)
+    _, _, progress = _distilled(tmp_path, fabric, config, step=step, transfer_batch=8)
+    assert progress.curve[-1]["train_loss"] < 0.8 * progress.curve[0]["train_loss"]
+
+
+def test_repeated_views_ask_the_teacher_once(fabric, tmp_path):
+    teacher = _Asked(caches_logits=True)
+    calls = []
+    forward = teacher.networks[0].forward
+    teacher.networks[0].forward = lambda images: calls.append(len(images)) or forward(images)
+    config = FitConfig(epochs=5, micro_batches=1, validations=1)  # 10 steps; the 24 images make 3 steps of 8
+    _distilled(tmp_path, fabric, config, teacher=teacher, transfer_batch=8, views=2)
+    assert calls == [8] * 3 * 2
+
+
+@pytest.mark.parametrize("views", [0, 1])
+def test_an_interrupted_distillation_ends_with_the_same_weights(views, fabric, tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "_SAVE_EVERY_S", -1.0)
+    config = FitConfig(epochs=3, learning_rate=0.02, ema=0.9)
+    plan = {"transfer_batch": 4, "views": views}
+    whole, _, _ = _distilled(tmp_path / "whole", fabric, config, teacher=_Asked(caches_logits=views > 0), **plan)
+    calls = itertools.count()
+    step = distill_step(DistillationConfig(), ignore_index=255, transfer_share=1 / 3)
+
+    def dying_step(model, images, batch):
+        if next(calls) > 2 * 2 * 2:  # in the third epoch of two steps on two halves
+            raise KeyboardInterrupt
+        return step(model, images, batch)
+
+    with pytest.raises(KeyboardInterrupt):
+        _distilled(tmp_path / "parts", fabric, config, step=dying_step, teacher=_Asked(caches_logits=views > 0), **plan)
+    resumed, _, progress = _distilled(
+        tmp_path / "parts", fabric, config, teacher=_Asked(caches_logits=views > 0), **plan
+    )
+    assert progress.epoch == 3
+    for name, tensor in whole.state_dict().items():
+        assert torch.equal(resumed.state_dict()[name], tensor), name
 
 
 def test_weights_count_as_the_best_only_when_the_callback_allows_it(fabric, tmp_path):
@@ -154,6 +328,9 @@ def test_pictures_are_normalised_as_the_spec_says():
         ({"precision": "fp16"}, "choose from fp32, bf16"),
         ({"micro_batches": 0}, "give 1 for whole batches"),
         ({"micro_batches": 3}, "or 2 for halves"),
+        ({"schedule": "flat"}, "schedule is 'flat'; choose from cosine, stable"),
+        ({"ema": 1}, r"ema is 1; give a decay in \[0, 1\), e.g. 0.99, or 0 for no average"),
+        ({"ema": -0.1}, "ema is -0.1; give a decay"),
     ],
 )
 def test_settings_out_of_range_are_refused(changes, message):

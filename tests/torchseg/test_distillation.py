@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from torchseg.distillation import DistillationConfig, check_temperature
+
+
+@pytest.mark.parametrize(
+    "settings", [{}, {"alpha": 0}, {"alpha": 1}, {"transfer_ratio": 0}, {"transfer_ratio": 16}, {"temperature": 0.1}]
+)
+def test_settings_at_the_ends_of_their_range_are_taken(settings):
+    config = DistillationConfig(**settings)
+    assert {name: getattr(config, name) for name in settings} == settings
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"temperature": 0}, "temperature is 0; give a positive number, e.g. 1 or 4"),
+        ({"temperature": -1}, "temperature is -1; give a positive number"),
+        ({"temperature": math.nan}, "temperature is nan; give a positive number"),
+        ({"alpha": -0.1}, r"alpha is -0.1; give a share in \[0, 1\], e.g. 0.8"),
+        ({"alpha": 1.1}, "alpha is 1.1; give a share"),
+        ({"alpha": math.nan}, "alpha is nan; give a share"),
+        ({"transfer_ratio": -1}, "transfer_ratio is -1; give images without masks per labelled image, 0 to 16, e.g. 1"),
+        ({"transfer_ratio": 17}, "transfer_ratio is 17; give images without masks"),
+        ({"transfer_ratio": math.nan}, "transfer_ratio is nan; give images without masks"),
+    ],
+)
+def test_settings_out_of_range_are_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        DistillationConfig(**settings)
+
+
+def test_a_temperature_is_any_positive_number():
+    check_temperature(0.01)
+    with pytest.raises(ValueError, match="temperature is 0; give a positive number"):
+        check_temperature(0)
