@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import pytest
 import torch
 from torch.fx.experimental import _config
@@ -11,11 +13,13 @@ from torch.utils._pytree import tree_leaves
 from torchseg.compress import ClusterConfig, Int8Simulation, PruneConfig, Pruning, ScheduleConfig, cluster_weights
 from torchseg.compress.channel_pruning import ChannelPruneConfig, _least
 from torchseg.data import Batch
+from torchseg.distillation import DistillationConfig
 from torchseg.losses import SOFT_LOSSES
 from torchseg.losses.segmentation import TERMS
 from torchseg.models import build_model
 from torchseg.spec import ImageSpec
-from torchseg.train import DistillationConfig, Teacher, distill_step
+from torchseg.train import Teacher, distill_step
+from torchseg.train.averaging import averaged_model
 
 SPEC = ImageSpec(height=16, width=16, classes=("a", "b", "c"))
 MOVES = {"aten._to_copy.default", "aten.copy_.default"}
@@ -44,6 +48,7 @@ def device(monkeypatch):
         return torch.empty(minlength, dtype=torch.int64 if weights is None else weights.dtype, device=values.device)
 
     monkeypatch.setattr(torch, "bincount", bincount)
+    monkeypatch.setattr("torchseg.train.precision.forward_context", lambda *_: nullcontext())  # meta has no autocast
     monkeypatch.setattr(torch.Tensor, "__bool__", lambda _: True)
     monkeypatch.setattr(torch.Tensor, "__int__", lambda _: 0)
     with _config.patch(meta_nonzero_assume_all_nonzero=True), OneDevice():
@@ -74,17 +79,26 @@ def test_a_loss_lies_where_its_logits_lie(term, weights, logits, monkeypatch):
     assert loss.device == logits.grad.device == logits.device
 
 
-@pytest.mark.parametrize("soft_loss", SOFT_LOSSES)
+@pytest.mark.parametrize("soft_loss", [*SOFT_LOSSES, "kl+dice"])
 @pytest.mark.parametrize("remembers", [False, True])
-def test_a_student_learns_where_it_lies(soft_loss, remembers, device):
+@pytest.mark.parametrize("teachers", [1, 2])
+def test_a_student_learns_where_it_lies(soft_loss, remembers, teachers, device):
     student, images = network().to(device), torch.empty(2, 3, 16, 16, device=device)
     masks = torch.empty(2, 16, 16, dtype=torch.uint8, device=device)
     batch = Batch(images, masks, torch.ones(2, dtype=torch.bool, device=device), torch.tensor([1, 2]))
-    teacher = Teacher(network().to(device), caches_logits=remembers)
-    step = distill_step(teacher, DistillationConfig(soft_loss=soft_loss), ignore_index=255)
+    teacher = Teacher(*(network().to(device) for _ in range(teachers)), caches_logits=remembers)
+    step = distill_step(DistillationConfig(soft_loss=soft_loss), ignore_index=255)
     for _ in range(2):
-        step(student, images, batch).backward()
+        step(student, images, batch._replace(targets=teacher(images, batch.seeds))).backward()
     assert all(parameter.grad.device == device for parameter in student.parameters())
+
+
+def test_a_moving_average_lies_where_its_network_lies(device):
+    model = network().to(device)
+    averaged = averaged_model(model, decay=0.9)
+    for _ in range(3):
+        averaged.update_parameters(model)
+    assert all(tensor.device == device for tensor in averaged.module.state_dict().values())
 
 
 @pytest.mark.parametrize("per", ["tensor", "channel"])
