@@ -14,7 +14,7 @@ from torchseg.data.datasets.oxford_pet import download_oxford_pet, oxford_pet, o
 from torchseg.data.datasets.scenes import scenes
 from torchseg.data.file_samples import FileSamples
 from torchseg.data.patches import PatchPlan, PatchSamples
-from torchseg.data.sample import DataSet, Samples
+from torchseg.data.sample import DataSet, Samples, UnmaskedSamples
 from torchseg.spec import nearest
 
 
@@ -76,9 +76,12 @@ def open_data(
         train=_cut(data.train, patches),
         validation=_cut(data.validation, patches),
         test=_cut(data.test, patches),
+        transfer=_cut(data.transfer, patches) if len(data.transfer) else (),
     )
 
 
-def _cut(samples: Samples, plan: PatchPlan) -> PatchSamples:
+def _cut(samples: Samples, plan: PatchPlan) -> Samples:
+    if isinstance(samples, UnmaskedSamples):
+        return UnmaskedSamples(_cut(samples.samples, plan), ignore_index=samples.ignore_index)
     assert isinstance(samples, FileSamples)  # as every source in the table gives them
     return PatchSamples(samples, plan)

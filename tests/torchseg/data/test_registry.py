@@ -70,11 +70,28 @@ def roots(write_pair, save, pets, aerial_tiles, coloured_idd, tmp_path):
     return names | {"oxford-pet": pets.parent, "oxford-pet-binary": pets.parent}
 
 
+def test_images_without_masks_are_cut_like_those_with(roots):
+    """Else a student would see them at another scale."""
+    whole, cut = (open_data("camvid", roots["camvid"], size=(8, 8), patches=each) for each in (None, PatchPlan(size=4)))
+    assert (len(whole.transfer), len(cut.transfer)) == (2, 2 * 4)  # 6 x 8 pixels
+    assert cut.transfer[3].picture.shape == (4, 4, 3)
+    assert (cut.transfer[3].mask == 255).all()
+
+
+def test_only_images_without_up_and_down_are_turned(roots):
+    turned = {name for name in SOURCES if not open_data(name, roots[name], size=(8, 8)).upright}
+    assert turned == {"aerial"}
+    assert not open_data("aerial", roots["aerial"], size=(8, 8), patches=PatchPlan(size=4)).upright
+    assert not open_data("scenes", None, size=(16, 16)).upright
+
+
 @pytest.mark.parametrize("name", SOURCES)
 def test_a_process_that_begins_afresh_can_be_handed_the_samples(name, roots):
     for patches in (None, PatchPlan(size=8)):
-        samples = open_data(name, roots[name], size=(8, 8), patches=patches).train
+        data = open_data(name, roots[name], size=(8, 8), patches=patches)
+        samples = data.train
         for each in (
+            *([data.transfer] if len(data.transfer) else []),
             samples,
             HeldSamples(BoundedSamples(samples, height=8, width=8)),
             ResizedSamples(samples, height=8, width=8),

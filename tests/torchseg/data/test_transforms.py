@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -38,6 +41,73 @@ def test_pictures_and_masks_move_together():
         seen, moved = RandomView(height=32, width=32)(Sample(name="a", picture=picture, mask=mask), seed=seed)
         bright = seen.float().mean(dim=0) > seen.float().mean()
         assert (bright == (moved == 1)).float().mean() > 0.93
+
+
+CORNER = np.zeros((32, 32), np.uint8)
+CORNER[:20, :6] = 1  # an L, which no turn and no flip leaves as it is
+CORNER[:6, :14] = 1
+
+
+def _symmetries(mask):
+    """The eight turns and flips of a square, by name."""
+    return {
+        f"{quarters} quarters{', flipped' * flipped}": np.rot90(mask[:, ::-1] if flipped else mask, quarters)
+        for quarters in range(4)
+        for flipped in (0, 1)
+    }
+
+
+def _seen(seed, *, upright, size=(32, 32)):
+    sample = Sample(name="a", picture=np.repeat(CORNER[..., None] * 255, 3, axis=2), mask=CORNER)
+    return RandomView(height=size[0], width=size[1], upright=upright)(sample, seed=seed)
+
+
+def _pose(mask):
+    """The symmetry that a view shows; its crop moves and scales the shape a little."""
+    shares = {
+        name: np.logical_and(mask, turned).sum() / np.logical_or(mask, turned).sum()
+        for name, turned in _symmetries(CORNER).items()
+    }
+    return max(shares, key=shares.get)
+
+
+def _whole(monkeypatch):
+    """Takes the crop out of views, so that a pose can be told."""
+    from torchvision.transforms import v2
+
+    monkeypatch.setattr(v2, "RandomResizedCrop", lambda size, **_: v2.Resize(size))
+
+
+def test_images_without_up_and_down_are_seen_in_all_eight_symmetries(monkeypatch):
+    _whole(monkeypatch)
+    poses = Counter(_pose(_seen(seed, upright=False)[1].numpy()) for seed in range(160))
+    assert poses.keys() == _symmetries(CORNER).keys()
+    assert min(poses.values()) > 6  # 20 expected
+
+
+def test_images_with_up_and_down_are_flipped_from_side_to_side_alone(monkeypatch):
+    _whole(monkeypatch)
+    poses = Counter(_pose(_seen(seed, upright=True)[1].numpy()) for seed in range(60))
+    assert poses.keys() == {"0 quarters", "0 quarters, flipped"}
+    assert min(poses.values()) > 15
+
+
+@pytest.mark.parametrize("size", [(32, 32), (24, 40)])
+def test_pictures_and_masks_turn_together(size):
+    for seed in range(24):
+        picture, mask = _seen(seed, upright=False, size=size)
+        assert picture.shape == (3, *size)
+        assert mask.shape == size
+        assert type(picture) is type(mask) is torch.Tensor
+        bright = picture.float().mean(dim=0) > 0.5 * picture.float().mean(dim=0).max()
+        assert (bright == (mask == 1)).float().mean() > 0.93
+
+
+def test_turned_views_also_depend_on_the_seed_alone():
+    before = torch.random.get_rng_state()
+    one, again = (_seen(7, upright=False) for _ in range(2))
+    assert all(torch.equal(mine, theirs) for mine, theirs in zip(one, again, strict=True))
+    assert torch.equal(torch.random.get_rng_state(), before)
 
 
 def test_resizing_masks_takes_the_nearest_value():

@@ -34,6 +34,15 @@ def test_lists_name_the_parts_and_void_is_ignored(root):
     assert len(data.files) == 3 + 2 * 6
 
 
+def test_images_of_training_and_validation_without_their_masks_are_the_transfer_set(root):
+    data = camvid(root)
+    assert len(data.transfer) == 3 + 1
+    assert all((data.transfer[index].mask == 255).all() for index in range(4))
+    for index, sample in enumerate([*(data.train[number] for number in range(3)), data.validation[0]]):
+        assert np.array_equal(data.transfer[index].picture, sample.picture)
+        assert data.transfer[index].name == sample.name
+
+
 def test_the_folder_and_the_folder_that_holds_it_are_the_same(root):
     assert camvid(root / "camvid").test[0].name == camvid(root).test[0].name
 
@@ -70,4 +79,5 @@ def test_a_missing_list_says_what_to_give(root):
 def test_the_real_set_is_read(real_data):
     data = camvid(real_data)
     assert [len(part) for part in (data.train, data.validation, data.test)] == [367, 101, 233]
+    assert len(data.transfer) == 468
     assert set(np.unique(data.test[0].mask)) <= {*range(11), 255}

@@ -27,6 +27,20 @@ def test_every_class_and_the_ignored_rim_occur():
     assert values == {*range(len(CLASSES)), 255}
 
 
+def test_half_of_the_pictures_have_a_ring_that_can_be_seen():
+    """A class that few pictures have, or of few pixels, makes the score of a network a matter of chance."""
+    ring = CLASSES.index("ring")
+    pixels = [int((sample.mask == ring).sum()) for sample in Scenes("test", height=64, width=64, length=200)]
+    shown = [each for each in pixels if each]
+    assert 0.4 < len(shown) / len(pixels) < 0.6
+    assert np.median(shown) > 60
+
+
+def test_every_part_has_pictures_enough_and_labels_are_few():
+    data = scenes(16, 16)
+    assert [len(part) for part in (data.train, data.validation, data.test, data.transfer)] == [32, 64, 256, 640]
+
+
 def test_masks_of_the_transfer_part_are_withheld():
     assert set(np.unique(Scenes("transfer", height=32, width=32)[0].mask)) == {255}
 
