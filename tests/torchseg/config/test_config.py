@@ -1,11 +1,22 @@
 from __future__ import annotations
 
+import math
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from torchseg.cli import help_texts
-from torchseg.config import DistillConfig, ExportFlags, ImportConfig, ScoreConfig
+from torchseg.config import (
+    CompressConfig,
+    DistillConfig,
+    ExportFlags,
+    ImportConfig,
+    ScoreConfig,
+    SearchConfig,
+    TrainConfig,
+)
+from torchseg.distillation import DistillationConfig
 from torchseg.harness.runtimes.table import RUNTIMES
 
 
@@ -40,7 +51,14 @@ def test_files_are_all_pairs_of_format_and_precision():
         ({"teacher": None, "transfer_set": Path("more")}, "teacher is null, but transfer_set is given"),
         ({"batch_size": 1}, "batch norm needs at least 2"),
         ({"learning_rate": 0}, "give a positive number"),
-        ({"schedule": "cosin"}, r"schedule is 'cosin' \(did you mean 'cosine'\?\); choose from cosine, stable"),
+        ({"learning_rate": -0.1}, "learning_rate is -0.1; give a positive number, e.g. 0.002"),
+        ({"learning_rate": math.nan}, "learning_rate is nan; give a positive number"),
+        ({"teacher_learning_rate": 0}, "teacher_learning_rate is 0; give a positive number"),
+        ({"baseline_learning_rate": -1}, "baseline_learning_rate is -1; give a positive number"),
+        ({"ema": 1}, r"ema is 1; give a decay in \[0, 1\), e.g. 0.99, or 0 for no average"),
+        ({"ema": -0.5}, "ema is -0.5; give a decay"),
+        ({"transfer_ratio": -1}, "transfer_ratio is -1; give images without masks per labelled image, 0 to 16"),
+        ({"views": -1}, "views is -1; give 0 for a new view every time"),
         ({"workers": -1}, "give 0 to 64 processes"),
         ({"epochs": -1}, "epochs is -1; give a number of epochs, or 0 for the default"),
         ({"cluster_epochs": -2}, "cluster_epochs is -2; give a number"),
@@ -60,6 +78,44 @@ def test_files_are_all_pairs_of_format_and_precision():
 def test_flags_out_of_range_are_refused(changes, message):
     with pytest.raises(ValueError, match=message):
         DistillConfig(**changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"temperature": 0}, "temperature is 0; give a positive number"),
+        ({"alpha": 1.5}, "alpha is 1.5; give a share"),
+        ({"transfer_ratio": 17}, "transfer_ratio is 17; give images without masks"),
+        ({"ema": 1}, "ema is 1; give a decay"),
+        ({"learning_rate": 0}, "learning_rate is 0; give a positive number"),
+        ({"channel_sparsity": 1}, "give the share of channels to remove"),
+    ],
+)
+def test_compress_checks_the_flags_of_training_and_distillation_too(changes, message):
+    with pytest.raises(ValueError, match=message):
+        CompressConfig(checkpoint=Path("net"), **changes)
+
+
+@pytest.mark.parametrize("config_class", [TrainConfig, DistillConfig])
+@pytest.mark.parametrize(
+    ("flags", "rate"), [({}, 5e-3), ({"data": "oxford-pet"}, 2e-3), ({"learning_rate": 0.01}, 0.01)]
+)
+def test_the_learning_rate_that_nobody_gave_fits_the_data(config_class, flags, rate):
+    assert config_class(**flags).rate == rate
+
+
+def test_every_command_that_trains_averages_the_weights_and_has_room_for_batch_norm():
+    for config in (TrainConfig(), DistillConfig(), CompressConfig(checkpoint=Path("net"))):
+        assert (config.batch_size, config.ema, config.learning_rate) == (8, 0.99, None)
+
+
+def test_distillation_has_the_same_defaults_in_every_command():
+    settings = [
+        {field.name: getattr(config, field.name) for field in fields(DistillationConfig)}
+        for config in (DistillationConfig(), DistillConfig(), CompressConfig(checkpoint=Path("net")), SearchConfig())
+    ]
+    assert settings == [settings[0]] * 4
+    assert settings[0] == {"temperature": 1.0, "alpha": 0.5, "soft_loss": "kl+dice", "transfer_ratio": 1.0}
 
 
 @pytest.mark.parametrize(

@@ -157,7 +157,7 @@ class Lengths:
             labelled=len(self.pictures.train),
             batch_size=self.config.batch_size,
             seed=self.config.seed,
-            transfer=len(self.pictures.transfer) or len(self.pictures.train),
+            transfer=(len(self.pictures.transfer) or len(self.pictures.train)) if transfer_ratio else 0,
             transfer_batch=self._transfer_batch(transfer_ratio),
             views=views,
         )
@@ -337,8 +337,11 @@ def check_training(config: LearningConfig, spec: ImageSpec) -> None:
     class_weights(config.class_weights, spec.classes, frequencies=dict.fromkeys(spec.classes, 1.0))
     if isinstance(config, DistillationConfig):
         parse_terms(config.soft_loss, known=SOFT_LOSSES, flag="soft_loss")
-    for flag in ("schedule", "teacher_schedule"):
-        if (chosen := getattr(config, flag, "")) and chosen not in SCHEDULES:
+    schedules = {"schedule": config.schedule}
+    if theirs := getattr(config, "teacher_schedule", ""):
+        schedules["teacher_schedule"] = theirs
+    for flag, chosen in schedules.items():
+        if chosen not in SCHEDULES:
             raise ValueError(f"{flag} is '{chosen}'{nearest(chosen, SCHEDULES)}; choose from {', '.join(SCHEDULES)}")
 
 

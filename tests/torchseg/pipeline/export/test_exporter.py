@@ -46,7 +46,7 @@ def test_branches_are_folded_into_the_file_and_the_certificate_compares_with_the
     card = Card(builder="multiscale_unet", arguments=arguments, spec=spec, stage="student")
     save_checkpoint(network, card, tmp_path / "student")
     part = Scenes("validation", height=16, width=16, length=4)
-    pictures = Pictures(spec=spec, train=part, transfer=(), validation=part, test=part, fingerprint="")
+    pictures = Pictures(spec=spec, train=part, transfer=(), validation=part, test=part, upright=True, fingerprint="")
     file = tmp_path / "net.onnx"
     certificate = NetworkExport(tmp_path / "student", pictures).export(file, precision=Precision.FP32)
     assert certificate["verdict"]["passed"]

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from torchseg.config import SearchConfig
@@ -23,7 +25,9 @@ def test_each_parameter_goes_to_its_flag():
 
 def test_the_values_of_the_configuration_itself_are_known_down_to_those_of_the_builder():
     names = dict.fromkeys(("learning_rate", "dice", "focal", "depth", "base_width"))
-    assert as_given(GIVEN, names) == {"learning_rate": 2e-3, "dice": 0.5, "depth": 2, "base_width": 8}
+    assert as_given(GIVEN, names) == {"learning_rate": 5e-3, "dice": 0.5, "depth": 2, "base_width": 8}
+    assert as_given(replace(GIVEN, data="folder"), names)["learning_rate"] == 2e-3
+    assert as_given(replace(GIVEN, learning_rate=0.01), names)["learning_rate"] == 0.01
 
 
 def test_the_configuration_is_a_trial_of_a_space_that_holds_it():

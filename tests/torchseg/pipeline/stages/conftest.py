@@ -29,6 +29,7 @@ def pictures():
         transfer=_samples(8, 4),
         validation=_samples(12, 2),
         test=_samples(14, 2),
+        upright=False,
         fingerprint="scenes",
     )
 

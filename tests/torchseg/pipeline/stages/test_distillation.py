@@ -1,14 +1,84 @@
 from __future__ import annotations
 
+from dataclasses import asdict
+from types import SimpleNamespace
+
 import pytest
 
-from torchseg.config import DistillConfig
-from torchseg.pipeline.stages.distillation import distillation_config
-from torchseg.train import DistillationConfig
+from torchseg.config import CompressConfig, DistillConfig
+from torchseg.distillation import DistillationConfig
+from torchseg.pipeline.stages.distillation import check_distillation, distillation_config, supervision, teacher_stage
+from torchseg.pipeline.stages.training import TEACHER_STEPS, Supervision
+from torchseg.spec import ImageSpec
+
+SETTINGS = {"temperature": 3.0, "alpha": 0.25, "soft_loss": "dist", "transfer_ratio": 2.0}
+
+
+class _Trainer:
+    """Keeps what it was asked to make."""
+
+    def __init__(self, config):
+        self.config = config
+        self.asked = []
+
+    def distillation(self, teacher, how, *, views):
+        self.asked.append((teacher, how, views))
+        return Supervision(step=lambda: None, transfer_ratio=how.transfer_ratio, views=views)
+
+    def labels(self):
+        self.asked.append("labels")
+        return Supervision(step=lambda: None)
+
+    def epochs(self, wanted, *, steps):
+        return wanted or steps
+
+    def with_labels(self, network):
+        return network
 
 
 @pytest.mark.parametrize(
-    ("flags", "views"), [({}, 1), ({"data": "folder"}, 0), ({"views": 5}, 5), ({"data": "folder", "views": 1}, 1)]
+    ("flags", "views"), [({}, 2), ({"data": "folder"}, 0), ({"views": 5}, 5), ({"data": "folder", "views": 1}, 1)]
 )
-def test_views_that_nobody_gave_are_those_that_fit_the_data(flags, views):
-    assert distillation_config(DistillConfig(**flags, alpha=0.25)) == DistillationConfig(alpha=0.25, views=views)
+def test_views_that_nobody_gave_are_those_that_fit_the_data(flags, views, tmp_path):
+    trainer = _Trainer(DistillConfig(**flags, alpha=0.25))
+    assert supervision(trainer, tmp_path, views=trainer.config.views).views == views
+    assert trainer.asked == [(tmp_path, DistillationConfig(alpha=0.25), views)]
+
+
+def test_without_a_teacher_the_masks_are_all_there_is():
+    trainer = _Trainer(DistillConfig(teacher=None))
+    assert supervision(trainer, None).transfer_ratio == 0
+    assert trainer.asked == ["labels"]
+
+
+@pytest.mark.parametrize("config", [DistillConfig(**SETTINGS), CompressConfig(checkpoint="net", **SETTINGS)])
+def test_the_distillation_loss_is_that_of_the_flags(config):
+    found = distillation_config(config)
+    assert type(found) is DistillationConfig
+    assert asdict(found) == SETTINGS
+
+
+@pytest.mark.parametrize(
+    ("flags", "rate", "schedule"),
+    [({}, None, ""), ({"teacher_learning_rate": 0.01, "teacher_schedule": "stable"}, 0.01, "stable")],
+)
+def test_the_teacher_has_a_rate_and_a_schedule_of_its_own(flags, rate, schedule):
+    network = teacher_stage(DistillConfig(**flags, learning_rate=0.004), _Trainer(DistillConfig()))
+    assert (network.stage, network.model) == ("teacher", "attention_unet")
+    assert (network.learning_rate, network.schedule) == (rate, schedule)
+    assert network.epochs == TEACHER_STEPS
+
+
+def test_no_teacher_has_no_stage():
+    assert teacher_stage(DistillConfig(teacher=None), SimpleNamespace()) is None
+
+
+def test_a_schedule_or_soft_loss_that_is_none_is_refused_before_the_networks_are_built():
+    spec = ImageSpec(height=32, width=32, classes=("a", "b"))
+    for flags, message in (
+        ({"teacher_schedule": "flat"}, "teacher_schedule is 'flat'"),
+        ({"schedule": "flat"}, "^schedule is 'flat'"),
+        ({"soft_loss": "sum"}, "soft_loss 'sum' names 'sum'"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            check_distillation(DistillConfig(**flags, student="no such network"), spec)

@@ -8,6 +8,7 @@ import torch
 
 from torchseg.checkpoint import Card, load_checkpoint, read_card, save_checkpoint, sha256_of
 from torchseg.config import TrainConfig
+from torchseg.distillation import DistillationConfig
 from torchseg.harness.csv_table import read_table
 from torchseg.models import build_model
 from torchseg.pipeline.stages import training
@@ -18,13 +19,13 @@ from torchseg.pipeline.stages.training import (
     NetworkSpec,
     Start,
     TrainingPlan,
-    check_loss,
     check_network,
+    check_training,
     copied,
     given_teacher,
 )
 from torchseg.spec import ImageSpec
-from torchseg.train import DistillationConfig, Progress
+from torchseg.train import Progress
 
 ARGUMENTS = {"base_width": 2, "depth": 1}
 NETWORK = NetworkSpec(stage="student", model="small_unet", arguments=ARGUMENTS, epochs=2)
@@ -49,8 +50,7 @@ def _plan(trainer, **changes):
         stage="student",
         fit_config=trainer.fit_config(1),
         start=lambda _: Start(network=network, card=card),
-        step=trainer.label_step,
-        transfer=False,
+        supervision=trainer.labels(),
         inputs={},
     )
     return replace(plan, **changes)
@@ -67,7 +67,10 @@ def test_epochs_are_those_asked_for_or_as_many_as_make_the_usual_steps(pictures)
     assert lengths.epochs(3, steps=DefaultFor(scenes=100, photos=0)) == 3
     assert lengths.epochs(0, steps=DefaultFor(scenes=100, photos=0)) == 50
     assert lengths.epochs(0, steps=DefaultFor(scenes=0, photos=100)) == 1
-    assert Lengths(TrainConfig(data="camvid"), pictures).epochs(0, steps=DefaultFor(scenes=0, photos=100)) == 50
+    assert (
+        Lengths(TrainConfig(data="camvid", batch_size=4), pictures).epochs(0, steps=DefaultFor(scenes=0, photos=100))
+        == 50
+    )
 
 
 def test_a_training_leaves_weights_card_and_curves_and_is_done_once(trainer):
@@ -102,27 +105,32 @@ def test_a_later_training_of_a_network_sees_other_batches_unless_its_views_repea
     def seed(**changes):
         return trainer.stage(_plan(trainer, **changes)).inputs["seed"]
 
-    assert (seed(), seed(seed_offset=2), seed(seed_offset=2, views=1)) == (5, 7, 5)
+    repeated = replace(trainer.labels(), views=1)
+    assert (seed(), seed(seed_offset=2), seed(seed_offset=2, supervision=repeated)) == (5, 7, 5)
 
 
 def test_pictures_without_masks_take_part_only_with_a_teacher(trainer, teacher):
-    assert trainer.with_labels(NETWORK).inputs["transfer"] == 0
-    stage = trainer.with_teacher(NETWORK, teacher, DistillationConfig(temperature=4.0, views=2))
-    assert stage.inputs["transfer"] == 4
-    assert stage.inputs["parents"] == {"teacher": sha256_of(teacher / "model.safetensors")}
-    assert (stage.inputs["temperature"], stage.inputs["views"]) == (4.0, 2)
+    labels = trainer.with_labels(NETWORK).inputs
+    assert (labels["transfer"], labels["transfer_batch"]) == (0, 0)
+    learns_from = trainer.distillation(teacher, DistillationConfig(temperature=4.0), views=2)
+    stage = trainer.with_teacher(NETWORK, learns_from)
+    assert (stage.inputs["transfer"], stage.inputs["transfer_batch"]) == (4, 4)
+    assert stage.inputs["supervision"]["teacher"] == sha256_of(teacher / "model.safetensors")
+    assert (stage.inputs["supervision"]["temperature"], stage.inputs["views"]) == (4.0, 2)
 
 
 def test_a_teacher_is_loaded_once_for_all_trainings(trainer, teacher, monkeypatch):
     loads = []
     monkeypatch.setattr(training, "load_checkpoint", lambda path: loads.append(path) or load_checkpoint(path))
     for _ in range(2):
-        trainer.distill_step(teacher, DistillationConfig())
+        trainer.distillation(teacher, DistillationConfig(), views=0).teacher()
     assert loads == [teacher]
 
 
-def test_the_share_of_a_training_scales_its_learning_rate(trainer):
-    assert trainer.fit_config(1, share=0.25).learning_rate == trainer.config.learning_rate / 4
+def test_a_training_can_have_its_own_learning_rate_and_schedule(trainer):
+    assert trainer.fit_config(1).learning_rate == trainer.config.rate
+    own = trainer.fit_config(1, learning_rate=0.25, schedule="stable")
+    assert (own.learning_rate, own.schedule) == (0.25, "stable")
 
 
 @pytest.mark.parametrize(
@@ -141,7 +149,7 @@ def test_a_network_that_cannot_take_the_pictures_is_refused(name, height, messag
 )
 def test_a_loss_that_does_not_fit_the_data_is_refused(changes, message):
     with pytest.raises(ValueError, match=message):
-        check_loss(TrainConfig(**changes), ImageSpec(height=16, width=16, classes=("a", "b")))
+        check_training(TrainConfig(**changes), ImageSpec(height=16, width=16, classes=("a", "b")))
 
 
 def test_weights_by_frequency_come_from_the_report_on_the_data(trainer):
