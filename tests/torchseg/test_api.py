@@ -19,6 +19,7 @@ from torchseg.api.options import Listed, Named, config_for
 from torchseg.api.page import FUNCTIONS, OPTIONS, RESULTS, page
 from torchseg.checkpoint import save_checkpoint
 from torchseg.config import CompressConfig, DistillConfig, TrainConfig
+from torchseg.distillation import DistillationConfig
 from torchseg.pipeline.run.recorded_config import PICTURE_FLAGS
 
 ROOT = Path(__file__).parents[2]
@@ -26,10 +27,11 @@ QUICK = {"batch_size": 8, "workers": 0, "threads": 1}
 # What the functions take by a name of their own, or not at all: they write no files beside those that they give back.
 OWN = {
     "train": {"teacher", "teacher_checkpoint", "student", "student_arguments", "epochs", "out", "transfer_set"}
-    | {"teacher_arguments", "teacher_epochs", "baseline", "formats", "precisions"}
+    | {"teacher_arguments", "teacher_epochs", "teacher_learning_rate", "teacher_schedule"}
+    | {"baseline", "baseline_learning_rate", "formats", "precisions"}
     | {each.name for each in fields(CompressConfig)}
     - {each.name for each in fields(TrainConfig)}
-    - {"temperature", "alpha"},
+    - {field.name for field in fields(DistillationConfig)},
     "compress": {"checkpoint", "out", "teacher_checkpoint", "transfer_set", "sparsity", "clusters"},
     "export": {"checkpoint", "out", "formats", "precisions"},
     "score": {"files", "against", "out", "explain"},
@@ -177,6 +179,9 @@ def test_load_refuses_what_is_no_checkpoint():
         ("small_net", {}, "no model 'small_net' .did you mean 'small_unet'"),
         ("small_unet", {"learning_rat": 1.0}, "there is no option 'learning_rat' .did you mean 'learning_rate'"),
         ("small_unet", {"temperature": 4.0}, "there is no option 'temperature'"),
+        ("small_unet", {"transfer_ratio": 2.0}, "there is no option 'transfer_ratio'"),
+        ("small_unet", {"ema": 1.0}, "ema is 1.0; give a decay"),
+        ("small_unet", {"schedule": "flat"}, "schedule is 'flat'"),
         ("small_unet", {"device": "gpu"}, "device.*Got value: gpu"),
         ("small_unet", {"epochs": -1}, "epochs is -1"),
         ("small_unet", {"arguments": {"width": 16}}, "takes no width"),
@@ -196,6 +201,8 @@ def test_train_refuses_before_it_makes_a_folder(data, model, options, message):
         ({"sparsity": 1.5}, "sparsity is 1.5"),
         ({"prune_exclude": ["heads"]}, "heads"),
         ({"importance": "l1"}, "importance.*Got value: l1"),
+        ({"soft_loss": "sum"}, "soft_loss 'sum' names 'sum'"),
+        ({"transfer_ratio": -1.0}, "transfer_ratio is -1.0"),
     ],
 )
 def test_compress_refuses(student, data, options, message):

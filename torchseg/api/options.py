@@ -50,8 +50,9 @@ class LearningOptions(CommonOptions, total=False):
     """Options of every function that trains."""
 
     batch_size: int
-    learning_rate: float
+    learning_rate: float | None
     schedule: str
+    ema: float
     loss: str
     class_weights: Listed
     training_precision: Literal["auto", "fp32", "bf16"]
@@ -67,8 +68,9 @@ class TrainOptions(LearningOptions, total=False):
 
     temperature: float
     alpha: float
+    soft_loss: str
+    transfer_ratio: float
     views: int | None
-    soft_loss: Literal["mean", "picture_sum", "over_width"]
 
 
 class CompressOptions(LearningOptions, total=False):
@@ -76,6 +78,8 @@ class CompressOptions(LearningOptions, total=False):
 
     temperature: float
     alpha: float
+    soft_loss: str
+    transfer_ratio: float
     channel_sparsity: float
     channel_epochs: int
     importance: Literal["magnitude", "batch_norm", "taylor"]

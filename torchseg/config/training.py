@@ -16,7 +16,7 @@ class LearningConfig(DataConfig):
     """Flags for training.
 
     Attributes:
-        batch_size: Images per step, over all processes.
+        batch_size: Labelled images per step, over all processes.
         learning_rate: Peak learning rate of AdamW. Default: 0.005 on scenes, 0.002 otherwise.
         schedule: Learning rate schedule after the warm-up: cosine, or stable, which is constant and falls in the last
             fifth.
