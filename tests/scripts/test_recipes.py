@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from scripts import distill
+from torchseg.losses import SOFT_LOSSES
 
 _RECIPES = Path(__file__).parents[2] / "recipes"
 _MISTAKES = {"prune-cluster": "prune_end", "kd-levelprune": "soft_loss", "driving": "soft_loss"}
@@ -119,3 +120,27 @@ def test_a_correction_differs_in_the_mistake_alone(name, mistake):
         yaml.safe_load((_RECIPES / f"{name}{ending}.yaml").read_text()) for ending in ("", "-corrected")
     )
     assert {key for key in published | corrected if published.get(key) != corrected.get(key)} == {mistake, "out"}
+
+
+_TRAININGS = [path for path in sorted(_RECIPES.glob("*.yaml")) if not path.stem.startswith("unet12")]  # which are grids
+
+
+@pytest.mark.parametrize("path", _TRAININGS, ids=lambda path: path.stem)
+def test_published_projects_keep_their_training_whatever_the_defaults_become(path):
+    """What they published: batches of labelled images alone, and the weights of the best epoch as they are."""
+    values = yaml.safe_load(path.read_text())
+    assert values["ema"] == 0
+    assert {"learning_rate", "batch_size"} <= values.keys()
+    if values["teacher"] is not None:
+        assert values["transfer_ratio"] == 0
+        assert values["soft_loss"] in SOFT_LOSSES  # one term
+
+
+@pytest.mark.parametrize("name", ["unet12", "unet12-corrected"])
+def test_the_published_grid_keeps_its_training_too(name):
+    base = yaml.safe_load((_RECIPES / f"{name}.yaml").read_text())["base"]
+    assert {key: base[key] for key in ("batch_size", "learning_rate", "ema")} == {
+        "batch_size": 32,
+        "learning_rate": 0.002,
+        "ema": 0,
+    }
