@@ -6,7 +6,7 @@ validation split, averaged over seeds. Compare settings on the validation split;
 shown. The same command on the same --out resumes a stopped sweep.
 
     python benchmarks/distillation_sweep.py --seeds 0,1,2 --settings "" soft_loss=kl "temperature=4 alpha=0.8"
-    python benchmarks/distillation_sweep.py --flags "data=oxford-pet root=DATA student=lite_student" --epochs 40
+    python benchmarks/distillation_sweep.py --flags "data=oxford-pet root=DATA student=lite_student epochs=40"
 """
 
 from __future__ import annotations

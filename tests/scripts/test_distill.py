@@ -50,6 +50,26 @@ def test_the_whole_chain_leaves_a_complete_run_folder(finished, capsys):
     assert "Nothing to do" in capsys.readouterr().out
 
 
+def _highest_rate(stage: str) -> float:
+    with (RUN / stage / "curves.csv").open(newline="") as file:
+        return max(float(row["learning_rate"]) for row in csv.DictReader(file))
+
+
+@pytest.mark.slow
+def test_teacher_student_and_baseline_are_each_trained_at_their_own_rate(flags, monkeypatch):
+    monkeypatch.setattr("torchseg.pipeline.commands.distill.Chain._files", lambda _: ())  # has tests of its own
+    rates = ["--learning_rate", "0.003", "--teacher_learning_rate", "0.009", "--baseline_learning_rate", "0.0005"]
+    level = ["--schedule", "stable", "--teacher_schedule", "cosine", "--epochs", "5", "--teacher_epochs", "5"]
+    assert main([*flags, *rates, *level, "--baseline"]) == 0
+    assert _highest_rate("student") == 0.003
+    assert 0.008 < _highest_rate("teacher") <= 0.009
+    assert _highest_rate("baseline") == 0.0005
+    before = {stage: (RUN / stage / "model.safetensors").read_bytes() for stage in ("teacher", "student", "baseline")}
+    assert main([*flags, *rates, *level, "--baseline", "--transfer_ratio", "0"]) == 0
+    after = {stage: (RUN / stage / "model.safetensors").read_bytes() for stage in before}
+    assert [stage for stage in before if before[stage] != after[stage]] == ["student"]
+
+
 def _ledger(run: Path = RUN) -> dict[str, dict[str, str]]:
     with (run / "ledger.csv").open(newline="") as file:
         return {row["artifact"]: row for row in csv.DictReader(file) if row["tensor"] == "total"}
@@ -196,6 +216,11 @@ def test_wrong_input_ends_in_two_and_one_message(flags, pictures, capsys):
     assert "did you mean 'small_unet'" in _refused([*flags, "--student", "smal_unet"], capsys)
     assert "did you mean 'base_width'" in _refused([*flags, "--student_arguments", "width=4"], capsys)
     assert "did you mean 'lovasz'" in _refused([*flags, "--loss", "lovazs"], capsys)
+    assert "did you mean 'channel'" in _refused([*flags, "--soft_loss", "kl+chanel"], capsys)
+    assert "did you mean 'stable'" in _refused([*flags, "--teacher_schedule", "stabel"], capsys)
+    assert "give images without masks per labelled image" in _refused([*flags, "--transfer_ratio", "-1"], capsys)
+    assert "baseline_learning_rate is 0.0" in _refused([*flags, "--baseline_learning_rate", "0"], capsys)
+    assert "ema is 1.0; give a decay" in _refused([*flags, "--ema", "1"], capsys)
     assert "give median_frequency, or 5 positive numbers" in _refused([*flags, "--class_weights", "1,2"], capsys)
     assert "give NAME=VALUE pairs" in _refused([*flags, "--teacher_arguments", "4"], capsys)
     assert "use 32x32 or 48x48" in _refused([*flags, "--student_arguments", "depth=4", "--image_size", "40"], capsys)
