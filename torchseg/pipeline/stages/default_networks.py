@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import yaml
 
 from torchseg.checkpoint import read_card
-from torchseg.config import AUTO, DistillConfig
+from torchseg.config import DistillConfig
 from torchseg.console import STDOUT
 from torchseg.data import GENERATED
 from torchseg.models.pretrained import LITE_SCALING, PACKAGED
@@ -23,6 +23,8 @@ TEACHER, STUDENT = "attention_unet", "fast_unet"
 PHOTO_TEACHER, PHOTO_STUDENT = "smp:Unet:tu-tf_efficientnet_lite2", "lite_student"
 PRETRAINED = "encoder_weights=imagenet"
 _STRIDE = 32  # of the teacher for photos
+
+AUTO = "auto"
 
 AnyDistill = TypeVar("AnyDistill", bound=DistillConfig)
 

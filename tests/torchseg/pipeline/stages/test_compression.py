@@ -31,13 +31,11 @@ from torchseg.pipeline.stages.compression import (
     cluster_epochs,
     folded,
     prune_epochs,
-    recovery,
     unbranched,
 )
 from torchseg.pipeline.stages.ledger import LedgerError
 from torchseg.pipeline.stages.training import Lengths
 from torchseg.spec import ImageSpec
-from torchseg.train import DistillationConfig
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*encoders are deprecated:DeprecationWarning")
 SHALLOW = {"encoder_depth": 3, "decoder_channels": [16, 16, 16]}
@@ -114,7 +112,7 @@ def student(trainer):
 
 
 def _compressor(trainer, flags):
-    return Compressor(trainer, flags, recovery(trainer, None, DistillationConfig()))
+    return Compressor(trainer, flags, trainer.labels())
 
 
 def test_a_network_is_pruned_and_then_clustered(trainer, student, capsys):
@@ -162,14 +160,6 @@ def test_epochs_that_nobody_gave_make_the_usual_steps(trainer):
     for epochs, steps in ((prune_epochs, PRUNE_STEPS), (cluster_epochs, CLUSTER_STEPS)):
         assert epochs(trainer, CompressionFlags()) == steps.scenes / trainer.steps_per_epoch
         assert epochs(trainer, QUICK) == 1
-
-
-def test_recovery_follows_the_teacher_if_there_is_one(trainer, student):
-    alone = recovery(trainer, None, DistillationConfig(views=2))
-    assert (alone.transfer, alone.views, alone.inputs) == (False, 0, {"teacher": ""})
-    taught = recovery(trainer, student, DistillationConfig(temperature=4.0, views=2))
-    assert (taught.transfer, taught.views) == (True, 2)
-    assert (taught.inputs["teacher"], taught.inputs["temperature"]) == (sha256_of(student / WEIGHTS), 4.0)
 
 
 @pytest.mark.parametrize(

@@ -187,3 +187,11 @@ def test_a_copy_is_made_again_when_the_original_changes(trainer, tmp_path):
     before = copied(_checkpoint(tmp_path / "net", spec), "original", spec)
     save_checkpoint(build_model("small_unet", ARGUMENTS, spec, seed=2), read_card(tmp_path / "net"), tmp_path / "net")
     assert before.inputs["weights"] != copied(tmp_path / "net", "original", spec).inputs["weights"]
+
+
+def test_recovery_follows_the_teacher_if_there_is_one(trainer, teacher):
+    alone = trainer.labels()
+    assert (alone.transfer_ratio, alone.views, dict(alone.inputs), alone.teacher()) == (0, 0, {}, None)
+    taught = trainer.distillation(teacher, DistillationConfig(temperature=4.0), views=2)
+    assert (taught.transfer_ratio, taught.views) == (1, 2)
+    assert (taught.inputs["teacher"], taught.inputs["temperature"]) == (sha256_of(teacher / "model.safetensors"), 4.0)
