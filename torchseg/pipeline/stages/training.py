@@ -172,13 +172,13 @@ class Trainer(Lengths):
     """Makes the training stages of one run; they share images, configuration and processes.
 
     `on_epoch_end` is called after each epoch with a validation, with its row of the training curve. `teachers` is keyed
-    by the hash of their weights, so that logits cached by a teacher serve every training of the run.
+    by the hash of their weights and whether they cache logits; those then serve every training of the run.
     """
 
     folder: RunFolder
     fabric: Fabric
     on_epoch_end: Callable[[Row], object] = lambda row: None
-    teachers: dict[str, Teacher] = field(default_factory=dict)
+    teachers: dict[tuple[str, bool], Teacher] = field(default_factory=dict)
 
     def with_labels(self, network: NetworkSpec) -> Stage:
         """The stage that trains a network with the masks alone."""
@@ -205,13 +205,14 @@ class Trainer(Lengths):
         share = extra / (extra + self.config.batch_size)
 
         def load() -> Teacher:
-            if key not in self.teachers:
+            known = key, views > 0
+            if known not in self.teachers:
                 network, _ = load_checkpoint(teacher)
                 precision = choose_precision(self.config.training_precision, self.fabric.device)
-                self.teachers[key] = Teacher(
+                self.teachers[known] = Teacher(
                     network.to(self.fabric.device), precision=precision, caches_logits=views > 0
                 )
-            return self.teachers[key]
+            return self.teachers[known]
 
         def step() -> Step:
             ignored = self.pictures.spec.ignore_index
