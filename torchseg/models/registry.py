@@ -104,6 +104,11 @@ def parse_arguments(text: str) -> dict[str, Any]:
     return values
 
 
+def format_arguments(arguments: Mapping[str, Any]) -> str:
+    """Writes arguments as `parse_arguments` reads them; values are words, numbers, booleans or lists of these."""
+    return ",".join(f"{name}={str(value).replace(' ', '')}" for name, value in arguments.items())
+
+
 def known_arguments(builder: Callable[..., Any]) -> dict[str, Any]:
     """Name and type of every argument of a builder, besides channels and classes.
 

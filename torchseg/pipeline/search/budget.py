@@ -13,7 +13,7 @@ from torchseg.config import DistillConfig, SearchConfig
 from torchseg.harness.runtimes.process import RuntimeProcess
 from torchseg.harness.scoring.latency import LatencyConfig, measure_latency
 from torchseg.modelfile.precision import Precision
-from torchseg.models import build_model, fold_branches, multiply_adds, parse_arguments
+from torchseg.models import build_model, fold_branches, multiply_adds, parse_arguments, randomize_norms
 from torchseg.pipeline.export.exporter import calibration_images
 from torchseg.pipeline.run.dataset import Pictures
 from torchseg.pipeline.run.folder import RunFolder, Stage
@@ -96,7 +96,7 @@ class CostMeter:
             "spec": self.pictures.spec.to_dict(),
             "precision": self.config.budget_precision,
             "timed": self.config.max_ms is not None,
-            "version": 1,
+            "version": 2,
         }
         output = f"costs/{name}.json"
 
@@ -110,6 +110,7 @@ class CostMeter:
     def _measure(self, candidate: DistillConfig) -> Cost:
         spec, precision = self.pictures.spec, Precision(self.config.budget_precision)
         network = build_model(candidate.student, parse_arguments(candidate.student_arguments), spec).eval()
+        randomize_norms(network)
         fold_branches(network)
         images = calibration_images(self.pictures) if precision is Precision.INT8 else None
         with tempfile.TemporaryDirectory() as folder:
