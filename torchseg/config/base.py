@@ -86,10 +86,7 @@ class DataConfig(CommonConfig):
         """Height and width of the networks' input, in pixels."""
         if not self.image_size:
             return (64, 64) if self.data == GENERATED else (128, 128)
-        sides = [side.strip() for side in self.image_size.split(",")]
-        if len(sides) > 2 or not all(side.isdecimal() and int(side) > 0 for side in sides):
-            raise ValueError(f"image_size is '{self.image_size}'; give N or H,W in pixels, e.g. 128 or 96,128")
-        return int(sides[0]), int(sides[-1])
+        return height_and_width("image_size", self.image_size)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,6 +99,14 @@ class PrepareConfig(DataConfig):
     """
 
     out: Path | None = None
+
+
+def height_and_width(flag: str, text: str) -> tuple[int, int]:
+    """Parses N or H,W in pixels; raises a ValueError that names the flag."""
+    sides = [side.strip() for side in text.split(",")]
+    if len(sides) > 2 or not all(side.isdecimal() and int(side) > 0 for side in sides):
+        raise ValueError(f"{flag} is '{text}'; give N or H,W in pixels, e.g. 128 or 96,128")
+    return int(sides[0]), int(sides[-1])
 
 
 def numbers(flag: str, text: str) -> tuple[float, ...]:

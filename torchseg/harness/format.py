@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 
 
@@ -29,6 +29,12 @@ def milliseconds(value: float | None) -> str:
 def counted(number: int, noun: str) -> str:
     """A number with its noun: `1 thread`, `2 threads`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def aligned(table: Sequence[Sequence[str]]) -> list[str]:
+    """Rows of equally many cells as lines whose columns are aligned at the left."""
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table]
 
 
 def short_names(artifacts: Iterable[str]) -> dict[str, str]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from torchseg.cli import other_command
-from torchseg.harness.format import counted
+from torchseg.harness.format import aligned, counted
 from torchseg.modelfile.kinds import FORMATS
 from torchseg.pipeline.run.folder import RunFolder
 
@@ -52,9 +52,7 @@ def table_lines(scores: Path) -> list[str]:
     mixed = {key for key in _SHOWN_IF_MIXED if len({row.get(key) for row in rows}) > 1}
     columns = [each for each in _COLUMNS if each[1] not in _SHOWN_IF_MIXED or each[1] in mixed]
     cells = [[_cell(row, key, form) for _, key, form in columns] for row in rows]
-    table = [[title for title, _, _ in columns], *cells]
-    widths = [max(len(row[column]) for row in table) for column in range(len(columns))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table]
+    return aligned([[title for title, _, _ in columns], *cells])
 
 
 def comparison_lines(scores: Path) -> list[str]:

@@ -28,7 +28,7 @@ from torchseg.train import FitConfig, choose_precision
 
 CONFIG, LOG = "config.yaml", "run.log"
 Config = TypeVar("Config", bound=LearningConfig)
-_LAUNCHED = "LT_CLI_USED"
+LAUNCHED = "LT_CLI_USED"  # environment variable that the launcher of Fabric sets
 _Wanted = Literal["auto", "fp32", "bf16"]
 _LAUNCHER_PRECISIONS: Mapping[str, _Wanted] = {"32-true": "fp32", "32": "fp32", "bf16-mixed": "bf16"}
 
@@ -89,7 +89,7 @@ def launch(config: LearningConfig) -> Fabric:
     Raises:
         ValueError: if there is no such device.
     """
-    if _LAUNCHED in os.environ:
+    if LAUNCHED in os.environ:
         return Fabric()
     if config.device == "cuda" and not torch.cuda.is_available():
         raise ValueError("device is cuda, but PyTorch finds no GPU that it can use here; give --device cpu or auto")
@@ -136,7 +136,7 @@ def decide(config: Config, fabric: Fabric, run: Path) -> Config:
 
 def _of_launcher(wanted: _Wanted) -> _Wanted:
     """The precision that the flag or the launcher asks for; raises ValueError if they contradict each other."""
-    text = os.environ.get("LT_PRECISION") if _LAUNCHED in os.environ else None
+    text = os.environ.get("LT_PRECISION") if LAUNCHED in os.environ else None
     if not text:
         return wanted
     if text not in _LAUNCHER_PRECISIONS:
@@ -203,11 +203,12 @@ def environment_record(cores: int) -> dict[str, Any]:
         "processor": cpu_name(),
         "capability": torch.backends.cpu.get_cpu_capability(),
         "cores": cores,
-        "packages": {name: _version(name) for name in _PACKAGES},
+        "packages": {name: package_version(name) for name in _PACKAGES},
     }
 
 
-def _version(name: str) -> str:
+def package_version(name: str) -> str:
+    """Version of an installed package, or `not installed`."""
     try:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
