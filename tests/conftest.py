@@ -6,6 +6,7 @@ import os
 import sys
 import threading
 from pathlib import Path
+from unittest.mock import MagicMock
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # two test processes on two cores must not spin while they wait
 
@@ -21,9 +22,10 @@ import torchseg  # noqa: F401 - mends torchvision before anything imports it
 from torchseg.data.datasets.idd import COLOURS
 from torchseg.data.datasets.scenes import draw_scene
 from torchseg.harness.runtimes.process import RuntimeProcess, RuntimeProcessError
-from torchseg.harness.scoring.latency import LatencyConfig
+from torchseg.harness.scoring.latency import Latency, LatencyConfig
 from torchseg.harness.worker import Worker
 from torchseg.modelfile.kinds import runtime_name
+from torchseg.models import Student
 
 settings.register_profile("tensors", deadline=None, max_examples=25)
 settings.load_profile("tensors")
@@ -84,6 +86,41 @@ def measure_here():
             patch.setattr(f"torchseg.harness.{module}.RuntimeProcess", _ProcessHere)
 
     return apply
+
+
+@pytest.fixture
+def tiny_students(monkeypatch):
+    """A family of three small students, timed with two turns of one prediction in the test's own process."""
+    family = {
+        "narrow": Student("small_unet", {"base_width": 2, "depth": 1}),
+        "wide": Student("small_unet", {"base_width": 6, "depth": 1}),
+        "deep": Student("small_unet", {"base_width": 4, "depth": 3}),
+    }
+    for name, value in (
+        ("STUDENTS", family),
+        ("RuntimeProcess", _ProcessHere),
+        ("LatencyConfig", lambda: LatencyConfig(rounds=2, repeats=1, warmup=1, max_rounds=2)),
+    ):
+        monkeypatch.setattr(f"torchseg.pipeline.students.measure.{name}", value)
+    return family
+
+
+@pytest.fixture
+def quick_students(tiny_students, monkeypatch):
+    """The same family with made-up files and times; gives the number of files of every timing."""
+    timed = []
+
+    def write(conversion, path, **_):
+        path.write_bytes(b"0" * sum(each.numel() for each in conversion.model.parameters()))
+
+    def time(processes, *_, **__):
+        timed.append(len(processes))
+        return [Latency(recorded_ms=np.full((2, 1), 1.0 + at)) for at in range(len(processes))]
+
+    monkeypatch.setattr("torchseg.pipeline.students.measure.RuntimeProcess", lambda *_, **__: MagicMock())
+    monkeypatch.setattr("torchseg.pipeline.students.measure.measure_latency", time)
+    monkeypatch.setattr("tf_bridge.conversion.Conversion.write", write)
+    return timed
 
 
 class _ProcessHere(RuntimeProcess):

@@ -20,6 +20,7 @@ COMMANDS = {
     "predict": "masks for pictures or folders",
     "report": "build the report of a run again",
     "grid": "every combination of a recipe's factors, as one table",
+    "students": "size and speed of the students on this machine, before any training",
     "search": "hyper-parameters of the student, for accuracy within a budget",
 }
 

@@ -17,6 +17,7 @@ from torchseg.config.grid import GridConfig, MeasureConfig
 from torchseg.config.import_tf import ImportConfig
 from torchseg.config.score import PredictConfig, ReportConfig, ScoreConfig
 from torchseg.config.search import SearchConfig
+from torchseg.config.students import StudentsConfig
 from torchseg.config.training import LearningConfig, TrainConfig
 from torchseg.modelfile.kinds import FORMATS
 
@@ -42,6 +43,7 @@ __all__ = [
     "ReportConfig",
     "ScoreConfig",
     "SearchConfig",
+    "StudentsConfig",
     "TrainConfig",
     "VariantFlags",
     "VerifyConfig",

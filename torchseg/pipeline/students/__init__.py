@@ -1,0 +1,1 @@
+"""Measures the family of students and chooses one by size and speed."""
