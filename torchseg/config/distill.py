@@ -10,6 +10,8 @@ from torchseg.config.export import ExportFlags
 from torchseg.config.training import LearningConfig, check_epochs, check_rates
 from torchseg.distillation import DistillationConfig
 
+AUTO = "auto"  # a student that is chosen by measurement
+
 
 @dataclass(frozen=True, kw_only=True)
 class DistillConfig(CompressionFlags, ExportFlags, DistillationConfig, LearningConfig):
@@ -20,7 +22,11 @@ class DistillConfig(CompressionFlags, ExportFlags, DistillationConfig, LearningC
             trains the student and its compressed versions without a teacher, from the masks alone.
         teacher_arguments: Arguments of the teacher's builder, e.g. base_width=64,dropout=0.1.
         teacher_checkpoint: Folder of a trained teacher, to use instead of training one.
-        student: Student network: a name or smp:ARCHITECTURE:ENCODER.
+        student: Student network: a name, smp:ARCHITECTURE:ENCODER, or auto, which measures the networks that `students`
+            lists and takes the one with the most multiply-adds within --max_latency_ms and --max_size_kb.
+        max_latency_ms: With --student auto: largest latency of the student's int8 file in milliseconds, the fastest
+            prediction of one image on one thread of this machine.
+        max_size_kb: With --student auto: largest size of that file in kilobytes.
         student_arguments: Arguments of the student's builder, e.g. base_width=16,depth=4,batch_norm=false.
         epochs: Epochs of the student, counted in labelled images. Default: enough for 640 steps on scenes, 1440
             otherwise.
@@ -41,6 +47,8 @@ class DistillConfig(CompressionFlags, ExportFlags, DistillationConfig, LearningC
     teacher_checkpoint: Path | None = None
     student: str = "small_unet"
     student_arguments: str = ""
+    max_latency_ms: float | None = None
+    max_size_kb: float | None = None
     epochs: int = 0
     teacher_epochs: int = 0
     teacher_learning_rate: float | None = None
@@ -59,8 +67,29 @@ class DistillConfig(CompressionFlags, ExportFlags, DistillationConfig, LearningC
         check_rates(
             teacher_learning_rate=self.teacher_learning_rate, baseline_learning_rate=self.baseline_learning_rate
         )
+        self._check_student()
         if self.views is not None and self.views < 0:
             raise ValueError(f"views is {self.views}; give 0 for a new view every time, or a number of views, e.g. 2")
         for flag in ("teacher_checkpoint", "transfer_set", "baseline"):
             if self.teacher is None and getattr(self, flag):
                 raise ValueError(f"teacher is null, but {flag} is given, which needs one: drop it or name a teacher")
+
+    @property
+    def chooses_student(self) -> bool:
+        """Whether the student is chosen by measurement."""
+        return self.student == AUTO
+
+    def _check_student(self) -> None:
+        limits = {"max_latency_ms": self.max_latency_ms, "max_size_kb": self.max_size_kb}
+        for name, most in limits.items():
+            if most is not None and not self.chooses_student:
+                raise ValueError(f"{name} is {most}, but student is '{self.student}': drop it, or give --student auto")
+            if most is not None and not most > 0:
+                raise ValueError(f"{name} is {most}; give a positive number, e.g. 5")
+        if self.chooses_student and not any(limits.values()):
+            raise ValueError("student is auto, which needs a limit: give --max_latency_ms, --max_size_kb or both")
+        if self.chooses_student and self.student_arguments:
+            raise ValueError(
+                f"student is auto, which chooses the arguments, but student_arguments is '{self.student_arguments}': "
+                "drop them, or name the student"
+            )

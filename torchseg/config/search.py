@@ -52,6 +52,8 @@ class SearchConfig(DistillConfig):
         if self.engine not in SEARCH_ENGINES:
             hint = nearest(self.engine, SEARCH_ENGINES)
             raise ValueError(f"engine is '{self.engine}'{hint}; choose from {', '.join(SEARCH_ENGINES)}")
+        if self.chooses_student:
+            raise ValueError("student is auto, but trials vary one network: name it; the command `students` lists some")
         if self.teacher is None:
             raise ValueError("teacher is null, but trials learn from one: name a network")
         if self.trials < 1:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from torchseg.checkpoint import Card
@@ -13,16 +13,17 @@ from torchseg.cli import CHECK_FAILED, DONE
 from torchseg.config import DistillConfig
 from torchseg.models import build_model, parse_arguments
 from torchseg.pipeline.commands.summary import print_summary
-from torchseg.pipeline.run.dataset import Pictures, cached_pictures, check_stage, distill_pictures
+from torchseg.pipeline.run.dataset import Pictures, cached_pictures, check_stage, distill_scaling, open_pictures
 from torchseg.pipeline.run.folder import Stage
 from torchseg.pipeline.run.installed import check_formats
 from torchseg.pipeline.run.session import Session, open_session
 from torchseg.pipeline.stages.compression import Compressor, check_compression
-from torchseg.pipeline.stages.distillation import check_distillation, supervision, teacher_stage
+from torchseg.pipeline.stages.distillation import check_distillation, check_supervision, supervision, teacher_stage
 from torchseg.pipeline.stages.export import CertificateError, Exporter, export_beside
 from torchseg.pipeline.stages.ledger import LedgerError, ledger_stage
 from torchseg.pipeline.stages.scoring import ScoreError, report_stage, score_stage
 from torchseg.pipeline.stages.training import STUDENT_STEPS, Lengths, NetworkSpec, Trainer
+from torchseg.pipeline.students.choice import StudentChoice, choose_student
 
 _DENSE = {"student": ("fp32", "int8"), "teacher": ("fp32",)}  # uncompressed files to compare the compressed ones with
 _LOG = logging.getLogger(__name__)
@@ -32,10 +33,9 @@ def distill(config: DistillConfig) -> int:
     """Runs every stage that is not done yet; returns 1 if a certificate, a score or the ledger fails, otherwise 0."""
     started = time.monotonic()
     check_formats(kind for kind, _ in config.files)
-    pictures = distill_pictures(config)
-    _check(config, pictures)
-    with open_session(config) as session:
-        chain = Chain(session, pictures)
+    job = _prepared(config)
+    with open_session(job.config) as session:
+        chain = Chain(session, job)
         ran = list(chain.run())
         session.fabric.barrier()
         if session.fabric.is_global_zero:
@@ -50,14 +50,41 @@ def distill_student(config: DistillConfig) -> Path:
     Raises:
         ValueError: if the data, a network or the loss is unknown, or they do not fit each other.
     """
-    pictures = distill_pictures(config)
-    _check(config, pictures)
-    with open_session(config) as session:
-        chain = Chain(session, pictures)
+    job = _prepared(config)
+    with open_session(job.config) as session:
+        chain = Chain(session, job)
         for _ in chain.train():
             pass
         session.fabric.barrier()
     return session.folder.path / chain.last
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Job:
+    """A run whose flags were checked.
+
+    Attributes:
+        config: the flags; names the student.
+        pictures: of the run.
+        choice: how the student was chosen; None if the flags name it.
+    """
+
+    config: DistillConfig
+    pictures: Pictures
+    choice: StudentChoice | None
+
+
+def _prepared(config: DistillConfig) -> _Job:
+    """Opens the data, chooses the student if the flags ask for it, and checks that everything fits."""
+    pictures = open_pictures(config, transfer_set=config.transfer_set)
+    choice = None
+    if config.chooses_student:
+        check_supervision(config, pictures.spec)
+        choice = choose_student(config, pictures.spec)
+        config = choice.config
+    pictures = pictures.scaled(distill_scaling(config))
+    _check(config, pictures)
+    return _Job(config=config, pictures=pictures, choice=choice)
 
 
 def _check(config: DistillConfig, pictures: Pictures) -> None:
@@ -72,12 +99,12 @@ def _check(config: DistillConfig, pictures: Pictures) -> None:
 class Chain:
     """The stages of one run, in order; each is created once those before it are done, because it hashes their files."""
 
-    def __init__(self, session: Session[DistillConfig], pictures: Pictures) -> None:
+    def __init__(self, session: Session[DistillConfig], job: _Job) -> None:
         self.config, self.folder, self.fabric = session.config, session.folder, session.fabric
-        self.pictures = pictures
+        self.pictures, self.choice = job.pictures, job.choice
         self.problems: list[str] = []
         self.done_beside: set[str] = set()
-        self.trainer = Trainer(self.config, pictures, self.folder, self.fabric)
+        self.trainer = Trainer(self.config, self.pictures, self.folder, self.fabric)
 
     @property
     def last(self) -> str:
@@ -108,6 +135,8 @@ class Chain:
 
     def _training(self) -> Iterator[Stage]:
         config = self.config
+        if self.choice:
+            yield self.choice.stage(writes=self.fabric.is_global_zero)
         yield check_stage(self.pictures, config, writes=self.fabric.is_global_zero)
         pictures = self.pictures = cached_pictures(self.pictures, self.folder.path)
         trainer = self.trainer = replace(self.trainer, pictures=pictures)

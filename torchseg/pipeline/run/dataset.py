@@ -186,10 +186,10 @@ def distill_pictures(config: DistillConfig) -> Pictures:
     Raises:
         ValueError: if images are missing or damaged, or teacher and student were trained with different normalisations.
     """
-    return open_pictures(config, transfer_set=config.transfer_set).scaled(_scaling(config))
+    return open_pictures(config, transfer_set=config.transfer_set).scaled(distill_scaling(config))
 
 
-def _scaling(config: DistillConfig) -> Scaling | None:
+def distill_scaling(config: DistillConfig) -> Scaling | None:
     """The normalisation of both networks: that of the given teacher or the pretrained student; None without either.
 
     Raises:

@@ -27,8 +27,17 @@ def check_distillation(config: DistillConfig, spec: ImageSpec) -> None:
     Raises:
         ValueError: naming the valid choices.
     """
-    check_training(config, spec)
+    check_supervision(config, spec)
     check_network(config.student, spec, arguments=parse_arguments(config.student_arguments))
+
+
+def check_supervision(config: DistillConfig, spec: ImageSpec) -> None:
+    """Checks, before anything is written, that losses and teacher exist and fit the data.
+
+    Raises:
+        ValueError: naming the valid choices.
+    """
+    check_training(config, spec)
     if config.teacher_checkpoint:
         given_teacher(config.teacher_checkpoint, spec)
     elif config.teacher:
