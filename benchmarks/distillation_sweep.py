@@ -31,6 +31,7 @@ from torchseg.models import parse_arguments
 from torchseg.pipeline.run.dataset import Pictures, cached_pictures, check_stage, distill_pictures
 from torchseg.pipeline.run.folder import RunFolder, Stage
 from torchseg.pipeline.run.session import launch
+from torchseg.pipeline.stages.default_networks import with_default_networks
 from torchseg.pipeline.stages.distillation import supervision, teacher_stage
 from torchseg.pipeline.stages.training import STUDENT_STEPS, NetworkSpec, Trainer
 from torchseg.train import evaluate
@@ -60,8 +61,7 @@ def main() -> int:
         for name, scores in _one_seed(seed, base, arguments):
             rows.setdefault(name, {})[seed] = scores
             print(f"seed {seed}  {name:50} validation {scores.validation:.2f}  test {scores.test:.2f}", flush=True)
-    config = config_of(DistillConfig, base)
-    classes = distill_pictures(config).spec.classes
+    classes = distill_pictures(with_default_networks(config_of(DistillConfig, base))).spec.classes
     text = "\n".join(_table(rows, classes, arguments))
     if arguments.name:
         print("\n" + text)
@@ -95,7 +95,8 @@ def _flags(text: str) -> dict[str, str]:
 
 def _one_seed(seed: int, base: Mapping[str, str], arguments: argparse.Namespace) -> Iterator[tuple[str, Scores]]:
     """The scores of the teacher, of every baseline and of every setting."""
-    config = config_of(DistillConfig, {**base, "seed": str(seed), "out": str(arguments.out / str(seed))})
+    given = config_of(DistillConfig, {**base, "seed": str(seed), "out": str(arguments.out / str(seed))})
+    config = with_default_networks(given)
     pictures, folder, fabric = distill_pictures(config), RunFolder(config.run), launch(config)
     folder.do(check_stage(pictures, config))
     pictures = cached_pictures(pictures, folder.path)
@@ -113,7 +114,8 @@ def _one_seed(seed: int, base: Mapping[str, str], arguments: argparse.Namespace)
         network = replace(_student(trainer, f"baseline-{rate}"), learning_rate=float(rate))
         yield f"labels alone at {rate}", score(trainer.with_labels(network))
     for text in arguments.settings:
-        chosen = config_of(DistillConfig, {**base, **_flags(text), "seed": str(seed), "out": str(config.out)})
+        flags = {**base, **_flags(text), "seed": str(seed), "out": str(config.out)}
+        chosen = with_default_networks(config_of(DistillConfig, flags))
         own = replace(trainer, config=chosen)
         stage_name = "student-" + (text.replace(" ", "-").replace("=", "-").replace("+", "-") or "default")
         learns_from = supervision(own, folder.path / TEACHER, views=chosen.views)

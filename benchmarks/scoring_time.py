@@ -33,6 +33,7 @@ from torchseg.harness.scoring.score import PHASE
 from torchseg.modelfile.kinds import FORMATS
 from torchseg.modelfile.precision import Precision
 from torchseg.models import build_model, parse_arguments
+from torchseg.pipeline.stages.default_networks import with_default_networks
 from torchseg.spec import ImageSpec
 
 ALLOWED_MINUTES = 4.0
@@ -84,7 +85,7 @@ def _scenes(tested: int) -> DataSet:
 
 def _files(work: Path) -> Iterator[Path]:
     """Writes checkpoints and files of the two networks that `scripts/distill.py` builds by default."""
-    config, spec = DistillConfig(), ImageSpec(height=SIDE, width=SIDE, classes=CLASSES)
+    config, spec = with_default_networks(DistillConfig()), ImageSpec(height=SIDE, width=SIDE, classes=CLASSES)
     pictures = Scenes("train", height=SIDE, width=SIDE, length=16)
     images = spec.prepare(np.stack([pictures[index].picture for index in range(16)]))
     for stage in ("teacher", "student"):

@@ -10,7 +10,7 @@ from torchseg.config.export import ExportFlags
 from torchseg.config.training import LearningConfig, check_epochs, check_rates
 from torchseg.distillation import DistillationConfig
 
-AUTO = "auto"  # a student that is chosen by measurement
+AUTO = "auto"  # a network that the command chooses
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,12 +18,14 @@ class DistillConfig(CompressionFlags, ExportFlags, DistillationConfig, LearningC
     """Trains a teacher, distils a small student, prunes and clusters it, and exports, certifies and scores them.
 
     Attributes:
-        teacher: Teacher network: a name, or smp:ARCHITECTURE:ENCODER for any of segmentation_models_pytorch; null
-            trains the student and its compressed versions without a teacher, from the masks alone.
+        teacher: Teacher network: a name, smp:ARCHITECTURE:ENCODER for any of segmentation_models_pytorch, or auto: on
+            photos one that starts from ImageNet, if its weights are installed, else attention_unet. null trains the
+            student and its compressed versions without a teacher, from the masks alone.
         teacher_arguments: Arguments of the teacher's builder, e.g. base_width=64,dropout=0.1.
         teacher_checkpoint: Folder of a trained teacher, to use instead of training one.
-        student: Student network: a name, smp:ARCHITECTURE:ENCODER, or auto, which measures the networks that `students`
-            lists and takes the one with the most multiply-adds within --max_latency_ms and --max_size_kb.
+        student: Student network: a name, smp:ARCHITECTURE:ENCODER, or auto: on photos lite_student, if its ImageNet
+            weights are installed, else fast_unet. With --max_latency_ms or --max_size_kb, auto measures the networks
+            that `students` lists and takes the one with the most multiply-adds within these limits.
         max_latency_ms: With --student auto: largest latency of the student's int8 file in milliseconds, the fastest
             prediction of one image on one thread of this machine.
         max_size_kb: With --student auto: largest size of that file in kilobytes.
@@ -42,10 +44,10 @@ class DistillConfig(CompressionFlags, ExportFlags, DistillationConfig, LearningC
         baseline_learning_rate: Peak learning rate of that baseline. Default: that of the student.
     """
 
-    teacher: str | None = "attention_unet"
+    teacher: str | None = AUTO
     teacher_arguments: str = ""
     teacher_checkpoint: Path | None = None
-    student: str = "small_unet"
+    student: str = AUTO
     student_arguments: str = ""
     max_latency_ms: float | None = None
     max_size_kb: float | None = None
@@ -77,19 +79,17 @@ class DistillConfig(CompressionFlags, ExportFlags, DistillationConfig, LearningC
     @property
     def chooses_student(self) -> bool:
         """Whether the student is chosen by measurement."""
-        return self.student == AUTO
+        return self.student == AUTO and (self.max_latency_ms is not None or self.max_size_kb is not None)
 
     def _check_student(self) -> None:
         limits = {"max_latency_ms": self.max_latency_ms, "max_size_kb": self.max_size_kb}
         for name, most in limits.items():
-            if most is not None and not self.chooses_student:
+            if most is not None and self.student != AUTO:
                 raise ValueError(f"{name} is {most}, but student is '{self.student}': drop it, or give --student auto")
             if most is not None and not most > 0:
                 raise ValueError(f"{name} is {most}; give a positive number, e.g. 5")
-        if self.chooses_student and not any(limits.values()):
-            raise ValueError("student is auto, which needs a limit: give --max_latency_ms, --max_size_kb or both")
         if self.chooses_student and self.student_arguments:
             raise ValueError(
-                f"student is auto, which chooses the arguments, but student_arguments is '{self.student_arguments}': "
-                "drop them, or name the student"
+                f"student_arguments is '{self.student_arguments}', but the student and its arguments are chosen by latency "
+                "and size: drop them, or name the student"
             )

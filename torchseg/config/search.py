@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from torchseg.config.base import PRECISIONS, SEARCH_ENGINES, choices
-from torchseg.config.distill import DistillConfig
+from torchseg.config.distill import AUTO, DistillConfig
 from torchseg.spec import nearest
 
 _DIGITS = 4  # significant digits of a chosen number: nobody wants 0.0019374617 in a configuration
@@ -24,6 +24,7 @@ class SearchConfig(DistillConfig):
     searched: they are copied into the best configuration, which distill.py accepts as its --config.
 
     Attributes:
+        student: Student network of every trial: a name or smp:ARCHITECTURE:ENCODER.
         engine: Search engine: nni or optuna; both use a tree of Parzen estimators (TPE).
         trials: Number of configurations to try, after trial 0, which is the one that the other flags describe.
         space: Search space, separated by commas: NAME=LOW..HIGH, NAME=LOW..HIGH log or NAME=A|B|C. Names are
@@ -37,11 +38,12 @@ class SearchConfig(DistillConfig):
         out: Folder of the search. Default: runs/DATA-search.
     """
 
+    student: str = "fast_unet"
     engine: str = "nni"
     trials: int = 8
     space: str = (
         "learning_rate=0.001..0.008 log, dropout=0..0.1, temperature=1..8 log, alpha=0.1..0.9, dice=0.25..4 log, "
-        "base_width=4|6|8"
+        "base_width=8|12|16"
     )
     max_kb: float | None = None
     max_ms: float | None = None
@@ -52,7 +54,7 @@ class SearchConfig(DistillConfig):
         if self.engine not in SEARCH_ENGINES:
             hint = nearest(self.engine, SEARCH_ENGINES)
             raise ValueError(f"engine is '{self.engine}'{hint}; choose from {', '.join(SEARCH_ENGINES)}")
-        if self.chooses_student:
+        if self.student == AUTO:
             raise ValueError("student is auto, but trials vary one network: name it; the command `students` lists some")
         if self.teacher is None:
             raise ValueError("teacher is null, but trials learn from one: name a network")
@@ -123,7 +125,7 @@ Space = Mapping[str, Range | Choice]
 
 
 def parse_space(text: str) -> dict[str, Range | Choice]:
-    """Reads `learning_rate=0.0005..0.01 log, alpha=0.1..0.9, base_width=4|6|8`.
+    """Reads `learning_rate=0.0005..0.01 log, alpha=0.1..0.9, base_width=8|12|16`.
 
     Raises:
         ValueError: for malformed text, a repeated name, an invalid range, or an empty space.
@@ -141,7 +143,7 @@ def parse_space(text: str) -> dict[str, Range | Choice]:
     if not space:
         raise ValueError(
             "space is empty, so there is nothing to search over; name a parameter and its range, "
-            "e.g. 'learning_rate=0.0005..0.01 log, base_width=4|6|8'"
+            "e.g. 'learning_rate=0.0005..0.01 log, base_width=8|12|16'"
         )
     return space
 

@@ -28,9 +28,12 @@ STUDENTS: Mapping[str, Student] = {
     "lite1_cut16": _lite("lite1", 16, 48, 32, 16),
     "lite0_cut32": _lite("lite0", 32, 64, 48, 32, 16),
     "lite2_cut16": _lite("lite2", 16, 48, 32, 16),
+    "fast_unet_16": Student("fast_unet", {"base_width": 16}),
     "small_unet_8": Student("small_unet", {"base_width": 8}),
     "lite0_cut16_wide": _lite("lite0", 16, 64, 48, 32),
     "lite2_cut16_wide": _lite("lite2", 16, 64, 48, 32),
     "lite2_cut32_wide": _lite("lite2", 32, 96, 64, 48, 32),
+    "fast_unet_24": Student("fast_unet", {"base_width": 24}),
+    "fast_unet_32": Student("fast_unet", {"base_width": 32}),
     "small_unet_16": Student("small_unet", {"base_width": 16}),
 }

@@ -109,12 +109,12 @@ def unet(in_channels: int, num_classes: int, **arguments: Any) -> UNet:
 
 
 def attention_unet(in_channels: int, num_classes: int, **arguments: Any) -> UNet:
-    """The default teacher: a U-Net whose skip connections pass additive attention gates (arXiv:1804.03999)."""
+    """The default teacher of generated images: a U-Net whose skip connections pass additive attention gates (arXiv:1804.03999)."""
     return UNet(in_channels=in_channels, num_classes=num_classes, attention=True, **arguments)
 
 
 def small_unet(in_channels: int, num_classes: int, *, base_width: int = 8, depth: int = 4, **arguments: Any) -> UNet:
-    """The default student: narrow and deep, for a large receptive field at 1/15 of the teacher's multiply-adds."""
+    """Narrow and deep, for a large receptive field at 1/12 of the multiply-adds of `attention_unet`."""
     return UNet(in_channels=in_channels, num_classes=num_classes, base_width=base_width, depth=depth, **arguments)
 
 
@@ -127,7 +127,7 @@ def fast_unet(
     stem_stride: Literal[1, 2] = 2,
     **arguments: Any,
 ) -> UNet:
-    """A U-Net in the shapes that int8 kernels like: no layer at full size, none with fewer than 16 channels."""
+    """The default student of generated images: no layer at full size, none with fewer than 16 channels, for int8."""
     return UNet(
         in_channels=in_channels,
         num_classes=num_classes,

@@ -18,6 +18,7 @@ from torchseg.pipeline.run.folder import Stage
 from torchseg.pipeline.run.installed import check_formats
 from torchseg.pipeline.run.session import Session, open_session
 from torchseg.pipeline.stages.compression import Compressor, check_compression
+from torchseg.pipeline.stages.default_networks import with_default_networks
 from torchseg.pipeline.stages.distillation import check_distillation, check_supervision, supervision, teacher_stage
 from torchseg.pipeline.stages.export import CertificateError, Exporter, export_beside
 from torchseg.pipeline.stages.ledger import LedgerError, ledger_stage
@@ -76,6 +77,7 @@ class _Job:
 
 def _prepared(config: DistillConfig) -> _Job:
     """Opens the data, chooses the student if the flags ask for it, and checks that everything fits."""
+    config = with_default_networks(config)
     pictures = open_pictures(config, transfer_set=config.transfer_set)
     choice = None
     if config.chooses_student:

@@ -26,6 +26,7 @@ from torchseg.pipeline.search.optuna import OptunaEngine
 from torchseg.pipeline.search.record import TrialRecord
 from torchseg.pipeline.search.results import BEST, TABLE, best_trial, save_search_figure, write_best, write_table
 from torchseg.pipeline.search.trial import TrialRunner
+from torchseg.pipeline.stages.default_networks import with_default_networks
 from torchseg.pipeline.stages.distillation import check_distillation, teacher_stage
 from torchseg.pipeline.stages.training import STUDENT_STEPS, Trainer
 
@@ -63,6 +64,7 @@ def run_search(config: SearchConfig) -> SearchResult:
     if "LT_CLI_USED" in os.environ:
         raise ValueError("a search trains in one process a trial; start it without the launcher of Fabric")
     ENGINES[config.engine].check()
+    config = with_default_networks(config)
     pictures = distill_pictures(config)
     check_distillation(config, pictures.spec)
     check_space(config, pictures.spec)

@@ -12,19 +12,19 @@ import yaml
 
 from torchseg.checkpoint import read_card
 from torchseg.config import DistillConfig
+from torchseg.config.distill import AUTO
 from torchseg.console import STDOUT
 from torchseg.data import GENERATED
 from torchseg.models.pretrained import LITE_SCALING, PACKAGED
 from torchseg.pipeline.run.session import CONFIG
 
-# From random weights: fast enough to train on generated images within minutes.
+# From random weights; the arguments are for generated images, on which all trainings must end within minutes.
 TEACHER, STUDENT = "attention_unet", "fast_unet"
+SCENES_ARGUMENTS = {TEACHER: "base_width=24", STUDENT: ""}
 # From ImageNet weights: for photos.
 PHOTO_TEACHER, PHOTO_STUDENT = "smp:Unet:tu-tf_efficientnet_lite2", "lite_student"
 PRETRAINED = "encoder_weights=imagenet"
 _STRIDE = 32  # of the teacher for photos
-
-AUTO = "auto"
 
 AnyDistill = TypeVar("AnyDistill", bound=DistillConfig)
 
@@ -37,7 +37,7 @@ def with_default_networks(config: AnyDistill) -> AnyDistill:
     """
     changes: dict[str, str] = {}
     for role in ("teacher", "student"):
-        if getattr(config, role) != AUTO:
+        if getattr(config, role) != AUTO or (role == "student" and config.chooses_student):
             continue
         name, arguments = _recorded(config, role) or _default(config, role)
         changes |= {role: name, f"{role}_arguments": arguments}
@@ -48,6 +48,8 @@ def _default(config: DistillConfig, role: str) -> tuple[str, str]:
     """Name and arguments of the network for this role, `teacher` or `student`."""
     plain, pretrained = (TEACHER, PHOTO_TEACHER) if role == "teacher" else (STUDENT, PHOTO_STUDENT)
     given = str(getattr(config, f"{role}_arguments"))
+    if config.data == GENERATED and not given:
+        return plain, SCENES_ARGUMENTS[plain]
     if config.data == GENERATED or given or not _fits(config, role):
         return plain, given
     missing = [package for package, _ in PACKAGED.values() if importlib.util.find_spec(package) is None]
