@@ -90,6 +90,6 @@ class DistillConfig(CompressionFlags, ExportFlags, DistillationConfig, LearningC
                 raise ValueError(f"{name} is {most}; give a positive number, e.g. 5")
         if self.chooses_student and self.student_arguments:
             raise ValueError(
-                f"student_arguments is '{self.student_arguments}', but the student and its arguments are chosen by latency "
-                "and size: drop them, or name the student"
+                f"student_arguments is '{self.student_arguments}', but student and arguments are chosen by latency and "
+                "size: drop them, or name the student"
             )

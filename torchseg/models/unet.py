@@ -109,7 +109,7 @@ def unet(in_channels: int, num_classes: int, **arguments: Any) -> UNet:
 
 
 def attention_unet(in_channels: int, num_classes: int, **arguments: Any) -> UNet:
-    """The default teacher of generated images: a U-Net whose skip connections pass additive attention gates (arXiv:1804.03999)."""
+    """The default teacher: a U-Net whose skip connections pass additive attention gates (arXiv:1804.03999)."""
     return UNet(in_channels=in_channels, num_classes=num_classes, attention=True, **arguments)
 
 
@@ -127,7 +127,7 @@ def fast_unet(
     stem_stride: Literal[1, 2] = 2,
     **arguments: Any,
 ) -> UNet:
-    """The default student of generated images: no layer at full size, none with fewer than 16 channels, for int8."""
+    """The default student: no layer at full size, and none with fewer than 16 channels, as int8 kernels like it."""
     return UNet(
         in_channels=in_channels,
         num_classes=num_classes,
