@@ -16,8 +16,8 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --co
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s%s\n", $$1, $$2}'
 
-distill: $(VENV)/.installed  ## the whole chain on the built-in pictures, into runs/scenes
-	$(BIN)/python scripts/distill.py
+distill: $(VENV)/.installed  ## the whole chain on the built-in images, into runs/scenes
+	$(BIN)/python scripts/distill.py --baseline
 
 test: $(VENV)/.installed-dev  ## the test suite
 	$(BIN)/python -m pytest -n 2 --dist worksteal

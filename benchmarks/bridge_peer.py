@@ -93,7 +93,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--onnx2tf", type=Path, help="Python of the environment of onnx2tf")
     parser.add_argument("--data", default="scenes")
     parser.add_argument("--root", type=Path)
-    parser.add_argument("--steps", type=int, default=24, help="of training with 8 pictures each")
+    parser.add_argument("--steps", type=int, default=24, help="of training with 8 images each")
     parser.add_argument("--rounds", type=int, default=8)
     parser.add_argument("--table", type=Path)
     return parser.parse_args()
@@ -180,8 +180,8 @@ def _conditions(arguments: argparse.Namespace) -> list[str]:
         "# The bridge beside litert-torch and onnx2tf",
         "",
         f"The default teacher (attention_unet) at 256x256 after {arguments.steps} batches of training on",
-        f"{arguments.data}; errors against PyTorch on {JUDGED_ON} validation pictures. {CALIBRATED_WITH} training",
-        "pictures calibrate int8, the same for all. Every tool works as it does by itself; AI Edge Quantizer also with",
+        f"{arguments.data}; errors against PyTorch on {JUDGED_ON} validation images. {CALIBRATED_WITH} training",
+        "images calibrate int8, the same for all. Every tool works as it does by itself; AI Edge Quantizer also with",
         "the smallest and largest value as ranges instead of its moving average. int8 files take and give integers",
         "where the tool offers that. Time is the minimum of interleaved runs, batch 1, one thread, all in this",
         'project\'s LiteRT and ONNX Runtime; "over ours" is against our TFLite file of the same precision.',

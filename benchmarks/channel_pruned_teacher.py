@@ -80,7 +80,7 @@ def main() -> int:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint", type=Path, nargs="?", help="a teacher trained on scenes; default: random weights")
-    parser.add_argument("--size", type=int, default=256, help="side of the pictures that are timed")
+    parser.add_argument("--size", type=int, default=256, help="side of the images that are timed")
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--table", type=Path, help="Markdown file to write")
     return parser.parse_args()
@@ -142,8 +142,8 @@ def _accuracy_lines(teacher: nn.Module, spec: ImageSpec) -> list[str]:
         return segmentation_loss(network(images), masks, ignore_index=spec.ignore_index)
 
     lines = [
-        f"Mean IoU in % on the test part of scenes at {spec.width}x{spec.height}, nothing trained afterwards; Taylor",
-        f"importance from the loss on {TAYLOR_PICTURES} training pictures. The whole teacher has "
+        f"Mean IoU in % on the test split of scenes at {spec.width}x{spec.height}, nothing trained afterwards; Taylor",
+        f"importance from the loss on {TAYLOR_PICTURES} training images. The whole teacher has "
         f"{100 * evaluate(teacher, test, spec).miou:.1f}.",
         "",
         f"| share removed | {' | '.join(IMPORTANCES)} |",

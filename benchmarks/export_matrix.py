@@ -127,7 +127,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--root", type=Path)
     parser.add_argument("--sizes", nargs="+", default=["96", "160,224", "256"])
     parser.add_argument("--models", nargs="+", default=[*MODELS, *SMP])
-    parser.add_argument("--steps", type=int, nargs="+", default=[24], help="of training with 8 pictures each")
+    parser.add_argument("--steps", type=int, nargs="+", default=[24], help="of training with 8 images each")
     parser.add_argument("--rows", type=Path, required=True, help="CSV file of all results; grows")
     parser.add_argument("--table", type=Path)
     return parser.parse_args(argv)
@@ -200,8 +200,8 @@ def _conditions(arguments: argparse.Namespace) -> list[str]:
     return [
         "# Certificates of every network",
         "",
-        f"Batch norm has the statistics of {CALIBRATED_WITH} pictures of {arguments.data}, which calibrate int8 files,",
-        f"too; judged on {JUDGED_ON} other pictures.",
+        f"Batch norm has the statistics of {CALIBRATED_WITH} images of {arguments.data}, which calibrate int8 files,",
+        f"too; judged on {JUDGED_ON} other images.",
         "The thresholds are those of `docs/reference/model-files.md`. Each cell is the",
         "number that the certificate looks at: the largest logit error in % of the range of the logits (fp32), the",
         "share of pixels with the same class in % (fp16), points of mean IoU lost (dynamic, int8). Bold: fails.",

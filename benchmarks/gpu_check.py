@@ -74,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         rates = {precision: _rate(Path(folder), device, precision) for precision in ("fp32", "bf16")}
     print(f"\n{torch.cuda.get_device_name() if device == 'cuda' else 'CPU'}, PyTorch {torch.__version__}")
     for precision, rate in rates.items():
-        print(f"attention_unet, {SIZES[device].side} pixels, {precision}: {rate:.1f} pictures per second")
+        print(f"attention_unet, {SIZES[device].side} pixels, {precision}: {rate:.1f} images per second")
     print(f"{time.monotonic() - started:.0f} s")
     for problem in problems:
         print(f"FAILED: {problem}")

@@ -105,7 +105,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint", type=Path, nargs="?", help="a trained network's folder; default: random weights")
     parser.add_argument("--model", default="small_unet", help="builder of the random network")
-    parser.add_argument("--size", type=int, default=96, help="side of its pictures")
+    parser.add_argument("--size", type=int, default=96, help="side of its images")
     parser.add_argument("--rounds", type=int, default=60, help="at least")
     parser.add_argument("--max_rounds", type=int, default=250)
     parser.add_argument("--table", type=Path, help="Markdown file with the markers of --name")

@@ -52,8 +52,8 @@ def main() -> int:
             lines.append(_measured(data, RunFolder(Path(run)), arguments.rounds, arguments.threads))
             print(lines[-1])
     show_table(
-        "| pictures | 100 read on one core, s | on every core, s | cache built, s | its MiB | decoding, pictures/s |"
-        " cached, pictures/s | gain |\n|---|---:|---:|---:|---:|---:|---:|---:|\n"
+        "| images | 100 read on one core, s | on every core, s | cache built, s | its MiB | decoding, images/s |"
+        " cached, images/s | gain |\n|---|---:|---:|---:|---:|---:|---:|---:|\n"
         + "\n".join(lines)
         + f"\n\nBest (median) of {arguments.rounds} rounds, {arguments.threads} threads; "
         f"{_precision()}; {cpu_name()}.",

@@ -47,7 +47,7 @@ def stage_table(runs: Sequence[Path]) -> str:
             cells = [run.name, row["stage"], *map(_percent, shares), _percent(row["sparsity"]), values]
             lines.append(f"| {' | '.join([*cells, _kilobytes(float(row['gzip_bytes']))])} |")
     conditions = _rows(runs[0] / "scores.csv")[0]
-    return "\n".join([*lines, "", f"{conditions['images']} test pictures of {conditions['image_size']}."])
+    return "\n".join([*lines, "", f"{conditions['images']} test images of {conditions['image_size']}."])
 
 
 def size_table(run: Path) -> str:
@@ -86,7 +86,7 @@ def truth_table(run: Path, stage: str) -> str:
         )
     )
     lines = [
-        "| class | Dice | IoU | precision | recall | Dice of one picture | IoU | precision | recall |",
+        "| class | Dice | IoU | precision | recall | Dice of one image | IoU | precision | recall |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     for row in _rows(run / "per_class.csv"):

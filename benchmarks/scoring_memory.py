@@ -56,9 +56,9 @@ def main() -> int:
     for count in counts:
         with multiprocessing.get_context("spawn").Pool(1) as pool:
             peaks.append(pool.apply(_peak, (arguments.files, count)))
-        print(f"{count:7} pictures: " + " and ".join(f"{peak:.1f} MiB" for peak in peaks[-1]), flush=True)
+        print(f"{count:7} images: " + " and ".join(f"{peak:.1f} MiB" for peak in peaks[-1]), flush=True)
     show_table(
-        "| pictures | peak of the command, MiB | of a process that it started, MiB at most |\n|---:|---:|---:|\n"
+        "| images | peak of the command, MiB | of a process that it started, MiB at most |\n|---:|---:|---:|\n"
         + "".join(f"| {count:,} | {peak[0]:.1f} | {peak[1]:.1f} |\n" for count, peak in zip(counts, peaks, strict=True))
         + f"\n{len(arguments.files)} files: {', '.join(file.name for file in arguments.files)}.",
         arguments.table,

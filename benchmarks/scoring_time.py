@@ -110,7 +110,7 @@ def _table(phases: dict[str, float], minutes: float, files: int, pictures: int) 
         f"| {phase} | {seconds:.0f} | {100 * seconds / (60 * minutes):.0f} % |" for phase, seconds in phases.items()
     ]
     rest = 60 * minutes - sum(phases.values())
-    what = f"{files} files, {pictures} pictures of {SIDE}x{SIDE}, {available_cores()} cores"
+    what = f"{files} files, {pictures} images of {SIDE}x{SIDE}, {available_cores()} cores"
     return "\n".join(
         [
             f"{what}: **{minutes:.2f} minutes**",

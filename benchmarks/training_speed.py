@@ -55,7 +55,7 @@ def main() -> int:
                 rates[name].append(STEPS * BATCH / (time.perf_counter() - started))
     print(f"{precision}, {arguments.threads} threads, {SIZE}x{SIZE}, batch {BATCH}, {arguments.rounds} rounds")
     for name, values in rates.items():
-        print(f"{name:6} best {max(values):6.2f}  median {statistics.median(values):6.2f} pictures/s")
+        print(f"{name:6} best {max(values):6.2f}  median {statistics.median(values):6.2f} images/s")
     best, median = (choose(rates["ours"]) / choose(rates["plain"]) for choose in (max, statistics.median))
     print(f"ratio  best {best:6.2f}  median {median:6.2f}")
     return 0

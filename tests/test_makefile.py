@@ -23,4 +23,4 @@ def test_the_environment_is_where_the_system_puts_it(system, python, scripts, tm
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path, env=environment)
     lines = done.stdout.splitlines()
     assert lines[0] == f"{python} -m venv .venv"
-    assert lines[-1] == f".venv/{scripts}/python scripts/distill.py"
+    assert lines[-1] == f".venv/{scripts}/python scripts/distill.py --baseline"

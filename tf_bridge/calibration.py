@@ -38,5 +38,5 @@ def check_calibration(
             f"calibration images are {images.dtype} {images.shape}; give float32 (B, C, H, W) with C, H, W = {expected}"
         )
     if not np.isfinite(images).all():
-        raise ValueError("calibration images hold values that are not finite; prepare them again from their pictures")
+        raise ValueError("calibration images hold values that are not finite; prepare them again from their images")
     return images

@@ -30,7 +30,7 @@ def write_end_to_end(source: Path, target: Path, spec: ImageSpec) -> None:
     if source.suffix != target.suffix:
         raise ValueError(f"{target} is of another format than {source}; give both the same ending")
     if is_end_to_end(source):
-        raise ValueError(f"{source} takes pictures already; give the file that the export made without --end_to_end")
+        raise ValueError(f"{source} takes images already; give the file that the export made without --end_to_end")
     content = _onnx_end_to_end(source, spec) if source.suffix == ".onnx" else _tflite_end_to_end(source, spec)
     with partial_file(target) as partial:
         partial.write_bytes(content)
@@ -70,7 +70,7 @@ def _texts(spec: ImageSpec) -> dict[str, str]:
     """Metadata entries that an end-to-end file changes; its mean and std leave the uint8 values as they are."""
     plain = end_to_end_spec(spec)
     texts = {
-        "scale": "none: the file takes the picture as it is, uint8",
+        "scale": "none: the file takes the image as it is, uint8",
         "mean": json.dumps(list(plain.mean)),
         "std": json.dumps(list(plain.std)),
         "layout": "NHWC",

@@ -17,7 +17,7 @@ COMMANDS = {
     "import_tf": "a TensorFlow model to ONNX, certified against the original",
     "verify": "make the certificates again and compare",
     "score": "the table across runtimes, of a run or of any files",
-    "predict": "masks for pictures or folders",
+    "predict": "masks for images or folders",
     "report": "build the report of a run again",
     "grid": "every combination of a recipe's factors, as one table",
     "students": "size and speed of the students on this machine, before any training",

@@ -54,7 +54,7 @@ class ImageSpec:
 
     def describe(self) -> str:
         """Size and classes as a phrase, for messages."""
-        return f"{self.height}x{self.width} pictures of {', '.join(self.classes)}"
+        return f"{self.height}x{self.width} images of {', '.join(self.classes)}"
 
     def prepare(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Turns decoded pictures into a network's input.
@@ -71,7 +71,7 @@ class ImageSpec:
         expected = (self.height, self.width, self.channels)
         if pictures.ndim != 4 or pictures.shape[1:] != expected or pictures.dtype != np.uint8:
             raise ValueError(
-                f"pictures are {pictures.dtype} {pictures.shape}; give uint8 (B, H, W, C) with H, W, C = {expected}"
+                f"images are {pictures.dtype} {pictures.shape}; give uint8 (B, H, W, C) with H, W, C = {expected}"
             )
         scaled = pictures.astype(np.float32) / np.float32(255)
         normalised = (scaled - np.asarray(self.mean, np.float32)) / np.asarray(self.std, np.float32)

@@ -147,7 +147,7 @@ ENVIRONMENTS = (
     ),
     Environment(
         name="odd-names",
-        what="folders, pictures and classes with spaces and letters beyond ASCII",
+        what="folders, images and classes with spaces and letters beyond ASCII",
         variables={"LC_ALL": "C.UTF-8"},
         probe="import sys; assert sys.getfilesystemencoding() == 'utf-8'",
         job=odd_names,

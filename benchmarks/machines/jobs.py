@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-DATA, PLAIN, MIXED = "own pictures é", "plain", "mixed"  # folders next to the run, made by `draw_pictures`
+DATA, PLAIN, MIXED = "own images é", "plain", "mixed"  # folders next to the run, made by `draw_pictures`
 PICTURE = f"{DATA}/images/übung 0.png"
 _SMALL = ("--image_size", "32", "--batch_size", "8", "--epochs", "1")
 _TEACHER = ("--teacher", "small_unet", "--teacher_arguments", "base_width=16,depth=2", "--teacher_epochs", "1")

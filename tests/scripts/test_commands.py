@@ -44,7 +44,7 @@ def test_verify_holds_the_pictures_of_old_and_new_certificates_against_those_of_
     assert len(names) == len(validation)
     for names_then, code, said in (
         (names, 0, "its certificate holds"),
-        ([*names[:-1], "another"], 1, "the validation pictures are not those of the certificate"),
+        ([*names[:-1], "another"], 1, "the validation images are not those of the certificate"),
     ):
         images = {"names": names_then, "sha256": new["images"]["sha256"]}
         path.write_text(json.dumps({**new, "version": 1, "images": images, "calibration_images": []}))

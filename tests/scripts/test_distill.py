@@ -242,7 +242,7 @@ def test_masks_of_zero_and_255_are_no_two_classes(flags, pictures, capsys):
 def test_a_truncated_picture_is_named_before_the_training(flags, pictures, capsys):
     victim = pictures / "images" / "p3.png"
     victim.write_bytes(victim.read_bytes()[:200])
-    assert f"cannot read the picture {victim}" in _refused(flags, capsys)
+    assert f"cannot read the image {victim}" in _refused(flags, capsys)
     assert not (RUN / "teacher").exists()
 
 
@@ -258,7 +258,7 @@ def test_a_teacher_and_a_pretrained_student_need_pictures_in_one_scaling(flags, 
     save_checkpoint(build_model("small_unet", {}, spec), Card(builder="small_unet", spec=spec, stage="teacher"), RUN)
     lite = ["--student", "smp:Unet:tu-tf_efficientnet_lite0", "--student_arguments", "encoder_weights=imagenet"]
     message = _refused([*flags, *lite, "--teacher_checkpoint", str(RUN)], capsys)
-    assert "scales pictures in another way than the pretrained student smp:Unet" in message
+    assert "scales images in another way than the pretrained student smp:Unet" in message
 
 
 def test_an_unknown_flag_ends_in_two(capsys):

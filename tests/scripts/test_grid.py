@@ -250,7 +250,7 @@ def test_a_grid_that_cannot_work_is_refused_before_anything_is_written(flags, re
         ("model=xception", "did you mean 'xception_unet'"),
         ("image_size=18", "both sides must divide by 4"),
         ("measure.classes=tail", "the data has pet, background, border"),
-        ("measure.view=nobody", "there is no such test picture"),
+        ("measure.view=nobody", "there is no such test image"),
         ("loss=dise", "did you mean 'dice'"),
         ("factors.epochs=[x]", "Got value: x"),
     ):

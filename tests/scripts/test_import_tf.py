@@ -85,7 +85,7 @@ def test_a_model_joins_a_run_and_is_scored_and_verified(models, data, capsys, in
     [
         (["--classes", "a,b"], "--classes names 2 classes and the data has 5"),
         (["--classes", "ring,ground,striped,checked,wire"], "the same in another order; reorder the channels"),
-        (["--image_size", "48"], "takes 32x32 pictures and 48x48 were asked for; give --image_size 32,32"),
+        (["--image_size", "48"], "takes 32x32 images and 48x48 were asked for; give --image_size 32,32"),
     ],
 )
 def test_what_does_not_fit_the_data_is_refused(flags, message, models, data, refusal, in_this_process):

@@ -35,7 +35,7 @@ def test_predict_shows_errors_and_compares(good_file, pictures, tmp_path, capsys
 def test_predict_refuses_pictures_and_masks_that_do_not_go_together(good_file, pictures, refusal):
     images, first = str(pictures / "images"), str(pictures / "images/p0.png")
     assert predict.main([str(good_file), images, "--truth", str(pictures / "masks/p0.png"), "--threads", "1"]) == 2
-    assert "is one mask for 30 pictures; give the folder" in refusal()
+    assert "is one mask for 30 images; give the folder" in refusal()
     assert predict.main([str(good_file), first, "--truth", images.replace("images", "nowhere"), "--threads", "1"]) == 2
     assert "has no mask: expected" in refusal()
     assert predict.main([str(good_file), images, first, "--threads", "1"]) == 2

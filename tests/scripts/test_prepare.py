@@ -39,7 +39,7 @@ def test_a_missing_mask_is_found(run, pictures, capsys):
 def test_another_size_is_found(run, pictures, capsys):
     Image.new("L", (32, 30)).save(pictures / "masks/p4.png")
     assert run() == 2
-    assert "masks/p4.png is 30x32 but its picture" in capsys.readouterr().err
+    assert "masks/p4.png is 30x32 but its image" in capsys.readouterr().err
 
 
 def test_all_faults_of_content_are_found_at_once(run, pictures, capsys):
@@ -49,7 +49,7 @@ def test_all_faults_of_content_are_found_at_once(run, pictures, capsys):
     Image.fromarray(np.full((32, 32), 9, np.uint8)).save(data.train.pairs[1][1])
     assert run("--out", "copy") == 1
     output = capsys.readouterr().out
-    assert f"picture '{test.stem}' of the test part is picture '{train.stem}' of the train part" in output
+    assert f"image '{test.stem}' of the test split is image '{train.stem}' of the train split" in output
     assert f"mask {data.train.pairs[1][1]}: it holds the value 9" in output
     assert "2 faults" in output
     assert not Path("copy").exists()

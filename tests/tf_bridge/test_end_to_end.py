@@ -150,7 +150,7 @@ def test_a_file_of_any_size_can_be_baked(tmp_path: Path, network, spec, pictures
 
 def test_baking_twice_is_refused(pair, spec, tmp_path: Path):
     _, baked = pair("onnx", Precision.FP32)
-    with pytest.raises(ValueError, match="takes pictures already"):
+    with pytest.raises(ValueError, match="takes images already"):
         write_end_to_end(baked, tmp_path / "again.onnx", spec)
     with pytest.raises(ValueError, match="of another format"):
         write_end_to_end(baked, tmp_path / "again.tflite", spec)

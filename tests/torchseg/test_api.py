@@ -144,7 +144,7 @@ def test_a_network_predicts_classes_at_the_size_of_the_picture(student):
 def test_data_shows_its_parts(data, drawn_pictures):
     assert repr(data) == (
         f"Data(folder in {drawn_pictures}: 21 train, 5 validation, 4 test, 0 transfer; "
-        "32x32 pictures of ground, striped, checked, wire, ring)"
+        "32x32 images of ground, striped, checked, wire, ring)"
     )
     assert data.train[0].picture.shape == (32, 32, 3)
     assert (len(data.validation), len(data.test), data.spec.num_classes) == (5, 4, 5)
@@ -215,7 +215,7 @@ def test_compress_refuses(student, data, options, message):
 def test_other_pictures_are_refused(student):
     scenes = torchseg.open_data("scenes")
     for function in (torchseg.compress, torchseg.export):
-        with pytest.raises(ValueError, match=r"was made for 32x32 pictures.* but the data gives 64x64"):
+        with pytest.raises(ValueError, match=r"was made for 32x32 images.* but the data gives 64x64"):
             function(student, scenes)
 
 

@@ -17,7 +17,7 @@ def test_prepare_scales_and_orders_channels_first():
 
 
 def test_prepare_refuses_another_size():
-    with pytest.raises(ValueError, match=r"pictures are uint8 \(1, 4, 4, 3\); give uint8 .* = \(4, 6, 3\)"):
+    with pytest.raises(ValueError, match=r"images are uint8 \(1, 4, 4, 3\); give uint8 .* = \(4, 6, 3\)"):
         SPEC.prepare(np.zeros((1, 4, 4, 3), np.uint8))
 
 

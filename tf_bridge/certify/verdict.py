@@ -42,7 +42,7 @@ def verdict(
         if not parity.max_abs_error <= largest:
             failures.append(f"largest logit error is {parity.max_abs_error:.3g}; expected at most {largest:.3g}")
     if "max_miou_drop" in limits and all(each is None for each in parity.iou_difference):
-        failures.append("no pixel of the masks is known, so mean IoU says nothing; compare on pictures with masks")
+        failures.append("no pixel of the masks is known, so mean IoU says nothing; compare on images with masks")
     if "max_miou_drop" in limits and not parity.miou_drop <= limits["max_miou_drop"]:
         failures.append(f"mean IoU drops by {parity.miou_drop:.4f}; expected at most {limits['max_miou_drop']}")
     if "max_class_drop" in limits and not parity.worst_class_drop <= limits["max_class_drop"]:

@@ -127,7 +127,7 @@ def _from_tflite(source: Path, spec: ImageSpec) -> _Converted:
     if len(described["inputs"]) != 1 or len(image["shape"]) != 4:
         raise ValueError(f"{source} takes {[each['shape'] for each in described['inputs']]}; expected one (1, H, W, C)")
     if image["shape"][1:3] == [1, 1]:
-        raise ValueError(f"{source} leaves the size of its pictures open; convert it again with a fixed size")
+        raise ValueError(f"{source} leaves the size of its images open; convert it again with a fixed size")
     layout = check_input(source, image["shape"], spec)
     for tensor in (image, answer):
         if tensor["type"] not in ("float32", *_QUANTIZED):
@@ -152,7 +152,7 @@ def _channels(source: Path, shape: Sequence[int | None], layout: str, spec: Imag
     size = (spec.height, spec.width)
     if len(shape) != 4 or tuple(shape[1:3] if layout == "NHWC" else shape[2:]) != size:
         raise ValueError(
-            f"{source} gives {list(shape)} for {size[0]}x{size[1]} pictures; expected scores of the same size, "
+            f"{source} gives {list(shape)} for {size[0]}x{size[1]} images; expected scores of the same size, "
             + ("(1, H, W, classes)" if layout == "NHWC" else "(1, classes, H, W)")
         )
     channels = shape[3] if layout == "NHWC" else shape[1]

@@ -93,18 +93,18 @@ def check_input(path: Path, shape: Sequence[int | None], spec: ImageSpec) -> str
         spec: gives the size and the channels that the network must accept.
     """
     if len(shape) not in (3, 4):
-        raise ValueError(f"{path} takes an input of shape {list(shape)}; expected one picture: (batch, H, W, C)")
+        raise ValueError(f"{path} takes an input of shape {list(shape)}; expected one image: (batch, H, W, C)")
     batch, sides = (shape[0], shape[1:]) if len(shape) == 4 else (1, shape)
     layout = "NCHW" if sides[0] == spec.channels and sides[2] != spec.channels else "NHWC"
     channels, size = (sides[0], sides[1:]) if layout == "NCHW" else (sides[2], sides[:2])
     if channels not in (None, spec.channels):
-        raise ValueError(f"{path} takes pictures of {channels} channels; the pictures of the data have {spec.channels}")
+        raise ValueError(f"{path} takes images of {channels} channels; the images of the data have {spec.channels}")
     if batch not in (None, 1):
-        raise ValueError(f"{path} takes {batch} pictures at a time; save it with an open batch or a batch of 1")
+        raise ValueError(f"{path} takes {batch} images at a time; save it with an open batch or a batch of 1")
     if any(side not in (None, wanted) for side, wanted in zip(size, (spec.height, spec.width), strict=True)):
         height, width = size
         raise ValueError(
-            f"{path} takes {height}x{width} pictures and {spec.height}x{spec.width} were asked for; "
+            f"{path} takes {height}x{width} images and {spec.height}x{spec.width} were asked for; "
             f"give --image_size {height},{width}"
         )
     return layout
@@ -153,7 +153,7 @@ def _open_saved_model(tf: TensorFlow, path: Path) -> _Opened:
 
 def _check_single(path: Path, inputs: Any) -> None:
     if len(inputs) != 1:
-        raise ValueError(f"{path} takes {len(inputs)} inputs; expected a network that takes one picture")
+        raise ValueError(f"{path} takes {len(inputs)} inputs; expected a network that takes one image")
 
 
 def _starts_with(path: Path, header: bytes) -> bool:

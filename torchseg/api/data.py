@@ -17,11 +17,11 @@ _PARTS = ("train", "validation", "test", "transfer")
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Data:
-    """A data set in its parts; `data.train[0].picture` and `.mask` are arrays.
+    """A data set in its splits; `data.train[0].picture` and `.mask` are arrays.
 
     Attributes:
         config: the flags that name this data.
-        pictures: the opened parts, as the stages take them.
+        pictures: the opened splits, as the stages take them.
         transfer_set: folder of images without masks; None if only the data set's own are used.
     """
 
@@ -36,17 +36,17 @@ class Data:
 
     @property
     def train(self) -> Samples:
-        """Training part."""
+        """Training split."""
         return self.pictures.train
 
     @property
     def validation(self) -> Samples:
-        """Validation part: the best epoch is chosen and files are certified on it."""
+        """Validation split: the best epoch is chosen and files are certified on it."""
         return self.pictures.validation
 
     @property
     def test(self) -> Samples:
-        """Test part: used for scores alone."""
+        """Test split: used for scores alone."""
         return self.pictures.test
 
     @property

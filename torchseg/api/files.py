@@ -73,7 +73,7 @@ def export(
 
     Args:
         network: to export, or the folder of its checkpoint.
-        data: to calibrate int8 files (training part) and certify all files (validation part). Default: that of the
+        data: to calibrate int8 files (training split) and certify all files (validation split). Default: that of the
             run that the checkpoint lies in.
         formats: any of `onnx` and `tflite`.
         precisions: any of `fp32`, `fp16`, `dynamic` and `int8`.
@@ -137,7 +137,7 @@ def score(
     out: str | Path | None = None,
     **options: Unpack[ScoreOptions],
 ) -> ScoreTable:
-    """Measures accuracy on the test part, latency, memory and size of model files.
+    """Measures accuracy on the test split, latency, memory and size of model files.
 
     Args:
         files: one or several of: networks, folders of checkpoints, `.onnx` and `.tflite` files of any tool, and folders

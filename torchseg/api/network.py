@@ -45,7 +45,7 @@ class Network:
         """
         if picture.ndim != 3 or picture.shape[2] != self.spec.channels or picture.dtype != np.uint8:
             raise ValueError(
-                f"the picture is {picture.dtype} {picture.shape}; give uint8 (H, W, {self.spec.channels}) in RGB order"
+                f"the image is {picture.dtype} {picture.shape}; give uint8 (H, W, {self.spec.channels}) in RGB order"
             )
         return by_resizing(self._logits, picture, self.spec)
 
@@ -57,7 +57,7 @@ class Network:
 
     def __repr__(self) -> str:
         miou = self.card.metrics.get("val_miou")
-        known = f", mean IoU {percent(miou)} on the validation part" if miou is not None else ""
+        known = f", mean IoU {percent(miou)} on the validation split" if miou is not None else ""
         parameters = f"{count_parameters(self.module):,} parameters"
         return f"Network({self.card.builder} as {self.card.stage}: {parameters}{known}; {self.folder})"
 

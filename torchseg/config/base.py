@@ -77,7 +77,7 @@ class DataConfig(CommonConfig):
         super().__post_init__()
         _ = self.size
         if self.patch_size < 0:
-            raise ValueError(f"patch_size is {self.patch_size}; give a side in pixels, or 0 for whole pictures")
+            raise ValueError(f"patch_size is {self.patch_size}; give a side in pixels, or 0 for whole images")
         if not 0 <= self.patch_overlap < 1:
             raise ValueError(f"patch_overlap is {self.patch_overlap}; give a share in [0, 1), e.g. 0.25")
 

@@ -54,14 +54,14 @@ class LearningConfig(DataConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.batch_size < 2:
-            raise ValueError(f"batch_size is {self.batch_size}; batch norm needs at least 2 pictures per step")
+            raise ValueError(f"batch_size is {self.batch_size}; batch norm needs at least 2 images per step")
         check_rates(learning_rate=self.learning_rate)
         if not 0 <= self.ema < 1:
             raise ValueError(f"ema is {self.ema}; give a decay in [0, 1), e.g. 0.99, or 0 for no average")
         if not 0 <= self.workers <= _MOST_WORKERS:
             raise ValueError(f"workers is {self.workers}; give 0 to {_MOST_WORKERS} processes")
         if self.micro_batches == 2 and self.batch_size < 4:
-            raise ValueError(f"micro_batches is 2 and batch_size {self.batch_size}; each half needs 2 pictures: give 1")
+            raise ValueError(f"micro_batches is 2 and batch_size {self.batch_size}; each half needs 2 images: give 1")
         if self.cache_gb != "auto" and not self.cache_gb >= 0:
             raise ValueError(f"cache_gb is {self.cache_gb}; give gigabytes, 0 to keep nothing, or auto")
 

@@ -67,7 +67,7 @@ class FileSamples:
 
     def _check_values(self, mask: NDArray[np.uint8]) -> None:
         if mask.ndim != 2:
-            raise ValueError("it is a coloured picture; expected one value per pixel")
+            raise ValueError("it is a coloured image; expected one value per pixel")
         count = len(self.classes)
         if (mask + np.uint8(1)).max() > count:  # the ignored value wraps around to 0
             foreign = mask[(mask >= count) & (mask != IGNORE_INDEX)].min()
@@ -84,7 +84,7 @@ def _stem(picture: Path) -> str:
 def check_pair(picture: Path, mask: Path) -> None:
     """Reads both headers; raises ValueError if the mask is missing or has another size than the image."""
     if not mask.is_file():
-        raise ValueError(f"picture {picture} has no mask: expected {mask}; add the mask or remove the picture")
+        raise ValueError(f"image {picture} has no mask: expected {mask}; add the mask or remove the image")
     check_sizes(picture, picture_size(picture), mask, picture_size(mask))
 
 
@@ -92,7 +92,7 @@ def check_sizes(picture: Path, picture_hw: tuple[int, ...], mask: Path, mask_hw:
     """Raises a ValueError that names both files and sizes if the sizes, (height, width), differ."""
     if picture_hw != mask_hw:
         raise ValueError(
-            f"mask {mask} is {mask_hw[0]}x{mask_hw[1]} but its picture {picture} is {picture_hw[0]}x{picture_hw[1]} "
+            f"mask {mask} is {mask_hw[0]}x{mask_hw[1]} but its image {picture} is {picture_hw[0]}x{picture_hw[1]} "
             f"(height x width); both must have one size"
         )
 

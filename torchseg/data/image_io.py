@@ -46,7 +46,7 @@ def read_reduced(path: Path, fit: Fit | None = None) -> tuple[NDArray[np.uint8],
     with _open(path, decode=False) as image:
         full = _size(image)
         if image.mode.startswith(("I", "F")):  # Pillow would clip every value above 255
-            raise ValueError(f"{path} is a {image.mode} picture; a picture must have 8 bits a colour: save it as such")
+            raise ValueError(f"{path} is a {image.mode} image; an image must have 8 bits a colour: save it as such")
         if fit:
             height, width = fit(*full)
             image.draft(None, (height, width) if _is_turned(image) else (width, height))
@@ -67,7 +67,7 @@ def read_mask(path: Path) -> NDArray[np.uint8]:
             return np.asarray(image)
         if image.mode in ("RGB", "RGBA"):
             return np.asarray(image.convert("RGB"))
-        raise ValueError(f"{path} is a {image.mode} picture; a mask must be 8-bit grey, indexed or RGB: save it as PNG")
+        raise ValueError(f"{path} is a {image.mode} image; a mask must be 8-bit grey, indexed or RGB: save it as PNG")
 
 
 def read_colours(path: Path) -> NDArray[np.uint8]:
@@ -93,10 +93,10 @@ def find_pictures(folder: Path) -> list[Path]:
         ValueError: if the folder is missing or holds no images.
     """
     if not folder.is_dir():
-        raise ValueError(f"there is no folder {folder}; expected one with pictures ({', '.join(SUFFIXES)})")
+        raise ValueError(f"there is no folder {folder}; expected one with images ({', '.join(SUFFIXES)})")
     pictures = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
     if not pictures:
-        raise ValueError(f"{folder} holds no pictures; expected files ending in {', '.join(SUFFIXES)}")
+        raise ValueError(f"{folder} holds no images; expected files ending in {', '.join(SUFFIXES)}")
     return pictures
 
 
@@ -120,7 +120,7 @@ def _open(path: Path, *, decode: bool = True) -> Iterator[Image.Image]:
                 image.load()
             yield image  # lazy reads, such as that of a PNG's orientation, may fail here too
         except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError) as error:
-            raise ValueError(f"cannot read the picture {path}: {error}; replace the file or remove it") from error
+            raise ValueError(f"cannot read the image {path}: {error}; replace the file or remove it") from error
 
 
 def _check_name(path: Path) -> None:
@@ -130,7 +130,7 @@ def _check_name(path: Path) -> None:
     except UnicodeEncodeError as error:
         encoding = sys.getfilesystemencoding()
         raise ValueError(
-            f"the name of the picture {str(path)!a} has bytes that are not {encoding}, the encoding of this locale; "
+            f"the name of the image {str(path)!a} has bytes that are not {encoding}, the encoding of this locale; "
             "rename it, or set PYTHONUTF8=1"
         ) from error
 

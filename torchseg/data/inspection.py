@@ -77,7 +77,7 @@ def inspect_data(data: DataSet, *, on_picture: Callable[[], object] = lambda: No
             other_part, other = seen.setdefault(digest, (part, sample.name))
             if other_part != part:
                 faults.append(
-                    f"picture '{sample.name}' of the {part} part is picture '{other}' of the {other_part} part; "
+                    f"image '{sample.name}' of the {part} split is image '{other}' of the {other_part} split; "
                     "remove it from one of them"
                 )
         if found:

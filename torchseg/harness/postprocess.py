@@ -24,7 +24,7 @@ def labels_of(logits: NDArray[np.float32]) -> NDArray[np.uint8]:
         ValueError: if a value is NaN or infinite, or there are more than 255 classes.
     """
     if not (np.isfinite(logits.min()) and np.isfinite(logits.max())):  # min and max are NaN if any value is
-        raise ValueError("the file puts out NaN or infinity for a real picture; export it at a wider precision")
+        raise ValueError("the file puts out NaN or infinity for a real image; export it at a wider precision")
     classes = logits.shape[1]
     if classes > 255:
         raise ValueError(f"the file has {classes} classes and masks hold at most 255; give a segmentation model")

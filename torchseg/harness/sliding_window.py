@@ -60,7 +60,7 @@ def by_tiles(predict: Predict, picture: Picture, spec: ImageSpec) -> Labels:
             total = np.zeros((shares.shape[1], *padded.shape[:2]), np.float32)
         for (top, left), share in zip(batch, shares, strict=True):
             total[:, top : top + spec.height, left : left + spec.width] += share * weight
-    assert total is not None, "a picture has at least one tile"
+    assert total is not None, "an image has at least one tile"
     return np.asarray(total[:, :height, :width].argmax(axis=0), np.uint8)
 
 
@@ -68,7 +68,7 @@ def _shares(predict: Predict, pictures: NDArray[np.uint8], spec: ImageSpec) -> N
     """Probabilities `(B, K, H, W)` of uint8 pictures `(B, H, W, C)`."""
     scores = predict(spec.prepare(pictures))
     if not np.isfinite(scores).all():
-        raise ValueError("the file puts out NaN or infinity for a real picture; export it at a wider precision")
+        raise ValueError("the file puts out NaN or infinity for a real image; export it at a wider precision")
     return probabilities_of(scores)
 
 

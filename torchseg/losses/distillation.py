@@ -43,7 +43,7 @@ def _check(student: Tensor, teacher: Tensor, temperature: float) -> None:
     if student.shape != teacher.shape:
         raise ValueError(
             f"student logits are {tuple(student.shape)} and teacher logits {tuple(teacher.shape)}; "
-            "both networks must have the same classes and picture size"
+            "both networks must have the same classes and image size"
         )
     check_temperature(temperature)
 

@@ -24,7 +24,7 @@ def layout_of(shape: Sequence[int | None], *, usual: Layout) -> Layout:
         ValueError: if there are not four sides.
     """
     if len(shape) != 4:
-        raise ValueError(f"the input has shape {list(shape)}; a network for pictures takes four sides, B, C, H and W")
+        raise ValueError(f"the input has shape {list(shape)}; a network for images takes four sides, B, C, H and W")
     first, last = shape[1] in _PICTURE_CHANNELS, shape[3] in _PICTURE_CHANNELS
     if first == last:
         return usual

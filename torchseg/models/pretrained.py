@@ -60,6 +60,6 @@ def load_in_order(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
         if tensor.shape != mapped[name].shape:
             raise ValueError(
                 f"'{name}' is {tuple(tensor.shape)} and '{theirs}' {tuple(mapped[name].shape)}; these weights need the "
-                "network that they were trained in: pictures of 3 channels, no layer of another width"
+                "network that they were trained in: images of 3 channels, no layer of another width"
             )
     network.load_state_dict(mapped)

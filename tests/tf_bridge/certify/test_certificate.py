@@ -93,7 +93,7 @@ def test_written_and_read_again_it_is_the_same(file: Path, spec: ImageSpec) -> N
 
 
 def test_names_of_images_are_counted_and_hashed_in_their_order(file: Path, spec: ImageSpec) -> None:
-    names = [f"picture {number}" for number in range(48)]
+    names = [f"image {number}" for number in range(48)]
 
     def calibrated(names: Sequence[str]) -> dict[str, Any]:
         evidence = replace(EVIDENCE, calibration_names=names)

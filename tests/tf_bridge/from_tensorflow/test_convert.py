@@ -158,8 +158,8 @@ def test_a_tflite_file_makes_the_round_trip(
     ("changes", "message"),
     [
         ({"classes": 5}, r"has 5 classes and the data has 3 \(background, body, rim\)"),
-        ({"channels": 1}, "takes pictures of 1 channels; the pictures of the data have 3"),
-        ({"size": (16, 16)}, "takes 16x16 pictures and 8x12 were asked for; give --image_size 16,16"),
+        ({"channels": 1}, "takes images of 1 channels; the images of the data have 3"),
+        ({"size": (16, 16)}, "takes 16x16 images and 8x12 were asked for; give --image_size 16,16"),
     ],
 )
 def test_a_network_for_other_pictures_is_refused(changes, message, network, tmp_path):
@@ -173,10 +173,10 @@ def test_a_smaller_answer_and_two_inputs_are_refused(tf, tmp_path):
     layers = tf.keras.layers
     one, other = layers.Input((8, 12, 3)), layers.Input((8, 12, 3))
     small = save(tf.keras.Model(one, layers.Conv2D(3, 3, strides=2)(one)), tmp_path / "small.keras")
-    with pytest.raises(ValueError, match=r"gives \[1, 3, 5, 3\] for 8x12 pictures; expected scores of the same size"):
+    with pytest.raises(ValueError, match=r"gives \[1, 3, 5, 3\] for 8x12 images; expected scores of the same size"):
         from_tensorflow(small, tmp_path / "net.onnx", SPEC, notes={})
     double = save(tf.keras.Model([one, other], layers.Add()([one, other])), tmp_path / "double.keras")
-    with pytest.raises(ValueError, match="takes 2 inputs; expected a network that takes one picture"):
+    with pytest.raises(ValueError, match="takes 2 inputs; expected a network that takes one image"):
         from_tensorflow(double, tmp_path / "net.onnx", SPEC, notes={})
 
 

@@ -60,8 +60,8 @@ def test_the_layout_follows_from_the_shape(shape, layout, tmp_path):
 @pytest.mark.parametrize(
     ("shape", "message"),
     [
-        ((None, 8, 12, 4), "takes pictures of 4 channels"),
-        ((8, 8, 12, 3), "takes 8 pictures at a time; save it with an open batch"),
+        ((None, 8, 12, 4), "takes images of 4 channels"),
+        ((8, 8, 12, 3), "takes 8 images at a time; save it with an open batch"),
         ((None, 12, 8, 3), "give --image_size 12,8"),
         ((None, 288), r"takes an input of shape \[None, 288\]"),
     ],

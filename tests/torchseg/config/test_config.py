@@ -69,7 +69,7 @@ def test_files_are_all_pairs_of_format_and_precision():
         ({"seed": 2**70}, "give a whole number from 0 to 4294967295"),
         ({"threads": -1}, "threads is -1; give 1 to 1024, or auto"),
         ({"threads": 100_000}, "give 1 to 1024, or auto"),
-        ({"micro_batches": 2, "batch_size": 3}, "each half needs 2 pictures: give 1"),
+        ({"micro_batches": 2, "batch_size": 3}, "each half needs 2 images: give 1"),
         ({"cache_gb": -1}, "give gigabytes, 0 to keep nothing, or auto"),
         ({"student": "auto"}, "student is auto, which needs a limit"),
         ({"max_size_kb": 9}, "max_size_kb is 9, but student is 'small_unet': drop it, or give --student auto"),

@@ -18,7 +18,7 @@ def samples():
     rng = np.random.default_rng(0)
     return [
         Sample(
-            name=f"picture {number}",
+            name=f"image {number}",
             picture=rng.integers(0, 256, (*size, 3), np.uint8),
             mask=rng.integers(0, 9, size, np.uint8),
         )
@@ -103,12 +103,12 @@ class Damaged:
         return 20
 
     def __getitem__(self, index):
-        raise ValueError(f"picture {index} is cut short")
+        raise ValueError(f"image {index} is cut short")
 
 
 @pytest.mark.parametrize("processes", [1, 2])
 def test_what_is_wrong_with_a_sample_is_said_in_the_reader_s_own_words(processes):
-    with pytest.raises(ValueError, match=r"^picture 0 is cut short$"):
+    with pytest.raises(ValueError, match=r"^image 0 is cut short$"):
         list(read_in_order(Damaged(), processes=processes))
 
 

@@ -40,27 +40,27 @@ def test_a_black_and_white_mask_has_the_values_zero_and_one(tmp_path):
 
 def test_a_sixteen_bit_mask_is_refused(tmp_path):
     Image.fromarray(np.zeros((2, 2), np.uint16)).save(tmp_path / "mask.png")
-    with pytest.raises(ValueError, match=r"mask.png is a I;16 picture; a mask must be 8-bit"):
+    with pytest.raises(ValueError, match=r"mask.png is a I;16 image; a mask must be 8-bit"):
         read_mask(tmp_path / "mask.png")
 
 
 @pytest.mark.parametrize("values", [np.uint16, np.int32, np.float32])
 def test_a_picture_of_more_than_eight_bits_is_refused(tmp_path, values):
     Image.fromarray(np.full((2, 2), 1000, values)).save(tmp_path / "deep.tif")
-    with pytest.raises(ValueError, match=r"deep\.tif is a (I|I;16|F) picture; a picture must have 8 bits a colour"):
+    with pytest.raises(ValueError, match=r"deep\.tif is a (I|I;16|F) image; an image must have 8 bits a colour"):
         read_picture(tmp_path / "deep.tif")
 
 
 def test_a_picture_that_is_too_large_to_be_true_is_named(tmp_path, monkeypatch):
     Image.new("RGB", (20, 10)).save(tmp_path / "huge.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 50)
-    with pytest.raises(ValueError, match=r"cannot read the picture .*huge\.png: .*exceeds limit"):
+    with pytest.raises(ValueError, match=r"cannot read the image .*huge\.png: .*exceeds limit"):
         read_picture(tmp_path / "huge.png")
 
 
 def test_a_text_file_is_no_picture(tmp_path):
     (tmp_path / "note.jpg").write_text("hello")
-    with pytest.raises(ValueError, match=r"cannot read the picture .*note.jpg"):
+    with pytest.raises(ValueError, match=r"cannot read the image .*note.jpg"):
         read_picture(tmp_path / "note.jpg")
 
 
@@ -76,7 +76,7 @@ def test_the_size_of_a_truncated_png_names_the_file(tmp_path):
     noise = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
     Image.fromarray(noise).save(tmp_path / "cut.png")
     (tmp_path / "cut.png").write_bytes((tmp_path / "cut.png").read_bytes()[:200])
-    with pytest.raises(ValueError, match=r"cannot read the picture .*cut.png: .*truncated"):
+    with pytest.raises(ValueError, match=r"cannot read the image .*cut.png: .*truncated"):
         picture_size(tmp_path / "cut.png")
 
 

@@ -21,5 +21,5 @@ def test_hidden_masks_ignore_every_pixel_and_images_stay_as_they_are():
 
 
 def test_an_index_past_the_end_is_refused():
-    with pytest.raises(IndexError, match="picture 3 of 3"):
+    with pytest.raises(IndexError, match="image 3 of 3"):
         UnmaskedSamples(Scenes("train", height=16, width=16, length=3), ignore_index=255)[3]

@@ -29,7 +29,7 @@ def test_one_channel_is_object_or_background_by_probability_or_by_logit(values, 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_an_output_that_is_no_number_is_refused(value):
-    with pytest.raises(ValueError, match="NaN or infinity for a real picture"):
+    with pytest.raises(ValueError, match="NaN or infinity for a real image"):
         labels_of(np.full((1, 2, 1, 1), value, np.float32))
 
 

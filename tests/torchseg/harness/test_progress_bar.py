@@ -5,10 +5,10 @@ from torchseg.harness.progress_bar import Progress
 
 
 def test_in_a_pipe_a_plain_line_says_that_all_is_done(capsys):
-    with console(), Progress(3, "scoring pictures") as display:
+    with console(), Progress(3, "scoring images") as display:
         display.advance(2)
         display.advance()
-    assert capsys.readouterr().err == "scoring pictures: 3/3\n"
+    assert capsys.readouterr().err == "scoring images: 3/3\n"
 
 
 def test_a_long_job_says_how_long_it_still_takes(capsys, monkeypatch):

@@ -173,7 +173,7 @@ def test_every_way_compares_in_float32_and_refuses_other_shapes_and_temperatures
     with torch.autocast("cpu", torch.bfloat16):
         loss = SOFT_LOSSES[name](_logits(0).bfloat16(), _logits(1).bfloat16(), temperature=4.0)
     assert loss.dtype == torch.float32
-    with pytest.raises(ValueError, match="both networks must have the same classes and picture size"):
+    with pytest.raises(ValueError, match="both networks must have the same classes and image size"):
         SOFT_LOSSES[name](_logits(0), _logits(1)[:1], temperature=1.0)
     with pytest.raises(ValueError, match="temperature is 0; give a positive number"):
         SOFT_LOSSES[name](_logits(0), _logits(1), temperature=0)

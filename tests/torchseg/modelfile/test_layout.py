@@ -21,7 +21,7 @@ def test_the_channels_are_where_a_picture_has_few_of_them(shape, usual, expected
 
 
 def test_an_input_that_is_no_picture_is_refused():
-    with pytest.raises(ValueError, match=r"shape \[1, 10\]; a network for pictures takes four sides"):
+    with pytest.raises(ValueError, match=r"shape \[1, 10\]; a network for images takes four sides"):
         layout_of((1, 10), usual="NCHW")
 
 

@@ -47,7 +47,7 @@ def _pairs(folder: Path, name: str) -> list[tuple[Path, Path]]:
     listing = folder / name
     if not listing.is_file():
         raise ValueError(
-            f"{folder} has no {name}; give the CamVid folder (train.txt, val.txt, test.txt and the pictures they name) "
+            f"{folder} has no {name}; give the CamVid folder (train.txt, val.txt, test.txt and the images they name) "
             f"or the folder that holds {FOLDER}/ as --root"
         )
     pairs = []
@@ -56,7 +56,7 @@ def _pairs(folder: Path, name: str) -> list[tuple[Path, Path]]:
             continue
         files = [_inside(folder, text) for text in line.split()]
         if len(files) != 2:
-            raise ValueError(f"{listing}, line {number}: '{line}' names {len(files)} files; write 'PICTURE LABEL'")
+            raise ValueError(f"{listing}, line {number}: '{line}' names {len(files)} files; write 'IMAGE LABEL'")
         check_pair(*files)
         pairs.append((files[0], files[1]))
     return pairs

@@ -35,7 +35,7 @@ def folder(root: Path) -> DataSet:
     """
     pictures = find_pictures(root / "images")
     if not (root / "masks").is_dir():
-        raise ValueError(f"there is no folder {root / 'masks'}; expected a PNG mask for every picture in images/")
+        raise ValueError(f"there is no folder {root / 'masks'}; expected a PNG mask for every image in images/")
     pairs = [(picture, root / "masks" / f"{picture.stem}.png") for picture in pictures]
     for picture, mask in pairs:
         check_pair(picture, mask)
@@ -47,7 +47,7 @@ def folder(root: Path) -> DataSet:
     parts = _listed(pairs, lists) if any(path.is_file() for path in lists.values()) else _by_name(pairs)
     for part, chosen in parts.items():
         if not chosen:
-            raise ValueError(f"{root} has {len(pairs)} pictures and none for {part}; add more (30 or so)")
+            raise ValueError(f"{root} has {len(pairs)} images and none for {part}; add more (30 or so)")
     train, validation, test = (
         FileSamples(parts[part], classes=classes, decode=partial(_decode, table=table)) for part in lists
     )
@@ -69,11 +69,11 @@ def _listed(pairs: Pairs, lists: Mapping[str, Path]) -> dict[str, Pairs]:
     parts: dict[str, Pairs] = {}
     for part, path in lists.items():
         if not path.is_file():
-            raise ValueError(f"there is no {path}; list the pictures of all three parts, or of none")
+            raise ValueError(f"there is no {path}; list the images of all three splits, or of none")
         names = [line.strip() for line in read_lines(path) if line.strip()]
         if missing := [name for name in names if name not in known]:
             hint = nearest(missing[0], known)
-            raise ValueError(f"{path} names '{missing[0]}', but images/ has no such picture{hint}; correct the list")
+            raise ValueError(f"{path} names '{missing[0]}', but images/ has no such image{hint}; correct the list")
         parts[part] = [known[name] for name in names]
     return parts
 

@@ -104,7 +104,7 @@ def _official(folder: Path) -> DataSet:
     layout = next((each for each in _LAYOUTS if any(folder.glob(f"gtFine/train/*/*{each.mask}"))), None)
     if layout is None:
         endings = ", ".join(each.mask for each in _LAYOUTS)
-        raise ValueError(f"{folder / 'gtFine' / 'train'} holds no label pictures ({endings}); {_EXPECTED}")
+        raise ValueError(f"{folder / 'gtFine' / 'train'} holds no label images ({endings}); {_EXPECTED}")
     labelled = _official_pairs(folder, "train", layout)
     train, validation = _held_out(labelled, group=lambda picture: picture.parent.name)
 
@@ -122,7 +122,7 @@ def _official_pairs(folder: Path, split: str, layout: _Layout) -> Pairs:
     )
     if not pictures:
         wanted = folder / "leftImg8bit" / split / "DRIVE" / f"FRAME{layout.picture}.jpg"
-        raise ValueError(f"the {split} part has no pictures: expected files such as {wanted}; {_EXPECTED}")
+        raise ValueError(f"the {split} split has no images: expected files such as {wanted}; {_EXPECTED}")
     pairs = []
     for picture in pictures:
         frame = picture.stem.removesuffix(layout.picture)
@@ -148,7 +148,7 @@ def _coloured(folder: Path) -> DataSet:
 def _coloured_pairs(folder: Path, split: str) -> Pairs:
     pictures = sorted((folder / split / "images").glob("*_leftImg8bit.*"))
     if not pictures:
-        raise ValueError(f"{folder / split / 'images'} holds no pictures *_leftImg8bit.jpg; {_EXPECTED}")
+        raise ValueError(f"{folder / split / 'images'} holds no images *_leftImg8bit.jpg; {_EXPECTED}")
     masks = folder / split / "rgb_labels"
     return _checked(
         [(picture, masks / f"{picture.stem.removesuffix('_leftImg8bit')}_gtFine_polygons.png") for picture in pictures]
@@ -165,7 +165,7 @@ def _held_out(pairs: Pairs, *, group: Callable[[Path], str]) -> tuple[Pairs, Pai
     """Splits pairs into training and validation; `group` maps an image file to a group that stays together."""
     groups = {group(picture) for picture, _ in pairs}
     if len(groups) < 2:
-        raise ValueError(f"the training part has one drive, {groups.pop()}; validation needs another one: add drives")
+        raise ValueError(f"the training split has one drive, {groups.pop()}; validation needs another one: add drives")
     held = {name for name in groups if share_of(name) < _VALIDATION_SHARE} or {min(groups, key=share_of)}
     return (
         [pair for pair in pairs if group(pair[0]) not in held],

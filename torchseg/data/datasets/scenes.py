@@ -36,7 +36,7 @@ class Scenes:
     def __getitem__(self, index: int) -> Sample:
         """Draws one image and its mask."""
         if not 0 <= index < self.length:
-            raise IndexError(f"picture {index} of {self.length}")
+            raise IndexError(f"image {index} of {self.length}")
         picture, mask = draw_scene(self.height, self.width, np.random.default_rng([_PARTS[self.part], index]))
         if self.part == "transfer":
             mask[:] = IGNORE_INDEX

@@ -23,7 +23,7 @@ _Points = Sequence[tuple[float, float]]
 def tradeoff_plots(run: RunRecord) -> str:
     """Mean IoU against latency and file size, one mark per file, with the Pareto front; empty without scores."""
     colours = stage_colours(run)
-    latency = _tradeoff(run.scores, "latency_ms_min", "Latency of one picture (ms, minimum, log)", 1.0, colours)
+    latency = _tradeoff(run.scores, "latency_ms_min", "Latency of one image (ms, minimum, log)", 1.0, colours)
     size = _tradeoff(run.scores, "size_bytes", "File size (MB, log)", 1e6, colours)
     if not latency and not size:
         return ""

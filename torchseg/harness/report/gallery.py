@@ -19,7 +19,7 @@ from torchseg.harness.report.run_record import Row, RunRecord, number
 
 Labels = NDArray[np.uint8]
 _MODES = {
-    "overlay": "classes over the picture",
+    "overlay": "classes over the image",
     "classes": "classes",
     "errors": "wrong pixels",
     "drift": "pixels that export changed",

@@ -49,7 +49,7 @@ def _cells(row: Row, name: str, *, threads: bool) -> list[str]:
 def _conditions(rows: Sequence[Row]) -> str:
     value = conditions(rows)
     return (
-        f"{value['images']} pictures of {value['image_size']}; latency of one picture at batch {value['batch']}, "
+        f"{value['images']} images of {value['image_size']}; latency of one image at batch {value['batch']}, "
         f"{value['threads']} thread(s), {value['rounds']} rounds of {value['repeats']} interleaved; {value['host']}."
     )
 

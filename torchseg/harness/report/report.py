@@ -86,7 +86,7 @@ def _conditions(run: RunRecord) -> str:
         return ""
     value = conditions(rows)
     words = [
-        f"{value['images']} pictures of {value['image_size']}",
+        f"{value['images']} images of {value['image_size']}",
         f"batch {value['batch']}",
         f"{value['threads']} thread(s)",
         f"{value['rounds']} rounds of {value['repeats']} after {value['warmup']} warm-ups",

@@ -135,7 +135,7 @@ def _read_gallery(folder: Path) -> dict[str, Any]:
     samples = values.get("samples", [])
     whole = [each for each in samples if _is_whole(each, folder)]
     if len(whole) < len(samples):
-        _log.warning("left out of the report: %d pictures of which files are gone", len(samples) - len(whole))
+        _log.warning("left out of the report: %d images of which files are gone", len(samples) - len(whole))
     return values | {"samples": whole}
 
 

@@ -28,7 +28,7 @@ _COLUMNS = (
     _Column(
         key="latency_ms_min",
         title="Latency, min",
-        hint="Quickest prediction of one picture at batch 1",
+        hint="Quickest prediction of one image at batch 1",
         show=milliseconds,
     ),
     _Column(key="size_bytes", title="Size", hint="Bytes on disk, external data included", show=bytes_text),
@@ -42,7 +42,7 @@ _COLUMNS = (
     _Column(
         key="accuracy",
         title="Accuracy",
-        hint="Mean IoU against its PyTorch model; same: other pictures could turn the difference round",
+        hint="Mean IoU against its PyTorch model; same: other images could turn the difference round",
     ),
     _Column(key="certified", title="Certificate", hint="Whether the file proved to compute what its model computes"),
     _Column(
@@ -66,7 +66,7 @@ _COLUMNS = (
     _Column(
         key="multiply_adds",
         title="Work",
-        hint="Million multiply-adds for one picture",
+        hint="Million multiply-adds for one image",
         show=lambda value: "" if value is None else f"{value / 1e6:,.1f} M",
     ),
     _Column(key="load_ms", title="Load", hint="To open the file, the library's import left out", show=milliseconds),

@@ -57,7 +57,7 @@ class OnnxRuntime:
             raise ValueError(f"{path} is not an ONNX file that ONNX Runtime can open: {_first_line(error)}") from error
         described = session.get_inputs()[0]
         if described.type not in _NUMBERS:
-            raise ValueError(f"{path} takes {described.type}; export it with a float input, or one of uint8 pictures")
+            raise ValueError(f"{path} takes {described.type}; export it with a float input, or one of uint8 images")
         self._number = _NUMBERS[described.type]
         self._shape = tuple(side if isinstance(side, int) else None for side in described.shape)
         self._layout = layout_of(self._shape, usual="NCHW")

@@ -81,9 +81,7 @@ def score_artifacts(
         ValueError: if there is nothing to score, or the size of an image differs from the spec.
     """
     if not artifacts or not len(samples):
-        raise ValueError(
-            f"there are {len(artifacts)} files and {len(samples)} pictures to score; give at least one each"
-        )
+        raise ValueError(f"there are {len(artifacts)} files and {len(samples)} images to score; give at least one each")
     out.mkdir(parents=True, exist_ok=True)
     files = _describe(artifacts, spec, out, config)
     try:
@@ -201,7 +199,7 @@ def _measure_accuracy(
             first.setdefault(id(measured.accumulator), measured)
     with (
         Table(out / "per_image.csv", IMAGE_COLUMNS) as table,
-        progress(len(samples), "scoring pictures") as display,
+        progress(len(samples), "scoring images") as display,
     ):
 
         def on_image(measured: Measured, sample: Sample, scores: Overlap) -> None:

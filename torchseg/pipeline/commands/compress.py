@@ -186,4 +186,4 @@ def _miou(run: Path, row: dict[str, str]) -> str:
     if not row["artifact"].endswith(".safetensors"):
         return ""
     miou = read_card(run / row["stage"]).metrics.get("val_miou")
-    return f", mean IoU {100 * miou:.2f} % on the validation part" if miou else ""
+    return f", mean IoU {100 * miou:.2f} % on the validation split" if miou else ""

@@ -28,7 +28,7 @@ def export(config: ExportConfig) -> int:
     for file in export_network(config, config if config.root else None):
         failed |= not file.certificate["verdict"]["passed"]
         print(f"{file.path}: {_certificate_line(file.certificate, searched=config.max_drop is not None)}")
-    print(f"  next     {other_command('predict')} {file.plain} PICTURE...")
+    print(f"  next     {other_command('predict')} {file.plain} IMAGE...")
     return CHECK_FAILED if failed else DONE
 
 
@@ -94,7 +94,7 @@ def _after_training(config: ExportConfig, data: DataConfig, pictures: Pictures, 
     checkpoint = train_for_int8(config.checkpoint, folder, pictures, training, epochs=config.qat_epochs)
     before, after = (100 * read_card(checkpoint).metrics[name] for name in ("val_miou_untrained", "val_miou"))
     print(
-        f"{checkpoint}: {after:.2f} % mean IoU on the validation part, int8 simulated; {before:.2f} % before training"
+        f"{checkpoint}: {after:.2f} % mean IoU on the validation split, int8 simulated; {before:.2f} % before training"
     )
     return checkpoint
 

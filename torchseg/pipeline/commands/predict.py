@@ -30,7 +30,7 @@ from torchseg.spec import ImageSpec
 
 Labels = NDArray[np.uint8]
 _COLUMNS = ("model", "image", "miou", "mean_dice", "pixel_accuracy")
-_ALL = "all pictures"
+_ALL = "all images"
 
 Read = Callable[[Path], Sample]
 
@@ -110,7 +110,7 @@ def _row(model: str, image: str, counts: Counts) -> dict[str, object]:
 
 def _print_outcome(config: PredictConfig, count: int, rows: Sequence[Mapping[str, object]], spec: ImageSpec) -> None:
     names = ", ".join(f"{index} {name}" for index, name in enumerate(spec.classes))
-    print(f"{count} masks in {config.out}, painted over the pictures in {config.out / 'overlays'}; values are {names}")
+    print(f"{count} masks in {config.out}, painted over the images in {config.out / 'overlays'}; values are {names}")
     if config.truth:
         write_rows(config.out / "scores.csv", _COLUMNS, rows)
         for row in rows:
@@ -142,10 +142,10 @@ def reader_with_truth(files: Sequence[Path], truth: Path, model: Path, spec: Ima
     """
     masks = {file: truth / f"{file.stem}.png" if truth.is_dir() else truth for file in files}
     if not truth.is_dir() and len(files) > 1:
-        raise ValueError(f"--truth {truth} is one mask for {len(files)} pictures; give the folder of their masks")
+        raise ValueError(f"--truth {truth} is one mask for {len(files)} images; give the folder of their masks")
     for file, mask in masks.items():
         if not mask.is_file():
-            raise ValueError(f"picture {file} has no mask: expected {mask}; add it, or leave --truth out")
+            raise ValueError(f"image {file} has no mask: expected {mask}; add it, or leave --truth out")
     stored = _samples_of(model)
 
     def read(file: Path) -> Sample:

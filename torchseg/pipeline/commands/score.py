@@ -223,7 +223,7 @@ def _data(config: ScoreConfig, artifacts: Sequence[Artifact]) -> DataConfig:
             continue
         return replace(recorded, image_size=config.image_size) if config.image_size else recorded
     raise ValueError(
-        f"{artifacts[0].path} is not in a run folder, so it is not known which pictures to score it on: "
+        f"{artifacts[0].path} is not in a run folder, so it is not known which images to score it on: "
         "give --data NAME and --root FOLDER, e.g. --data folder --root my_pictures"
     )
 

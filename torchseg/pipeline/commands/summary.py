@@ -40,7 +40,7 @@ def print_summary(folder: RunFolder, ran: Sequence[str], *, last: str, problems:
     files = [each for kind in FORMATS for each in sorted((path / "artifacts").glob(f"{last}.*.{kind}"))]
     if files:
         best = min(files, key=lambda each: ".fp32." not in each.name)
-        print(f"  next     {other_command('predict')} {best} PICTURE...")
+        print(f"  next     {other_command('predict')} {best} IMAGE...")
 
 
 def table_lines(scores: Path) -> list[str]:

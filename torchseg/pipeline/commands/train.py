@@ -22,7 +22,7 @@ def train(config: TrainConfig) -> int:
     if trained.reports:
         miou = read_card(trained.checkpoint).metrics["val_miou"]
         done = f"Trained in {time.monotonic() - started:.0f} s" if trained.ran else "Nothing to do"
-        print(f"{done}: {trained.checkpoint} has {100 * miou:.2f} % mean IoU on the validation part.")
+        print(f"{done}: {trained.checkpoint} has {100 * miou:.2f} % mean IoU on the validation split.")
         print(f"  next     {other_command('export')} {trained.checkpoint}")
     return DONE
 

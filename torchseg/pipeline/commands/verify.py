@@ -51,7 +51,7 @@ def _problems(path: Path, pictures: Pictures) -> list[str]:
         fresh = export.certify(path, precision=Precision(recorded["precision"]))
     problems = list(fresh["verdict"]["failures"])
     if fresh["images"] != recorded["images"]:
-        problems.append("the validation pictures are not those of the certificate")
+        problems.append("the validation images are not those of the certificate")
     return problems
 
 

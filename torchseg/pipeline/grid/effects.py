@@ -27,7 +27,7 @@ class Metric:
 
 METRICS = (
     Metric(column="iou", kind="difference", title="IoU, points"),
-    Metric(column="time_ms", kind="ratio", title="time a picture, times"),
+    Metric(column="time_ms", kind="ratio", title="time an image, times"),
     Metric(column="memory_mb", kind="ratio", title="memory, times"),
     Metric(column="size_bytes", kind="ratio", title="file size, times"),
 )

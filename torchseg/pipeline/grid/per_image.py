@@ -105,7 +105,7 @@ def picked_sample(samples: Samples, name: str) -> Sample:
         sample = samples[index]
         if sample.name == name:
             return sample
-    raise ValueError(f"measure.view is '{name}'; there is no such test picture, the first is {samples[0].name}")
+    raise ValueError(f"measure.view is '{name}'; there is no such test image, the first is {samples[0].name}")
 
 
 def mean_of(values: NDArray[np.float64]) -> float:

@@ -165,7 +165,7 @@ def _summary(samples: Samples, spec: ImageSpec, cache: CacheWriter, bar: tqdm[An
 def _check_splits(data: DataSet, config: DataConfig) -> None:
     for name in ("train", "validation", "test"):
         if not len(getattr(data, name)):
-            raise ValueError(f"the {name} part of data set '{config.data}' is empty; add pictures")
+            raise ValueError(f"the {name} split of data set '{config.data}' is empty; add images")
 
 
 def _fingerprint(config: DataConfig, files: list[Path]) -> str:
@@ -203,7 +203,7 @@ def distill_scaling(config: DistillConfig) -> Scaling | None:
         teacher = pretrained_scaling(config.teacher or "", parse_arguments(config.teacher_arguments))
     if teacher and student and teacher != student:
         raise ValueError(
-            f"teacher {config.teacher_checkpoint} scales pictures in another way than the pretrained student "
+            f"teacher {config.teacher_checkpoint} scales images in another way than the pretrained student "
             f"{config.student}; give a student without encoder_weights, or train the teacher again"
         )
     return teacher or student

@@ -46,7 +46,7 @@ def _same_classes(own: ImageSpec, wanted: ImageSpec, path: Path) -> ImageSpec:
     if own.num_classes != wanted.num_classes:
         raise ValueError(
             f"{path} has {own.num_classes} classes ({', '.join(own.classes)}) and the data has "
-            f"{wanted.num_classes} ({', '.join(wanted.classes)}); give pictures of the classes that it was made for"
+            f"{wanted.num_classes} ({', '.join(wanted.classes)}); give images of the classes that it was made for"
         )
     return replace(own, classes=wanted.classes, ignore_index=wanted.ignore_index)
 
@@ -63,7 +63,7 @@ def spec_of(model: ModelFile) -> ImageSpec:
     spec = model.spec_for((known.height, known.width) if known else None) or known
     if spec is None:
         raise ValueError(
-            f"{model.path} does not say how its pictures are scaled and what its classes are; give a file that export "
+            f"{model.path} does not say how its images are scaled and what its classes are; give a file that export "
             "or import_tf made"
         )
     return spec

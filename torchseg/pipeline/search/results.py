@@ -54,7 +54,7 @@ def write_best(path: Path, best: TrialRecord, config: SearchConfig, *, epochs: i
     values = {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
     del values["fresh"]
     note = (
-        f"# Trial {best.number} of {config.run}: {100 * (best.val_miou or 0):.2f} % mean IoU on the validation part.\n"
+        f"# Trial {best.number} of {config.run}: {100 * (best.val_miou or 0):.2f} % mean IoU on the validation split.\n"
     )
     path.write_text(note + yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
 

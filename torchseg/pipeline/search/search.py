@@ -179,7 +179,7 @@ def _line(record: TrialRecord, config: SearchConfig) -> str:
 
 
 def _verdict(best: TrialRecord, given: TrialRecord) -> str:
-    miou = f"trial {best.number}, {100 * (best.val_miou or 0):.2f} % mean IoU on the validation part"
+    miou = f"trial {best.number}, {100 * (best.val_miou or 0):.2f} % mean IoU on the validation split"
     if best.number == 0:
         return f"{miou}: no trial beat the configuration as given"
     if given.val_miou is None:

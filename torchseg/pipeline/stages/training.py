@@ -360,7 +360,7 @@ def given_teacher(checkpoint: Path, spec: ImageSpec) -> Stage:
             f"{', '.join(spec.classes)}; train a teacher on this data or choose the data that it knows"
         )
     if (theirs.channels, theirs.mean, theirs.std) != (spec.channels, spec.mean, spec.std):
-        raise ValueError(f"teacher {checkpoint} scales pictures in another way than this run; train it again")
+        raise ValueError(f"teacher {checkpoint} scales images in another way than this run; train it again")
 
     return copied(checkpoint, "teacher", spec)
 

@@ -42,7 +42,7 @@ def test_an_unknown_colour_is_named(aerial_tiles, save):
 
 def test_a_picture_without_mask_is_named(aerial_tiles):
     (aerial_tiles / "aerial/Tile 5/masks/part_1.png").unlink()
-    with pytest.raises(ValueError, match=r"picture .*Tile 5/images/part_1.jpg has no mask"):
+    with pytest.raises(ValueError, match=r"image .*Tile 5/images/part_1.jpg has no mask"):
         aerial(aerial_tiles)
 
 

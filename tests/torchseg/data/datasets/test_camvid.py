@@ -54,7 +54,7 @@ def test_absolute_paths_of_old_lists_count_by_their_end(root):
 
 def test_a_missing_label_is_named(root):
     (root / "camvid/trainannot/1.png").unlink()
-    with pytest.raises(ValueError, match=r"picture .*train/1.png has no mask: expected .*trainannot/1.png"):
+    with pytest.raises(ValueError, match=r"image .*train/1.png has no mask: expected .*trainannot/1.png"):
         camvid(root)
 
 
@@ -66,7 +66,7 @@ def test_a_foreign_value_is_named(root, save):
 
 def test_a_line_without_a_label_is_named(root):
     (root / "camvid/val.txt").write_text("\nval/0.png\n")
-    with pytest.raises(ValueError, match=r"val.txt, line 2: 'val/0.png' names 1 files; write 'PICTURE LABEL'"):
+    with pytest.raises(ValueError, match=r"val.txt, line 2: 'val/0.png' names 1 files; write 'IMAGE LABEL'"):
         camvid(root)
 
 

@@ -56,14 +56,14 @@ def test_a_colour_that_no_line_names_is_refused(write_pair, tmp_path):
 def test_a_picture_without_mask_is_named(write_pair, tmp_path):
     _fill(write_pair)
     (tmp_path / "masks" / "picture7.png").unlink()
-    with pytest.raises(ValueError, match=r"picture .*picture7.jpg has no mask: expected .*picture7.png"):
+    with pytest.raises(ValueError, match=r"image .*picture7.jpg has no mask: expected .*picture7.png"):
         folder(tmp_path)
 
 
 def test_a_mask_of_another_size_is_named_with_both_sizes(write_pair, tmp_path):
     _fill(write_pair)
     write_pair("picture7", mask_size=(10, 16))
-    with pytest.raises(ValueError, match=r"picture7.png is 10x16 but its picture .*picture7.jpg is 12x16"):
+    with pytest.raises(ValueError, match=r"picture7.png is 10x16 but its image .*picture7.jpg is 12x16"):
         folder(tmp_path)
 
 
@@ -79,18 +79,18 @@ def test_a_truncated_jpeg_is_named(write_pair, tmp_path):
     data = folder(tmp_path)
     victim, _ = data.train.pairs[0]
     victim.write_bytes(victim.read_bytes()[:-60])
-    with pytest.raises(ValueError, match=rf"cannot read the picture .*{victim.name}: .*truncated"):
+    with pytest.raises(ValueError, match=rf"cannot read the image .*{victim.name}: .*truncated"):
         data.train[0]
 
 
 def test_too_few_pictures_are_refused(write_pair, tmp_path):
     write_pair("one")
-    with pytest.raises(ValueError, match=r"has 1 pictures and none for \w+; add more"):
+    with pytest.raises(ValueError, match=r"has 1 images and none for \w+; add more"):
         folder(tmp_path)
 
 
 def test_a_missing_folder_is_named(tmp_path):
-    with pytest.raises(ValueError, match=r"there is no folder .*images; expected one with pictures"):
+    with pytest.raises(ValueError, match=r"there is no folder .*images; expected one with images"):
         folder(tmp_path)
 
 
@@ -102,8 +102,8 @@ def test_lists_take_the_place_of_the_rule(write_pair, tmp_path):
     assert [part[0].name for part in (data.train, data.validation, data.test)] == ["picture0", "picture1", "picture2"]
     assert tmp_path / "test.txt" in data.files
     (tmp_path / "test.txt").write_text("pictur2\n")
-    with pytest.raises(ValueError, match=r"test.txt names 'pictur2', but images/ has no such picture \(did you mean"):
+    with pytest.raises(ValueError, match=r"test.txt names 'pictur2', but images/ has no such image \(did you mean"):
         folder(tmp_path)
     (tmp_path / "test.txt").unlink()
-    with pytest.raises(ValueError, match="list the pictures of all three parts, or of none"):
+    with pytest.raises(ValueError, match="list the images of all three splits, or of none"):
         folder(tmp_path)

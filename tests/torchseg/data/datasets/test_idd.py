@@ -15,7 +15,7 @@ LAYOUTS = {
 
 @pytest.fixture
 def official(save, tmp_path):
-    """Ten training drives and one to test, of two frames each; a test part without masks."""
+    """Ten training drives and one to test, of two frames each; a test split without masks."""
 
     def write(picture: str, mask: str):
         drives = {"train": range(10), "val": [10], "test": [11]}
@@ -71,14 +71,14 @@ def test_a_foreign_value_is_named(official, save):
 
 def test_labels_that_are_missing_altogether_are_named_by_their_endings(official, tmp_path):
     root = official("_leftImg8bit.png", "_gtFine_polygons.json.png")
-    with pytest.raises(ValueError, match=r"holds no label pictures \(_gtFine_labellevel3Ids.png, "):
+    with pytest.raises(ValueError, match=r"holds no label images \(_gtFine_labellevel3Ids.png, "):
         idd(root)
 
 
 def test_a_single_drive_cannot_be_split(save, tmp_path):
     save("leftImg8bit/train/0/001_image.jpg", (9, 9, 9))
     save("gtFine/train/0/001_label.png", np.zeros((6, 8)))
-    with pytest.raises(ValueError, match="the training part has one drive, 0; validation needs another one"):
+    with pytest.raises(ValueError, match="the training split has one drive, 0; validation needs another one"):
         idd(tmp_path)
 
 

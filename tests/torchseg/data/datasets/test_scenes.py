@@ -46,5 +46,5 @@ def test_masks_of_the_transfer_part_are_withheld():
 
 
 def test_an_index_past_the_end_is_refused():
-    with pytest.raises(IndexError, match="picture 2 of 2"):
+    with pytest.raises(IndexError, match="image 2 of 2"):
         Scenes("test", height=32, width=32, length=2)[2]

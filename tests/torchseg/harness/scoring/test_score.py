@@ -215,5 +215,5 @@ def test_a_file_of_another_size_and_scaling_sees_the_pictures_as_it_wants_them(c
 
 
 def test_nothing_to_score_is_refused(spec, tmp_path):
-    with pytest.raises(ValueError, match="there are 0 files and 0 pictures to score"):
+    with pytest.raises(ValueError, match="there are 0 files and 0 images to score"):
         score_artifacts([], [], spec, tmp_path, config=QUICK)

@@ -174,7 +174,7 @@ def test_a_given_teacher_is_copied_with_the_pictures_of_this_run(trainer, teache
     ("changes", "message"),
     [
         ({"classes": ("a", "b")}, r"knows the classes .*, but the data has a, b; train a teacher on this data"),
-        ({"mean": (0.0, 0.0, 0.0)}, "scales pictures in another way than this run"),
+        ({"mean": (0.0, 0.0, 0.0)}, "scales images in another way than this run"),
     ],
 )
 def test_a_teacher_of_other_classes_or_another_scaling_is_refused(trainer, teacher, changes, message):
