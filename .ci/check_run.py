@@ -1,4 +1,4 @@
-"""Fails unless a run of the main job left everything that README promises: certificates that hold, tables, a report."""
+"""Fails unless a run of the main job left what README promises: certificates, tables, a report, an accurate student."""
 
 from __future__ import annotations
 
@@ -22,8 +22,23 @@ def main(run: Path) -> int:
     problems += [f"{row['artifact']} was not scored: {row['error']}" for row in rows if row["error"]]
     if len(models) < 16 or len(rows) < 20:
         problems.append(f"there are {len(models)} model files and {len(rows)} scores; expected at least 16 and 20")
+    problems += _accuracy_problems(
+        {Path(row["artifact"]).parent.name: float(row["miou"]) for row in rows if row["miou"]}
+    )
     print("\n".join(problems) or f"{run}: {len(models)} model files certified, {len(rows)} scores, report.html there")
     return 1 if problems else 0
+
+
+def _accuracy_problems(miou: dict[str, float]) -> list[str]:
+    """What distillation and compression must keep on the built-in images; the margins leave room for other machines."""
+    if missing := [name for name in ("teacher", "student", "baseline", "clustered") if name not in miou]:
+        return [f"{', '.join(missing)} not scored"]
+    problems = []
+    if miou["student"] <= miou["baseline"]:
+        problems.append(f"the student ({miou['student']:.4f}) is not ahead of its baseline ({miou['baseline']:.4f})")
+    if miou["clustered"] < miou["student"] - 0.03:
+        problems.append(f"compression took the student from {miou['student']:.4f} to {miou['clustered']:.4f}")
+    return problems
 
 
 def _size(path: Path) -> int:
