@@ -71,8 +71,11 @@ def test_files_are_all_pairs_of_format_and_precision():
         ({"threads": 100_000}, "give 1 to 1024, or auto"),
         ({"micro_batches": 2, "batch_size": 3}, "each half needs 2 images: give 1"),
         ({"cache_gb": -1}, "give gigabytes, 0 to keep nothing, or auto"),
-        ({"student": "auto"}, "student is auto, which needs a limit"),
-        ({"max_size_kb": 9}, "max_size_kb is 9, but student is 'small_unet': drop it, or give --student auto"),
+        (
+            {"max_size_kb": 9, "student": "small_unet"},
+            "max_size_kb is 9, but student is 'small_unet': drop it, or give --student auto",
+        ),
+        ({"max_size_kb": 9, "student_arguments": "depth=2"}, "student and arguments are chosen by latency and size"),
         ({"student": "auto", "max_size_kb": float("nan")}, "max_size_kb is nan; give a positive number"),
         ({"formats": "onx"}, r"formats names 'onx' \(did you mean 'onnx'\?\)"),
         ({"precisions": ","}, "precisions is empty"),
@@ -118,7 +121,13 @@ def test_distillation_has_the_same_defaults_in_every_command():
         for config in (DistillationConfig(), DistillConfig(), CompressConfig(checkpoint=Path("net")), SearchConfig())
     ]
     assert settings == [settings[0]] * 4
-    assert settings[0] == {"temperature": 1.0, "alpha": 0.5, "soft_loss": "kl+dice", "transfer_ratio": 1.0}
+    assert settings[0] == {
+        "temperature": 1.0,
+        "alpha": 0.5,
+        "soft_loss": "kl+dice",
+        "transfer_ratio": 1.0,
+        "distort": False,
+    }
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,7 @@ def predict(config: PredictConfig) -> int:
         read = reader_with_truth(files, config.truth, config.model, spec) if config.truth else without_truth
         totals: dict[str, Counts] = {model.name: np.zeros((spec.num_classes,) * 2, np.int64) for model in models}
         rows = []
-        for file in tqdm(files, desc="pictures", unit="picture", disable=None, dynamic_ncols=True):
+        for file in tqdm(files, desc="images", unit="image", disable=None, dynamic_ncols=True):
             sample = read(file)
             answers = {model.name: model.labels(sample.picture) for model in models}
             _save(config, sample, answers, spec)

@@ -16,7 +16,7 @@ def prepare(config: PrepareConfig) -> int:
     patches = PatchPlan(size=config.patch_size, overlap=config.patch_overlap) if config.patch_size else None
     data = open_data(config.data, config.root, size=config.size, download=config.download, patches=patches)
     total = sum(len(part) for part in (data.train, data.validation, data.test, data.transfer))
-    with tqdm(total=total, desc="checking", unit="picture", disable=None, dynamic_ncols=True) as bar:
+    with tqdm(total=total, desc="checking", unit="image", disable=None, dynamic_ncols=True) as bar:
         found = inspect_data(data, on_picture=bar.update)
     print("\n".join(table_lines(data, found)))
     for fault in found.faults[:_SHOWN]:
@@ -28,7 +28,7 @@ def prepare(config: PrepareConfig) -> int:
     print("no faults")
     if config.out:
         total -= len(data.transfer)  # without masks, so the copy leaves them out
-        with tqdm(total=total, desc="writing", unit="picture", disable=None, dynamic_ncols=True) as bar:
+        with tqdm(total=total, desc="writing", unit="image", disable=None, dynamic_ncols=True) as bar:
             write_folder(data, config.out, size=config.size, on_picture=bar.update)
         print(
             f"  next     {other_command('distill')} --data folder --root {config.out} --image_size {_text(config.size)}"

@@ -112,7 +112,7 @@ def check_stage(pictures: Pictures, config: LearningConfig, *, writes: bool = Tr
         total = sum(len(getattr(pictures, name)) for name in _SPLITS)
         room = _cache_limit_bytes(config, work)
         summary = {}
-        with tqdm(total=total, desc="pictures", unit="picture", disable=None, dynamic_ncols=True) as bar:
+        with tqdm(total=total, desc="images", unit="image", disable=None, dynamic_ncols=True) as bar:
             for name in _SPLITS:
                 cache = CacheWriter(work / CACHE / name, limit_bytes=room)
                 summary[name] = _summary(getattr(pictures, name), pictures.spec, cache, bar, cores=config.cores)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from torchseg.checkpoint import read_card
 from torchseg.config import DistillConfig
+from torchseg.console import STDOUT
 from torchseg.data import GENERATED
 from torchseg.models import format_arguments, parse_arguments
 from torchseg.models.lite_student import encoder_name
@@ -108,11 +109,11 @@ def choose_student(config: DistillConfig, spec: ImageSpec) -> StudentChoice:
                 "run without the launcher of Fabric, or name the student: the command `students` lists some"
             )
         rows = _measured(config, spec)
-        print("\n".join(table_lines(rows)))
+        STDOUT.info("\n".join(table_lines(rows)))
         chosen = next(row for row in rows if row.chosen)
-        print(f"Student {_numbers(chosen)}: the most multiply-adds within {_limits(config).text}.")
+        STDOUT.info(f"Student {_numbers(chosen)}: the most multiply-adds within {_limits(config).text}.")
         if note := _note(chosen, config):
-            print(note)
+            STDOUT.info(note)
     chosen = next(row for row in rows if row.chosen)
     decided = replace(
         config,
