@@ -10,7 +10,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from torchseg.harness.drawing import Panel, overlay, sheet
-from torchseg.pipeline.commands.predict import OpenedModel, by_resizing
+from torchseg.harness.sliding_window import by_resizing
+from torchseg.pipeline.commands.predict import OpenedModel
 from torchseg.pipeline.run.dataset import open_pictures
 from torchseg.pipeline.run.recorded_config import recorded_config
 

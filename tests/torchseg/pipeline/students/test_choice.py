@@ -10,6 +10,7 @@ import yaml
 
 from torchseg.checkpoint import Card, save_checkpoint
 from torchseg.config import DistillConfig
+from torchseg.console import console
 from torchseg.models import build_model
 from torchseg.models.pretrained import LITE_SCALING
 from torchseg.pipeline.run.folder import RunFolder
@@ -20,6 +21,13 @@ from torchseg.pipeline.students.table import TABLE, StudentRow, read_rows
 from torchseg.spec import ImageSpec
 
 SPEC = ImageSpec(height=32, width=48, classes=("a", "b", "c"))
+
+
+@pytest.fixture(autouse=True)
+def shown():
+    """What is said to the user is on stdout, as in a command."""
+    with console():
+        yield
 
 
 def _row(name, work, size, time, **changes):
