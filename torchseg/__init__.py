@@ -33,7 +33,7 @@ __all__ = [
     "score",
     "train",
 ]
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _torchvision.install()
 _callable_packages.install(__name__)

@@ -91,7 +91,18 @@ def finished(finished_run, flags):
 def _smallest(pictures):
     return [
         *("--data", "folder", "--root", str(pictures), "--image_size", "32", "--batch_size", "8", "--workers", "0"),
-        *("--teacher", "small_unet", "--epochs", "1", "--teacher_epochs", "1", "--formats", "onnx"),
+        *(
+            "--teacher",
+            "small_unet",
+            "--student",
+            "small_unet",
+            "--epochs",
+            "1",
+            "--teacher_epochs",
+            "1",
+            "--formats",
+            "onnx",
+        ),
         *("--precisions", "fp32", "--threads", "1", "--sparsity", "0", "--clusters", "null"),
         *("--teacher_arguments", "base_width=16,depth=1", "--student_arguments", "base_width=16,depth=1"),
     ]

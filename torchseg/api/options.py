@@ -70,6 +70,7 @@ class TrainOptions(LearningOptions, total=False):
     alpha: float
     soft_loss: str
     transfer_ratio: float
+    distort: bool
     views: int | None
 
 
@@ -80,6 +81,7 @@ class CompressOptions(LearningOptions, total=False):
     alpha: float
     soft_loss: str
     transfer_ratio: float
+    distort: bool
     channel_sparsity: float
     channel_epochs: int
     importance: Literal["magnitude", "batch_norm", "taylor"]

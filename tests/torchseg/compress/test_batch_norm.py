@@ -40,14 +40,17 @@ def test_folding_changes_no_logit_and_gives_the_network_without_batch_norm(name,
 
 @pytest.mark.parametrize("name", sorted(set(MODELS) - set(U_NETS)))
 def test_branches_and_separable_convolutions_are_folded_to_the_last_norm(name, spec, images):
-    arguments = {"base_width": 4, "depth": 2}
+    known = known_arguments(MODELS[name])
+    arguments = {key: value for key, value in {"base_width": 4, "depth": 2, "cut": 8}.items() if key in known}
     network = _lived_in(build_model(name, arguments, spec))
     logits = network(images)
     plain = {"layers": "plain"} if fold_branches(network) else {}
-    assert fold_batch_norm(network) > 0
+    # Without images, a batch norm must follow its convolution in a list; that of timm's stem does not.
+    assert fold_batch_norm(network, images if name == "lite_student" else None) > 0
     assert (network(images) - logits).abs().max() < 1e-5 * logits.abs().max()
-    without = build_model(name, arguments | plain | {"batch_norm": False}, spec).eval()
-    without.load_state_dict(network.state_dict())
+    if "batch_norm" in known:
+        without = build_model(name, arguments | plain | {"batch_norm": False}, spec).eval()
+        without.load_state_dict(network.state_dict())
 
 
 @pytest.mark.parametrize("groups", [1, 2])

@@ -17,7 +17,9 @@ U_NETS = [name for name, builder in MODELS.items() if "upsampling" in known_argu
 
 def _network(name, spec, **arguments):
     """A network whose batch norms have lived; a silent channel is then silent only if its shift is zero too."""
-    network = build_model(name, {"base_width": 16, "depth": 2} | arguments, spec)
+    known = known_arguments(MODELS[name])
+    small = {key: value for key, value in {"base_width": 16, "depth": 2, "cut": 8}.items() if key in known}
+    network = build_model(name, small | arguments, spec)
     generator = torch.Generator().manual_seed(0)
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):

@@ -158,8 +158,8 @@ def test_a_certificate_is_found_and_a_damaged_one_named(convolution_file, tmp_pa
     path = tmp_path / "net.onnx"
     path.write_bytes(convolution_file.read_bytes())
     assert ModelFile(path).certificate is None
-    ModelFile(path).certificate_path.write_text('{"version": 1, "sha256": "abc"}')
-    assert ModelFile(path).certificate == {"version": 1, "sha256": "abc"}
+    ModelFile(path).certificate_path.write_text('{"version": 2, "sha256": "abc"}')
+    assert ModelFile(path).certificate == {"version": 2, "sha256": "abc"}
     ModelFile(path).certificate_path.write_text("{")
     with pytest.raises(ValueError, match=r"net\.onnx\.json is damaged; export net\.onnx again"):
         _ = ModelFile(path).certificate

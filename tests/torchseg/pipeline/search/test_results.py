@@ -60,6 +60,7 @@ def test_the_best_configuration_is_one_that_distill_takes(tmp_path):
     values = yaml.safe_load((tmp_path / "best.yaml").read_text())
     values |= {name: Path(values[name]) for name in ("out", "teacher_checkpoint")}
     assert DistillConfig(**values) == DistillConfig(
+        student="fast_unet",
         alpha=0.2,
         loss="cross_entropy+2.0*dice",
         student_arguments="base_width=4",

@@ -40,6 +40,7 @@ from torchseg.spec import ImageSpec
 pytestmark = pytest.mark.filterwarnings("ignore:.*encoders are deprecated:DeprecationWarning")
 SHALLOW = {"encoder_depth": 3, "decoder_channels": [16, 16, 16]}
 NETWORKS = {name: {"base_width": 16, "depth": 1} for name in sorted(MODELS)} | {
+    "lite_student": {"cut": 8, "decoder_widths": [16, 16]},
     "smp:Unet:mobilenet_v2": SHALLOW,
     "smp:DeepLabV3Plus:resnet18": {"encoder_depth": 4, "decoder_channels": 32, "decoder_atrous_rates": [1, 2, 3]},
 }

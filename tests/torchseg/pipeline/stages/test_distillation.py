@@ -11,7 +11,7 @@ from torchseg.pipeline.stages.distillation import check_distillation, distillati
 from torchseg.pipeline.stages.training import TEACHER_STEPS, Supervision
 from torchseg.spec import ImageSpec
 
-SETTINGS = {"temperature": 3.0, "alpha": 0.25, "soft_loss": "dist", "transfer_ratio": 2.0}
+SETTINGS = {"temperature": 3.0, "alpha": 0.25, "soft_loss": "dist", "transfer_ratio": 2.0, "distort": True}
 
 
 class _Trainer:
@@ -63,8 +63,8 @@ def test_the_distillation_loss_is_that_of_the_flags(config):
     [({}, None, ""), ({"teacher_learning_rate": 0.01, "teacher_schedule": "stable"}, 0.01, "stable")],
 )
 def test_the_teacher_has_a_rate_and_a_schedule_of_its_own(flags, rate, schedule):
-    network = teacher_stage(DistillConfig(**flags, learning_rate=0.004), _Trainer(DistillConfig()))
-    assert (network.stage, network.model) == ("teacher", "attention_unet")
+    network = teacher_stage(DistillConfig(**flags, teacher="unet", learning_rate=0.004), _Trainer(DistillConfig()))
+    assert (network.stage, network.model) == ("teacher", "unet")
     assert (network.learning_rate, network.schedule) == (rate, schedule)
     assert network.epochs == TEACHER_STEPS
 
