@@ -33,7 +33,9 @@ from torchseg.pipeline.run.folder import RunFolder, Stage
 from torchseg.pipeline.run.session import launch
 from torchseg.pipeline.stages.default_networks import with_default_networks
 from torchseg.pipeline.stages.distillation import supervision, teacher_stage
-from torchseg.pipeline.stages.training import STUDENT_STEPS, NetworkSpec, Trainer
+from torchseg.pipeline.stages.lengths import STUDENT_STEPS
+from torchseg.pipeline.stages.training import Trainer
+from torchseg.pipeline.stages.training_plan import NetworkSpec
 from torchseg.train import evaluate
 
 TEACHER = "teacher"

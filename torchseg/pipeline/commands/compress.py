@@ -19,10 +19,12 @@ from torchseg.pipeline.run.recorded_config import PICTURE_FLAGS, recorded_config
 from torchseg.pipeline.run.session import Session, open_session
 from torchseg.pipeline.stages.channel_pruning import channel_pruned_stage
 from torchseg.pipeline.stages.compression import Compressor, check_compression
+from torchseg.pipeline.stages.copied import copied, given_teacher
 from torchseg.pipeline.stages.distillation import supervision
 from torchseg.pipeline.stages.export import PACKED, CertificateError, Exporter
 from torchseg.pipeline.stages.ledger import LEDGER, LedgerError, ledger_stage
-from torchseg.pipeline.stages.training import Lengths, Trainer, check_training, copied, given_teacher
+from torchseg.pipeline.stages.lengths import Lengths
+from torchseg.pipeline.stages.training import Trainer, check_training
 
 ORIGINAL = "original"
 _LOG = logging.getLogger(__name__)

@@ -22,8 +22,10 @@ from torchseg.pipeline.stages.default_networks import with_default_networks
 from torchseg.pipeline.stages.distillation import check_distillation, check_supervision, supervision, teacher_stage
 from torchseg.pipeline.stages.export import CertificateError, Exporter, export_beside
 from torchseg.pipeline.stages.ledger import LedgerError, ledger_stage
+from torchseg.pipeline.stages.lengths import STUDENT_STEPS, Lengths
 from torchseg.pipeline.stages.scoring import ScoreError, report_stage, score_stage
-from torchseg.pipeline.stages.training import STUDENT_STEPS, Lengths, NetworkSpec, Trainer
+from torchseg.pipeline.stages.training import Trainer
+from torchseg.pipeline.stages.training_plan import NetworkSpec
 from torchseg.pipeline.students.choice import StudentChoice, choose_student
 
 _DENSE = {"student": ("fp32", "int8"), "teacher": ("fp32",)}  # uncompressed files to compare the compressed ones with

@@ -12,7 +12,9 @@ from torchseg.config import TrainConfig
 from torchseg.models import parse_arguments, pretrained_scaling
 from torchseg.pipeline.run.dataset import cached_pictures, check_stage, open_pictures
 from torchseg.pipeline.run.session import open_session
-from torchseg.pipeline.stages.training import STUDENT_STEPS, NetworkSpec, Trainer, check_network, check_training
+from torchseg.pipeline.stages.lengths import STUDENT_STEPS
+from torchseg.pipeline.stages.training import Trainer, check_network, check_training
+from torchseg.pipeline.stages.training_plan import NetworkSpec
 
 
 def train(config: TrainConfig) -> int:

@@ -28,7 +28,8 @@ from torchseg.pipeline.search.results import BEST, TABLE, best_trial, save_searc
 from torchseg.pipeline.search.trial import TrialRunner
 from torchseg.pipeline.stages.default_networks import with_default_networks
 from torchseg.pipeline.stages.distillation import check_distillation, teacher_stage
-from torchseg.pipeline.stages.training import STUDENT_STEPS, Trainer
+from torchseg.pipeline.stages.lengths import STUDENT_STEPS
+from torchseg.pipeline.stages.training import Trainer
 
 ENGINES: Mapping[str, Engine] = {"nni": NniEngine(), "optuna": OptunaEngine()}
 

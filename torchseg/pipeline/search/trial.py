@@ -21,7 +21,9 @@ from torchseg.pipeline.search.budget import CostMeter
 from torchseg.pipeline.search.candidate import candidate
 from torchseg.pipeline.search.record import TrialRecord, TrialRecords, stage_of
 from torchseg.pipeline.stages.distillation import supervision
-from torchseg.pipeline.stages.training import STUDENT_STEPS, NetworkSpec, Trainer
+from torchseg.pipeline.stages.lengths import STUDENT_STEPS
+from torchseg.pipeline.stages.training import Trainer
+from torchseg.pipeline.stages.training_plan import NetworkSpec
 from torchseg.train import Row
 
 _LOG = logging.getLogger(__name__)

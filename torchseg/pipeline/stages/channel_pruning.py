@@ -18,7 +18,9 @@ from torchseg.pipeline.export.exporter import calibration_samples
 from torchseg.pipeline.run.dataset import Pictures
 from torchseg.pipeline.run.folder import Stage
 from torchseg.pipeline.stages.compression import unbranched
-from torchseg.pipeline.stages.training import DefaultFor, Start, Supervision, Trainer, TrainingPlan
+from torchseg.pipeline.stages.lengths import DefaultFor
+from torchseg.pipeline.stages.training import Trainer
+from torchseg.pipeline.stages.training_plan import Start, Supervision, TrainingPlan
 
 # Optimizer steps if the user gives no epochs, by whether the images are generated.
 CHANNEL_PRUNE_STEPS = DefaultFor(scenes=240, photos=720)

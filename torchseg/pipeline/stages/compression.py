@@ -33,7 +33,9 @@ from torchseg.models import arguments_of, fold_branches
 from torchseg.pipeline.run.folder import Stage
 from torchseg.pipeline.run.installed import OPTIMAL, check_installed
 from torchseg.pipeline.stages.ledger import LedgerError
-from torchseg.pipeline.stages.training import DefaultFor, Lengths, Start, Supervision, Trainer, TrainingPlan
+from torchseg.pipeline.stages.lengths import DefaultFor, Lengths
+from torchseg.pipeline.stages.training import Trainer
+from torchseg.pipeline.stages.training_plan import Start, Supervision, TrainingPlan
 from torchseg.train import FitConfig
 
 ORDER = ("pruned", "clustered")

@@ -8,16 +8,10 @@ from torchseg.config import DistillConfig, LearningConfig
 from torchseg.distillation import DistillationConfig
 from torchseg.models import parse_arguments
 from torchseg.pipeline.run.folder import Stage
-from torchseg.pipeline.stages.training import (
-    TEACHER_STEPS,
-    VIEWS,
-    NetworkSpec,
-    Supervision,
-    Trainer,
-    check_network,
-    check_training,
-    given_teacher,
-)
+from torchseg.pipeline.stages.copied import given_teacher
+from torchseg.pipeline.stages.lengths import TEACHER_STEPS, VIEWS
+from torchseg.pipeline.stages.training import Trainer, check_network, check_training
+from torchseg.pipeline.stages.training_plan import NetworkSpec, Supervision
 from torchseg.spec import ImageSpec
 
 

@@ -16,7 +16,8 @@ from torchseg.pipeline.export.exporter import calibration_images
 from torchseg.pipeline.run.dataset import Pictures
 from torchseg.pipeline.run.folder import RunFolder
 from torchseg.pipeline.run.session import launch
-from torchseg.pipeline.stages.training import Start, Trainer, TrainingPlan
+from torchseg.pipeline.stages.training import Trainer
+from torchseg.pipeline.stages.training_plan import Start, TrainingPlan
 from torchseg.train import evaluate
 
 LEARNING_RATE = 1e-4  # peak; a twentieth of the default, because the network is already trained

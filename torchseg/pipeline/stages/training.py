@@ -7,27 +7,27 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from lightning_fabric import Fabric
 from torch import nn
 
-from torchseg.checkpoint import WEIGHTS, Card, load_checkpoint, read_card, save_checkpoint, sha256_of
+from torchseg.checkpoint import WEIGHTS, Card, load_checkpoint, save_checkpoint, sha256_of
 from torchseg.config import LearningConfig
-from torchseg.data import GENERATED, Batches, BatchPlan, Distortion, RandomView, Samples, UnmaskedSamples
+from torchseg.data import Batches, BatchPlan, Distortion, RandomView, Samples, UnmaskedSamples
 from torchseg.distillation import DistillationConfig
 from torchseg.harness.csv_table import CRLF, write_rows
 from torchseg.losses import MEDIAN_FREQUENCY, SOFT_LOSSES, class_weights, parse_terms, segmentation_loss
 from torchseg.models import build_model, check_size, count_parameters, multiply_adds
-from torchseg.pipeline.run.dataset import REPORT, Pictures
+from torchseg.pipeline.run.dataset import REPORT
 from torchseg.pipeline.run.folder import RunFolder, Stage
+from torchseg.pipeline.stages.lengths import Lengths
+from torchseg.pipeline.stages.training_plan import NetworkSpec, Start, Supervision, TrainingPlan
 from torchseg.spec import ImageSpec, nearest
 from torchseg.train import (
     SCHEDULES,
-    Callback,
     FitConfig,
     Loss,
-    NoCallback,
     Progress,
     Row,
     Step,
@@ -40,131 +40,7 @@ from torchseg.train import (
     label_step,
 )
 
-
-class DefaultFor(NamedTuple):
-    """A default that depends on the data: generated scenes must finish in minutes, photos may take longer."""
-
-    scenes: int
-    photos: int
-
-    def of(self, data: str) -> int:
-        """The default for the data set of this name."""
-        return self.scenes if data == GENERATED else self.photos
-
-
-# Optimizer steps if the user gives no epochs. The lengths for photos are those behind the README's results and were not
-# tuned (docs/explanation/distillation.md).
-TEACHER_STEPS = DefaultFor(scenes=640, photos=1680)
-STUDENT_STEPS = DefaultFor(scenes=640, photos=1440)
-VIEWS = DefaultFor(scenes=2, photos=0)  # of a distillation
 CURVE_COLUMNS = ("epoch", "step", "learning_rate", "train_loss", "val_loss", "val_miou", "seconds")
-
-
-@dataclass(frozen=True, kw_only=True)
-class NetworkSpec:
-    """A network to train.
-
-    Attributes:
-        stage: of the training.
-        model: name of the builder.
-        epochs: passes over the labelled images.
-        arguments: of the builder.
-        learning_rate: peak learning rate. Default: that of the flags.
-        schedule: learning rate schedule. Default: that of the flags.
-    """
-
-    stage: str
-    model: str
-    epochs: int
-    arguments: Mapping[str, Any] = field(default_factory=dict)
-    learning_rate: float | None = None
-    schedule: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Start:
-    """Where a training begins: the network, the card of its checkpoint, and the callback that acts on its weights."""
-
-    network: nn.Module
-    card: Card
-    callback: Callback = field(default_factory=NoCallback)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Supervision:
-    """What a training learns from: masks alone, or a teacher too.
-
-    Attributes:
-        step: makes the training step.
-        teacher: makes the teacher, or returns None.
-        transfer_ratio: images without masks per labelled image.
-        views: random views, per image that the teacher is asked about, before they repeat; 0 for a new view every time
-            (see `BatchPlan`).
-        distort: whether the student sees the images without masks distorted.
-        inputs: what the result depends on besides the images.
-    """
-
-    step: Callable[[], Step]
-    teacher: Callable[[], Teacher | None] = lambda: None
-    transfer_ratio: float = 0.0
-    views: int = 0
-    distort: bool = False
-    inputs: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainingPlan:
-    """One training of the pipeline.
-
-    Attributes:
-        stage: its name.
-        fit_config: epochs, learning rate and precision.
-        start: makes or loads the network; takes the number of steps per epoch.
-        supervision: what it learns from.
-        inputs: what the result depends on besides the images, `fit_config`, `supervision` and the batch plan.
-        finish: changes the trained network and its card before they are saved.
-        seed_offset: added to the seed of batch order and random views, so that later trainings of one network see
-            different batches; ignored if views repeat, so that cached logits serve every training.
-    """
-
-    stage: str
-    fit_config: FitConfig
-    start: Callable[[int], Start]
-    supervision: Supervision
-    inputs: Mapping[str, Any]
-    finish: Callable[[nn.Module, Card], Card] = lambda _, card: card
-    seed_offset: int = 0
-
-
-@dataclass(frozen=True)
-class Lengths:
-    """How long the trainings of one run are; known before its folder exists."""
-
-    config: LearningConfig
-    pictures: Pictures
-
-    def epochs(self, wanted: int, *, steps: DefaultFor) -> int:
-        """The epochs asked for; for 0, as many as make about `steps` optimizer steps."""
-        return wanted or max(1, round(steps.of(self.config.data) / self.steps_per_epoch))
-
-    @property
-    def steps_per_epoch(self) -> int:
-        """Optimizer steps in one pass over the labelled images."""
-        return self._plan().steps_per_epoch
-
-    def _plan(self, *, transfer_ratio: float = 0.0, views: int = 0) -> BatchPlan:
-        return BatchPlan(
-            labelled=len(self.pictures.train),
-            batch_size=self.config.batch_size,
-            seed=self.config.seed,
-            transfer=(len(self.pictures.transfer) or len(self.pictures.train)) if transfer_ratio else 0,
-            transfer_batch=self._transfer_batch(transfer_ratio),
-            views=views,
-        )
-
-    def _transfer_batch(self, ratio: float) -> int:
-        """Images without masks per step."""
-        return max(1, round(ratio * self.config.batch_size)) if ratio else 0
 
 
 @dataclass(frozen=True)
@@ -344,37 +220,6 @@ def check_training(config: LearningConfig, spec: ImageSpec) -> None:
     for flag, chosen in schedules.items():
         if chosen not in SCHEDULES:
             raise ValueError(f"{flag} is '{chosen}'{nearest(chosen, SCHEDULES)}; choose from {', '.join(SCHEDULES)}")
-
-
-def given_teacher(checkpoint: Path, spec: ImageSpec) -> Stage:
-    """The stage that copies a trained teacher into the run.
-
-    Raises:
-        ValueError: if it is not a checkpoint, or was trained for other classes or another normalisation.
-    """
-    card = read_card(checkpoint)
-    theirs = card.spec
-    if theirs.classes != spec.classes:
-        raise ValueError(
-            f"teacher {checkpoint} knows the classes {', '.join(theirs.classes)}, but the data has "
-            f"{', '.join(spec.classes)}; train a teacher on this data or choose the data that it knows"
-        )
-    if (theirs.channels, theirs.mean, theirs.std) != (spec.channels, spec.mean, spec.std):
-        raise ValueError(f"teacher {checkpoint} scales images in another way than this run; train it again")
-
-    return copied(checkpoint, "teacher", spec)
-
-
-def copied(checkpoint: Path, stage: str, spec: ImageSpec) -> Stage:
-    """The stage that copies a trained network into the run under the name `stage`, for images of this spec."""
-
-    def run(work: Path) -> None:
-        network, card = load_checkpoint(checkpoint)
-        save_checkpoint(network, replace(card, stage=stage, spec=spec), work / stage)
-
-    inputs = {"weights": sha256_of(checkpoint / "model.safetensors"), "card": sha256_of(checkpoint / "card.json")}
-    outputs = [f"{stage}/model.safetensors", f"{stage}/card.json"]
-    return Stage(name=stage, inputs={**inputs, "spec": spec.to_dict()}, outputs=outputs, run=run)
 
 
 def _save(model: nn.Module, card: Card, progress: Progress, folder: Path) -> None:

@@ -34,7 +34,7 @@ from torchseg.pipeline.stages.compression import (
     unbranched,
 )
 from torchseg.pipeline.stages.ledger import LedgerError
-from torchseg.pipeline.stages.training import Lengths
+from torchseg.pipeline.stages.lengths import Lengths
 from torchseg.spec import ImageSpec
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*encoders are deprecated:DeprecationWarning")

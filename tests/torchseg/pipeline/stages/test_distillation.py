@@ -8,7 +8,8 @@ import pytest
 from torchseg.config import CompressConfig, DistillConfig
 from torchseg.distillation import DistillationConfig
 from torchseg.pipeline.stages.distillation import check_distillation, distillation_config, supervision, teacher_stage
-from torchseg.pipeline.stages.training import TEACHER_STEPS, Supervision
+from torchseg.pipeline.stages.lengths import TEACHER_STEPS
+from torchseg.pipeline.stages.training_plan import Supervision
 from torchseg.spec import ImageSpec
 
 SETTINGS = {"temperature": 3.0, "alpha": 0.25, "soft_loss": "dist", "transfer_ratio": 2.0, "distort": True}

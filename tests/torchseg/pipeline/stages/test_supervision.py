@@ -20,7 +20,8 @@ from torchseg.pipeline.run.dataset import Pictures
 from torchseg.pipeline.run.folder import RunFolder
 from torchseg.pipeline.run.session import launch
 from torchseg.pipeline.stages import training
-from torchseg.pipeline.stages.training import NetworkSpec, Trainer, check_training
+from torchseg.pipeline.stages.training import Trainer, check_training
+from torchseg.pipeline.stages.training_plan import NetworkSpec
 from torchseg.spec import ImageSpec
 
 SPEC = ImageSpec(height=16, width=16, classes=CLASSES)

@@ -12,18 +12,10 @@ from torchseg.distillation import DistillationConfig
 from torchseg.harness.csv_table import read_table
 from torchseg.models import build_model
 from torchseg.pipeline.stages import training
-from torchseg.pipeline.stages.training import (
-    CURVE_COLUMNS,
-    DefaultFor,
-    Lengths,
-    NetworkSpec,
-    Start,
-    TrainingPlan,
-    check_network,
-    check_training,
-    copied,
-    given_teacher,
-)
+from torchseg.pipeline.stages.copied import copied, given_teacher
+from torchseg.pipeline.stages.lengths import DefaultFor, Lengths
+from torchseg.pipeline.stages.training import CURVE_COLUMNS, check_network, check_training
+from torchseg.pipeline.stages.training_plan import NetworkSpec, Start, TrainingPlan
 from torchseg.spec import ImageSpec
 from torchseg.train import Progress
 
