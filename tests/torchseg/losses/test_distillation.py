@@ -128,7 +128,16 @@ def test_ignored_pixels_change_nothing(name, seed, temperature):
         SOFT_LOSSES[name](*pair, temperature=temperature, valid=valid).item() for pair in ((student, teacher), other)
     )
     assert after == pytest.approx(before, rel=1e-5)
-    assert SOFT_LOSSES[name](*other, temperature=temperature).item() != pytest.approx(before, rel=1e-3)
+
+
+@pytest.mark.parametrize("name", WITH_VALID)
+def test_the_same_pixels_count_where_nothing_says_that_they_are_ignored(name):
+    valid = torch.ones(2, 4, 5, dtype=torch.bool)
+    valid[:, 2:] = False
+    all_pixels, some = (
+        SOFT_LOSSES[name](_logits(0), _logits(1), temperature=2.0, valid=each).item() for each in (None, valid)
+    )
+    assert all_pixels != pytest.approx(some, rel=1e-3)
 
 
 @pytest.mark.parametrize("name", WITH_VALID)
