@@ -122,10 +122,12 @@ def test_a_correction_differs_in_the_mistake_alone(name, mistake):
     assert {key for key in published | corrected if published.get(key) != corrected.get(key)} == {mistake, "out"}
 
 
-_TRAININGS = [path for path in sorted(_RECIPES.glob("*.yaml")) if not path.stem.startswith("unet12")]  # which are grids
+_PUBLISHED = [  # unet12 are grids, results-* are not published projects but this one
+    path for path in sorted(_RECIPES.glob("*.yaml")) if not path.stem.startswith(("unet12", "results-"))
+]
 
 
-@pytest.mark.parametrize("path", _TRAININGS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", _PUBLISHED, ids=lambda path: path.stem)
 def test_published_projects_keep_their_training_whatever_the_defaults_become(path):
     """What they published: batches of labelled images alone, and the weights of the best epoch as they are."""
     values = yaml.safe_load(path.read_text())
@@ -134,6 +136,23 @@ def test_published_projects_keep_their_training_whatever_the_defaults_become(pat
     if values["teacher"] is not None:
         assert values["transfer_ratio"] == 0
         assert values["soft_loss"] in SOFT_LOSSES  # one term
+
+
+@pytest.mark.parametrize("path", sorted(_RECIPES.glob("results-*.yaml")), ids=lambda path: path.stem)
+def test_a_recipe_of_results_names_networks_and_lengths(path):
+    values = yaml.safe_load(path.read_text())
+    assert {
+        "teacher",
+        "teacher_epochs",
+        "student",
+        "epochs",
+        "batch_size",
+        "learning_rate",
+        "image_size",
+    } <= values.keys()
+    with pytest.raises(SystemExit) as ended:
+        distill.main(["--config", str(path), "--print_config"])
+    assert ended.value.code in (0, None)
 
 
 @pytest.mark.parametrize("name", ["unet12", "unet12-corrected"])
