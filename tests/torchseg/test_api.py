@@ -19,7 +19,7 @@ from torchseg.api.options import Listed, Named, config_for
 from torchseg.api.page import FUNCTIONS, OPTIONS, RESULTS, page
 from torchseg.checkpoint import save_checkpoint
 from torchseg.config import CompressConfig, DistillConfig, TrainConfig
-from torchseg.distillation import DistillationConfig
+from torchseg.config.distillation import DistillationConfig
 from torchseg.pipeline.run.recorded_config import PICTURE_FLAGS
 
 ROOT = Path(__file__).parents[2]

@@ -12,8 +12,8 @@ from torch.utils._pytree import tree_leaves
 
 from torchseg.compress import ClusterConfig, Int8Simulation, PruneConfig, Pruning, ScheduleConfig, cluster_weights
 from torchseg.compress.channel_pruning import ChannelPruneConfig, _least
+from torchseg.config.distillation import DistillationConfig
 from torchseg.data import Batch
-from torchseg.distillation import DistillationConfig
 from torchseg.losses import SOFT_LOSSES
 from torchseg.losses.segmentation import TERMS
 from torchseg.models import build_model

@@ -8,8 +8,8 @@ from typing import Literal
 
 from torchseg.compression_defaults import CHANNEL_IMPORTANCE
 from torchseg.config.compression import CompressionFlags
+from torchseg.config.distillation import DistillationConfig
 from torchseg.config.training import LearningConfig, check_epochs
-from torchseg.distillation import DistillationConfig
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from torchseg.config.compression import CompressionFlags
+from torchseg.config.distillation import DistillationConfig
 from torchseg.config.export import ExportFlags
 from torchseg.config.training import LearningConfig, check_epochs, check_rates
-from torchseg.distillation import DistillationConfig
 
 AUTO = "auto"  # a network that the command chooses
 

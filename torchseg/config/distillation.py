@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from torchseg.checks import check_positive
+
 
 @dataclass(frozen=True, kw_only=True)
 class DistillationConfig:
@@ -30,7 +32,7 @@ class DistillationConfig:
     distort: bool = False
 
     def __post_init__(self) -> None:
-        check_temperature(self.temperature)
+        check_positive("temperature", self.temperature, example="1 or 4")
         if not 0 <= self.alpha <= 1:
             raise ValueError(f"alpha is {self.alpha}; give a share in [0, 1], e.g. 0.8")
         if not 0 <= self.transfer_ratio <= _MOST_TRANSFER:
@@ -41,9 +43,3 @@ class DistillationConfig:
 
 
 _MOST_TRANSFER = 16
-
-
-def check_temperature(temperature: float) -> None:
-    """Raises a ValueError unless the softmax temperature is positive."""
-    if not temperature > 0:
-        raise ValueError(f"temperature is {temperature}; give a positive number, e.g. 1 or 4")

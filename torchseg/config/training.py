@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from torchseg.checks import check_positive
 from torchseg.config.base import GENERATED, Auto, DataConfig
 
 _MOST_WORKERS = 64
@@ -79,8 +80,8 @@ class LearningConfig(DataConfig):
 def check_rates(**rates: float | None) -> None:
     """Raises a ValueError that names the flag if its learning rate is not positive; None means the default."""
     for name, rate in rates.items():
-        if rate is not None and not rate > 0:
-            raise ValueError(f"{name} is {rate}; give a positive number, e.g. 0.002")
+        if rate is not None:
+            check_positive(name, rate, example="0.002")
 
 
 def check_epochs(**epochs: int) -> None:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from torchseg.distillation import check_temperature
+from torchseg.checks import check_positive
 
 SoftTerm = Callable[..., Tensor]
 """Called like `distillation_loss`; raises what that raises."""
@@ -45,7 +45,7 @@ def _check(student: Tensor, teacher: Tensor, temperature: float) -> None:
             f"student logits are {tuple(student.shape)} and teacher logits {tuple(teacher.shape)}; "
             "both networks must have the same classes and image size"
         )
-    check_temperature(temperature)
+    check_positive("temperature", temperature, example="1 or 4")
 
 
 def soft_dice_loss(student: Tensor, teacher: Tensor, *, temperature: float, valid: Tensor | None = None) -> Tensor:

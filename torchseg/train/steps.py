@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 from torch import Tensor, nn
 
 from torchseg.data import Batch
-from torchseg.distillation import DistillationConfig
 from torchseg.losses import SOFT_LOSSES, parse_terms, segmentation_loss, soft_loss
 
 Step = Callable[[nn.Module, Tensor, Batch], Tensor]
@@ -17,6 +17,25 @@ The loss of a batch is the mean of the losses of its micro-batches, weighted by 
 """
 Loss = Callable[..., Tensor]
 """Called as `loss(logits, mask, ignore_index=...)`, like `segmentation_loss`."""
+
+
+class DistillationSettings(Protocol):
+    """What a step reads of the settings of a distillation, which are flags (`torchseg.config.distillation`)."""
+
+    @property
+    def temperature(self) -> float:
+        """Softmax temperature of the distillation loss, > 0."""
+        ...
+
+    @property
+    def alpha(self) -> float:
+        """Weight of the distillation loss, in [0, 1]."""
+        ...
+
+    @property
+    def soft_loss(self) -> str:
+        """Terms of the distillation loss, joined by +."""
+        ...
 
 
 def label_step(*, ignore_index: int, loss: Loss = segmentation_loss) -> Step:
@@ -34,7 +53,7 @@ def label_step(*, ignore_index: int, loss: Loss = segmentation_loss) -> Step:
 
 
 def distill_step(
-    config: DistillationConfig, *, ignore_index: int, transfer_share: float = 0.0, loss: Loss = segmentation_loss
+    config: DistillationSettings, *, ignore_index: int, transfer_share: float = 0.0, loss: Loss = segmentation_loss
 ) -> Step:
     """Makes a step that learns from the masks of labelled images, and from the teacher's logits in the batch.
 

@@ -16,7 +16,7 @@ from torchseg.config import (
     SearchConfig,
     TrainConfig,
 )
-from torchseg.distillation import DistillationConfig
+from torchseg.config.distillation import DistillationConfig
 from torchseg.harness.runtimes.table import RUNTIMES
 
 

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from torchseg.distillation import DistillationConfig, check_temperature
+from torchseg.config.distillation import DistillationConfig
 
 
 @pytest.mark.parametrize(
@@ -32,9 +32,3 @@ def test_settings_at_the_ends_of_their_range_are_taken(settings):
 def test_settings_out_of_range_are_refused(settings, message):
     with pytest.raises(ValueError, match=message):
         DistillationConfig(**settings)
-
-
-def test_a_temperature_is_any_positive_number():
-    check_temperature(0.01)
-    with pytest.raises(ValueError, match="temperature is 0; give a positive number"):
-        check_temperature(0)

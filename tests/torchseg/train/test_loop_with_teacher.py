@@ -9,9 +9,9 @@ import torch
 from lightning_fabric import Fabric
 
 import torchseg.train.loop as loop
+from torchseg.config.distillation import DistillationConfig
 from torchseg.data import Batches, BatchPlan, RandomView
 from torchseg.data.datasets.scenes import CLASSES, Scenes
-from torchseg.distillation import DistillationConfig
 from torchseg.models import build_model
 from torchseg.spec import ImageSpec
 from torchseg.train import FitConfig, Task, Teacher, distill_step, fit, label_step, normalise

@@ -5,8 +5,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from torchseg.config.distillation import DistillationConfig
 from torchseg.data import Batch
-from torchseg.distillation import DistillationConfig
 from torchseg.losses import SOFT_LOSSES, parse_terms, segmentation_loss, soft_loss
 from torchseg.models import build_model
 from torchseg.spec import ImageSpec

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from torchseg.config import DistillConfig, LearningConfig
-from torchseg.distillation import DistillationConfig
+from torchseg.config.distillation import DistillationConfig
 from torchseg.models import parse_arguments
 from torchseg.pipeline.run.folder import Stage
 from torchseg.pipeline.stages.copied import given_teacher

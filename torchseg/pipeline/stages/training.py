@@ -14,8 +14,8 @@ from torch import nn
 
 from torchseg.checkpoint import WEIGHTS, Card, load_checkpoint, save_checkpoint, sha256_of
 from torchseg.config import LearningConfig
+from torchseg.config.distillation import DistillationConfig
 from torchseg.data import Batches, BatchPlan, Distortion, RandomView, Samples, UnmaskedSamples
-from torchseg.distillation import DistillationConfig
 from torchseg.harness.csv_table import CRLF, write_rows
 from torchseg.losses import MEDIAN_FREQUENCY, SOFT_LOSSES, class_weights, parse_terms, segmentation_loss
 from torchseg.models import build_model, check_size, count_parameters, multiply_adds

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from torchseg.config import CompressConfig, DistillConfig
-from torchseg.distillation import DistillationConfig
+from torchseg.config.distillation import DistillationConfig
 from torchseg.pipeline.stages.distillation import check_distillation, distillation_config, supervision, teacher_stage
 from torchseg.pipeline.stages.lengths import TEACHER_STEPS
 from torchseg.pipeline.stages.training_plan import Supervision

@@ -12,9 +12,9 @@ import torch
 
 from torchseg.checkpoint import Card, load_checkpoint, read_card, save_checkpoint
 from torchseg.config import CompressConfig, DistillConfig, TrainConfig
+from torchseg.config.distillation import DistillationConfig
 from torchseg.data import UnmaskedSamples
 from torchseg.data.datasets.scenes import CLASSES, Scenes
-from torchseg.distillation import DistillationConfig
 from torchseg.models import build_model
 from torchseg.pipeline.run.dataset import Pictures
 from torchseg.pipeline.run.folder import RunFolder

@@ -8,7 +8,7 @@ import torch
 
 from torchseg.checkpoint import Card, load_checkpoint, read_card, save_checkpoint, sha256_of
 from torchseg.config import TrainConfig
-from torchseg.distillation import DistillationConfig
+from torchseg.config.distillation import DistillationConfig
 from torchseg.harness.csv_table import read_table
 from torchseg.models import build_model
 from torchseg.pipeline.stages import training
