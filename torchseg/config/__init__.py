@@ -10,7 +10,7 @@ from torchseg.config.base import (
     PrepareConfig,
 )
 from torchseg.config.compress import CompressConfig
-from torchseg.config.compression import CompressionFlags
+from torchseg.config.compression_flags import CompressionFlags
 from torchseg.config.distill import DistillConfig
 from torchseg.config.export import ExportConfig, ExportFlags, VariantFlags, VerifyConfig
 from torchseg.config.grid import GridConfig, MeasureConfig

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from torchseg.compression_defaults import CHANNEL_IMPORTANCE
-from torchseg.config.compression import CompressionFlags
+from torchseg.config.compression_flags import CompressionFlags
 from torchseg.config.distillation import DistillationConfig
 from torchseg.config.training import LearningConfig, check_epochs
 

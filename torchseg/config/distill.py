@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from torchseg.config.compression import CompressionFlags
+from torchseg.config.compression_flags import CompressionFlags
 from torchseg.config.distillation import DistillationConfig
 from torchseg.config.export import ExportFlags
 from torchseg.config.training import LearningConfig, check_epochs, check_rates

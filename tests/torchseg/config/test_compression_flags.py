@@ -7,7 +7,7 @@ import pytest
 from torchseg.api.training import compress
 from torchseg.compress import ChannelPruneConfig, ClusterConfig, PruneConfig, ScheduleConfig
 from torchseg.config import CompressConfig, CompressionFlags
-from torchseg.config.compression import names
+from torchseg.config.compression_flags import names
 
 
 @pytest.mark.parametrize(

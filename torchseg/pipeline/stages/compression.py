@@ -27,7 +27,7 @@ from torchseg.compress import (
     strip_clustering,
 )
 from torchseg.compress.layers import carried_sparsity, smallest_layers, weight_layers
-from torchseg.config.compression import CompressionFlags, names
+from torchseg.config.compression_flags import CompressionFlags, names
 from torchseg.console import STDOUT
 from torchseg.models import arguments_of, fold_branches
 from torchseg.pipeline.run.folder import Stage
