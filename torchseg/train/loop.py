@@ -117,7 +117,15 @@ def fit(model: nn.Module, task: Task, step: Step, config: FitConfig, *, fabric: 
 
     Returns:
         The finished progress: best mean IoU and the rows of the training curve.
+
+    Raises:
+        ValueError: for an average of weights that a callback changes.
     """
+    if config.ema and not isinstance(task.callback, NoCallback):
+        raise ValueError(
+            f"ema is {config.ema}, but a callback acts on the weights: an average would not keep its zeros and shared "
+            "values; give 0"
+        )
     model.to(fabric.device)
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.AdamW(

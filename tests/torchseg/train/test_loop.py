@@ -76,6 +76,13 @@ def _clustered():
     )
 
 
+@pytest.mark.parametrize("prepare", [_pruned, _clustered])
+def test_weights_that_a_callback_changes_are_not_averaged(prepare, fabric, tmp_path):
+    network, task = prepare()
+    with pytest.raises(ValueError, match=r"ema is 0.9, but a callback acts on the weights.*give 0"):
+        fit(network, task, STEP, FitConfig(epochs=1, ema=0.9), fabric=fabric, folder=tmp_path)
+
+
 @pytest.mark.parametrize(
     ("prepare", "ema"),
     [(_plain, 0.0), (_pruned, 0.0), (_clustered, 0.0), (_plain, 0.9)],
