@@ -27,15 +27,12 @@ from torchseg.cli import config_of
 from torchseg.config import DistillConfig
 from torchseg.console import console
 from torchseg.data import HeldSamples
-from torchseg.models import parse_arguments
 from torchseg.pipeline.run.dataset import Pictures, cached_pictures, check_stage, distill_pictures
 from torchseg.pipeline.run.folder import RunFolder, Stage
 from torchseg.pipeline.run.session import launch
 from torchseg.pipeline.stages.default_networks import with_default_networks
-from torchseg.pipeline.stages.distillation import supervision, teacher_stage
-from torchseg.pipeline.stages.lengths import STUDENT_STEPS
+from torchseg.pipeline.stages.distillation import student_network, supervision, teacher_stage
 from torchseg.pipeline.stages.training import Trainer
-from torchseg.pipeline.stages.training_plan import NetworkSpec
 from torchseg.train import evaluate
 
 TEACHER = "teacher"
@@ -113,7 +110,7 @@ def _one_seed(seed: int, base: Mapping[str, str], arguments: argparse.Namespace)
     assert stage is not None
     yield TEACHER, score(stage)
     for rate in arguments.baseline_rates.split(","):
-        network = replace(_student(trainer, f"baseline-{rate}"), learning_rate=float(rate))
+        network = replace(student_network(config, trainer, stage=f"baseline-{rate}"), learning_rate=float(rate))
         yield f"labels alone at {rate}", score(trainer.with_labels(network))
     for text in arguments.settings:
         flags = {**base, **_flags(text), "seed": str(seed), "out": str(config.out)}
@@ -121,18 +118,10 @@ def _one_seed(seed: int, base: Mapping[str, str], arguments: argparse.Namespace)
         own = replace(trainer, config=chosen)
         stage_name = "student-" + (text.replace(" ", "-").replace("=", "-").replace("+", "-") or "default")
         learns_from = supervision(own, folder.path / TEACHER, views=chosen.views)
-        yield text or "the defaults", score(own.with_teacher(_student(own, stage_name), learns_from))
-
-
-def _student(trainer: Trainer, stage: str) -> NetworkSpec:
-    config = trainer.config
-    assert isinstance(config, DistillConfig)
-    return NetworkSpec(
-        stage=stage,
-        model=config.student,
-        arguments=parse_arguments(config.student_arguments),
-        epochs=trainer.epochs(config.epochs, steps=STUDENT_STEPS),
-    )
+        yield (
+            text or "the defaults",
+            score(own.with_teacher(student_network(chosen, own, stage=stage_name), learns_from)),
+        )
 
 
 def _scores(checkpoint: Path, test: HeldSamples, pictures: Pictures) -> Scores:

@@ -7,3 +7,9 @@ def check_positive(name: str, value: float, *, example: str) -> None:
     """Raises a ValueError that names the argument unless its value is positive; NaN is not."""
     if not value > 0:
         raise ValueError(f"{name} is {value}; give a positive number, e.g. {example}")
+
+
+def check_ema(ema: float) -> None:
+    """Raises a ValueError unless the decay of the moving average of weights is in [0, 1)."""
+    if not 0 <= ema < 1:
+        raise ValueError(f"ema is {ema}; give a decay in [0, 1), e.g. 0.99, or 0 for no average")

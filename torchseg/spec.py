@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 IGNORE_INDEX = 255
+GENERATED = "scenes"  # name of the data set that is drawn, not read
 
 
 @dataclass(frozen=True, kw_only=True)

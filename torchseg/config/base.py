@@ -8,11 +8,10 @@ from typing import Literal
 
 from torchseg.cores import available_cores
 from torchseg.modelfile.precision import Precision
-from torchseg.spec import nearest
+from torchseg.spec import GENERATED, nearest
 
 _MOST_SEEDS, _MOST_THREADS = 2**32, 1024
 
-GENERATED = "scenes"  # the data set that is drawn, not read
 PRECISIONS = tuple(each.value for each in Precision)
 IO_TYPES = ("uint8", "float")
 # Input scalings by name, as (mean, std) for images in [0, 1]: the network sees (image - mean) / std.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from torchseg.checks import check_positive
 from torchseg.config.compression_flags import CompressionFlags
 from torchseg.config.distillation import DistillationConfig
 from torchseg.config.export import ExportFlags
@@ -86,8 +87,8 @@ class DistillConfig(CompressionFlags, ExportFlags, DistillationConfig, LearningC
         for name, most in limits.items():
             if most is not None and self.student != AUTO:
                 raise ValueError(f"{name} is {most}, but student is '{self.student}': drop it, or give --student auto")
-            if most is not None and not most > 0:
-                raise ValueError(f"{name} is {most}; give a positive number, e.g. 5")
+            if most is not None:
+                check_positive(name, most, example="5")
         if self.chooses_student and self.student_arguments:
             raise ValueError(
                 f"student_arguments is '{self.student_arguments}', but student and arguments are chosen by latency and "

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from torchseg.checks import check_positive
-from torchseg.config.base import GENERATED, Auto, DataConfig
+from torchseg.checks import check_ema, check_positive
+from torchseg.config.base import Auto, DataConfig
+from torchseg.spec import GENERATED
 
 _MOST_WORKERS = 64
 
@@ -57,8 +58,7 @@ class LearningConfig(DataConfig):
         if self.batch_size < 2:
             raise ValueError(f"batch_size is {self.batch_size}; batch norm needs at least 2 images per step")
         check_rates(learning_rate=self.learning_rate)
-        if not 0 <= self.ema < 1:
-            raise ValueError(f"ema is {self.ema}; give a decay in [0, 1), e.g. 0.99, or 0 for no average")
+        check_ema(self.ema)
         if not 0 <= self.workers <= _MOST_WORKERS:
             raise ValueError(f"workers is {self.workers}; give 0 to {_MOST_WORKERS} processes")
         if self.micro_batches == 2 and self.batch_size < 4:

@@ -6,9 +6,10 @@ from torchseg.data.file_samples import UnlabelledPictures
 from torchseg.data.image_io import write_folder
 from torchseg.data.inspection import Inspection, inspect_data, lone_class
 from torchseg.data.patches import PatchPlan, PatchSamples
-from torchseg.data.registry import GENERATED, SOURCES, open_data
+from torchseg.data.registry import SOURCES, open_data
 from torchseg.data.sample import DataSet, Sample, Samples, UnmaskedSamples
 from torchseg.data.transforms import BoundedSamples, Distortion, RandomView, ResizedSamples, resize
+from torchseg.spec import GENERATED
 
 __all__ = [
     "FEW_SAMPLES",

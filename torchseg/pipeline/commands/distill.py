@@ -19,13 +19,18 @@ from torchseg.pipeline.run.installed import check_formats
 from torchseg.pipeline.run.session import Session, open_session
 from torchseg.pipeline.stages.compression import Compressor, check_compression
 from torchseg.pipeline.stages.default_networks import with_default_networks
-from torchseg.pipeline.stages.distillation import check_distillation, check_supervision, supervision, teacher_stage
+from torchseg.pipeline.stages.distillation import (
+    check_distillation,
+    check_supervision,
+    student_network,
+    supervision,
+    teacher_stage,
+)
 from torchseg.pipeline.stages.export import CertificateError, Exporter, export_beside
 from torchseg.pipeline.stages.ledger import LedgerError, ledger_stage
-from torchseg.pipeline.stages.lengths import STUDENT_STEPS, Lengths
+from torchseg.pipeline.stages.lengths import Lengths
 from torchseg.pipeline.stages.scoring import ScoreError, report_stage, score_stage
 from torchseg.pipeline.stages.training import Trainer
-from torchseg.pipeline.stages.training_plan import NetworkSpec
 from torchseg.pipeline.students.choice import StudentChoice, choose_student
 
 _DENSE = {"student": ("fp32", "int8"), "teacher": ("fp32",)}  # uncompressed files to compare the compressed ones with
@@ -147,10 +152,8 @@ class Chain:
         teacher = self.folder.path / "teacher" if config.teacher else None
         if stage := teacher_stage(config, trainer):
             yield stage
-        epochs = trainer.epochs(config.epochs, steps=STUDENT_STEPS)
         learns_from = supervision(trainer, teacher, views=config.views)
-        arguments = parse_arguments(config.student_arguments)
-        student = NetworkSpec(stage="student", model=config.student, arguments=arguments, epochs=epochs)
+        student = student_network(config, trainer)
         yield trainer.with_teacher(student, learns_from)
         if config.baseline:
             yield trainer.with_labels(replace(student, stage="baseline", learning_rate=config.baseline_learning_rate))

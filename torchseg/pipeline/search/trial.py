@@ -14,16 +14,13 @@ from lightning_fabric import Fabric
 from torchseg.checkpoint import read_card
 from torchseg.config import SearchConfig
 from torchseg.config.search import Value
-from torchseg.models import parse_arguments
 from torchseg.pipeline.run.dataset import Pictures
 from torchseg.pipeline.run.folder import RunFolder
 from torchseg.pipeline.search.budget import CostMeter
 from torchseg.pipeline.search.candidate import candidate
 from torchseg.pipeline.search.record import TrialRecord, TrialRecords, stage_of
-from torchseg.pipeline.stages.distillation import supervision
-from torchseg.pipeline.stages.lengths import STUDENT_STEPS
+from torchseg.pipeline.stages.distillation import student_network, supervision
 from torchseg.pipeline.stages.training import Trainer
-from torchseg.pipeline.stages.training_plan import NetworkSpec
 from torchseg.train import Row
 
 _LOG = logging.getLogger(__name__)
@@ -85,12 +82,7 @@ class TrialRunner:
 
     def _train(self, chosen: SearchConfig, stage: str, on_epoch_end: Callable[[Row], object]) -> None:
         trainer = dataclasses.replace(self.trainer, config=chosen, on_epoch_end=on_epoch_end)
-        student = NetworkSpec(
-            stage=stage,
-            model=chosen.student,
-            arguments=parse_arguments(chosen.student_arguments),
-            epochs=trainer.epochs(chosen.epochs, steps=STUDENT_STEPS),
-        )
+        student = student_network(chosen, trainer, stage=stage)
         learns_from = supervision(trainer, self.folder.path / "teacher", views=chosen.views)
         self.folder.do(trainer.with_teacher(student, learns_from))
 

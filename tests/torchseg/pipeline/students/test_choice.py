@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -106,7 +107,7 @@ def measured(monkeypatch):
 @pytest.fixture
 def photos(monkeypatch):
     """Flags of a run on photos, with the extra `pretrained` installed."""
-    monkeypatch.setattr(choice.importlib.util, "find_spec", lambda name: name)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name)
     return DistillConfig(data="camvid", student="auto", max_latency_ms=4.0, out=Path("run"))
 
 
