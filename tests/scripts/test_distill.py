@@ -190,16 +190,18 @@ def test_files_of_an_earlier_training_do_not_pass_for_files_of_the_new_one(finis
 
 @pytest.mark.slow
 @pytest.mark.tflite
-def test_a_given_teacher_a_twin_and_a_transfer_set_take_part(finished, pictures):
+def test_given_teachers_a_baseline_and_a_transfer_set_take_part(finished, pictures):
     more = ["--teacher_checkpoint", str(RUN / "teacher"), "--baseline", "--transfer_set", str(pictures / "images")]
     assert main([*finished, *more, "--formats", "tflite", "--out", "other"]) == 0
     rows = {(row["stage"], row["format"]): row for row in _scores(Path("other"))}
     assert ("baseline", "torch") in rows
     assert float(rows["student", "tflite"]["argmax_agreement"]) > 0.999
     assert (RUN / "teacher/model.safetensors").read_bytes() == Path("other/teacher/model.safetensors").read_bytes()
+    both = f"{RUN / 'teacher'},{RUN / 'student'}"
     larger = [*finished, *more, "--formats", "onnx", "--out", "other", "--image_size", "64"]
-    assert main(larger) == 0
-    assert read_card(Path("other/teacher")).spec.height == 64
+    assert main([*larger, "--teacher_checkpoint", both]) == 0
+    card = read_card(Path("other/teacher"))
+    assert (card.builder, card.spec.height) == ("ensemble", 64)
 
 
 def _refused(flags, capsys):

@@ -19,8 +19,9 @@ class CompressConfig(CompressionFlags, DistillationConfig, LearningConfig):
     Attributes:
         checkpoint: Folder of a trained network, e.g. runs/scenes/trained.
         out: Folder of the run. Default: compressed/ in the run of the checkpoint.
-        teacher_checkpoint: Folder of a trained teacher for recovery training by distillation. Default: teacher/ in the
-            run of the checkpoint, if it exists and is not the checkpoint itself; otherwise recovery uses labels only.
+        teacher_checkpoint: Folder of a trained teacher for recovery training by distillation; several, separated by
+            commas, teach with the mean of their probabilities. Default: teacher/ in the run of the checkpoint, if it
+            exists and is not the checkpoint itself; otherwise recovery uses labels only.
         transfer_set: Folder of images without masks; on these the only target is the teacher's prediction.
         channel_sparsity: Share of channels to remove from every layer, in [0, 1); 0 removes none.
         channel_epochs: Epochs of recovery training after channel removal. Default: enough for 240 steps on scenes,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from torchseg.checks import check_positive
 
@@ -43,3 +44,12 @@ class DistillationConfig:
 
 
 _MOST_TRANSFER = 16
+
+
+def teacher_folders(checkpoint: Path | None) -> tuple[Path, ...]:
+    """Folders of the given teachers: one, several separated by commas, or none."""
+    if checkpoint is None:
+        return ()
+    if checkpoint.exists():  # a folder may have a comma in its name
+        return (checkpoint,)
+    return tuple(Path(part.strip()) for part in str(checkpoint).split(","))

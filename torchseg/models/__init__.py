@@ -1,15 +1,18 @@
 """Segmentation networks: `(B, C, H, W)` images in, `(B, K, H, W)` logits out."""
 
 from torchseg.models.branched_conv import fold_branches
+from torchseg.models.ensemble import Ensemble
 from torchseg.models.multiply_adds import multiply_adds
 from torchseg.models.pretrained import Scaling
 from torchseg.models.random_norms import randomize_norms
 from torchseg.models.registry import (
+    ENSEMBLE,
     MODELS,
     arguments_of,
     build_model,
     count_parameters,
     defaults_of,
+    ensemble_arguments,
     format_arguments,
     known_arguments,
     parse_arguments,
@@ -20,8 +23,10 @@ from torchseg.models.students import STUDENTS, Student
 from torchseg.models.unet import UNet, check_size
 
 __all__ = [
+    "ENSEMBLE",
     "MODELS",
     "STUDENTS",
+    "Ensemble",
     "Scaling",
     "Student",
     "UNet",
@@ -30,6 +35,7 @@ __all__ = [
     "check_size",
     "count_parameters",
     "defaults_of",
+    "ensemble_arguments",
     "fold_branches",
     "format_arguments",
     "known_arguments",

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import torch
 from torch import nn
 
+from torchseg.models.ensemble import Ensemble
 from torchseg.models.lite_student import encoder_name, lite_student
 from torchseg.models.multiscale_unet import multiscale_student, multiscale_unet
 from torchseg.models.pretrained import FETCHED, IMAGENET, LITE_SCALING, PACKAGED, Scaling
@@ -28,6 +29,8 @@ MODELS: Mapping[str, Callable[..., nn.Module]] = {
     "unet": unet,
     "xception_unet": xception_unet,
 }
+
+ENSEMBLE = "ensemble"  # made of trained networks, see `ensemble_arguments`; not for users to name
 
 _SET_BY_BUILDER = {"self", "in_channels", "num_classes", "attention"}
 
@@ -81,10 +84,29 @@ def count_parameters(model: nn.Module) -> int:
 def _find(name: str) -> tuple[Callable[..., nn.Module], Mapping[str, Any]]:
     if name.startswith(PREFIX):
         return smp_builder(name)
+    if name == ENSEMBLE:
+        return _ensemble, {"members": Sequence[str]}
     if name not in MODELS:
         listed = ", ".join([*sorted(MODELS), "smp:ARCHITECTURE:ENCODER"])
         raise ValueError(f"there is no model '{name}'{nearest(name, MODELS)}; choose from {listed}")
     return MODELS[name], known_arguments(MODELS[name])
+
+
+def ensemble_arguments(members: Sequence[tuple[str, Mapping[str, Any]]]) -> dict[str, Any]:
+    """Arguments of the builder `ensemble` for members of these names and arguments; without pretrained weights."""
+    listed = []
+    for name, arguments in members:
+        kept = {key: value for key, value in arguments.items() if key != FETCHED}
+        listed.append(f"{name} {format_arguments(kept)}".strip())
+    return {"members": listed}
+
+
+def _ensemble(in_channels: int, num_classes: int, *, members: Sequence[str]) -> Ensemble:
+    networks = []
+    for member in members:
+        name, _, arguments = member.partition(" ")
+        networks.append(_find(name)[0](in_channels, num_classes, **parse_arguments(arguments)))
+    return Ensemble(networks)
 
 
 def parse_arguments(text: str) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor, nn
@@ -19,20 +19,21 @@ class Teacher:
     that repeat are cached.
 
     Args:
-        networks: one network, or several whose probabilities are averaged; put into eval mode, and get no gradient.
-        precision: of the networks' operators.
+        network: maps images `(B, C, H, W)` to logits `(B, K, H, W)`; put into eval mode, and gets no gradient.
+        precision: of the network's operators.
         caches_logits: whether to cache the logits, in float16.
         limit_bytes: size of the cache; logits that do not fit are computed every time.
     """
 
     def __init__(
         self,
-        *networks: nn.Module,
+        network: nn.Module,
+        *,
         precision: TrainingPrecision = "fp32",
         caches_logits: bool = False,
         limit_bytes: int = _CACHE_LIMIT_BYTES,
     ) -> None:
-        self.networks = [MixedPrecision(network.eval().requires_grad_(False), precision) for network in networks]
+        self.network = MixedPrecision(network.eval().requires_grad_(False), precision)
         self.caches_logits, self.room_bytes = caches_logits, limit_bytes
         self._cache: dict[tuple[int, ...], Tensor] = {}
 
@@ -48,7 +49,7 @@ class Teacher:
             run: calls a function on each of several arguments, like `map`; in parallel if it can.
 
         Returns:
-            Logits `(B, K, H, W)`, float32; of several networks, the logarithm of the mean of their probabilities.
+            Logits `(B, K, H, W)`, float32.
         """
         key = tuple(seeds.tolist())
         if key in self._cache:
@@ -64,7 +65,5 @@ class Teacher:
 
     @torch.no_grad()  # in the thread that computes: the mode belongs to a thread
     def _answer(self, images: Tensor) -> Tensor:
-        logits: Sequence[Tensor] = [network(images) for network in self.networks]
-        if len(logits) == 1:
-            return logits[0]
-        return torch.stack([each.softmax(dim=1) for each in logits]).mean(dim=0).clamp(min=1e-7).log()
+        logits: Tensor = self.network(images)
+        return logits

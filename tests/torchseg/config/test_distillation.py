@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pytest
 
-from torchseg.config.distillation import DistillationConfig
+from torchseg.config.distillation import DistillationConfig, teacher_folders
 
 
 @pytest.mark.parametrize(
@@ -32,3 +33,11 @@ def test_settings_at_the_ends_of_their_range_are_taken(settings):
 def test_settings_out_of_range_are_refused(settings, message):
     with pytest.raises(ValueError, match=message):
         DistillationConfig(**settings)
+
+
+def test_given_teachers_are_separated_by_commas(tmp_path):
+    (tmp_path / "a,b").mkdir()
+    assert teacher_folders(None) == ()
+    assert teacher_folders(Path("runs/a")) == (Path("runs/a"),)
+    assert teacher_folders(Path("runs/a, runs/b")) == (Path("runs/a"), Path("runs/b"))
+    assert teacher_folders(tmp_path / "a,b") == (tmp_path / "a,b",)

@@ -81,7 +81,7 @@ def test_the_teacher_is_asked_about_images_without_masks_or_if_there_are_none_ab
         assert len(pictures) == 8 + transfer_batch
         assert len(targets) == len(seeds) == asked
         assert torch.cat([batch.seeds for batch in of_step]).tolist()[-asked:] == seeds
-        expected = teacher.networks[0](normalise(pictures[-asked:], SPEC))
+        expected = teacher.network(normalise(pictures[-asked:], SPEC))
         assert torch.allclose(targets, expected, atol=1e-5)
         for batch in of_step:
             assert len(batch.targets) == (len(batch.pictures) if not transfer_batch else int((~batch.labelled).sum()))
@@ -108,8 +108,8 @@ def test_a_student_comes_closer_to_its_teacher_on_images_without_masks(fabric, t
 def test_repeated_views_ask_the_teacher_once(fabric, tmp_path):
     teacher = _Asked(caches_logits=True)
     calls = []
-    forward = teacher.networks[0].forward
-    teacher.networks[0].forward = lambda images: calls.append(len(images)) or forward(images)
+    forward = teacher.network.forward
+    teacher.network.forward = lambda images: calls.append(len(images)) or forward(images)
     config = FitConfig(epochs=5, micro_batches=1, validations=1)  # 10 steps; the 24 images make 3 steps of 8
     _distilled(tmp_path, fabric, config, teacher=teacher, transfer_batch=8, views=2)
     assert calls == [8] * 3 * 2

@@ -27,17 +27,6 @@ class Counted(nn.Module):
         return images / 3
 
 
-class Fixed(nn.Module):
-    """The same probabilities at every pixel."""
-
-    def __init__(self, *probabilities):
-        super().__init__()
-        self.weight = nn.Parameter(torch.tensor(probabilities).log().view(1, -1, 1, 1))
-
-    def forward(self, images):
-        return self.weight.expand(len(images), -1, *images.shape[2:])
-
-
 IMAGES, SEEDS = torch.arange(16.0).view(2, 2, 2, 2), torch.tensor([5, 6])
 
 
@@ -88,9 +77,9 @@ def test_a_batch_of_one_is_answered_however_many_pieces_there_could_be():
     assert torch.equal(Teacher(Counted())(IMAGES[:1], SEEDS[:1], parts=2), IMAGES[:1] / 3)
 
 
-def test_the_networks_are_in_eval_mode_and_learn_nothing_in_whichever_thread_they_are_asked():
-    networks = [build_model("unet", {"base_width": 4, "depth": 1}, SPEC, seed=seed).train() for seed in (1, 2)]
-    before = [{name: tensor.clone() for name, tensor in each.state_dict().items()} for each in networks]
+def test_the_network_is_in_eval_mode_and_learns_nothing_in_whichever_thread_it_is_asked():
+    network = build_model("unet", {"base_width": 4, "depth": 1}, SPEC, seed=1).train()
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     images = torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(0))
     threads = set()
 
@@ -102,28 +91,12 @@ def test_the_networks_are_in_eval_mode_and_learn_nothing_in_whichever_thread_the
         with ThreadPoolExecutor(2) as pool:
             return list(pool.map(called, pieces))
 
-    logits = Teacher(*networks)(images, torch.arange(4), parts=2, run=run)
+    logits = Teacher(network)(images, torch.arange(4), parts=2, run=run)
     assert threading.main_thread() not in threads
     assert not logits.requires_grad
-    assert not any(network.training for network in networks)
-    assert not any(parameter.requires_grad for network in networks for parameter in network.parameters())
-    for network, old in zip(networks, before, strict=True):
-        assert all(torch.equal(old[name], tensor) for name, tensor in network.state_dict().items())
-
-
-def test_several_networks_are_averaged_in_their_probabilities():
-    one, other = (0.8, 0.1, 0.1), (0.2, 0.7, 0.1)
-    logits = Teacher(Fixed(*one), Fixed(*other))(torch.zeros(2, 3, 4, 4), SEEDS)
-    assert logits.shape == (2, 3, 4, 4)
-    expected = torch.tensor([0.5, 0.4, 0.1]).view(1, 3, 1, 1).expand(2, 3, 4, 4)
-    assert torch.allclose(logits.softmax(dim=1), expected, atol=1e-6)
-
-
-def test_of_networks_that_are_certain_of_opposites_the_logarithms_stay_finite():
-    certain = [Fixed(*p) for p in ((1.0, 1e-30, 1e-30), (1e-30, 1.0, 1e-30))]
-    logits = Teacher(*certain, caches_logits=True)(torch.zeros(1, 3, 2, 2), SEEDS[:1])
-    assert torch.isfinite(logits).all()
-    assert logits.softmax(dim=1)[0, :, 0, 0].tolist() == pytest.approx([0.5, 0.5, 0], abs=1e-3)
+    assert not network.training
+    assert not any(parameter.requires_grad for parameter in network.parameters())
+    assert all(torch.equal(before[name], tensor) for name, tensor in network.state_dict().items())
 
 
 def test_in_mixed_precision_the_logits_are_still_float32():

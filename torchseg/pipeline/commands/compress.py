@@ -11,6 +11,7 @@ from pathlib import Path
 from torchseg.checkpoint import CARD, load_checkpoint, read_card
 from torchseg.cli import CHECK_FAILED, DONE, other_command
 from torchseg.config import CompressConfig
+from torchseg.config.distillation import teacher_folders
 from torchseg.harness.csv_table import read_table
 from torchseg.pipeline.run.dataset import Pictures, cached_pictures, check_stage, open_pictures
 from torchseg.pipeline.run.folder import Stage
@@ -77,8 +78,8 @@ def compress_network(config: CompressConfig) -> Compressed:
             "give its own --data and --image_size"
         )
     check_training(config, spec)
-    if config.teacher_checkpoint:
-        given_teacher(config.teacher_checkpoint, pictures.spec)
+    if teachers := teacher_folders(config.teacher_checkpoint):
+        given_teacher(teachers, pictures.spec)
     check_compression(*load_checkpoint(config.checkpoint), config, Lengths(config, pictures))
     with open_session(config) as session:
         job = _Job(session, pictures)
@@ -148,7 +149,11 @@ class _Job:
         self.pictures = cached_pictures(self.pictures, run)
         self.trainer = replace(self.trainer, pictures=self.pictures)
         yield copied(config.checkpoint, ORIGINAL, self.pictures.spec)
-        learns_from = supervision(self.trainer, config.teacher_checkpoint, views=0)
+        teacher = config.teacher_checkpoint
+        if len(teachers := teacher_folders(teacher)) > 1:
+            yield given_teacher(teachers, self.pictures.spec)
+            teacher = run / "teacher"
+        learns_from = supervision(self.trainer, teacher, views=0)
         checkpoint = run / ORIGINAL
         if config.channel_sparsity:
             yield channel_pruned_stage(self.trainer, config, learns_from, checkpoint)

@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from torchseg.checkpoint import read_card
 from torchseg.config import DataConfig, DistillConfig, LearningConfig
+from torchseg.config.distillation import teacher_folders
 from torchseg.data import (
     FEW_SAMPLES,
     BoundedSamples,
@@ -196,8 +197,8 @@ def distill_scaling(config: DistillConfig) -> Scaling | None:
         ValueError: if they were trained with different normalisations.
     """
     student = pretrained_scaling(config.student, parse_arguments(config.student_arguments))
-    if config.teacher_checkpoint:
-        spec = read_card(config.teacher_checkpoint).spec
+    if given := teacher_folders(config.teacher_checkpoint):
+        spec = read_card(given[0]).spec
         teacher: Scaling | None = (spec.mean, spec.std)
     else:
         teacher = pretrained_scaling(config.teacher or "", parse_arguments(config.teacher_arguments))

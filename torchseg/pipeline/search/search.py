@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-from torchseg.checkpoint import sha256_of
+from torchseg.checkpoint import WEIGHTS, sha256_of
 from torchseg.config import CompressionFlags, ExportFlags, SearchConfig
+from torchseg.config.distillation import teacher_folders
 from torchseg.console import STDOUT
 from torchseg.pipeline.run.dataset import Pictures, cached_pictures, check_stage, distill_pictures
 from torchseg.pipeline.run.folder import is_run
@@ -133,7 +134,8 @@ def _shared_settings(config: SearchConfig, pictures: Pictures) -> dict[str, obje
     values = {name: value for name, value in dataclasses.asdict(config).items() if name not in _FREE}
     shared = {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
     if config.teacher_checkpoint:
-        shared["teacher_weights"] = sha256_of(config.teacher_checkpoint / "model.safetensors")
+        teachers = teacher_folders(config.teacher_checkpoint)
+        shared["teacher_weights"] = " ".join(sha256_of(folder / WEIGHTS) for folder in teachers)
     return shared | {"pictures": pictures.fingerprint}
 
 

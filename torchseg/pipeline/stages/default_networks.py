@@ -12,6 +12,7 @@ import yaml
 from torchseg.checkpoint import read_card
 from torchseg.config import DistillConfig
 from torchseg.config.distill import AUTO
+from torchseg.config.distillation import teacher_folders
 from torchseg.console import STDOUT
 from torchseg.data import GENERATED
 from torchseg.models.pretrained import PACKAGED, has_weights, is_scaled_for_weights
@@ -66,9 +67,7 @@ def _fits(config: DistillConfig, role: str) -> bool:
         return all(side % _STRIDE == 0 for side in config.size)
     if any(side % (_STRIDE // 2) for side in config.size):
         return False
-    if config.teacher_checkpoint is None:
-        return True
-    return is_scaled_for_weights(read_card(config.teacher_checkpoint).spec)
+    return all(is_scaled_for_weights(read_card(each).spec) for each in teacher_folders(config.teacher_checkpoint))
 
 
 def _recorded(config: DistillConfig, role: str) -> tuple[str, str] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from torchseg.config import DistillConfig, LearningConfig
-from torchseg.config.distillation import DistillationConfig
+from torchseg.config.distillation import DistillationConfig, teacher_folders
 from torchseg.models import parse_arguments
 from torchseg.pipeline.run.folder import Stage
 from torchseg.pipeline.stages.copied import given_teacher
@@ -33,15 +33,15 @@ def check_supervision(config: DistillConfig, spec: ImageSpec) -> None:
     """
     check_training(config, spec)
     if config.teacher_checkpoint:
-        given_teacher(config.teacher_checkpoint, spec)
+        given_teacher(teacher_folders(config.teacher_checkpoint), spec)
     elif config.teacher:
         check_network(config.teacher, spec, arguments=parse_arguments(config.teacher_arguments))
 
 
 def teacher_stage(config: DistillConfig, trainer: Trainer) -> Stage | None:
-    """The stage that trains the teacher or copies a given one; None if the student has no teacher."""
+    """The stage that trains the teacher or copies the given ones; None if the student has no teacher."""
     if config.teacher_checkpoint:
-        return given_teacher(config.teacher_checkpoint, trainer.pictures.spec)
+        return given_teacher(teacher_folders(config.teacher_checkpoint), trainer.pictures.spec)
     if config.teacher is None:
         return None
     network = NetworkSpec(

