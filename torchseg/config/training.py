@@ -11,6 +11,7 @@ from torchseg.config.base import Auto, DataConfig
 from torchseg.spec import GENERATED
 
 _MOST_WORKERS = 64
+_LEAST_PROGRESSIVE = 64  # pixels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +25,8 @@ class LearningConfig(DataConfig):
             fifth.
         ema: Decay per step of the moving average of the weights, in [0, 1); the averaged weights are validated and
             kept. 0 keeps the weights themselves.
+        progressive: Share of the epochs, from the first, in which images have half their height and width, so that a
+            step takes about a quarter of the time; in [0, 1). For networks trained from the start, not for recovery.
         loss: Loss on the masks: terms joined by +, each with an optional weight, e.g. focal+0.5*dice. Terms are
             cross_entropy, dice, focal, lovasz and tversky.
         class_weights: Weight of each class in the loss, separated by commas, or median_frequency, which raises the
@@ -43,6 +46,7 @@ class LearningConfig(DataConfig):
     learning_rate: float | None = None
     schedule: str = "cosine"
     ema: float = 0.99
+    progressive: float = 0.0
     loss: str = "cross_entropy+dice"
     class_weights: str = ""
     training_precision: Literal["auto", "fp32", "bf16"] = "auto"
@@ -59,6 +63,13 @@ class LearningConfig(DataConfig):
             raise ValueError(f"batch_size is {self.batch_size}; batch norm needs at least 2 images per step")
         check_rates(learning_rate=self.learning_rate)
         check_ema(self.ema)
+        if not 0 <= self.progressive < 1:
+            raise ValueError(f"progressive is {self.progressive}; give a share of the epochs in [0, 1), e.g. 0.5")
+        if self.progressive and min(self.size) < _LEAST_PROGRESSIVE:
+            raise ValueError(
+                f"progressive is {self.progressive}, but images of {self.size[0]}x{self.size[1]} are too small to be "
+                f"halved: leave it out, or give an image_size of at least {_LEAST_PROGRESSIVE}"
+            )
         if not 0 <= self.workers <= _MOST_WORKERS:
             raise ValueError(f"workers is {self.workers}; give 0 to {_MOST_WORKERS} processes")
         if self.micro_batches == 2 and self.batch_size < 4:

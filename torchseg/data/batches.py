@@ -47,11 +47,12 @@ class Batch(NamedTuple):
 
 
 class Draw(NamedTuple):
-    """One image of a batch: whether it is from the transfer set, its index, and the seed of its random view."""
+    """One image of a batch: whether it is from the transfer set, its index, and seed and size of its random view."""
 
     transfer: bool
     picture: int
     seed: int
+    half_size: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +67,7 @@ class BatchPlan:
         transfer_batch: images without masks per step, on top of the labelled ones.
         views: number of views, at least, of each image that a teacher is asked about, before order and views repeat; 0
             for a new view every time. These are the images without masks, or if there are none, the labelled ones.
+        half_size_steps: number of steps, from the first, whose views have half the height and width.
     """
 
     labelled: int
@@ -74,6 +76,7 @@ class BatchPlan:
     transfer: int = 0
     transfer_batch: int = 0
     views: int = 0
+    half_size_steps: int = 0
 
     def __post_init__(self) -> None:
         if self.transfer_batch and not self.transfer:
@@ -92,9 +95,11 @@ class BatchPlan:
     def step(self, step: int) -> list[Draw]:
         """The images of one step, counted from 0 over the whole training; labelled ones first."""
         if not self.transfer_batch:
-            return self._draws(self._repeated(step), self.labelled, self.batch_size, stream=0)
-        labelled = self._draws(step, self.labelled, self.batch_size, stream=0)
-        return labelled + self._draws(self._repeated(step), self.transfer, self.transfer_batch, stream=1)
+            draws = self._draws(self._repeated(step), self.labelled, self.batch_size, stream=0)
+        else:
+            draws = self._draws(step, self.labelled, self.batch_size, stream=0)
+            draws += self._draws(self._repeated(step), self.transfer, self.transfer_batch, stream=1)
+        return [draw._replace(half_size=step < self.half_size_steps) for draw in draws]
 
     def _repeated(self, step: int) -> int:
         """The step whose images and views the teacher is asked about in this one."""
@@ -144,7 +149,8 @@ class _Views(Dataset[_View]):
         self.labelled, self.transfer, self.view, self.distort = labelled, transfer, view, distort
 
     def __getitem__(self, draw: Draw) -> _View:
-        picture, mask = self.view((self.transfer if draw.transfer else self.labelled)[draw.picture], seed=draw.seed)
+        sample = (self.transfer if draw.transfer else self.labelled)[draw.picture]
+        picture, mask = self.view(sample, seed=draw.seed, half_size=draw.half_size)
         if not (draw.transfer and self.distort):
             return _View(picture, mask, not draw.transfer, draw.seed, None)
         return _View(self.distort(picture, seed=draw.seed), mask, labelled=False, seed=draw.seed, plain=picture)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from torchseg.data.sample import ReducibleSamples, Sample, Samples
 
+_MULTIPLE = 32  # of the sides that every network takes
 _MOST_NOISE = 0.06  # standard deviation, as a share of the range of values
 
 
@@ -80,7 +81,7 @@ class RandomView:
 
     Args:
         height: of the view, in pixels.
-        width: of the view, in pixels.
+        width: of the view, in pixels. Views of half the size have the nearest multiples of 32 to half of both sides.
         upright: whether images have an up and a down; if not, views are also turned by quarters of a circle, which
             together with the flip gives all eight symmetries of a square.
     """
@@ -88,20 +89,24 @@ class RandomView:
     def __init__(self, *, height: int, width: int, upright: bool = True) -> None:
         from torchvision.transforms import v2
 
-        self.upright = upright
-        self.transform = v2.Compose(
-            [
-                v2.RandomResizedCrop((height, width), scale=(0.5, 1.0), ratio=(0.8, 1.25), antialias=True),
-                v2.RandomHorizontalFlip(),
-                v2.ColorJitter(brightness=0.2, contrast=0.2, saturation=0.2),
-            ]
-        )
+        def augmentation(size: tuple[int, int]) -> v2.Transform:
+            return v2.Compose(
+                [
+                    v2.RandomResizedCrop(size, scale=(0.5, 1.0), ratio=(0.8, 1.25), antialias=True),
+                    v2.RandomHorizontalFlip(),
+                    v2.ColorJitter(brightness=0.2, contrast=0.2, saturation=0.2),
+                ]
+            )
 
-    def __call__(self, sample: Sample, *, seed: int) -> tuple[Tensor, Tensor]:
+        self.upright = upright
+        self.transform, self.half_size = augmentation((height, width)), augmentation((_half(height), _half(width)))
+
+    def __call__(self, sample: Sample, *, seed: int, half_size: bool = False) -> tuple[Tensor, Tensor]:
         """Image uint8 `(C, H, W)` and mask uint8 `(H, W)` of the view; the global random state is not changed."""
         with torch.random.fork_rng(devices=[]):  # torchvision's transforms can only draw from the global random state
             torch.manual_seed(seed)
-            picture, mask = self.transform(*self._turned(*as_tensors(sample)))
+            transform = self.half_size if half_size else self.transform
+            picture, mask = transform(*self._turned(*as_tensors(sample)))
         return picture.as_subclass(Tensor), mask.as_subclass(Tensor)
 
     def _turned(self, picture: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
@@ -112,6 +117,10 @@ class RandomView:
         quarters = int(torch.randint(4, ()))
         picture, mask = (torch.rot90(each, quarters, (-2, -1)) for each in (picture, mask))
         return tv_tensors.Image(picture), tv_tensors.Mask(mask)
+
+
+def _half(side: int) -> int:
+    return max(1, round(side / 2 / _MULTIPLE)) * _MULTIPLE
 
 
 class Distortion:

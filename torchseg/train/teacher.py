@@ -44,14 +44,14 @@ class Teacher:
 
         Args:
             images: normalised, `(B, C, H, W)`.
-            seeds: int64 `(B,)`; identify the batch in the cache.
+            seeds: int64 `(B,)`; with the shape of the images they identify the batch in the cache.
             parts: number of pieces that the batch is computed in.
             run: calls a function on each of several arguments, like `map`; in parallel if it can.
 
         Returns:
             Logits `(B, K, H, W)`, float32.
         """
-        key = tuple(seeds.tolist())
+        key = (*images.shape, *seeds.tolist())
         if key in self._cache:
             return self._cache[key].float()
         logits = torch.cat(list(run(self._answer, images.chunk(parts))))

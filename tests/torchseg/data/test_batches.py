@@ -2,12 +2,13 @@ from __future__ import annotations
 
 from collections import Counter
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from torchseg.data import Batches, BatchPlan, RandomView, open_data
+from torchseg.data import Batches, BatchPlan, RandomView, Sample, open_data
 from torchseg.data.datasets.scenes import Scenes
 
 
@@ -101,6 +102,21 @@ def test_limited_views_of_images_without_masks_come_again_while_labelled_ones_st
 def test_without_a_number_of_views_every_step_has_new_ones():
     steps = [_plan(transfer=6, transfer_batch=4).step(step) for step in range(40)]
     assert len({draw.seed for step in steps for draw in step}) == 40 * 8
+
+
+def test_the_first_steps_have_views_of_half_the_size():
+    plan = BatchPlan(labelled=5, batch_size=2, seed=0, transfer=3, transfer_batch=1, half_size_steps=2)
+    sizes = [{draw.half_size for draw in plan.step(step)} for step in range(4)]
+    assert sizes == [{True}, {True}, {False}, {False}]
+
+
+def test_a_batch_of_half_the_size_has_smaller_images_and_masks():
+    plan = BatchPlan(labelled=2, batch_size=2, seed=0, half_size_steps=1)
+    sample = Sample(name="a", picture=np.zeros((200, 130, 3), np.uint8), mask=np.zeros((200, 130), np.uint8))
+    batches = Batches([sample, sample], (), view=RandomView(height=192, width=128), plan=plan, workers=0)
+    small, large = (next(batches.epoch(number)) for number in range(2))
+    assert (small.pictures.shape, small.masks.shape) == ((2, 3, 96, 64), (2, 96, 64))
+    assert (large.pictures.shape, large.masks.shape) == ((2, 3, 192, 128), (2, 192, 128))
 
 
 @pytest.mark.parametrize("changes", [{"transfer": 7}, {"transfer_batch": 3}, {"seed": 1}])

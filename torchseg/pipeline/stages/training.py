@@ -116,6 +116,8 @@ class Trainer(Lengths):
         plan = self._plan(transfer_ratio=supervision.transfer_ratio, views=supervision.views)
         if not plan.views:
             plan = replace(plan, seed=plan.seed + training_plan.seed_offset)
+        half_size_epochs = round(training_plan.progressive * training_plan.fit_config.epochs)
+        plan = replace(plan, half_size_steps=half_size_epochs * plan.steps_per_epoch)
         inputs = {"stage": training_plan.stage, "supervision": dict(supervision.inputs)}
         inputs |= asdict(training_plan.fit_config) | asdict(plan) | dict(training_plan.inputs)
         inputs |= {"data": self.pictures.fingerprint, "spec": self.pictures.spec.to_dict()}
@@ -158,6 +160,7 @@ class Trainer(Lengths):
             ),
             supervision=supervision,
             inputs={"model": network.model, "arguments": dict(network.arguments)},
+            progressive=self.config.progressive,
         )
 
     def _batches(self, plan: BatchPlan, *, distort: bool) -> Batches:

@@ -77,6 +77,7 @@ class TrainingPlan:
         finish: changes the trained network and its card before they are saved.
         seed_offset: added to the seed of batch order and random views, so that later trainings of one network see
             different batches; ignored if views repeat, so that cached logits serve every training.
+        progressive: share of the epochs, from the first, on views of half the size.
     """
 
     stage: str
@@ -86,3 +87,4 @@ class TrainingPlan:
     inputs: Mapping[str, Any]
     finish: Callable[[nn.Module, Card], Card] = lambda _, card: card
     seed_offset: int = 0
+    progressive: float = 0.0

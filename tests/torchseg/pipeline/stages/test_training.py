@@ -174,6 +174,23 @@ def test_a_teacher_of_other_classes_or_another_scaling_is_refused(trainer, teach
         given_teacher([teacher], replace(trainer.pictures.spec, **changes))
 
 
+def test_the_first_share_of_a_training_is_on_images_of_half_the_size(trainer, monkeypatch):
+    spec = replace(trainer.pictures.spec, height=64, width=64)
+    pictures = replace(trainer.pictures, spec=spec)
+    config = replace(trainer.config, image_size="64", progressive=0.5)
+    seen = []
+
+    def fit(model, task, *_, **__):
+        seen.extend(next(task.batches.epoch(number)).pictures.shape[2] for number in range(4))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("torchseg.pipeline.stages.training.fit", fit)
+    network = NetworkSpec(stage="student", model="small_unet", arguments=ARGUMENTS, epochs=4)
+    with pytest.raises(KeyboardInterrupt):
+        trainer.folder.do(replace(trainer, config=config, pictures=pictures).with_labels(network))
+    assert seen == [32, 32, 64, 64]
+
+
 def test_several_given_teachers_become_one_that_averages_their_probabilities(trainer, teacher, tmp_path):
     spec = trainer.pictures.spec
     other = _checkpoint(tmp_path / "other", spec, seed=2)
