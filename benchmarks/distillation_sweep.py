@@ -31,7 +31,7 @@ from torchseg.pipeline.run.dataset import Pictures, cached_pictures, check_stage
 from torchseg.pipeline.run.folder import RunFolder, Stage
 from torchseg.pipeline.run.session import launch
 from torchseg.pipeline.stages.default_networks import with_default_networks
-from torchseg.pipeline.stages.distillation import student_network, supervision, teacher_stage
+from torchseg.pipeline.stages.distillation import student_network, supervision, teacher_stages
 from torchseg.pipeline.stages.training import Trainer
 from torchseg.train import evaluate
 
@@ -106,12 +106,11 @@ def _one_seed(seed: int, base: Mapping[str, str], arguments: argparse.Namespace)
         folder.do(stage)
         return _scores(folder.path / stage.name, test, pictures)
 
-    stage = teacher_stage(config, trainer)
-    assert stage is not None
-    yield TEACHER, score(stage)
+    for stage in teacher_stages(config, trainer):
+        yield stage.name, score(stage)
     for rate in arguments.baseline_rates.split(","):
         network = replace(student_network(config, trainer, stage=f"baseline-{rate}"), learning_rate=float(rate))
-        yield f"labels alone at {rate}", score(trainer.with_labels(network))
+        yield f"labels alone at {rate}", score(trainer.from_start(network))
     for text in arguments.settings:
         flags = {**base, **_flags(text), "seed": str(seed), "out": str(config.out)}
         chosen = with_default_networks(config_of(DistillConfig, flags))
@@ -120,7 +119,7 @@ def _one_seed(seed: int, base: Mapping[str, str], arguments: argparse.Namespace)
         learns_from = supervision(own, folder.path / TEACHER, views=chosen.views)
         yield (
             text or "the defaults",
-            score(own.with_teacher(student_network(chosen, own, stage=stage_name), learns_from)),
+            score(own.from_start(student_network(chosen, own, stage=stage_name), learns_from)),
         )
 
 

@@ -64,10 +64,26 @@ def test_teacher_student_and_baseline_are_each_trained_at_their_own_rate(flags, 
     assert _highest_rate("student") == 0.003
     assert 0.008 < _highest_rate("teacher") <= 0.009
     assert _highest_rate("baseline") == 0.0005
-    before = {stage: (RUN / stage / "model.safetensors").read_bytes() for stage in ("teacher", "student", "baseline")}
+    before = _trained("teacher", "student", "baseline")
     assert main([*flags, *rates, *level, "--baseline", "--transfer_ratio", "0"]) == 0
-    after = {stage: (RUN / stage / "model.safetensors").read_bytes() for stage in before}
+    after = _trained(*before)
     assert [stage for stage in before if before[stage] != after[stage]] == ["student"]
+
+
+def _trained(*stages: str) -> dict[str, bytes]:
+    return {stage: (RUN / stage / "model.safetensors").read_bytes() for stage in stages}
+
+
+@pytest.mark.slow
+def test_a_second_round_of_the_teacher_learns_from_the_first(flags, monkeypatch):
+    monkeypatch.setattr("torchseg.pipeline.commands.distill.Chain._files", lambda _: ())  # has tests of its own
+    assert main(flags) == 0
+    once = _trained("teacher", "student")
+    assert main([*flags, "--teacher_rounds", "2"]) == 0
+    assert _trained("teacher_round1")["teacher_round1"] == once["teacher"]
+    twice = _trained("teacher", "student")
+    assert all(once[stage] != twice[stage] for stage in once)
+    assert read_card(RUN / "teacher").parents.keys() == {"teacher"}
 
 
 def _ledger(run: Path = RUN) -> dict[str, dict[str, str]]:

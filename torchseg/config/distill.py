@@ -12,6 +12,7 @@ from torchseg.config.export import ExportFlags
 from torchseg.config.training import LearningConfig, check_epochs, check_rates
 
 AUTO = "auto"  # a network that the command chooses
+_MOST_ROUNDS = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +38,8 @@ class DistillConfig(CompressionFlags, ExportFlags, DistillationConfig, LearningC
         teacher_epochs: Epochs of the teacher. Default: enough for 640 steps on scenes, 1680 otherwise.
         teacher_learning_rate: Peak learning rate of the teacher. Default: that of the student.
         teacher_schedule: Learning rate schedule of the teacher. Default: that of the student.
+        teacher_rounds: Rounds of teacher training. From the second on, the teacher is trained anew and also learns from
+            the teacher of the round before, on the images without masks; on photos this makes it more accurate.
         transfer_set: Folder of images without masks, on which the student learns from the teacher alone. Default: those
             of the data set; if it has none, the training images, in other views.
         views: Random views (augmentations) of each image that the teacher is asked about before the same views repeat,
@@ -57,6 +60,7 @@ class DistillConfig(CompressionFlags, ExportFlags, DistillationConfig, LearningC
     teacher_epochs: int = 0
     teacher_learning_rate: float | None = None
     teacher_schedule: str = ""
+    teacher_rounds: int = 1
     transfer_set: Path | None = None
     views: int | None = None
     baseline: bool = field(default=False, metadata={"was": "twin"})
@@ -71,6 +75,13 @@ class DistillConfig(CompressionFlags, ExportFlags, DistillationConfig, LearningC
         check_rates(
             teacher_learning_rate=self.teacher_learning_rate, baseline_learning_rate=self.baseline_learning_rate
         )
+        if not 1 <= self.teacher_rounds <= _MOST_ROUNDS:
+            raise ValueError(f"teacher_rounds is {self.teacher_rounds}; give 1 to {_MOST_ROUNDS}, e.g. 2")
+        if self.teacher_checkpoint and self.teacher_rounds > 1:
+            raise ValueError(
+                f"teacher_rounds is {self.teacher_rounds}, but teacher_checkpoint is given, which is not trained: "
+                "give one of the two"
+            )
         self._check_student()
         if self.views is not None and self.views < 0:
             raise ValueError(f"views is {self.views}; give 0 for a new view every time, or a number of views, e.g. 2")

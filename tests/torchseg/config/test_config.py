@@ -59,6 +59,11 @@ def test_files_are_all_pairs_of_format_and_precision():
         ({"ema": -0.5}, "ema is -0.5; give a decay"),
         ({"progressive": 1}, r"progressive is 1; give a share of the epochs in \[0, 1\), e.g. 0.5"),
         ({"progressive": 0.5, "image_size": "48"}, "images of 48x48 are too small to be halved: leave it out, or give"),
+        ({"teacher_rounds": 0}, "teacher_rounds is 0; give 1 to 5, e.g. 2"),
+        (
+            {"teacher_rounds": 2, "teacher_checkpoint": Path("net")},
+            "but teacher_checkpoint is given, which is not trained",
+        ),
         ({"transfer_ratio": -1}, "transfer_ratio is -1; give images without masks per labelled image, 0 to 16"),
         ({"views": -1}, "views is -1; give 0 for a new view every time"),
         ({"workers": -1}, "give 0 to 64 processes"),

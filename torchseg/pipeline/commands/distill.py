@@ -24,7 +24,7 @@ from torchseg.pipeline.stages.distillation import (
     check_supervision,
     student_network,
     supervision,
-    teacher_stage,
+    teacher_stages,
 )
 from torchseg.pipeline.stages.export import CertificateError, Exporter, export_beside
 from torchseg.pipeline.stages.ledger import LedgerError, ledger_stage
@@ -150,13 +150,12 @@ class Chain:
         pictures = self.pictures = cached_pictures(self.pictures, self.folder.path)
         trainer = self.trainer = replace(self.trainer, pictures=pictures)
         teacher = self.folder.path / "teacher" if config.teacher else None
-        if stage := teacher_stage(config, trainer):
-            yield stage
+        yield from teacher_stages(config, trainer)
         learns_from = supervision(trainer, teacher, views=config.views)
         student = student_network(config, trainer)
-        yield trainer.with_teacher(student, learns_from)
+        yield trainer.from_start(student, learns_from)
         if config.baseline:
-            yield trainer.with_labels(replace(student, stage="baseline", learning_rate=config.baseline_learning_rate))
+            yield trainer.from_start(replace(student, stage="baseline", learning_rate=config.baseline_learning_rate))
         compressor = Compressor(trainer, config, learns_from)
         yield from compressor.stages(self.folder.path / "student")
 

@@ -61,5 +61,5 @@ def train_network(config: TrainConfig) -> Trained:
         trainer = Trainer(config, cached_pictures(pictures, folder.path), folder, fabric)
         epochs = trainer.epochs(config.epochs, steps=STUDENT_STEPS)
         network = NetworkSpec(stage="trained", model=config.model, arguments=arguments, epochs=epochs)
-        ran = folder.do(trainer.with_labels(network), writes=fabric.is_global_zero, wait=fabric.barrier)
+        ran = folder.do(trainer.from_start(network), writes=fabric.is_global_zero, wait=fabric.barrier)
     return Trained(checkpoint=folder.path / "trained", ran=ran, reports=fabric.is_global_zero)

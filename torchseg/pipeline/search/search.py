@@ -28,7 +28,7 @@ from torchseg.pipeline.search.record import TrialRecord
 from torchseg.pipeline.search.results import BEST, TABLE, best_trial, save_search_figure, write_best, write_table
 from torchseg.pipeline.search.trial import TrialRunner
 from torchseg.pipeline.stages.default_networks import with_default_networks
-from torchseg.pipeline.stages.distillation import check_distillation, teacher_stage
+from torchseg.pipeline.stages.distillation import check_distillation, teacher_stages
 from torchseg.pipeline.stages.lengths import STUDENT_STEPS
 from torchseg.pipeline.stages.training import Trainer
 
@@ -87,8 +87,8 @@ class Search:
 
     def run(self) -> SearchResult:
         """Trains the teacher, runs the configuration as given and the engine's trials, and writes the result."""
-        if teacher := teacher_stage(self.config, self.trainer):
-            self.folder.do(teacher)
+        for stage in teacher_stages(self.config, self.trainer):
+            self.folder.do(stage)
         runner = TrialRunner(self.config, self.trainer.pictures, self.folder, self.fabric)
         STDOUT.info(f"Budget of the {self.config.budget_precision} ONNX file: {runner.budget.text}")
         task = SearchTask(

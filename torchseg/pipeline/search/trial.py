@@ -84,7 +84,7 @@ class TrialRunner:
         trainer = dataclasses.replace(self.trainer, config=chosen, on_epoch_end=on_epoch_end)
         student = student_network(chosen, trainer, stage=stage)
         learns_from = supervision(trainer, self.folder.path / "teacher", views=chosen.views)
-        self.folder.do(trainer.with_teacher(student, learns_from))
+        self.folder.do(trainer.from_start(student, learns_from))
 
 
 def _validations(folder: Path) -> tuple[tuple[int, float], ...]:

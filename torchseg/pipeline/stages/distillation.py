@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from torchseg.config import DistillConfig, LearningConfig
@@ -38,12 +40,17 @@ def check_supervision(config: DistillConfig, spec: ImageSpec) -> None:
         check_network(config.teacher, spec, arguments=parse_arguments(config.teacher_arguments))
 
 
-def teacher_stage(config: DistillConfig, trainer: Trainer) -> Stage | None:
-    """The stage that trains the teacher or copies the given ones; None if the student has no teacher."""
+def teacher_stages(config: DistillConfig, trainer: Trainer) -> Iterator[Stage]:
+    """The stages that train the teacher or copy the given ones; none if the student has no teacher.
+
+    From its second round on, the teacher learns like a student, from the teacher of the round before; so each stage
+    must be done before the next one is asked for.
+    """
     if config.teacher_checkpoint:
-        return given_teacher(teacher_folders(config.teacher_checkpoint), trainer.pictures.spec)
+        yield given_teacher(teacher_folders(config.teacher_checkpoint), trainer.pictures.spec)
+        return
     if config.teacher is None:
-        return None
+        return
     network = NetworkSpec(
         stage="teacher",
         model=config.teacher,
@@ -52,7 +59,11 @@ def teacher_stage(config: DistillConfig, trainer: Trainer) -> Stage | None:
         learning_rate=config.teacher_learning_rate,
         schedule=config.teacher_schedule,
     )
-    return trainer.with_labels(network)
+    before: Path | None = None
+    for number in range(1, config.teacher_rounds + 1):
+        name = "teacher" if number == config.teacher_rounds else f"teacher_round{number}"
+        yield trainer.from_start(replace(network, stage=name), supervision(trainer, before, views=config.views))
+        before = trainer.folder.path / name
 
 
 def student_network(config: DistillConfig, trainer: Trainer, *, stage: str = "student") -> NetworkSpec:

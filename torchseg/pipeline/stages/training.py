@@ -56,13 +56,9 @@ class Trainer(Lengths):
     on_epoch_end: Callable[[Row], object] = lambda row: None
     teachers: dict[tuple[str, bool], Teacher] = field(default_factory=dict)
 
-    def with_labels(self, network: NetworkSpec) -> Stage:
-        """The stage that trains a network with the masks alone."""
-        return self.stage(self._from_scratch(network, self.labels()))
-
-    def with_teacher(self, network: NetworkSpec, supervision: Supervision) -> Stage:
-        """The stage that trains a network with a teacher's logits and the masks."""
-        return self.stage(self._from_scratch(network, supervision))
+    def from_start(self, network: NetworkSpec, supervision: Supervision | None = None) -> Stage:
+        """The stage that builds a network and trains it, by default with the masks alone."""
+        return self.stage(self._from_start(network, supervision or self.labels()))
 
     def labels(self) -> Supervision:
         """Learning from the masks alone."""
@@ -147,7 +143,7 @@ class Trainer(Lengths):
         ]
         return Stage(name=training_plan.stage, inputs=inputs, outputs=outputs, run=run)
 
-    def _from_scratch(self, network: NetworkSpec, supervision: Supervision) -> TrainingPlan:
+    def _from_start(self, network: NetworkSpec, supervision: Supervision) -> TrainingPlan:
         spec, taught = self.pictures.spec, supervision.inputs.get("teacher")
         parents = {"teacher": taught} if taught else {}
         card = Card(builder=network.model, arguments=network.arguments, spec=spec, stage=network.stage, parents=parents)

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from torchseg.config import CompressConfig, DistillConfig
 from torchseg.config.distillation import DistillationConfig
-from torchseg.pipeline.stages.distillation import check_distillation, distillation_config, supervision, teacher_stage
+from torchseg.pipeline.stages.distillation import check_distillation, distillation_config, supervision, teacher_stages
 from torchseg.pipeline.stages.lengths import TEACHER_STEPS
 from torchseg.pipeline.stages.training_plan import Supervision
 from torchseg.spec import ImageSpec
@@ -18,8 +19,8 @@ SETTINGS = {"temperature": 3.0, "alpha": 0.25, "soft_loss": "dist", "transfer_ra
 class _Trainer:
     """Keeps what it was asked to make."""
 
-    def __init__(self, config):
-        self.config = config
+    def __init__(self, config, *, folder=Path()):
+        self.config, self.folder = config, SimpleNamespace(path=folder)
         self.asked = []
 
     def distillation(self, teacher, how, *, views):
@@ -33,8 +34,8 @@ class _Trainer:
     def epochs(self, wanted, *, steps):
         return wanted or steps
 
-    def with_labels(self, network):
-        return network
+    def from_start(self, network, learns_from):
+        return network, learns_from
 
 
 @pytest.mark.parametrize(
@@ -64,14 +65,26 @@ def test_the_distillation_loss_is_that_of_the_flags(config):
     [({}, None, ""), ({"teacher_learning_rate": 0.01, "teacher_schedule": "stable"}, 0.01, "stable")],
 )
 def test_the_teacher_has_a_rate_and_a_schedule_of_its_own(flags, rate, schedule):
-    network = teacher_stage(DistillConfig(**flags, teacher="unet", learning_rate=0.004), _Trainer(DistillConfig()))
+    config = DistillConfig(**flags, teacher="unet", learning_rate=0.004)
+    [(network, learns_from)] = teacher_stages(config, _Trainer(DistillConfig()))
+    assert learns_from.transfer_ratio == 0
     assert (network.stage, network.model) == ("teacher", "unet")
     assert (network.learning_rate, network.schedule) == (rate, schedule)
     assert network.epochs == TEACHER_STEPS
 
 
 def test_no_teacher_has_no_stage():
-    assert teacher_stage(DistillConfig(teacher=None), SimpleNamespace()) is None
+    assert list(teacher_stages(DistillConfig(teacher=None), SimpleNamespace())) == []
+
+
+def test_a_teacher_of_a_later_round_learns_from_the_one_before(tmp_path):
+    trainer = _Trainer(DistillConfig(data="folder"), folder=tmp_path)
+    stages = list(teacher_stages(DistillConfig(teacher="unet", teacher_rounds=3), trainer))
+    assert [network.stage for network, _ in stages] == ["teacher_round1", "teacher_round2", "teacher"]
+    assert {(network.model, network.epochs) for network, _ in stages} == {("unet", TEACHER_STEPS)}
+    assert [learns_from.transfer_ratio for _, learns_from in stages] == [0, 1, 1]
+    asked = [each if each == "labels" else each[0].name for each in trainer.asked]
+    assert asked == ["labels", "teacher_round1", "teacher_round2"]
 
 
 def test_a_schedule_or_soft_loss_that_is_none_is_refused_before_the_networks_are_built():

@@ -90,7 +90,7 @@ def test_a_batch_has_images_without_masks_on_top_of_the_labelled_ones(
     ratio, batch_size, unlabelled, teacher, batches, tmp_path
 ):
     trainer = _trainer(tmp_path / "run", batch_size=batch_size)
-    _look(trainer.with_teacher(NETWORK, _distillation(trainer, teacher, transfer_ratio=ratio)), tmp_path)
+    _look(trainer.from_start(NETWORK, _distillation(trainer, teacher, transfer_ratio=ratio)), tmp_path)
     assert len(batches) == trainer.steps_per_epoch == 16 // batch_size
     for _, _, _, batch in batches:
         assert batch.labelled.tolist() == [True] * batch_size + [False] * unlabelled
@@ -101,7 +101,7 @@ def test_the_mixture_of_a_batch_does_not_change_the_weights_of_its_losses(ratio,
     """With a loss on masks of 3 and a student who is far from its teacher: alpha of the one, the rest of the other."""
     trainer = _trainer(tmp_path / "run", batch_size=4)
     trainer.__dict__["loss"] = lambda logits, masks, *, ignore_index: logits.sum() * 0 + 3
-    _look(trainer.with_teacher(NETWORK, _distillation(trainer, teacher, transfer_ratio=ratio, alpha=0.25)), tmp_path)
+    _look(trainer.from_start(NETWORK, _distillation(trainer, teacher, transfer_ratio=ratio, alpha=0.25)), tmp_path)
     _, step, _, batch = batches[0]
     asked = len(batch.pictures) if ratio == 0 else int(4 * ratio)
     targets = torch.zeros(asked, len(CLASSES), 16, 16)
@@ -118,7 +118,7 @@ def test_the_mixture_of_a_batch_does_not_change_the_weights_of_its_losses(ratio,
 
 def test_data_without_a_transfer_set_lends_its_own_images_without_their_masks(teacher, batches, tmp_path):
     trainer = _trainer(tmp_path / "run", transfer=0)
-    _look(trainer.with_teacher(NETWORK, _distillation(trainer, teacher)), tmp_path)
+    _look(trainer.from_start(NETWORK, _distillation(trainer, teacher)), tmp_path)
     task, _, _, batch = batches[0]
     assert batch.labelled.tolist() == [True] * 8 + [False] * 8
     assert (batch.masks[8:] == 255).all()
@@ -132,7 +132,7 @@ def test_data_without_a_transfer_set_lends_its_own_images_without_their_masks(te
 
 def test_the_transfer_set_of_the_data_is_taken_if_there_is_one(teacher, batches, tmp_path):
     trainer = _trainer(tmp_path / "run", transfer=12)
-    _look(trainer.with_teacher(NETWORK, _distillation(trainer, teacher)), tmp_path)
+    _look(trainer.from_start(NETWORK, _distillation(trainer, teacher)), tmp_path)
     task = batches[0][0]
     assert task.batches.plan.transfer == 12
     assert task.batches._loader.dataset.transfer is trainer.pictures.transfer
@@ -140,7 +140,7 @@ def test_the_transfer_set_of_the_data_is_taken_if_there_is_one(teacher, batches,
 
 def test_labels_alone_take_no_image_without_a_mask_and_ask_no_teacher(batches, tmp_path):
     trainer = _trainer(tmp_path / "run")
-    _look(trainer.with_labels(NETWORK), tmp_path)
+    _look(trainer.from_start(NETWORK), tmp_path)
     task, _, _, batch = batches[0]
     assert batch.labelled.tolist() == [True] * 8
     assert task.teacher is None
@@ -155,7 +155,7 @@ def test_a_teacher_that_is_asked_again_and_again_remembers_and_serves_every_trai
     trainer = _trainer(tmp_path / "run")
     asked = []
     for views in (2, 2, 0):
-        _look(trainer.with_teacher(NETWORK, _distillation(trainer, teacher, views=views)), tmp_path)
+        _look(trainer.from_start(NETWORK, _distillation(trainer, teacher, views=views)), tmp_path)
         asked.append(batches[-1][0])
     assert asked[0].teacher is asked[1].teacher
     assert asked[0].teacher.caches_logits
@@ -166,7 +166,7 @@ def test_a_teacher_that_is_asked_again_and_again_remembers_and_serves_every_trai
 def test_teacher_student_and_baseline_average_their_weights_and_have_rates_of_their_own(batches, tmp_path):
     trainer = _trainer(tmp_path / "run", ema=0.95, learning_rate=0.003, schedule="stable")
     for network in (NETWORK, replace(NETWORK, learning_rate=0.01, schedule="cosine")):
-        _look(trainer.with_labels(network), tmp_path)
+        _look(trainer.from_start(network), tmp_path)
     configs = [config for _, _, config, _ in batches[:: trainer.steps_per_epoch]]
     assert [(each.ema, each.learning_rate, each.schedule) for each in configs] == [
         (0.95, 0.003, "stable"),
@@ -184,22 +184,20 @@ def test_recovery_keeps_the_weights_themselves(tmp_path):
 )
 def test_other_settings_of_the_distillation_are_another_training(changes, teacher, tmp_path):
     trainer = _trainer(tmp_path / "run")
-    one, other = (
-        trainer.with_teacher(NETWORK, _distillation(trainer, teacher, **each)).inputs for each in ({}, changes)
-    )
+    one, other = (trainer.from_start(NETWORK, _distillation(trainer, teacher, **each)).inputs for each in ({}, changes))
     assert one != other
-    assert one == trainer.with_teacher(NETWORK, _distillation(trainer, teacher)).inputs
+    assert one == trainer.from_start(NETWORK, _distillation(trainer, teacher)).inputs
 
 
 @pytest.mark.parametrize("flags", [{"ema": 0.5}, {"learning_rate": 0.01}, {"batch_size": 4}])
 def test_other_flags_are_another_training(flags, tmp_path):
-    one, other = (_trainer(tmp_path / "run", **each).with_labels(NETWORK).inputs for each in ({}, flags))
+    one, other = (_trainer(tmp_path / "run", **each).from_start(NETWORK).inputs for each in ({}, flags))
     assert one != other
 
 
 def test_a_distilled_student_is_saved_with_its_teacher_as_parent(teacher, tmp_path):
     trainer = _trainer(tmp_path / "run", transfer=0)
-    assert trainer.folder.do(trainer.with_teacher(NETWORK, _distillation(trainer, teacher)))
+    assert trainer.folder.do(trainer.from_start(NETWORK, _distillation(trainer, teacher)))
     student = tmp_path / "run/student"
     assert set(read_card(student).parents) == {"teacher"}
     network, card = load_checkpoint(student)

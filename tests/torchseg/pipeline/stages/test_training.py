@@ -66,8 +66,8 @@ def test_epochs_are_those_asked_for_or_as_many_as_make_the_usual_steps(pictures)
 
 
 def test_a_training_leaves_weights_card_and_curves_and_is_done_once(trainer):
-    assert trainer.folder.do(trainer.with_labels(NETWORK))
-    assert not trainer.folder.do(trainer.with_labels(NETWORK))
+    assert trainer.folder.do(trainer.from_start(NETWORK))
+    assert not trainer.folder.do(trainer.from_start(NETWORK))
     folder = trainer.folder.path / "student"
     card = read_card(folder)
     assert (card.builder, card.stage, dict(card.arguments)) == ("small_unet", "student", ARGUMENTS)
@@ -76,7 +76,7 @@ def test_a_training_leaves_weights_card_and_curves_and_is_done_once(trainer):
     assert [(row["epoch"], row["step"]) for row in rows] == [("1", "2"), ("2", "4")]
     assert max(float(row["val_miou"]) for row in rows) == pytest.approx(card.metrics["val_miou"])
     assert list((folder / "tensorboard").iterdir())
-    assert trainer.folder.do(trainer.with_labels(replace(NETWORK, epochs=1)))
+    assert trainer.folder.do(trainer.from_start(replace(NETWORK, epochs=1)))
 
 
 def test_curves_keep_their_bytes_and_show_a_loss_that_is_not_a_number(trainer, monkeypatch):
@@ -102,10 +102,10 @@ def test_a_later_training_of_a_network_sees_other_batches_unless_its_views_repea
 
 
 def test_pictures_without_masks_take_part_only_with_a_teacher(trainer, teacher):
-    labels = trainer.with_labels(NETWORK).inputs
+    labels = trainer.from_start(NETWORK).inputs
     assert (labels["transfer"], labels["transfer_batch"]) == (0, 0)
     learns_from = trainer.distillation(teacher, DistillationConfig(temperature=4.0), views=2)
-    stage = trainer.with_teacher(NETWORK, learns_from)
+    stage = trainer.from_start(NETWORK, learns_from)
     assert (stage.inputs["transfer"], stage.inputs["transfer_batch"]) == (4, 4)
     assert stage.inputs["supervision"]["teacher"] == sha256_of(teacher / "model.safetensors")
     assert (stage.inputs["supervision"]["temperature"], stage.inputs["views"]) == (4.0, 2)
@@ -187,7 +187,7 @@ def test_the_first_share_of_a_training_is_on_images_of_half_the_size(trainer, mo
     monkeypatch.setattr("torchseg.pipeline.stages.training.fit", fit)
     network = NetworkSpec(stage="student", model="small_unet", arguments=ARGUMENTS, epochs=4)
     with pytest.raises(KeyboardInterrupt):
-        trainer.folder.do(replace(trainer, config=config, pictures=pictures).with_labels(network))
+        trainer.folder.do(replace(trainer, config=config, pictures=pictures).from_start(network))
     assert seen == [32, 32, 64, 64]
 
 
