@@ -20,7 +20,9 @@ class LearningConfig(DataConfig):
 
     Attributes:
         batch_size: Labelled images per step, over all processes.
-        learning_rate: Peak learning rate of AdamW. Default: 0.005 on scenes, 0.002 otherwise.
+        learning_rate: Peak learning rate. Default: 0.005 on scenes, 0.002 otherwise.
+        optimizer: adamw, adam, or sgd, which has momentum 0.9 and wants a larger learning rate.
+        weight_decay: Weight decay of the optimizer, 0 for none.
         schedule: Learning rate schedule after the warm-up: cosine, or stable, which is constant and falls in the last
             fifth.
         ema: Decay per step of the moving average of the weights, in [0, 1); the averaged weights are validated and
@@ -44,6 +46,8 @@ class LearningConfig(DataConfig):
 
     batch_size: int = 8
     learning_rate: float | None = None
+    optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
+    weight_decay: float = 0.01
     schedule: str = "cosine"
     ema: float = 0.99
     progressive: float = 0.0
@@ -63,6 +67,8 @@ class LearningConfig(DataConfig):
             raise ValueError(f"batch_size is {self.batch_size}; batch norm needs at least 2 images per step")
         check_rates(learning_rate=self.learning_rate)
         check_ema(self.ema)
+        if not 0 <= self.weight_decay < 1:
+            raise ValueError(f"weight_decay is {self.weight_decay}; give a number in [0, 1), e.g. 0.01")
         if not 0 <= self.progressive < 1:
             raise ValueError(f"progressive is {self.progressive}; give a share of the epochs in [0, 1), e.g. 0.5")
         if self.progressive and min(self.size) < _LEAST_PROGRESSIVE:

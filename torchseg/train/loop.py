@@ -24,6 +24,7 @@ from torchseg.train.callback import Callback, NoCallback
 from torchseg.train.data_parallel import DataParallel, can_split_batch, replica, thread_pool
 from torchseg.train.evaluate import evaluate
 from torchseg.train.lr_schedule import SCHEDULES
+from torchseg.train.optimizer import OPTIMIZERS, make_optimizer
 from torchseg.train.precision import MixedPrecision, TrainingPrecision
 from torchseg.train.state import Progress, Row, load_progress, save_progress
 from torchseg.train.steps import Step
@@ -39,7 +40,8 @@ class FitConfig:
     Attributes:
         epochs: passes over the labelled images.
         learning_rate: peak learning rate, reached after the warm-up.
-        weight_decay: weight decay of AdamW.
+        optimizer: a key of `OPTIMIZERS`.
+        weight_decay: see `make_optimizer`.
         schedule: learning rate schedule, a key of `SCHEDULES`.
         warmup: share of the steps during which the learning rate rises, in [0, 1).
         validations: largest number of evaluations on the validation split.
@@ -53,6 +55,7 @@ class FitConfig:
 
     epochs: int
     learning_rate: float = 2e-3
+    optimizer: str = "adamw"
     weight_decay: float = 1e-2
     schedule: str = "cosine"
     warmup: float = 0.1
@@ -68,6 +71,8 @@ class FitConfig:
         check_positive("learning_rate", self.learning_rate, example="0.002")
         if self.schedule not in SCHEDULES:
             raise ValueError(f"schedule is '{self.schedule}'; choose from {', '.join(SCHEDULES)}")
+        if self.optimizer not in OPTIMIZERS:
+            raise ValueError(f"optimizer is '{self.optimizer}'; choose from {', '.join(OPTIMIZERS)}")
         if self.precision not in get_args(TrainingPrecision):
             known = ", ".join(get_args(TrainingPrecision))
             raise ValueError(f"precision is '{self.precision}'; choose from {known}")
@@ -101,7 +106,7 @@ class Task:
 
 
 def fit(model: nn.Module, task: Task, step: Step, config: FitConfig, *, fabric: Fabric, folder: Path) -> Progress:
-    """Trains with AdamW; resumes an interrupted call from its state in `folder`.
+    """Trains a network; resumes an interrupted call from its state in `folder`.
 
     The network ends with the weights that were best on the validation split, among those that the callback allows as a
     checkpoint. The same seed, data and number of threads give the same weights, interrupted or not.
@@ -127,8 +132,8 @@ def fit(model: nn.Module, task: Task, step: Step, config: FitConfig, *, fabric: 
         )
     model.to(fabric.device)
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = torch.optim.AdamW(
-        model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
+    optimizer = make_optimizer(
+        config.optimizer, model, learning_rate=config.learning_rate, weight_decay=config.weight_decay
     )
     averaged = averaged_model(model, decay=config.ema) if config.ema else None
     progress = load_progress(folder, model, optimizer, callback=task.callback, averaged=averaged)

@@ -57,6 +57,7 @@ def test_files_are_all_pairs_of_format_and_precision():
         ({"baseline_learning_rate": -1}, "baseline_learning_rate is -1; give a positive number"),
         ({"ema": 1}, r"ema is 1; give a decay in \[0, 1\), e.g. 0.99, or 0 for no average"),
         ({"ema": -0.5}, "ema is -0.5; give a decay"),
+        ({"weight_decay": -0.1}, r"weight_decay is -0.1; give a number in \[0, 1\), e.g. 0.01"),
         ({"progressive": 1}, r"progressive is 1; give a share of the epochs in \[0, 1\), e.g. 0.5"),
         ({"progressive": 0.5, "image_size": "48"}, "images of 48x48 are too small to be halved: leave it out, or give"),
         ({"teacher_rounds": 0}, "teacher_rounds is 0; give 1 to 5, e.g. 2"),

@@ -84,13 +84,20 @@ def test_weights_that_a_callback_changes_are_not_averaged(prepare, fabric, tmp_p
 
 
 @pytest.mark.parametrize(
-    ("prepare", "ema"),
-    [(_plain, 0.0), (_pruned, 0.0), (_clustered, 0.0), (_plain, 0.9)],
-    ids=["plain", "pruned", "clustered", "averaged"],
+    ("prepare", "changes"),
+    [
+        (_plain, {}),
+        (_pruned, {}),
+        (_clustered, {}),
+        (_plain, {"ema": 0.9}),
+        (_plain, {"optimizer": "adam"}),
+        (_plain, {"optimizer": "sgd"}),
+    ],
+    ids=["plain", "pruned", "clustered", "averaged", "adam", "sgd"],
 )
-def test_an_interrupted_training_ends_with_the_same_weights(prepare, ema, fabric, tmp_path, monkeypatch):
+def test_an_interrupted_training_ends_with_the_same_weights(prepare, changes, fabric, tmp_path, monkeypatch):
     monkeypatch.setattr(loop, "_SAVE_EVERY_S", -1.0)
-    config = FitConfig(epochs=6, learning_rate=0.02, ema=ema)
+    config = FitConfig(epochs=6, learning_rate=0.02, **changes)
     whole, task = prepare()
     curve = fit(whole, task, STEP, config, fabric=fabric, folder=tmp_path / "whole").curve
 

@@ -101,6 +101,8 @@ class Trainer(Lengths):
         return FitConfig(
             epochs=epochs,
             learning_rate=learning_rate or config.rate,
+            optimizer=config.optimizer,
+            weight_decay=config.weight_decay,
             schedule=schedule or config.schedule,
             precision=choose_precision(config.training_precision, self.fabric.device),
             micro_batches=FitConfig.micro_batches if parts == "auto" else parts,
