@@ -27,7 +27,7 @@ QUICK = {"batch_size": 8, "workers": 0, "threads": 1}
 # What the functions take by a name of their own, or not at all: they write no files beside those that they give back.
 OWN = {
     "train": {"teacher", "teacher_checkpoint", "student", "student_arguments", "epochs", "out", "transfer_set"}
-    | {"teacher_arguments", "teacher_epochs", "teacher_learning_rate", "teacher_schedule"}
+    | {"teacher_arguments", "teacher_epochs", "teacher_learning_rate", "teacher_schedule", "teacher_rounds"}
     | {"baseline", "baseline_learning_rate", "formats", "precisions"}
     | {"max_latency_ms", "max_size_kb"}
     | {each.name for each in fields(CompressConfig)}

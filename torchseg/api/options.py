@@ -51,8 +51,9 @@ class LearningOptions(CommonOptions, total=False):
 
     batch_size: int
     learning_rate: float | None
+    optimizer: Literal["adamw", "adam", "sgd"]
+    weight_decay: float
     schedule: str
-    ema: float
     loss: str
     class_weights: Listed
     training_precision: Literal["auto", "fp32", "bf16"]
@@ -64,8 +65,10 @@ class LearningOptions(CommonOptions, total=False):
 
 
 class TrainOptions(LearningOptions, total=False):
-    """Options of `train`; those after `fresh` need a teacher."""
+    """Options of `train`; those after `progressive` need a teacher."""
 
+    ema: float
+    progressive: float
     temperature: float
     alpha: float
     soft_loss: str

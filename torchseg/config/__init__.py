@@ -18,7 +18,7 @@ from torchseg.config.import_tf import ImportConfig
 from torchseg.config.score import PredictConfig, ReportConfig, ScoreConfig
 from torchseg.config.search import SearchConfig
 from torchseg.config.students import StudentsConfig
-from torchseg.config.training import LearningConfig, TrainConfig
+from torchseg.config.training import FromStartConfig, LearningConfig, TrainConfig
 from torchseg.modelfile.kinds import FORMATS
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "DistillConfig",
     "ExportConfig",
     "ExportFlags",
+    "FromStartConfig",
     "GridConfig",
     "ImportConfig",
     "LearningConfig",

@@ -9,14 +9,14 @@ from torchseg.checks import check_positive
 from torchseg.config.compression_flags import CompressionFlags
 from torchseg.config.distillation import DistillationConfig
 from torchseg.config.export import ExportFlags
-from torchseg.config.training import LearningConfig, check_epochs, check_rates
+from torchseg.config.training import FromStartConfig, check_epochs, check_rates
 
 AUTO = "auto"  # a network that the command chooses
 _MOST_ROUNDS = 5
 
 
 @dataclass(frozen=True, kw_only=True)
-class DistillConfig(CompressionFlags, ExportFlags, DistillationConfig, LearningConfig):
+class DistillConfig(CompressionFlags, ExportFlags, DistillationConfig, FromStartConfig):
     """Trains a teacher, distils a small student, prunes and clusters it, and exports, certifies and scores them.
 
     Attributes:
@@ -67,7 +67,7 @@ class DistillConfig(CompressionFlags, ExportFlags, DistillationConfig, LearningC
     baseline_learning_rate: float | None = None
 
     def __post_init__(self) -> None:
-        LearningConfig.__post_init__(self)
+        FromStartConfig.__post_init__(self)
         ExportFlags.__post_init__(self)
         CompressionFlags.__post_init__(self)
         DistillationConfig.__post_init__(self)

@@ -25,10 +25,6 @@ class LearningConfig(DataConfig):
         weight_decay: Weight decay of the optimizer, 0 for none.
         schedule: Learning rate schedule after the warm-up: cosine, or stable, which is constant and falls in the last
             fifth.
-        ema: Decay per step of the moving average of the weights, in [0, 1); the averaged weights are validated and
-            kept. 0 keeps the weights themselves.
-        progressive: Share of the epochs, from the first, in which images have half their height and width, so that a
-            step takes about a quarter of the time; in [0, 1). For networks trained from the start, not for recovery.
         loss: Loss on the masks: terms joined by +, each with an optional weight, e.g. focal+0.5*dice. Terms are
             cross_entropy, dice, focal, lovasz and tversky.
         class_weights: Weight of each class in the loss, separated by commas, or median_frequency, which raises the
@@ -49,8 +45,6 @@ class LearningConfig(DataConfig):
     optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
     weight_decay: float = 0.01
     schedule: str = "cosine"
-    ema: float = 0.99
-    progressive: float = 0.0
     loss: str = "cross_entropy+dice"
     class_weights: str = ""
     training_precision: Literal["auto", "fp32", "bf16"] = "auto"
@@ -66,16 +60,8 @@ class LearningConfig(DataConfig):
         if self.batch_size < 2:
             raise ValueError(f"batch_size is {self.batch_size}; batch norm needs at least 2 images per step")
         check_rates(learning_rate=self.learning_rate)
-        check_ema(self.ema)
         if not 0 <= self.weight_decay < 1:
             raise ValueError(f"weight_decay is {self.weight_decay}; give a number in [0, 1), e.g. 0.01")
-        if not 0 <= self.progressive < 1:
-            raise ValueError(f"progressive is {self.progressive}; give a share of the epochs in [0, 1), e.g. 0.5")
-        if self.progressive and min(self.size) < _LEAST_PROGRESSIVE:
-            raise ValueError(
-                f"progressive is {self.progressive}, but images of {self.size[0]}x{self.size[1]} are too small to be "
-                f"halved: leave it out, or give an image_size of at least {_LEAST_PROGRESSIVE}"
-            )
         if not 0 <= self.workers <= _MOST_WORKERS:
             raise ValueError(f"workers is {self.workers}; give 0 to {_MOST_WORKERS} processes")
         if self.micro_batches == 2 and self.batch_size < 4:
@@ -109,7 +95,33 @@ def check_epochs(**epochs: int) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainConfig(LearningConfig):
+class FromStartConfig(LearningConfig):
+    """Flags for networks that are trained from the start; recovery after compression does not have them.
+
+    Attributes:
+        ema: Decay per step of the moving average of the weights, in [0, 1); the averaged weights are validated and
+            kept. 0 keeps the weights themselves.
+        progressive: Share of the epochs, from the first, in which images have half their height and width, so that a
+            step takes about a quarter of the time; in [0, 1).
+    """
+
+    ema: float = 0.99
+    progressive: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_ema(self.ema)
+        if not 0 <= self.progressive < 1:
+            raise ValueError(f"progressive is {self.progressive}; give a share of the epochs in [0, 1), e.g. 0.5")
+        if self.progressive and min(self.size) < _LEAST_PROGRESSIVE:
+            raise ValueError(
+                f"progressive is {self.progressive}, but images of {self.size[0]}x{self.size[1]} are too small to be "
+                f"halved: leave it out, or give an image_size of at least {_LEAST_PROGRESSIVE}"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig(FromStartConfig):
     """Trains one network with labels.
 
     Attributes:

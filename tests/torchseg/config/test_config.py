@@ -100,7 +100,7 @@ def test_flags_out_of_range_are_refused(changes, message):
         ({"temperature": 0}, "temperature is 0; give a positive number"),
         ({"alpha": 1.5}, "alpha is 1.5; give a share"),
         ({"transfer_ratio": 17}, "transfer_ratio is 17; give images without masks"),
-        ({"ema": 1}, "ema is 1; give a decay"),
+        ({"weight_decay": 1}, "weight_decay is 1; give a number"),
         ({"learning_rate": 0}, "learning_rate is 0; give a positive number"),
         ({"channel_sparsity": 1}, "give the share of channels to remove"),
     ],
@@ -118,9 +118,14 @@ def test_the_learning_rate_that_nobody_gave_fits_the_data(config_class, flags, r
     assert config_class(**flags).rate == rate
 
 
-def test_every_command_that_trains_averages_the_weights_and_has_room_for_batch_norm():
+def test_every_command_that_trains_has_room_for_batch_norm():
     for config in (TrainConfig(), DistillConfig(), CompressConfig(checkpoint=Path("net"))):
-        assert (config.batch_size, config.ema, config.learning_rate) == (8, 0.99, None)
+        assert (config.batch_size, config.learning_rate) == (8, None)
+
+
+def test_networks_trained_from_the_start_have_averaged_weights_and_recovery_has_no_flag_for_it():
+    assert TrainConfig().ema == DistillConfig().ema == 0.99
+    assert not hasattr(CompressConfig(checkpoint=Path("net")), "ema")
 
 
 def test_distillation_has_the_same_defaults_in_every_command():

@@ -13,7 +13,7 @@ from lightning_fabric import Fabric
 from torch import nn
 
 from torchseg.checkpoint import WEIGHTS, Card, load_checkpoint, save_checkpoint, sha256_of
-from torchseg.config import LearningConfig
+from torchseg.config import FromStartConfig, LearningConfig
 from torchseg.config.distillation import DistillationConfig
 from torchseg.data import Batches, BatchPlan, Distortion, RandomView, Samples, UnmaskedSamples
 from torchseg.harness.csv_table import CRLF, write_rows
@@ -146,6 +146,7 @@ class Trainer(Lengths):
         return Stage(name=training_plan.stage, inputs=inputs, outputs=outputs, run=run)
 
     def _from_start(self, network: NetworkSpec, supervision: Supervision) -> TrainingPlan:
+        assert isinstance(self.config, FromStartConfig)
         spec, taught = self.pictures.spec, supervision.inputs.get("teacher")
         parents = {"teacher": taught} if taught else {}
         card = Card(builder=network.model, arguments=network.arguments, spec=spec, stage=network.stage, parents=parents)

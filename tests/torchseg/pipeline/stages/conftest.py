@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from lightning_fabric import Fabric
 
-from torchseg.config import LearningConfig
+from torchseg.config import FromStartConfig
 from torchseg.data import Sample
 from torchseg.data.datasets.scenes import CLASSES, draw_scene
 from torchseg.pipeline.run.dataset import Pictures
@@ -37,5 +37,5 @@ def pictures():
 @pytest.fixture
 def trainer(pictures, tmp_path):
     """Trains on the CPU, two steps an epoch, into the folder `run`."""
-    config = LearningConfig(batch_size=4, micro_batches=1, training_precision="fp32", workers=0, threads=1, seed=5)
+    config = FromStartConfig(batch_size=4, micro_batches=1, training_precision="fp32", workers=0, threads=1, seed=5)
     return Trainer(config, pictures, RunFolder(tmp_path / "run"), Fabric(accelerator="cpu", devices=1))
