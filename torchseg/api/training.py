@@ -41,7 +41,7 @@ def train(
     Args:
         model: name of the network, or `smp:ARCHITECTURE:ENCODER` for any of segmentation_models_pytorch.
         data: to train on.
-        epochs: passes over the labelled images. 0: as many as make 640 optimizer steps on scenes, 1440 otherwise.
+        epochs: passes over the labelled images. 0: as many as make 960 optimizer steps on scenes, 1440 otherwise.
         teacher: network, or folder of its checkpoint, to distil from; labels count as well.
         arguments: of the model's builder, e.g. `{"base_width": 16}`.
         out: folder of the run. Default: `runs/DATA-MODEL`.

@@ -33,7 +33,7 @@ class DistillConfig(CompressionFlags, ExportFlags, DistillationConfig, FromStart
             prediction of one image on one thread of this machine.
         max_size_kb: With --student auto: largest size of that file in kilobytes.
         student_arguments: Arguments of the student's builder, e.g. base_width=16,depth=4,batch_norm=false.
-        epochs: Epochs of the student, counted in labelled images. Default: enough for 640 steps on scenes, 1440
+        epochs: Epochs of the student, counted in labelled images. Default: enough for 960 steps on scenes, 1440
             otherwise.
         teacher_epochs: Epochs of the teacher. Default: enough for 640 steps on scenes, 1680 otherwise.
         teacher_learning_rate: Peak learning rate of the teacher. Default: that of the student.

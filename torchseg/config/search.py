@@ -33,7 +33,7 @@ class SearchConfig(DistillConfig):
         max_kb: Largest size of the student's ONNX file in kilobytes. Default, without --max_ms: the size in trial 0.
         max_ms: Largest latency of that file in milliseconds, for one image on one thread of this machine.
         budget_precision: Precision of the file that the budget applies to: fp32, fp16, dynamic or int8.
-        epochs: Epochs of every trial, counted in labelled images. Default: enough for 640 steps on scenes, 1440
+        epochs: Epochs of every trial, counted in labelled images. Default: enough for 960 steps on scenes, 1440
             otherwise.
         out: Folder of the search. Default: runs/DATA-search.
     """

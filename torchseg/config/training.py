@@ -127,7 +127,7 @@ class TrainConfig(FromStartConfig):
     Attributes:
         model: Network to train: a name, or smp:ARCHITECTURE:ENCODER for any of segmentation_models_pytorch.
         model_arguments: Arguments of the network's builder, e.g. base_width=16,depth=4,batch_norm=false.
-        epochs: Passes over the labelled images. Default: enough for 640 steps on scenes, 1440 otherwise.
+        epochs: Passes over the labelled images. Default: enough for 960 steps on scenes, 1440 otherwise.
     """
 
     model: str = "small_unet"

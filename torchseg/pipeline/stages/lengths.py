@@ -24,7 +24,7 @@ class DefaultFor(NamedTuple):
 # Optimizer steps if the user gives no epochs. The lengths for photos are those behind the README's results and were not
 # tuned (docs/explanation/distillation.md).
 TEACHER_STEPS = DefaultFor(scenes=640, photos=1680)
-STUDENT_STEPS = DefaultFor(scenes=640, photos=1440)
+STUDENT_STEPS = DefaultFor(scenes=960, photos=1440)
 VIEWS = DefaultFor(scenes=2, photos=0)  # of a distillation
 
 
