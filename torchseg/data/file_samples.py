@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from torchseg.data.image_io import find_pictures, picture_size, read_mask, read_reduced
+from torchseg.data.image_io import find_pictures, picture_size, read_reduced
+from torchseg.data.mask_io import read_mask
 from torchseg.data.sample import Fit, Sample
 from torchseg.spec import IGNORE_INDEX
 

@@ -1,4 +1,4 @@
-"""Reads and writes images and masks with Pillow; every error names the faulty file."""
+"""Reads images and writes data sets with Pillow; every error names the faulty file."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def read_reduced(path: Path, fit: Fit | None = None) -> tuple[NDArray[np.uint8],
     Raises:
         ValueError: under the same conditions as `read_picture`.
     """
-    with _open(path, decode=False) as image:
+    with open_image(path, decode=False) as image:
         full = _size(image)
         if image.mode.startswith(("I", "F")):  # Pillow would clip every value above 255
             raise ValueError(f"{path} is a {image.mode} image; an image must have 8 bits a colour: save it as such")
@@ -54,35 +54,9 @@ def read_reduced(path: Path, fit: Fit | None = None) -> tuple[NDArray[np.uint8],
         return np.asarray(image if image.mode == "RGB" else image.convert("RGB")), full
 
 
-def read_mask(path: Path) -> NDArray[np.uint8]:
-    """Reads a mask as stored, uint8: `(H, W)` for indexed or greyscale files, `(H, W, 3)` for coloured ones.
-
-    Raises:
-        ValueError: naming the file, if it is missing, truncated or has more than 8 bits.
-    """
-    with _open(path) as image:
-        if image.mode == "1":
-            return np.asarray(image.convert("L")) // 255
-        if image.mode in ("L", "P"):
-            return np.asarray(image)
-        if image.mode in ("RGB", "RGBA"):
-            return np.asarray(image.convert("RGB"))
-        raise ValueError(f"{path} is a {image.mode} image; a mask must be 8-bit grey, indexed or RGB: save it as PNG")
-
-
-def read_colours(path: Path) -> NDArray[np.uint8]:
-    """Reads the colours of a mask, uint8 `(H, W, 3)`; those of an indexed file come from its palette.
-
-    Raises:
-        ValueError: naming the file, if it is missing or truncated.
-    """
-    with _open(path) as image:
-        return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
-
-
 def picture_size(path: Path) -> tuple[int, int]:
     """Height and width in pixels, read from the header only, with the EXIF orientation applied."""
-    with _open(path, decode=False) as image:
+    with open_image(path, decode=False) as image:
         return _size(image)
 
 
@@ -111,7 +85,8 @@ def _is_turned(image: Image.Image) -> bool:
 
 
 @contextmanager
-def _open(path: Path, *, decode: bool = True) -> Iterator[Image.Image]:
+def open_image(path: Path, *, decode: bool = True) -> Iterator[Image.Image]:
+    """Opens an image file; errors while it is open and read name it. `decode` reads all pixels at once."""
     _check_name(path)
     with ExitStack() as opened:
         try:

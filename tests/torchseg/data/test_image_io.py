@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from torchseg.data.file_samples import UnlabelledPictures
-from torchseg.data.image_io import picture_size, read_mask, read_picture, read_reduced
+from torchseg.data.image_io import picture_size, read_picture, read_reduced
 
 
 def test_a_turned_camera_picture_stands_upright(tmp_path):
@@ -31,17 +31,6 @@ def test_a_jpeg_is_decoded_no_larger_than_need_be(tmp_path, orientation, full):
 def test_a_jpeg_is_decoded_in_full_where_half_would_not_do(tmp_path):
     Image.new("RGB", (80, 40)).save(tmp_path / "a.jpg")
     assert read_reduced(tmp_path / "a.jpg", lambda height, width: (height // 2 + 1, width // 2))[0].shape == (40, 80, 3)
-
-
-def test_a_black_and_white_mask_has_the_values_zero_and_one(tmp_path):
-    Image.fromarray(np.array([[0, 255]], np.uint8)).convert("1").save(tmp_path / "mask.png")
-    assert read_mask(tmp_path / "mask.png").tolist() == [[0, 1]]
-
-
-def test_a_sixteen_bit_mask_is_refused(tmp_path):
-    Image.fromarray(np.zeros((2, 2), np.uint16)).save(tmp_path / "mask.png")
-    with pytest.raises(ValueError, match=r"mask.png is a I;16 image; a mask must be 8-bit"):
-        read_mask(tmp_path / "mask.png")
 
 
 @pytest.mark.parametrize("values", [np.uint16, np.int32, np.float32])

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from torchseg.data.colour_table import ColourTable
 from torchseg.data.file_samples import FileSamples, check_pair
-from torchseg.data.image_io import find_pictures, read_colours
+from torchseg.data.image_io import find_pictures
+from torchseg.data.mask_io import read_colours
 from torchseg.data.sample import DataSet
 from torchseg.spec import IGNORE_INDEX
 

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from torchseg.data.colour_table import ColourTable
 from torchseg.data.file_samples import FileSamples, check_pair, share_of
-from torchseg.data.image_io import find_pictures, read_mask
+from torchseg.data.image_io import find_pictures
+from torchseg.data.mask_io import read_mask
 from torchseg.data.sample import DataSet
 from torchseg.data.text_file import read_lines
 from torchseg.spec import IGNORE_INDEX, nearest

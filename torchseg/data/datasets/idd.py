@@ -8,7 +8,7 @@ from pathlib import Path
 
 from torchseg.data.colour_table import ColourTable
 from torchseg.data.file_samples import FileSamples, check_pair, share_of
-from torchseg.data.image_io import read_colours, read_mask
+from torchseg.data.mask_io import read_colours, read_mask
 from torchseg.data.sample import DataSet
 
 FOLDER = "idd"
