@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from torchseg.data.image_io import find_pictures, picture_size, read_reduced
 from torchseg.data.mask_io import read_mask
+from torchseg.data.mask_values import smoothing
 from torchseg.data.sample import Fit, Sample
 from torchseg.spec import IGNORE_INDEX
 
@@ -59,7 +60,8 @@ class FileSamples:
             mask = self.decode(stored) if self.decode else stored
             self._check_values(mask)
         except ValueError as error:
-            raise ValueError(f"mask {mask_path}: {error}") from error
+            smoothed = smoothing(stored, mask_path)
+            raise ValueError(f"mask {mask_path}: {smoothed or error}") from error
         return Sample(name=self.name(picture_path), picture=picture, mask=mask)
 
     def size(self, index: int) -> tuple[int, int]:
@@ -94,7 +96,8 @@ def check_sizes(picture: Path, picture_hw: tuple[int, ...], mask: Path, mask_hw:
     if picture_hw != mask_hw:
         raise ValueError(
             f"mask {mask} is {mask_hw[0]}x{mask_hw[1]} but its image {picture} is {picture_hw[0]}x{picture_hw[1]} "
-            f"(height x width); both must have one size"
+            "(height x width); both must have one size: save the mask again at its image's size, or let prepare --fix "
+            "OUT resize it in a copy"
         )
 
 

@@ -63,6 +63,7 @@ class DataSet:
         transfer: images without masks, or with withheld masks; students learn on them from a teacher's predictions.
         upright: whether images have an up and a down; if not, random views are also turned and flipped upside down.
         files: all files that the data set consists of, to detect changes; empty for generated data.
+        notes: one sentence each for the user: what masks were taken for, and which files were passed over.
     """
 
     classes: tuple[str, ...]
@@ -72,6 +73,7 @@ class DataSet:
     transfer: Samples = ()
     upright: bool = True
     files: Sequence[Path] = ()
+    notes: tuple[str, ...] = ()
 
 
 class UnmaskedSamples:

@@ -3,112 +3,90 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from torchseg.data.colour_table import ColourTable
-from torchseg.data.file_samples import FileSamples, check_pair, share_of
-from torchseg.data.image_io import find_pictures
-from torchseg.data.mask_io import read_mask
+from torchseg.data.class_list import read_class_list
+from torchseg.data.file_samples import FileSamples, check_sizes, share_of
+from torchseg.data.image_io import picture_size
+from torchseg.data.mask_encoding import find_encoding
+from torchseg.data.mask_io import MaskHeader, read_header
+from torchseg.data.pairing import Pairing, pair_files
 from torchseg.data.sample import DataSet
-from torchseg.data.text_file import read_lines
-from torchseg.spec import IGNORE_INDEX, nearest
+from torchseg.data.split_lists import PARTS, by_folder, find_lists, read_split_lists
 
 _TEST_BELOW, _VALIDATION_BELOW = 0.15, 0.30
-Colours = dict[int, int]  # packed RGB -> class
-Pairs = list[tuple[Path, Path]]
+Pairs = Sequence[tuple[Path, Path]]
 
 
-def folder(root: Path) -> DataSet:
-    """Reads images from `root/images`, and PNG masks of the same names from `root/masks`.
+def folder(root: Path, *, mask_suffix: str = "", ignore_value: int | None = None) -> DataSet:
+    """Reads images from `root/images`, and masks of the same or related names from `root/masks` (see `pair_files`).
 
-    `classes.txt` has one class per line, in the order of the mask values: a name, followed by its colour as `RRGGBB` if
-    masks are coloured. Without it, the values of indexed masks are named `class_0`, `class_1`, ... A colour that no
-    line names is an error; black is ignored unless a class has it. An image's split (train, validation, test: 70, 15
-    and 15 %) depends only on its file name, unless `train.txt`, `validation.txt` and `test.txt` list the names, without
-    suffix, one per line.
+    `classes.txt` has one class per line, in the order of the mask values: a name, followed by its colour if masks are
+    coloured (see `read_class_list`). With colours, an indexed mask is read through its palette. Without the file, the
+    values of masks are named `class_0`, `class_1`, ..., and masks of 0 and 255 alone are masks of two classes. A colour
+    or value that stands for no class is an error; black is ignored unless a class has it. An image's split (train,
+    validation, test: 70, 15 and 15 %) depends only on its file name, unless `train.txt`, `validation.txt` (or
+    `val.txt`) and `test.txt` list the names, or `images/` has subfolders called train, val and test.
+
+    Args:
+        root: of the data set.
+        mask_suffix: what the name of a mask has behind that of its image. Default: found from the names.
+        ignore_value: value of masks without colours that is ignored as 255 is.
 
     Raises:
         ValueError: naming what is missing or invalid.
     """
-    pictures = find_pictures(root / "images")
-    if not (root / "masks").is_dir():
-        raise ValueError(f"there is no folder {root / 'masks'}; expected a PNG mask for every image in images/")
-    pairs = [(picture, root / "masks" / f"{picture.stem}.png") for picture in pictures]
-    for picture, mask in pairs:
-        check_pair(picture, mask)
-    listing = root / "classes.txt"
-    classes, colours = _read_classes(listing) if listing.is_file() else (_classes_in(pairs), {})
-    table = ColourTable({0: IGNORE_INDEX} | colours, source=listing.name) if colours else None
-
-    lists = {part: root / f"{part}.txt" for part in ("train", "validation", "test")}
-    parts = _listed(pairs, lists) if any(path.is_file() for path in lists.values()) else _by_name(pairs)
+    for name, holds in (("images", "images"), ("masks", "a mask for every image in images/")):
+        if not (root / name).is_dir():
+            raise ValueError(f"there is no folder {root / name}; expected one with {holds}")
+    paired = pair_files(root / "images", root / "masks", mask_suffix=mask_suffix)
+    listing, lists = root / "classes.txt", find_lists(root)
+    parts, note = _parts(paired, lists, root)
+    encoding = find_encoding(
+        _headers(paired.pairs), read_class_list(listing) if listing.is_file() else None, ignored=ignore_value
+    )
     for part, chosen in parts.items():
         if not chosen:
-            raise ValueError(f"{root} has {len(pairs)} images and none for {part}; add more (30 or so)")
+            raise ValueError(f"{root} has {len(paired.pairs)} images and none for {part}; add more (30 or so)")
     train, validation, test = (
-        FileSamples(parts[part], classes=classes, decode=partial(_decode, table=table)) for part in lists
+        FileSamples(
+            parts[part],
+            classes=encoding.classes,
+            read=encoding.read,
+            decode=encoding.decode,
+            name=paired.names.__getitem__,
+        )
+        for part in PARTS
     )
-    files = [file for pair in pairs for file in pair]
+    files = [file for pair in paired.pairs for file in pair]
     files += [path for path in (listing, *lists.values()) if path.is_file()]
-    return DataSet(classes=classes, train=train, validation=validation, test=test, files=files)
+    notes = tuple(filter(None, (encoding.note, *paired.notes, note)))
+    return DataSet(classes=encoding.classes, train=train, validation=validation, test=test, files=files, notes=notes)
 
 
-def _by_name(pairs: Pairs) -> dict[str, Pairs]:
-    bounds = {"test": (0, _TEST_BELOW), "validation": (_TEST_BELOW, _VALIDATION_BELOW), "train": (_VALIDATION_BELOW, 1)}
+def _headers(pairs: Pairs) -> dict[Path, MaskHeader]:
+    """Header by mask; raises ValueError if a mask has another size than its image."""
+    headers = {}
+    for picture, mask in pairs:
+        headers[mask] = read_header(mask)
+        check_sizes(picture, picture_size(picture), mask, headers[mask].size)
+    return headers
+
+
+def _parts(paired: Pairing, lists: Mapping[str, Path], root: Path) -> tuple[dict[str, Pairs], str]:
+    """The pairs of each split, and a sentence about images that are in none."""
+    masks, note = dict(paired.pairs), ""
+    chosen = by_folder(list(masks), root / "images") if not lists else None
+    if lists:
+        chosen, note = read_split_lists(lists, {name: path for path, name in paired.names.items()})
+    if chosen is None:
+        return _by_name(paired), note
+    return {part: [(picture, masks[picture]) for picture in pictures] for part, pictures in chosen.items()}, note
+
+
+def _by_name(paired: Pairing) -> dict[str, Pairs]:
+    bounds = {"train": (_VALIDATION_BELOW, 1), "validation": (_TEST_BELOW, _VALIDATION_BELOW), "test": (0, _TEST_BELOW)}
     return {
-        part: [pair for pair in pairs if lower <= share_of(pair[0].stem) < upper]
+        part: [pair for pair in paired.pairs if lower <= share_of(paired.names[pair[0]]) < upper]
         for part, (lower, upper) in bounds.items()
     }
-
-
-def _listed(pairs: Pairs, lists: Mapping[str, Path]) -> dict[str, Pairs]:
-    known = {picture.stem: (picture, mask) for picture, mask in pairs}
-    parts: dict[str, Pairs] = {}
-    for part, path in lists.items():
-        if not path.is_file():
-            raise ValueError(f"there is no {path}; list the images of all three splits, or of none")
-        names = [line.strip() for line in read_lines(path) if line.strip()]
-        if missing := [name for name in names if name not in known]:
-            hint = nearest(missing[0], known)
-            raise ValueError(f"{path} names '{missing[0]}', but images/ has no such image{hint}; correct the list")
-        parts[part] = [known[name] for name in names]
-    return parts
-
-
-def _read_classes(listing: Path) -> tuple[tuple[str, ...], Colours]:
-    names: list[str] = []
-    colours: Colours = {}
-    for line in filter(None, (line.strip() for line in read_lines(listing))):
-        name, _, colour = line.rpartition(" ")
-        is_colour = (
-            bool(name) and len(colour.lstrip("#")) == 6 and set(colour.lstrip("#").lower()) <= set("0123456789abcdef")
-        )
-        if is_colour:
-            colours[int(colour.lstrip("#"), 16)] = len(names)
-        names.append(name.strip() if is_colour else line)
-    if len(names) < 2:
-        raise ValueError(f"{listing} names {len(names)} classes; write at least two, one per line")
-    return tuple(names), colours
-
-
-def _classes_in(pairs: Sequence[tuple[Path, Path]]) -> tuple[str, ...]:
-    highest = 1
-    for _, path in pairs:
-        mask = read_mask(path)
-        if mask.ndim != 2:
-            raise ValueError(f"mask {path} is coloured; add a classes.txt beside masks/ with lines like 'road 804080'")
-        known = mask[mask != IGNORE_INDEX]
-        highest = max(highest, int(known.max()) if known.size else 0)
-    return tuple(f"class_{value}" for value in range(highest + 1))
-
-
-def _decode(stored: NDArray[np.uint8], *, table: ColourTable | None) -> NDArray[np.uint8]:
-    if stored.ndim == 2:
-        return stored
-    if table is None:
-        raise ValueError("it is coloured, but classes.txt gives no colours; write lines like 'road 804080'")
-    return table.decode(stored)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import unicodedata
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -28,7 +30,7 @@ def test_adding_pictures_moves_no_old_one(write_pair, tmp_path):
 
 
 def test_classes_are_counted_where_no_list_names_them(write_pair, tmp_path):
-    _fill(write_pair, values=(0, 2, 255))
+    _fill(write_pair, values=(0, 1, 2, 255))
     assert folder(tmp_path).classes == ("class_0", "class_1", "class_2")
 
 
@@ -106,4 +108,103 @@ def test_lists_take_the_place_of_the_rule(write_pair, tmp_path):
         folder(tmp_path)
     (tmp_path / "test.txt").unlink()
     with pytest.raises(ValueError, match="list the images of all three splits, or of none"):
+        folder(tmp_path)
+
+
+def test_white_is_ignored_where_another_value_occurs(write_pair, tmp_path):
+    _fill(write_pair, values=(0, 1, 255))
+    assert set(np.unique(folder(tmp_path).train[0].mask)) == {0, 1, 255}
+    assert folder(tmp_path).notes == ()
+
+
+def test_values_that_never_occur_between_others_are_a_fault(write_pair, tmp_path):
+    _fill(write_pair, values=(0, 7, 15))
+    with pytest.raises(
+        ValueError, match=r"hold the values 0, 7 and 15, and the values between them never occur; add a"
+    ):
+        folder(tmp_path)
+    (tmp_path / "classes.txt").write_text("0: sky\n7: car\n15: person\n")
+    assert set(np.unique(folder(tmp_path).train[0].mask)) == {0, 1, 2}
+
+
+def test_a_further_value_can_be_ignored(write_pair, tmp_path):
+    _fill(write_pair, values=(0, 1, 2))
+    data = folder(tmp_path, ignore_value=0)
+    assert data.classes == ("class_1", "class_2")
+    assert set(np.unique(data.train[0].mask)) == {0, 1, 255}
+
+
+def test_hidden_files_and_files_of_the_system_are_skipped(write_pair, tmp_path):
+    _fill(write_pair)
+    for name in ("images/._picture1.jpg", "masks/._picture1.png", "images/.DS_Store", "images/Thumbs.db"):
+        (tmp_path / name).write_bytes(b"\0\5\x16\7")
+    assert folder(tmp_path).notes == ()
+
+
+def test_what_was_passed_over_is_counted(write_pair, tmp_path):
+    _fill(write_pair)
+    for name in ("images/a.heic", "images/b.HEIC", "masks/old.png"):
+        (tmp_path / name).write_bytes(b"")
+    assert folder(tmp_path).notes == (
+        f"{tmp_path / 'images'} has 2 other files (.heic), passed over",
+        f"1 of 41 masks in {tmp_path / 'masks'} belong to no image",
+    )
+
+
+def test_names_are_compared_in_one_unicode_form(write_pair, tmp_path):
+    _fill(write_pair)
+    for path in list(tmp_path.glob("*/picture*")):
+        form = "NFD" if path.parent.name == "images" else "NFC"
+        path.rename(path.with_stem(unicodedata.normalize(form, f"Fläche {path.stem}")))
+    assert len(folder(tmp_path).train)
+
+
+def test_two_images_of_one_name_are_refused(write_pair, tmp_path):
+    _fill(write_pair)
+    Image.new("RGB", (16, 12)).save(tmp_path / "images" / "picture3.png")
+    with pytest.raises(ValueError, match=r"picture3\.jpg and .*picture3\.png have one name and would share one mask"):
+        folder(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    ["picture{}.jpg", "images/picture{}.jpg", "picture{}\t", "images/picture{}.jpg masks/picture{}.png", "./picture{}"],
+)
+def test_lists_are_read_as_tools_write_them(write_pair, tmp_path, lines):
+    _fill(write_pair, count=3)
+    for number, part in enumerate(("train", "val", "test")):
+        line = lines.format(number, number)
+        (tmp_path / f"{part}.txt").write_bytes(f"\ufeff{line}\r\n\r\n".encode())
+    data = folder(tmp_path)
+    assert [part[0].name for part in (data.train, data.validation, data.test)] == ["picture0", "picture1", "picture2"]
+
+
+def test_an_image_in_two_lists_is_refused(write_pair, tmp_path):
+    _fill(write_pair, count=3)
+    for part in ("train", "val", "test"):
+        (tmp_path / f"{part}.txt").write_text("picture0\npicture1\n")
+    with pytest.raises(
+        ValueError, match=r"train.txt and val.txt in .* both name 2 images, first 'picture0'; an image must"
+    ):
+        folder(tmp_path)
+
+
+def test_images_in_no_list_are_counted(write_pair, tmp_path):
+    _fill(write_pair, count=5)
+    for number, part in enumerate(("train", "valid", "test")):
+        (tmp_path / f"{part}.txt").write_text(f"picture{number}\n")
+    assert folder(tmp_path).notes == ("2 of 5 images are in no list and are left out",)
+
+
+def test_subfolders_called_after_splits_are_the_splits(write_pair, tmp_path):
+    for part in ("train", "valid", "test"):
+        write_pair("a", root=tmp_path / part)
+        for kind in ("images", "masks"):
+            (tmp_path / kind).mkdir(exist_ok=True)
+            (tmp_path / part / kind).rename(tmp_path / kind / part)
+    data = folder(tmp_path)
+    assert [part[0].name for part in (data.train, data.validation, data.test)] == ["train_a", "valid_a", "test_a"]
+    (tmp_path / "images/test").rename(tmp_path / "images/more")
+    (tmp_path / "masks/test").rename(tmp_path / "masks/more")
+    with pytest.raises(ValueError, match="has folders for splits, but no folder for test; give train/, val/ and test/"):
         folder(tmp_path)

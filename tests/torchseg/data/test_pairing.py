@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import pytest
+
+from torchseg.data.pairing import pair_files
+
+
+@pytest.fixture
+def pair(tmp_path):
+    """Writes empty files of these names and pairs them; gives the names of each mask by that of its image."""
+
+    def run(images, masks, **options):
+        for place, names in (("images", images), ("masks", masks)):
+            for name in names:
+                (tmp_path / place / name).parent.mkdir(parents=True, exist_ok=True)
+                (tmp_path / place / name).touch()
+        paired = pair_files(tmp_path / "images", tmp_path / "masks", **options)
+        return {picture.name: mask.name for picture, mask in paired.pairs}
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("image", "mask"),
+    [
+        ("{}.jpg", "{}.png"),
+        ("{}.JPG", "{}.PNG"),
+        ("{}.jpg", "{}_mask.gif"),
+        ("{}.jpg", "{}.tif"),
+        ("{}.jpg", "{}-mask.png"),
+        ("{}.png", "{}_L.png"),
+        ("{}.png", "{}_lesion.png"),
+        ("{}_sat.jpg", "{}_mask.png"),
+        ("{}_image.jpg", "{}_label.png"),
+        ("image_{}.jpg", "mask_{}.png"),
+        ("img{}.jpg", "label{}.png"),
+        ("{}_leftImg8bit.png", "{}_gtFine_labelIds.png"),
+        ("IMG_{}.JPG", "img_{}.png"),
+        ("frames.v2.{}.png", "frames.v2.{}.png"),
+    ],
+)
+def test_the_usual_names_of_masks_are_found(pair, image, mask):
+    numbers = ("01", "02", "10")
+    expected = {image.format(each): mask.format(each) for each in numbers}
+    assert pair(expected, expected.values()) == expected
+
+
+def test_a_label_image_comes_before_other_files_of_its_image(pair):
+    names = [f"a{each}_leftImg8bit.png" for each in range(3)]
+    kinds = ("color", "instanceIds", "labelIds")
+    found = pair(names, [f"a{each}_gtFine_{kind}.png" for each in range(3) for kind in kinds])
+    assert set(found.values()) == {f"a{each}_gtFine_labelIds.png" for each in range(3)}
+
+
+def test_a_suffix_can_be_given(pair):
+    masks = ["a_x.png", "b_x.png", "a_mask.png", "b_mask.png"]
+    assert pair(["a.jpg", "b.jpg"], masks, mask_suffix="_x") == {"a.jpg": "a_x.png", "b.jpg": "b_x.png"}
+
+
+def test_the_png_of_two_kinds_of_mask_is_taken(pair):
+    assert pair(["a.jpg"], ["a.jpg", "a.png"]) == {"a.jpg": "a.png"}
+
+
+def test_missing_masks_are_one_message(pair):
+    with pytest.raises(
+        ValueError, match=r"image .*b\.jpg has no mask, as have 1 more images: expected .*b\.png.*suffix"
+    ):
+        pair(["a.jpg", "b.jpg", "c.jpg"], ["a.png"])
+
+
+def test_a_folder_of_other_files_is_refused_with_their_number(pair):
+    with pytest.raises(ValueError, match=r"holds no images \(it has 2 other files \(\.heic\)\); expected"):
+        pair(["a.heic", "b.heic"], ["a.png"])
+
+
+def test_subfolders_are_read_where_the_folder_has_no_image_itself(pair):
+    assert pair(["x/a.jpg", "y/a.jpg"], ["x/a.png", "y/a.png"]) == {"a.jpg": "a.png"}
+    with pytest.raises(ValueError, match="has no mask"):
+        pair(["x/b.jpg"], ["y/b.png"])
+
+
+def test_several_masks_of_one_image_are_refused(pair):
+    with pytest.raises(ValueError, match=r"image .*a\.jpg has 2 masks: .*say which with --mask_suffix"):
+        pair(["a.jpg", "b.jpg"], ["mask_a.png", "gt_a.png", "mask_b.png", "gt_b.png"])

@@ -1,0 +1,66 @@
+"""Judges the values that masks hold: where they lie, and whether smoothing made them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+_FEWEST_EDGE_VALUES = 6
+_INTERIOR_SHARE = 0.05
+
+
+def smoothing(stored: NDArray[np.uint8], path: Path) -> str:
+    """Says that smoothing made most values of this mask; empty if it did not.
+
+    Resampling with interpolation and lossy compression leave many values that occur along edges alone: nearly none of
+    their pixels has four equal neighbours.
+
+    Args:
+        stored: mask as stored, `(H, W)` or `(H, W, 3)`.
+        path: of its file; its ending tells JPEG.
+    """
+    packed = _packed(stored)
+    values, position = np.unique(packed, return_inverse=True)
+    if len(values) < _FEWEST_EDGE_VALUES + 2 or min(packed.shape) < 3:
+        return ""
+    position = position.reshape(packed.shape)
+    inner = position[1:-1, 1:-1]
+    alike = (inner == position[:-2, 1:-1]) & (inner == position[2:, 1:-1])
+    alike &= (inner == position[1:-1, :-2]) & (inner == position[1:-1, 2:])
+    pixels = np.bincount(inner.ravel(), minlength=len(values))
+    interior = np.bincount(inner[alike], minlength=len(values))
+    at_edges = int((interior < _INTERIOR_SHARE * pixels.clip(1)).sum())
+    if at_edges < max(_FEWEST_EDGE_VALUES, len(values) // 2):
+        return ""
+    is_jpeg = path.suffix.lower() in (".jpg", ".jpeg", ".webp")
+    cause = "compression with losses (JPEG)" if is_jpeg else "resampling with smoothing, or JPEG,"
+    return (
+        f"it holds {len(values)} {'colours' if stored.ndim == 3 else 'values'}, {at_edges} of them along edges alone: "
+        f"{cause} has mixed the classes; save the mask without losses (PNG), resized by nearest neighbour, or let "
+        "prepare --fix OUT mend a copy"
+    )
+
+
+def listed(values: Iterable[int]) -> str:
+    """`0, 7 and 15`; of many values the first and the last."""
+    texts = [str(value) for value in values]
+    if len(texts) > 12:
+        texts = [*texts[:8], "...", texts[-1]]
+    return texts[0] if len(texts) == 1 else f"{', '.join(texts[:-1])} and {texts[-1]}"
+
+
+def _packed(stored: NDArray[np.uint8]) -> NDArray[np.int32]:
+    """One number per pixel, `(H, W)`: the value, or the colour as `0xRRGGBB`."""
+    if stored.ndim == 2:
+        return stored.astype(np.int32)
+    red, green, blue = (stored[..., channel].astype(np.int32) for channel in range(3))
+    return red << 16 | green << 8 | blue
+
+
+def colours_in(stored: NDArray[np.uint8]) -> dict[int, int]:
+    """Number of pixels by packed colour `0xRRGGBB` of a coloured mask `(H, W, 3)`."""
+    values, counts = np.unique(_packed(stored), return_counts=True)
+    return dict(zip(values.tolist(), counts.tolist(), strict=True))
