@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,6 +70,10 @@ def open_data(
     download: bool = False,
     patch_size: int = 0,
     patch_overlap: float = 0.0,
+    mask_suffix: str = "",
+    ignore_value: int | None = None,
+    ignore_classes: Sequence[str] = (),
+    merge: str = "",
 ) -> Data:
     """Opens a data set.
 
@@ -81,6 +86,10 @@ def open_data(
         download: downloads the data set into `root` first, where that is possible.
         patch_size: cuts every image into squares of this side, in pixels; 0 takes whole images.
         patch_overlap: share of a patch that overlaps with its neighbour, in [0, 1).
+        mask_suffix: what the name of a mask has behind that of its image, e.g. `_mask`. Default: found from the names.
+        ignore_value: a value of masks without colours that is ignored as 255 is.
+        ignore_classes: names of classes whose pixels are ignored.
+        merge: classes that become one, e.g. `road,parking -> drivable`; several rules are separated by semicolons.
 
     Returns:
         The opened data set. Images are read when they are indexed.
@@ -90,6 +99,8 @@ def open_data(
     """
     flags: dict[str, object] = {"data": name, "root": Path(root) if root else None, "image_size": _size(image_size)}
     flags |= {"download": download, "patch_size": patch_size, "patch_overlap": patch_overlap}
+    flags |= {"mask_suffix": mask_suffix, "ignore_value": ignore_value, "merge": merge}
+    flags |= {"ignore_classes": list(ignore_classes)}
     config = config_for(DataConfig, flags)
     extra = Path(transfer_set) if transfer_set else None
     return Data(config=config, pictures=open_pictures(config, transfer_set=extra), transfer_set=extra)

@@ -8,7 +8,7 @@ from typing import Literal
 
 from torchseg.cores import available_cores
 from torchseg.modelfile.precision import Precision
-from torchseg.spec import GENERATED, nearest
+from torchseg.spec import GENERATED, IGNORE_INDEX, nearest
 
 _MOST_SEEDS, _MOST_THREADS = 2**32, 1024
 
@@ -63,6 +63,11 @@ class DataConfig(CommonConfig):
         patch_size: Cut large images (e.g. those of aerial) into square patches with this side in pixels, then resize
             each patch to --image_size. 0 uses whole images.
         patch_overlap: Share of its side by which a patch overlaps its neighbour, in [0, 1).
+        mask_suffix: What the name of a mask has behind the name of its image, e.g. _mask, with --data folder. Default:
+            found from the names.
+        ignore_value: A value of masks without colours that is ignored as 255 is, with --data folder. Default: none.
+        ignore_classes: Names of classes whose pixels are ignored, separated by commas.
+        merge: Classes that become one, e.g. 'road,parking -> drivable'; several rules are separated by semicolons.
     """
 
     data: str = GENERATED
@@ -71,12 +76,18 @@ class DataConfig(CommonConfig):
     image_size: str = ""
     patch_size: int = 0
     patch_overlap: float = 0.0
+    mask_suffix: str = ""
+    ignore_value: int | None = None
+    ignore_classes: str = ""
+    merge: str = ""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         _ = self.size
         if self.patch_size < 0:
             raise ValueError(f"patch_size is {self.patch_size}; give a side in pixels, or 0 for whole images")
+        if self.ignore_value is not None and not 0 <= self.ignore_value <= IGNORE_INDEX:
+            raise ValueError(f"ignore_value is {self.ignore_value}; give the value of a mask, from 0 to {IGNORE_INDEX}")
         if not 0 <= self.patch_overlap < 1:
             raise ValueError(f"patch_overlap is {self.patch_overlap}; give a share in [0, 1), e.g. 0.25")
 

@@ -5,6 +5,7 @@ from torchseg.data.cache import FEW_SAMPLES, CachedSamples, CacheWriter, HeldSam
 from torchseg.data.file_samples import UnlabelledPictures
 from torchseg.data.image_io import write_folder
 from torchseg.data.inspection import Inspection, inspect_data, lone_class
+from torchseg.data.label_rules import LabelRules, parse_rules
 from torchseg.data.patches import PatchPlan, PatchSamples
 from torchseg.data.registry import SOURCES, open_data
 from torchseg.data.sample import DataSet, Sample, Samples, UnmaskedSamples
@@ -25,6 +26,7 @@ __all__ = [
     "Distortion",
     "HeldSamples",
     "Inspection",
+    "LabelRules",
     "PatchPlan",
     "PatchSamples",
     "RandomView",
@@ -36,6 +38,7 @@ __all__ = [
     "inspect_data",
     "lone_class",
     "open_data",
+    "parse_rules",
     "read_in_order",
     "resize",
     "write_folder",

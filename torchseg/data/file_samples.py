@@ -58,7 +58,7 @@ class FileSamples:
         check_sizes(picture_path, size, mask_path, stored.shape[:2])
         try:
             mask = self.decode(stored) if self.decode else stored
-            self._check_values(mask)
+            check_values(mask, self.classes)
         except ValueError as error:
             smoothed = smoothing(stored, mask_path)
             raise ValueError(f"mask {mask_path}: {smoothed or error}") from error
@@ -68,16 +68,18 @@ class FileSamples:
         """Height and width of an image in pixels, read from its header only."""
         return picture_size(self.pairs[index][0])
 
-    def _check_values(self, mask: NDArray[np.uint8]) -> None:
-        if mask.ndim != 2:
-            raise ValueError("it is a coloured image; expected one value per pixel")
-        count = len(self.classes)
-        if (mask + np.uint8(1)).max() > count:  # the ignored value wraps around to 0
-            foreign = mask[(mask >= count) & (mask != IGNORE_INDEX)].min()
-            raise ValueError(
-                f"it holds the value {foreign}, but the classes are 0 to {count - 1} "
-                f"({', '.join(self.classes)}) and {IGNORE_INDEX} is ignored; correct the mask or name more classes"
-            )
+
+def check_values(mask: NDArray[np.uint8], classes: Sequence[str]) -> None:
+    """Raises a ValueError unless every value of the mask `(H, W)` is the number of a class or the ignored value."""
+    if mask.ndim != 2:
+        raise ValueError("it is a coloured image; expected one value per pixel")
+    count = len(classes)
+    if (mask + np.uint8(1)).max() > count:  # the ignored value wraps around to 0
+        foreign = mask[(mask >= count) & (mask != IGNORE_INDEX)].min()
+        raise ValueError(
+            f"it holds the value {foreign}, but the classes are 0 to {count - 1} "
+            f"({', '.join(classes)}) and {IGNORE_INDEX} is ignored; correct the mask or name more classes"
+        )
 
 
 def _stem(picture: Path) -> str:

@@ -13,6 +13,7 @@ from torchseg.data.datasets.idd import idd
 from torchseg.data.datasets.oxford_pet import download_oxford_pet, oxford_pet, oxford_pet_binary
 from torchseg.data.datasets.scenes import scenes
 from torchseg.data.file_samples import FileSamples
+from torchseg.data.label_rules import LabelRules
 from torchseg.data.patches import PatchPlan, PatchSamples
 from torchseg.data.sample import DataSet, Samples, UnmaskedSamples
 from torchseg.spec import GENERATED, nearest
@@ -20,16 +21,23 @@ from torchseg.spec import GENERATED, nearest
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """Functions that open a data set on disk and, if possible, download it; both take the root folder."""
+    """Functions that open a data set on disk and, if possible, download it; both take the root folder.
 
-    open: Callable[[Path], DataSet]
+    Attributes:
+        open: opens the data set; takes the `options` as keyword arguments, too.
+        download: downloads it; None if that is not possible.
+        options: names of the `LabelRules` that it takes itself.
+    """
+
+    open: Callable[..., DataSet]
     download: Callable[[Path], None] | None = None
+    options: tuple[str, ...] = ()
 
 
 SOURCES: Mapping[str, Source] = {
     "aerial": Source(open=aerial),
     "camvid": Source(open=camvid),
-    "folder": Source(open=folder),
+    "folder": Source(open=folder, options=("mask_suffix", "ignore_value")),
     "idd": Source(open=idd),
     "oxford-pet": Source(open=oxford_pet, download=download_oxford_pet),
     "oxford-pet-binary": Source(open=oxford_pet_binary, download=download_oxford_pet),
@@ -37,7 +45,13 @@ SOURCES: Mapping[str, Source] = {
 
 
 def open_data(
-    name: str, root: Path | None, *, size: tuple[int, int], download: bool = False, patches: PatchPlan | None = None
+    name: str,
+    root: Path | None,
+    *,
+    size: tuple[int, int],
+    download: bool = False,
+    patches: PatchPlan | None = None,
+    rules: LabelRules = LabelRules(),  # noqa: B008 - frozen
 ) -> DataSet:
     """Opens a data set; images on disk keep their own size, generated ones have the requested size.
 
@@ -47,6 +61,7 @@ def open_data(
         size: height and width of generated images, in pixels.
         download: whether to download the data set into `root` first.
         patches: cuts the images of a data set on disk into patches, after they were assigned to splits.
+        rules: what masks stand for, beyond what the files say.
 
     Raises:
         ValueError: for an unknown name, a missing folder, damaged data, or an option that the data set lacks.
@@ -54,7 +69,7 @@ def open_data(
     if name == GENERATED:
         if patches:
             raise ValueError(f"data set '{name}' is drawn at the size asked for; drop --patch_size")
-        return scenes(*size)
+        return rules.apply(scenes(*size))
     if name not in SOURCES:
         known = [GENERATED, *SOURCES]
         raise ValueError(f"there is no data set '{name}'{nearest(name, known)}; choose from {', '.join(sorted(known))}")
@@ -67,7 +82,11 @@ def open_data(
         source.download(root)
     if not root.is_dir():
         raise ValueError(f"there is no folder {root.resolve()}; give the folder of data set '{name}' as --root")
-    data = source.open(root)
+    options = {option: getattr(rules, option) for option in ("mask_suffix", "ignore_value")}
+    for option, value in options.items():
+        if value not in ("", None) and option not in source.options:
+            raise ValueError(f"data set '{name}' has masks of its own kind; drop --{option}")
+    data = rules.apply(source.open(root, **{option: options[option] for option in source.options}))
     if patches is None:
         return data
     return replace(

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from torchseg.cli import DONE
 from torchseg.config import PredictConfig
-from torchseg.data import Sample, open_data
+from torchseg.data import Sample
 from torchseg.data.file_samples import FileSamples
 from torchseg.data.image_io import find_pictures, read_picture
 from torchseg.harness.csv_table import write_rows
@@ -24,6 +24,7 @@ from torchseg.harness.runtimes.process import RuntimeProcess
 from torchseg.harness.sliding_window import Segment, by_resizing, by_tiles
 from torchseg.metrics import Counts, confusion_matrix, overlap
 from torchseg.modelfile.model_file import ModelFile
+from torchseg.pipeline.run.dataset import open_configured
 from torchseg.pipeline.run.image_spec import spec_of
 from torchseg.pipeline.run.recorded_config import recorded_config, run_of
 from torchseg.spec import ImageSpec
@@ -161,7 +162,7 @@ def _samples_of(model: Path) -> FileSamples | None:
     """The test samples of the model's run, which know how masks are stored; None if run or data are missing."""
     try:
         config = recorded_config(run_of(model))
-        data = open_data(config.data, config.root, size=config.size)
+        data = open_configured(config, whole=True)
     except (ValueError, OSError):
         return None
     return data.test if isinstance(data.test, FileSamples) else None

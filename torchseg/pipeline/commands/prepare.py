@@ -6,15 +6,15 @@ from tqdm import tqdm
 
 from torchseg.cli import CHECK_FAILED, DONE, other_command
 from torchseg.config import PrepareConfig
-from torchseg.data import DataSet, Inspection, PatchPlan, inspect_data, open_data, write_folder
+from torchseg.data import DataSet, Inspection, inspect_data, write_folder
+from torchseg.pipeline.run.dataset import open_configured
 
 _SHOWN = 20  # faults at most
 
 
 def prepare(config: PrepareConfig) -> int:
     """Prints the data set's contents and faults, and writes the copy if there are no faults; returns 1 for faults."""
-    patches = PatchPlan(size=config.patch_size, overlap=config.patch_overlap) if config.patch_size else None
-    data = open_data(config.data, config.root, size=config.size, download=config.download, patches=patches)
+    data = open_configured(config)
     total = sum(len(part) for part in (data.train, data.validation, data.test, data.transfer))
     with tqdm(total=total, desc="checking", unit="image", disable=None, dynamic_ncols=True) as bar:
         found = inspect_data(data, on_picture=bar.update)

@@ -12,6 +12,7 @@ from typing import Any
 from torchseg.cli import config_of
 from torchseg.config import DataConfig, MeasureConfig, TrainConfig
 from torchseg.pipeline.grid.recipe import ARGUMENTS, FILE, Factor, Level, Recipe, arguments_of, text_of
+from torchseg.pipeline.run.recorded_config import DATA_FIELDS
 
 TRAININGS = "trainings"
 
@@ -111,7 +112,7 @@ def name_of(levels: Mapping[str, str]) -> str:
 
 def data_flags(config: DataConfig) -> tuple[object, ...]:
     """The flags that select a training's images: trainings with equal flags can share them."""
-    return (config.data, config.root, config.size, config.patch_size, config.patch_overlap)
+    return tuple(getattr(config, name) for name in DATA_FIELDS)
 
 
 def _training(base: Mapping[str, Any], factors: Sequence[Factor], levels: Sequence[Level]) -> tuple[Training, str]:

@@ -15,6 +15,7 @@ from tqdm import tqdm
 from torchseg.checkpoint import read_card
 from torchseg.config import DataConfig, DistillConfig, LearningConfig
 from torchseg.config.distillation import teacher_folders
+from torchseg.console import STDOUT
 from torchseg.data import (
     FEW_SAMPLES,
     BoundedSamples,
@@ -28,6 +29,7 @@ from torchseg.data import (
     UnlabelledPictures,
     lone_class,
     open_data,
+    parse_rules,
     read_in_order,
 )
 from torchseg.models import Scaling, parse_arguments, pretrained_scaling
@@ -71,6 +73,24 @@ class Pictures:
         return replace(self, spec=replace(self.spec, mean=mean, std=std))
 
 
+def open_configured(config: DataConfig, *, whole: bool = False) -> DataSet:
+    """Opens the configured data set as it is stored; `whole` leaves its images uncut; raises like `open_data`."""
+    is_cut = config.patch_size and not whole
+    return open_data(
+        config.data,
+        config.root,
+        size=config.size,
+        download=config.download,
+        patches=PatchPlan(size=config.patch_size, overlap=config.patch_overlap) if is_cut else None,
+        rules=parse_rules(
+            mask_suffix=config.mask_suffix,
+            ignore_value=config.ignore_value,
+            merge=config.merge,
+            ignore_classes=config.ignore_classes,
+        ),
+    )
+
+
 def open_pictures(config: DataConfig, *, transfer_set: Path | None = None) -> Pictures:
     """Opens the configured data set.
 
@@ -78,8 +98,9 @@ def open_pictures(config: DataConfig, *, transfer_set: Path | None = None) -> Pi
         ValueError: if it is missing, damaged or has an empty split.
     """
     height, width = config.size
-    patches = PatchPlan(size=config.patch_size, overlap=config.patch_overlap) if config.patch_size else None
-    data = open_data(config.data, config.root, size=config.size, download=config.download, patches=patches)
+    data = open_configured(config)
+    for note in data.notes:
+        STDOUT.info(f"  note     {note}")
     _check_splits(data, config)
     extra = UnlabelledPictures(transfer_set) if transfer_set else None
     transfer = extra if extra is not None else data.transfer
@@ -175,6 +196,8 @@ def _fingerprint(config: DataConfig, files: list[Path]) -> str:
 
     lines = [config.data, str(config.size), __version__ if not files else ""]
     lines += [f"{config.patch_size} {config.patch_overlap}"] if config.patch_size else []
+    rules = [config.mask_suffix, config.ignore_value, config.ignore_classes, config.merge]
+    lines += [repr(rules)] if rules != ["", None, "", ""] else []
     for file in files:
         stat = file.stat()
         lines.append(f"{file.name} {stat.st_size} {stat.st_mtime_ns}")

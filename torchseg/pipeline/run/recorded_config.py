@@ -11,7 +11,9 @@ from torchseg.config import DataConfig
 from torchseg.pipeline.run.session import CONFIG
 
 # Flags that select the images and the size at which the networks see them.
-PICTURE_FLAGS = ("data", "root", "image_size", "patch_size", "patch_overlap")
+_LABEL_FLAGS = ("mask_suffix", "ignore_value", "ignore_classes", "merge")
+PICTURE_FLAGS = ("data", "root", "image_size", "patch_size", "patch_overlap", *_LABEL_FLAGS)
+DATA_FIELDS = ("data", "root", "size", "patch_size", "patch_overlap", *_LABEL_FLAGS)  # the same, with the size parsed
 
 
 def recorded_config(run: Path, *, root: Path | None = None) -> DataConfig:
@@ -49,7 +51,7 @@ def run_of(path: Path) -> Path:
 def check_same_data(config: DataConfig, run: Path) -> None:
     """Raises ValueError unless the flags select the same images at the same size as the run did."""
     recorded = recorded_config(run)
-    for name in ("data", "root", "size", "patch_size", "patch_overlap"):
+    for name in DATA_FIELDS:
         asked, known = getattr(config, name), getattr(recorded, name)
         if (Path(asked).resolve() != Path(known).resolve()) if name == "root" and asked and known else asked != known:
             raise ValueError(f"{run} was made with {name} {known} and {asked} came; give the same, or another --out")
