@@ -3,8 +3,9 @@
 from torchseg.data.batches import Batch, Batches, BatchPlan
 from torchseg.data.cache import FEW_SAMPLES, CachedSamples, CacheWriter, HeldSamples, read_in_order
 from torchseg.data.file_samples import UnlabelledPictures
+from torchseg.data.identical_images import image_files, shared_images
 from torchseg.data.image_io import write_folder
-from torchseg.data.inspection import Inspection, inspect_data, lone_class
+from torchseg.data.inspection import Inspection, grouped, inspect_data, lone_class
 from torchseg.data.label_rules import LabelRules, parse_rules
 from torchseg.data.patches import PatchPlan, PatchSamples
 from torchseg.data.registry import SOURCES, open_data
@@ -35,11 +36,14 @@ __all__ = [
     "Samples",
     "UnlabelledPictures",
     "UnmaskedSamples",
+    "grouped",
+    "image_files",
     "inspect_data",
     "lone_class",
     "open_data",
     "parse_rules",
     "read_in_order",
     "resize",
+    "shared_images",
     "write_folder",
 ]

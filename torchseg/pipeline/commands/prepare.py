@@ -19,11 +19,15 @@ def prepare(config: PrepareConfig) -> int:
     with tqdm(total=total, desc="checking", unit="image", disable=None, dynamic_ncols=True) as bar:
         found = inspect_data(data, on_picture=bar.update)
     print("\n".join(table_lines(data, found)))
+    for note in data.notes:
+        print(f"  note     {note}")
+    for warning in found.warnings:
+        print(f"  warning  {warning}")
     for fault in found.faults[:_SHOWN]:
         print(f"  FAULT: {fault}")
     if found.faults:
         more = len(found.faults) - _SHOWN
-        print(f"{len(found.faults)} faults" + (f", {more} of them not shown" if more > 0 else ""))
+        print(f"{found.fault_count} faults" + (f", {more} kinds of them not shown" if more > 0 else ""))
         return CHECK_FAILED
     print("no faults")
     if config.out:
@@ -37,7 +41,10 @@ def prepare(config: PrepareConfig) -> int:
 
 
 def table_lines(data: DataSet, found: Inspection) -> list[str]:
-    """One column per split that has images: their number, their sizes, and each class's share of the valid pixels."""
+    """One column per split that has images: their number, sizes, and the shares of classes and ignored pixels.
+
+    The share of a class is of the valid pixels, that of ignored pixels of all.
+    """
     parts = [part for part, count in found.pictures.items() if count]
     width = max(len(name) for name in (*data.classes, "pictures"))
     lines = [" " * width + "".join(f"{part:>20}" for part in parts)]
@@ -47,6 +54,9 @@ def table_lines(data: DataSet, found: Inspection) -> list[str]:
     for value, name in enumerate(data.classes):
         shares = [100 * found.pixels[part][value] / max(1, found.pixels[part].sum()) for part in parts]
         lines.append(f"{name:{width}}" + "".join(f"{share:>18.2f} %" if share else f"{'-':>20}" for share in shares))
+    if any(found.ignored[part] for part in parts):
+        shares = [100 * found.ignored[part] / max(1, found.pixels[part].sum() + found.ignored[part]) for part in parts]
+        lines.append(f"{'(ignored)':{width}}" + "".join(f"{share:>18.2f} %" for share in shares))
     return lines
 
 

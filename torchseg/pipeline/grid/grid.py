@@ -27,7 +27,7 @@ from torchseg.pipeline.grid.scorer import Scorer
 from torchseg.pipeline.grid.summary import duration
 from torchseg.pipeline.grid.tables import RESERVED, GridTables
 from torchseg.pipeline.grid.trainer import Launch, TrainingRunner
-from torchseg.pipeline.run.dataset import Pictures, open_pictures
+from torchseg.pipeline.run.dataset import Pictures, check_disjoint, open_pictures
 from torchseg.pipeline.run.folder import RunFolder
 from torchseg.pipeline.run.installed import check_formats
 from torchseg.pipeline.run.session import ENVIRONMENT, environment_record
@@ -100,6 +100,7 @@ def _checked_pictures(plan: GridPlan) -> dict[str, Pictures]:
         key = data_flags(training.config)
         if key not in opened:
             opened[key] = open_pictures(training.config)
+            check_disjoint(opened[key])
             plan.measure.class_indices(opened[key].spec.classes)
             picked_sample(opened[key].test, plan.measure.view)
         found[training.name] = opened[key]

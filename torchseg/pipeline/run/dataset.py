@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +28,13 @@ from torchseg.data import (
     ResizedSamples,
     Samples,
     UnlabelledPictures,
+    grouped,
+    image_files,
     lone_class,
     open_data,
     parse_rules,
     read_in_order,
+    shared_images,
 )
 from torchseg.models import Scaling, parse_arguments, pretrained_scaling
 from torchseg.pipeline.run.folder import Stage
@@ -55,6 +59,7 @@ class Pictures:
         test: labelled images at the spec's size.
         upright: whether images have an up and a down (see `RandomView`).
         fingerprint: a hash that changes when a file of the data set does.
+        files: image files by split; none for generated images.
     """
 
     spec: ImageSpec
@@ -64,6 +69,7 @@ class Pictures:
     test: Samples
     upright: bool
     fingerprint: str
+    files: Mapping[str, Sequence[Path]] = field(default_factory=dict)
 
     def scaled(self, scaling: Scaling | None) -> Pictures:
         """The same images, normalised with this mean and standard deviation; unchanged for None."""
@@ -113,6 +119,7 @@ def open_pictures(config: DataConfig, *, transfer_set: Path | None = None) -> Pi
         test=ResizedSamples(data.test, height=height, width=width),
         upright=data.upright,
         fingerprint=_fingerprint(config, files),
+        files={part: image_files(transfer if part == "transfer" else getattr(data, part)) for part in _SPLITS},
     )
 
 
@@ -142,9 +149,16 @@ def check_stage(pictures: Pictures, config: LearningConfig, *, writes: bool = Tr
                 room = cache.room
         if lone := lone_class(summary["train"]["class_pixels"]):
             raise ValueError(lone)
+        check_disjoint(pictures)
         (work / REPORT).write_text(json.dumps(summary | inputs, indent=2) + "\n", encoding="utf-8")
 
     return Stage(name="data", inputs=inputs, outputs=[REPORT, CACHE], run=run)
+
+
+def check_disjoint(pictures: Pictures) -> None:
+    """Raises ValueError if an image is in two splits; see `shared_images` for what it finds."""
+    if shared := shared_images(pictures.files):
+        raise ValueError("; ".join(grouped(shared)))
 
 
 def cached_pictures(pictures: Pictures, run: Path) -> Pictures:
