@@ -9,7 +9,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from tf_bridge.onnx.quantize import measure_ranges, quantize_onnx, share_concat_ranges
+from tf_bridge.onnx.concat_ranges import share_concat_ranges
+from tf_bridge.onnx.quantize import measure_ranges, quantize_onnx
 
 
 def graph(*, activation: str = "Sigmoid", skip_is_read: bool = True) -> onnx.ModelProto:
