@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import copy
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
+from tf_bridge.decompositions import decompositions
+from tf_bridge.frozen_copy import frozen_copy
 from tf_bridge.quiet import quiet
 from torchseg.spec import ImageSpec
 
@@ -17,12 +19,13 @@ def export_program(model: nn.Module, spec: ImageSpec) -> ExportedProgram:
     """Traces the network in eval mode on the CPU, at batch 1 and the size of `spec`; the model itself is not modified.
 
     Raises:
-        ValueError: if the network returns anything but logits `(1, K, H, W)`, or cannot be traced.
+        ValueError: if a weight is not finite, or if the network returns anything but logits `(1, K, H, W)` or cannot be
+            traced.
     """
     import torch
 
     image = torch.zeros(1, spec.channels, spec.height, spec.width)
-    network = copy.deepcopy(model).cpu().float().eval()
+    network = frozen_copy(model)
     check_logits(network, image, spec)
     return trace(network, image)
 
@@ -35,8 +38,14 @@ def check_logits(network: nn.Module, image: Tensor, spec: ImageSpec) -> None:
     """
     import torch
 
-    with torch.no_grad():
-        logits = network(image)
+    try:
+        with torch.no_grad():
+            logits = network(image)
+    except Exception as error:  # the network may raise anything
+        raise ValueError(
+            f"the network does not run on images {tuple(image.shape)} ({first_line(error)}); give the image size and "
+            "channels that it was made for"
+        ) from error
     expected = (len(image), spec.num_classes, *image.shape[2:])
     got = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
     if got != expected:
@@ -46,8 +55,13 @@ def check_logits(network: nn.Module, image: Tensor, spec: ImageSpec) -> None:
         )
 
 
-def trace(network: nn.Module, image: Tensor) -> ExportedProgram:
-    """Traces a network in eval mode for images of exactly this shape, `(B, C, H, W)`.
+def trace(network: nn.Module, image: Tensor, *, dynamic: Mapping[int, Any] | None = None) -> ExportedProgram:
+    """Traces a network in eval mode.
+
+    Args:
+        network: see `frozen_copy`.
+        image: `(B, C, H, W)`; the program takes images of exactly this shape.
+        dynamic: dimensions of the image that may have other sizes, with their `torch.export.Dim`.
 
     Raises:
         ValueError: if PyTorch cannot trace the network's forward.
@@ -56,10 +70,17 @@ def trace(network: nn.Module, image: Tensor) -> ExportedProgram:
 
     try:
         with quiet(), torch.no_grad():
-            program: ExportedProgram = torch.export.export(network, (image,)).run_decompositions({})
+            exported = torch.export.export(network, (image,), dynamic_shapes=(dynamic,) if dynamic else None)
+            program: ExportedProgram = exported.run_decompositions(dict(decompositions(exported.graph)))
     except Exception as error:  # torch.export raises classes whose only common base is Exception
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ValueError(
-            f"PyTorch cannot trace the network ({reason}); make its forward free of branches that depend on pixels"
+            f"PyTorch cannot trace the network ({first_line(error)}); "
+            "make its forward free of branches that depend on pixels"
         ) from error
     return program
+
+
+def first_line(error: BaseException) -> str:
+    """First line of an error's message, for messages that quote it; the name of its class if it has none."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

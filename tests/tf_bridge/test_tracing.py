@@ -41,3 +41,9 @@ def test_a_network_that_looks_at_pixels_to_decide_is_refused(spec: ImageSpec) ->
 
     with pytest.raises(ValueError, match=r"cannot trace the network .*free of branches that depend on pixels"):
         export_program(Moody(), spec)
+
+
+def test_a_network_that_fails_on_the_image_is_refused() -> None:
+    spec = ImageSpec(height=15, width=24, classes=("background", "body", "rim"))
+    with pytest.raises(ValueError, match=r"does not run on images \(1, 3, 15, 24\) \(.*\); give the image size"):
+        export_program(nn.Sequential(nn.PixelUnshuffle(2), nn.Conv2d(12, 3, 1)), spec)

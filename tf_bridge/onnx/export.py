@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import enum
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,10 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tf_bridge.calibration import check_calibration
-from tf_bridge.layer_names import layer_names, layer_of
+from tf_bridge.frozen_copy import frozen_copy
+from tf_bridge.layer_names import layer_names
 from tf_bridge.onnx.quantize import convert_onnx
+from tf_bridge.onnx.value_names import rename_values
 from tf_bridge.quiet import quiet
-from tf_bridge.tracing import check_logits, export_program
+from tf_bridge.tracing import check_logits, export_program, first_line, trace
 from torchseg.atomic_file import partial_file
 from torchseg.modelfile.metadata import METADATA_PREFIX, metadata
 from torchseg.modelfile.precision import Precision
@@ -23,12 +24,8 @@ from torchseg.spec import ImageSpec
 
 if TYPE_CHECKING:
     from onnx import ModelProto
-    from torch import Tensor, nn
+    from torch import nn
     from torch.export import ExportedProgram
-    from torch.fx import Graph
-
-
-_DIVISOR = 6  # index of the argument `divisor_override` of aten.avg_pool2d
 
 
 class OnnxShape(enum.StrEnum):
@@ -66,7 +63,7 @@ def export_onnx(
         ValueError: if the network does not fit the spec or cannot be traced, or if int8 lacks suitable images.
     """
     images = check_calibration(calibration, spec, precision=precision)
-    graph = onnx_graph(export_program(model, spec)) if shape is OnnxShape.STATIC else _open_graph(model, spec, shape)
+    graph = onnx_graph(export_program(model, spec)) if shape is OnnxShape.STATIC else _dynamic_graph(model, spec, shape)
     # Height and width must be multiples of this; convert_onnx keeps the entry.
     if shape is OnnxShape.DYNAMIC:
         graph.metadata_props.add(key=f"{METADATA_PREFIX}multiple", value=str(_stride(model)))
@@ -80,7 +77,7 @@ def onnx_graph(program: ExportedProgram) -> ModelProto:
         ImportError: if onnxscript is not installed.
         ValueError: if the network uses an operator that ONNX does not have.
     """
-    return _translate(program, OnnxShape.STATIC)
+    return _translate(program)
 
 
 def write_onnx(
@@ -104,17 +101,26 @@ def save_onnx(graph: ModelProto, spec: ImageSpec, path: Path, *, precision: Prec
         partial.write_bytes(labelled.SerializeToString())
 
 
-def _open_graph(model: nn.Module, spec: ImageSpec, shape: OnnxShape) -> ModelProto:
+def _dynamic_graph(model: nn.Module, spec: ImageSpec, shape: OnnxShape) -> ModelProto:
     """A model with dynamic dimensions, for which PyTorch has to trace the network separately."""
     import torch
 
-    network = copy.deepcopy(model).cpu().float().eval()
+    network, dynamic = frozen_copy(model), _dynamic_dimensions(model, shape)
     image = torch.zeros(2, spec.channels, spec.height, spec.width)  # PyTorch would treat a batch of 1 as a constant
     check_logits(network, image, spec)
-    return _translate(network, shape, image)
+    if shape is OnnxShape.DYNAMIC:  # and likewise a side of once the stride
+        image = torch.zeros(2, spec.channels, *(max(side, 2 * _stride(model)) for side in image.shape[2:]))
+    try:
+        program = trace(network, image, dynamic=dynamic)
+    except ValueError as error:
+        raise ValueError(
+            f"the network cannot be exported to ONNX with shape '{shape}' ({first_line(error.__cause__ or error)}); "
+            f"export with shape '{OnnxShape.STATIC}', or make the network's forward free of sizes fixed by int()"
+        ) from error
+    return _translate(program, dynamic)
 
 
-def _translate(network: nn.Module | ExportedProgram, shape: OnnxShape, *images: Tensor) -> ModelProto:
+def _translate(traced: ExportedProgram, dynamic: Mapping[int, Any] | None = None) -> ModelProto:
     import torch
 
     try:
@@ -124,47 +130,33 @@ def _translate(network: nn.Module | ExportedProgram, shape: OnnxShape, *images: 
     try:
         with quiet(), torch.no_grad():
             program = torch.onnx.export(
-                network,
-                images,
+                traced,
                 input_names=["image"],
                 output_names=["logits"],
                 dynamo=True,
                 external_data=False,
                 verbose=False,
-                dynamic_shapes=_dynamic_shapes(network, shape),
+                dynamic_shapes=(dynamic,) if dynamic else None,
             )
     except torch.onnx.OnnxExporterError as error:
-        raise ValueError(_complaint(error, shape)) from error
+        raise ValueError(_complaint(error)) from error
     assert program is not None
     assert program.exported_program is not None
-    refuse_lossy(program.exported_program.graph)
-    return _named(program.model_proto, layer_names(program.exported_program.graph))
+    decomposed = program.exported_program
+    weights = {*decomposed.state_dict, *decomposed.constants}
+    return rename_values(program.model_proto, layer_names(decomposed.graph), weights=weights)
 
 
-def _named(model: ModelProto, names: Mapping[str, str]) -> ModelProto:
-    """Renames values, which the exporter has named after nodes of the traced graph, by `names`: node to new name."""
-    fixed = {value.name for value in (*model.graph.input, *model.graph.output)}
-    new = {old: name for old, name in names.items() if old not in fixed}
-    for node in model.graph.node:
-        for values in (node.input, node.output):
-            values[:] = [new.get(value, value) for value in values]
-    for value in model.graph.value_info:
-        value.name = new.get(value.name, value.name)
-    return model
-
-
-def _dynamic_shapes(model: nn.Module | ExportedProgram, shape: OnnxShape) -> tuple[dict[int, Any]] | None:
+def _dynamic_dimensions(model: nn.Module, shape: OnnxShape) -> dict[int, Any]:
     from torch.export import Dim
 
-    if shape is OnnxShape.STATIC:
-        return None
     if shape is OnnxShape.DYNAMIC_BATCH:
-        return ({0: Dim("batch")},)
+        return {0: Dim("batch")}
     stride = _stride(model)
-    return ({0: Dim("batch"), 2: stride * Dim("rows"), 3: stride * Dim("columns")},)
+    return {0: Dim("batch"), 2: stride * Dim("rows"), 3: stride * Dim("columns")}
 
 
-def _stride(model: nn.Module | ExportedProgram) -> int:
+def _stride(model: nn.Module) -> int:
     stride = getattr(model, "stride", 32)
     return stride if isinstance(stride, int) else 32
 
@@ -178,27 +170,8 @@ def _strip_traces(model: ModelProto) -> None:
         item.doc_string = ""
 
 
-def _complaint(error: Exception, shape: OnnxShape) -> str:
-    reason = str(error.__cause__ or error).strip().splitlines()
-    advice = (
+def _complaint(error: Exception) -> str:
+    return (
+        f"the network cannot be exported to ONNX ({first_line(error.__cause__ or error)}); "
         "replace the layer that it names by one that torch.onnx.export knows"
-        if shape is OnnxShape.STATIC
-        else f"export with shape '{OnnxShape.STATIC}', or make the network's forward free of sizes fixed by int()"
     )
-    return f"the network cannot be exported to ONNX ({reason[0] if reason else type(error).__name__}); {advice}"
-
-
-def refuse_lossy(graph: Graph) -> None:
-    """Refuses a traced network that the ONNX exporter would translate incorrectly.
-
-    Raises:
-        ValueError: for an average pooling with `divisor_override`, which ONNX lacks and the exporter silently drops.
-    """
-    for node in graph.nodes:
-        if str(node.target) == "aten.avg_pool2d.default":
-            divisor = node.args[_DIVISOR] if len(node.args) > _DIVISOR else node.kwargs.get("divisor_override")
-            if divisor is not None:
-                raise ValueError(
-                    f"layer '{layer_of(node)}' is an average pooling with divisor_override={divisor}, which ONNX does "
-                    "not have; leave it out and multiply the result by the area of the window over the divisor"
-                )

@@ -187,8 +187,6 @@ OPERATORS: dict[str, Callable[[], nn.Module]] = {
 
 # Exact, but not in XNNPACK: the interpreter's own kernels run these.
 OUTSIDE_XNNPACK = {"LOG_SOFTMAX", "PADV2", "POW", "STRIDED_SLICE"}
-# torch.onnx.export drops the divisor without a word; export_onnx refuses such a network.
-WRONG_IN_TORCH_ONNX = {"average pooling with own divisor"}
 
 
 def build(name: str) -> nn.Module:
@@ -280,7 +278,7 @@ def test_tflite_computes_what_pytorch_computes(name: str, expected: Results, in_
 
 
 @pytest.mark.parametrize("image", SHAPES[-1:], indirect=True, ids=["odd"])
-@pytest.mark.parametrize("name", sorted(OPERATORS.keys() - WRONG_IN_TORCH_ONNX))
+@pytest.mark.parametrize("name", sorted(OPERATORS))
 def test_onnx_computes_what_pytorch_computes(name: str, expected: Results, in_onnx: Results) -> None:
     np.testing.assert_allclose(in_onnx[name], expected[name], rtol=1e-4, atol=3e-5)
 

@@ -1,0 +1,61 @@
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from tf_bridge.tracing import trace
+
+SIDES = (11, 14)
+POOLS = [
+    {"kernel_size": kernel, "stride": stride, "padding": padding, "ceil_mode": ceil, "count_include_pad": counted}
+    for kernel, stride, padding, ceil, counted in itertools.product(
+        (2, (3, 5)), (1, 2, (3, 2)), (0, 1), (False, True), (False, True)
+    )
+]
+
+
+def outputs(network: nn.Module) -> tuple[Tensor, Tensor, list[str]]:
+    """What a network and its traced program compute, and the operators of the program."""
+    image = torch.randn(2, 3, *SIDES, generator=torch.Generator().manual_seed(0))
+    program = trace(network, image)
+    targets = [str(node.target) for node in program.graph.nodes]
+    return network(image), program.module()(image), targets
+
+
+def test_an_average_pooling_with_its_own_divisor_is_written_without_it() -> None:
+    pools = nn.ModuleList(nn.AvgPool2d(**arguments, divisor_override=7) for arguments in POOLS)
+
+    class Together(nn.Module):
+        def forward(self, image: Tensor) -> Tensor:
+            return torch.cat([pool(image).flatten(1) for pool in pools], dim=1)
+
+    expected, found, targets = outputs(Together())
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    assert targets.count("aten.avg_pool2d.default") == len(POOLS)
+    assert targets.count("aten.mul.Tensor") == len(POOLS)
+
+
+def test_a_plain_average_pooling_stays_as_it_is() -> None:
+    expected, found, targets = outputs(nn.AvgPool2d(3, ceil_mode=True, count_include_pad=False))
+    np.testing.assert_array_equal(found, expected)
+    assert [target for target in targets if target.startswith("aten")] == ["aten.avg_pool2d.default"]
+
+
+@pytest.mark.parametrize("size", [(5, 4), (11, 3), (1, 14)])
+def test_an_adaptive_max_pooling_is_written_as_maxima_of_slices(size: tuple[int, int]) -> None:
+    expected, found, targets = outputs(nn.AdaptiveMaxPool2d(size))
+    np.testing.assert_array_equal(found, expected)
+    assert "aten.adaptive_max_pool2d.default" not in targets
+
+
+def test_an_adaptive_max_pooling_whose_indices_are_used_stays_as_it_is() -> None:
+    class Indexed(nn.Module):
+        def forward(self, image: Tensor) -> Tensor:
+            values, indices = nn.functional.adaptive_max_pool2d(image, (5, 4), return_indices=True)
+            return values + indices
+
+    expected, found, targets = outputs(Indexed())
+    np.testing.assert_array_equal(found, expected)
+    assert "aten.adaptive_max_pool2d.default" in targets

@@ -1,0 +1,80 @@
+"""Rewrites operators that a format lacks, or that its exporter gets wrong, in terms of operators that it has."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from torch.fx import Graph
+
+
+def decompositions(graph: Graph) -> Mapping[Any, Callable[..., Any]]:
+    """The table for `ExportedProgram.run_decompositions`.
+
+    Args:
+        graph: of the program. An adaptive max pooling whose indices are used stays as it is: its parts have none.
+    """
+    import torch
+
+    aten = torch.ops.aten
+    table: dict[Any, Callable[..., Any]] = {aten.avg_pool2d.default: _avg_pool2d}
+    indices = [node for node in graph.nodes if node.target is operator.getitem and node.args[1] == 1 and node.users]
+    pooling = aten.adaptive_max_pool2d.default
+    if not any(node.args[0].target is pooling for node in indices):
+        table[pooling] = _adaptive_max_pool2d
+    return table
+
+
+def _avg_pool2d(
+    image: Tensor,
+    kernel: Sequence[int],
+    stride: Sequence[int] = (),
+    padding: Sequence[int] = (0, 0),
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+) -> Tensor:
+    """Average pooling with another divisor than the area of the window; others are not decomposed.
+
+    ONNX has no such divisor, and PyTorch's exporter drops it silently.
+    """
+    import torch
+
+    if divisor_override is None:
+        return NotImplemented  # type: ignore[no-any-return]
+    kernel, padding, stride = _pair(kernel), _pair(padding), _pair(stride or kernel)
+    if ceil_mode:  # the last windows reach beyond the padding, where PyTorch counts nothing: zeros there count in full
+        beyond = [_beyond(*each) for each in zip(image.shape[-2:], kernel, stride, padding, strict=True)]
+        (top, left), (bottom, right) = padding, beyond
+        image = torch.nn.functional.pad(image, (left, right, top, bottom))
+        padding = (0, 0)
+    mean: Tensor = torch.ops.aten.avg_pool2d.default(image, kernel, stride, padding, False, True)
+    return mean * (math.prod(kernel) / divisor_override)
+
+
+def _pair(values: Sequence[int]) -> tuple[int, int]:
+    return (values[0], values[-1])
+
+
+def _beyond(side: int, kernel: int, stride: int, padding: int) -> int:
+    """Zeros after the last pixel for which each window of a pooling with `ceil_mode` is complete."""
+    steps = math.ceil((side + 2 * padding - kernel) / stride)
+    if steps * stride >= side + padding:  # PyTorch drops a window that would begin in the padding at the end
+        steps -= 1
+    return max(steps * stride + kernel - side - padding, 0)
+
+
+def _adaptive_max_pool2d(image: Tensor, size: Sequence[int]) -> tuple[Tensor, Tensor]:
+    """Largest value of each window; windows overlap where the size does not divide. The indices are not filled in."""
+    import torch
+
+    for dimension, count in zip((-2, -1), _pair(size), strict=True):
+        side = image.shape[dimension]
+        edges = [(i * side // count, math.ceil((i + 1) * side / count)) for i in range(count)]
+        parts = [image.narrow(dimension, start, end - start).amax(dimension, keepdim=True) for start, end in edges]
+        image = torch.cat(parts, dimension)
+    return image, torch.zeros_like(image, dtype=torch.long)
