@@ -124,5 +124,9 @@ class ScoreOptions(CommonOptions, total=False):
     runtimes: Listed
     thread_counts: Listed
     jobs: int | Literal["auto"]
+    scaling: str
     mean: Listed
     std: Listed
+    colour_order: Literal["RGB", "BGR"]
+    output: str
+    output_kind: Literal["auto", "logit", "probability", "mask255", "classes"]

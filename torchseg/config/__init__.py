@@ -13,6 +13,7 @@ from torchseg.config.compress import CompressConfig
 from torchseg.config.compression_flags import CompressionFlags
 from torchseg.config.distill import DistillConfig
 from torchseg.config.export import ExportConfig, ExportFlags, VariantFlags, VerifyConfig
+from torchseg.config.foreign_file import ForeignFileFlags
 from torchseg.config.grid import GridConfig, MeasureConfig
 from torchseg.config.import_tf import ImportConfig
 from torchseg.config.score import PredictConfig, ReportConfig, ScoreConfig
@@ -34,6 +35,7 @@ __all__ = [
     "DistillConfig",
     "ExportConfig",
     "ExportFlags",
+    "ForeignFileFlags",
     "FromStartConfig",
     "GridConfig",
     "ImportConfig",

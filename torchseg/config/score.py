@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from torchseg.config.base import Auto, CommonConfig, DataConfig, choices, numbers
+from torchseg.config.base import Auto, CommonConfig, DataConfig, choices, height_and_width
+from torchseg.config.foreign_file import ForeignFileFlags
 from torchseg.harness.runtimes.table import RUNTIMES
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScoreConfig(DataConfig):
+class ScoreConfig(ForeignFileFlags, DataConfig):
     """Measures accuracy and latency of model files on labelled images: all files of a run, or any files.
 
     Attributes:
@@ -21,8 +22,6 @@ class ScoreConfig(DataConfig):
         jobs: Number of files whose accuracy is measured in parallel, after all were timed; auto: one per core.
         explain: Show the latency of this model file layer by layer and what makes it slow; scores nothing.
         data: Data set to score on, as for training. Default: that of the run that the files belong to.
-        mean: Means that a file from another tool expects, one per colour, for images in [0, 1], separated by commas.
-        std: Standard deviations that go with --mean, separated by commas.
         out: Folder for the tables and the report. Default: the run's, or runs/scores.
     """
 
@@ -33,17 +32,14 @@ class ScoreConfig(DataConfig):
     jobs: int | Auto = "auto"
     explain: Path | None = None
     data: str = ""
-    mean: str = ""
-    std: str = ""
     out: Path | None = None
 
     def __post_init__(self) -> None:
-        super().__post_init__()
+        DataConfig.__post_init__(self)
+        ForeignFileFlags.__post_init__(self)
         _ = self.runtime_list, self.thread_list
         if self.jobs != "auto" and self.jobs < 1:
             raise ValueError(f"jobs is {self.jobs}; count at least 1 file at a time, or give auto")
-        if len(self.mean_values) != len(self.std_values):
-            raise ValueError(f"--mean is '{self.mean}' and --std '{self.std}'; give one number per colour in both")
 
     @property
     def runtime_list(self) -> list[str]:
@@ -58,28 +54,21 @@ class ScoreConfig(DataConfig):
             raise ValueError(f"thread_counts is '{self.thread_counts}'; give numbers above 0, e.g. 1,2")
         return list(dict.fromkeys(int(text) for text in texts)) or [self.cores]
 
-    @property
-    def mean_values(self) -> tuple[float, ...]:
-        """`mean`, parsed: one number per colour; empty if not given."""
-        return numbers("mean", self.mean)
-
-    @property
-    def std_values(self) -> tuple[float, ...]:
-        """`std`, parsed: one number per colour; empty if not given."""
-        return numbers("std", self.std)
-
 
 @dataclass(frozen=True, kw_only=True)
-class PredictConfig(CommonConfig):
+class PredictConfig(ForeignFileFlags, CommonConfig):
     """Predicts masks for images with any model file.
 
     Attributes:
-        model: A checkpoint folder, or an .onnx or .tflite file of a run.
+        model: A checkpoint folder, or an .onnx or .tflite file; one that no run of this project made needs --scaling.
         images: Image files, or folders of images.
         out: Folder for the masks.
         truth: True mask of the image, or a folder with a PNG mask named after each image; adds errors and scores.
         compare: Further model files; shows all predictions side by side and where they differ.
         tiles: Predict at full resolution in overlapping tiles of the network's input size, instead of resizing images.
+        image_size: Input size, N or H,W in pixels, for a file from another tool that takes any size.
+        classes: Names of the classes of a file from another tool, separated by commas, or their number. Default: as
+            many as its output has.
     """
 
     model: Path = field(metadata={"positional": ""})
@@ -88,6 +77,25 @@ class PredictConfig(CommonConfig):
     truth: Path | None = None
     compare: list[Path] = field(default_factory=list, metadata={"nargs": "+"})
     tiles: bool = False
+    image_size: str = ""
+    classes: str = ""
+
+    def __post_init__(self) -> None:
+        CommonConfig.__post_init__(self)
+        ForeignFileFlags.__post_init__(self)
+        _ = self.size
+
+    @property
+    def size(self) -> tuple[int, int] | None:
+        """Height and width from `image_size`, in pixels; None if not given."""
+        return height_and_width("image_size", self.image_size) if self.image_size else None
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names from `classes`, `class_0` and so on for a number; empty if not given."""
+        if self.classes.strip().isdecimal():
+            return tuple(f"class_{index}" for index in range(int(self.classes)))
+        return tuple(name.strip() for name in self.classes.split(",") if name.strip())
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from torchseg.data import Sample, resize
-from torchseg.harness.postprocess import probabilities_of
+from torchseg.harness.postprocess import check_finite, probabilities_of
 from torchseg.spec import ImageSpec
 
 Predict = Callable[[NDArray[np.float32]], NDArray[np.float32]]  # (B, C, H, W) to (B, K, H, W)
@@ -67,8 +67,7 @@ def by_tiles(predict: Predict, picture: Picture, spec: ImageSpec) -> Labels:
 def _shares(predict: Predict, pictures: NDArray[np.uint8], spec: ImageSpec) -> NDArray[np.float32]:
     """Probabilities `(B, K, H, W)` of uint8 pictures `(B, H, W, C)`."""
     scores = predict(spec.prepare(pictures))
-    if not np.isfinite(scores).all():
-        raise ValueError("the file puts out NaN or infinity for a real image; export it at a wider precision")
+    check_finite(scores)
     return probabilities_of(scores)
 
 

@@ -18,10 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from torchseg.harness.host import peak_memory_mb
-from torchseg.harness.postprocess import labels_of, resize_logits
+from torchseg.harness.postprocess import ValueKind, check_finite, labels_of, probabilities_of, resize_logits
 from torchseg.harness.runtimes.base import Runtime
 from torchseg.harness.runtimes.registry import new_runtime
 from torchseg.modelfile.kinds import check_readable
+from torchseg.modelfile.run_options import RunOptions
 
 if TYPE_CHECKING:
     from torchseg.harness.measure.pixel_counts import BatchCounts
@@ -40,17 +41,19 @@ class Worker:
         self._empty_mb = peak_memory_mb()
         self._runtime: Runtime | None = None
         self._path: Path | None = None
+        self._kind = ValueKind()
 
     def start(self) -> None:
         """Imports the runtime's library."""
         self._runtime = new_runtime(self._name, threads=self._threads)
 
-    def load(self, path: str) -> float:
-        """Opens the model file and returns the time that took, in milliseconds."""
-        self._path = Path(path)
+    def load(self, path: str, options: dict[str, Any]) -> float:
+        """Opens the model file and returns the time that took, in milliseconds; `RunOptions` come as a dictionary."""
+        self._path, chosen = Path(path), RunOptions(**options)
+        self._kind = ValueKind(chosen.kind)
         check_readable(self._path)
         begin = time.perf_counter()
-        self._opened.load(self._path)
+        self._opened.load(self._path, chosen)
         return (time.perf_counter() - begin) * 1e3
 
     def predict(self, images: Array) -> Array:
@@ -60,14 +63,29 @@ class Worker:
     def labels(self, images: Array, size: Size) -> NDArray[np.uint8]:
         """Classes `(B, *size)`; the argmax is taken here because labels are cheaper to send than logits."""
         height, width = size
-        return labels_of(resize_logits(self._opened.predict(images), height=height, width=width))
+        logits = self._opened.predict(images)
+        return labels_of(resize_logits(logits, height=height, width=width), kind=self._kind.of(logits))
+
+    def probabilities(self, images: Array) -> Array:
+        """Probability of each class, `(B, K, H, W)`, of normalised images `(B, C, H, W)`."""
+        logits = self._opened.predict(images)
+        check_finite(logits)
+        return probabilities_of(logits, kind=self._kind.of(logits))
 
     def evaluate_batch(self, images: Array, masks: NDArray[np.uint8], num_classes: int) -> BatchCounts:
         """Predicts images `(B, C, h, w)` and counts the pixels against masks `(B, H, W)`, at the masks' size."""
-        from torchseg.harness.measure.pixel_counts import evaluate_batch
+        from torchseg.harness.measure.pixel_counts import check_output_channels, evaluate_batch
 
-        logits = resize_logits(self._opened.predict(images), height=masks.shape[1], width=masks.shape[2])
-        return evaluate_batch(logits, masks, num_classes=num_classes)
+        logits = self._opened.predict(images)
+        check_output_channels(logits.shape[1], num_classes)
+        check_finite(logits)
+        kind = self._kind.of(logits)
+        resized = resize_logits(logits, height=masks.shape[1], width=masks.shape[2])
+        return evaluate_batch(resized, masks, num_classes=num_classes, kind=kind)
+
+    def output_kind(self) -> str:
+        """`classes`, or the kind that the values were taken for, see `ValueKind`; empty if nothing has shown it yet."""
+        return "classes" if self._opened.describe().gives_classes else self._kind.name
 
     def time(self, image: Array, repeats: int, warmup: int) -> list[float]:
         """Milliseconds of each recorded prediction, after at least `warmup` unrecorded ones and `_SETTLE_S` seconds."""

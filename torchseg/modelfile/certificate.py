@@ -30,7 +30,10 @@ def read_certificate(path: Path) -> dict[str, Any]:
         if version in _READABLE:
             return _without_names(certificate)
     except FileNotFoundError as error:
-        raise ValueError(f"{path} has no certificate ({source.name}); export it again") from error
+        raise ValueError(
+            f"{path} has no certificate ({source.name}); export it again, or, if another tool made it, measure it with "
+            "score"
+        ) from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{source} is damaged; export {path.name} again") from error
     known = " and ".join(map(str, _READABLE))

@@ -1,4 +1,4 @@
-"""Finds out whether a file is channels-first or channels-last, and converts arrays between the two."""
+"""Finds out whether a file takes images channels-first or channels-last, and converts images to that."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 Layout = Literal["NCHW", "NHWC"]
 Number = TypeVar("Number", bound=np.generic)
 _PICTURE_CHANNELS = (1, 3, 4)
+_MOST_BANDS = 32
 
 
 def layout_of(shape: Sequence[int | None], *, usual: Layout) -> Layout:
@@ -26,9 +27,18 @@ def layout_of(shape: Sequence[int | None], *, usual: Layout) -> Layout:
     if len(shape) != 4:
         raise ValueError(f"the input has shape {list(shape)}; a network for images takes four sides, B, C, H and W")
     first, last = shape[1] in _PICTURE_CHANNELS, shape[3] in _PICTURE_CHANNELS
+    if first == last and None in (shape[1], shape[3]):
+        first, last = shape[1] is not None, shape[3] is not None  # heights and widths vary, channels do not
+    elif first == last and not first:
+        first, last = (_is_bands(shape[at], [*shape[1:at], *shape[at + 1 :]]) for at in (1, 3))
     if first == last:
         return usual
     return "NCHW" if first else "NHWC"
+
+
+def _is_bands(side: int | None, others: Sequence[int | None]) -> bool:
+    """Whether a side may be the channels of a multispectral image: few, and less than both sides of the image."""
+    return side is not None and side <= _MOST_BANDS and all(other is not None and side < other for other in others)
 
 
 def to_layout(images: NDArray[Number], layout: Layout) -> NDArray[Number]:
@@ -39,25 +49,3 @@ def to_layout(images: NDArray[Number], layout: Layout) -> NDArray[Number]:
 def to_pixels(images: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Rounds float images in [0, 255] to uint8, same shape, for a file that normalises its input itself."""
     return np.asarray(np.clip(np.rint(images), 0, 255), np.uint8)
-
-
-def from_layout(logits: NDArray[np.float32], layout: Layout, *, classes: int | None = None) -> NDArray[np.float32]:
-    """Converts a file's output to logits `(B, K, H, W)`, contiguous.
-
-    Args:
-        logits: output of the file: logits in its layout, or classes `(B, H, W)` if it takes the argmax itself; classes
-            become one-hot logits.
-        layout: layout of the file.
-        classes: K, for a file that outputs classes; None takes the largest class that occurs plus one.
-
-    Raises:
-        ValueError: if `(B, H, W)` values are not classes.
-    """
-    if logits.ndim == 3:
-        if not np.all((logits >= 0) & (logits == np.rint(logits))):
-            raise ValueError(
-                "the file gives one number per pixel that is not a class; export its logits as (B, K, H, W)"
-            )
-        count = classes or int(logits.max()) + 1
-        return np.asarray(np.arange(count)[:, None, None] == logits[:, None], np.float32)
-    return np.ascontiguousarray(logits if layout == "NCHW" else logits.transpose(0, 3, 1, 2))

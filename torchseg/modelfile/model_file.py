@@ -19,6 +19,8 @@ from torchseg.spec import ImageSpec
 
 _USUAL_LAYOUT: Mapping[str, Layout] = {"torch": "NCHW", "onnx": "NCHW", "tflite": "NHWC"}
 
+_PIXEL_TYPES = ("uint8", "int16", "uint16", "int32", "int64")
+
 
 @dataclass(frozen=True, kw_only=True)
 class ImageInput:
@@ -28,7 +30,7 @@ class ImageInput:
         height: in pixels; None if any.
         width: in pixels; None if any.
         channels: None if any.
-        pixels: whether it takes uint8 values from 0 to 255 and normalises them itself.
+        pixels: whether it takes whole numbers from 0 to 255 and normalises them itself.
     """
 
     height: int | None
@@ -108,7 +110,7 @@ class ModelFile:
         sides = [side if isinstance(side, int) and side > 0 else None for side in first.shape]
         channels_last = layout_of(sides, usual=_USUAL_LAYOUT[self.kind]) == "NHWC"
         channels, height, width = (sides[3], sides[1], sides[2]) if channels_last else sides[1:]
-        pixels = first.dtype == "uint8" and first.scale is None
+        pixels = first.dtype in _PIXEL_TYPES and first.scale is None
         return ImageInput(height=height, width=width, channels=channels, pixels=pixels)
 
     @property

@@ -148,7 +148,9 @@ def test_distillation_has_the_same_defaults_in_every_command():
     [
         ({"runtimes": "onnx"}, "runtimes names 'onnx' .*did you mean 'onnxruntime'"),
         ({"thread_counts": "1,0"}, "thread_counts is '1,0'; give numbers above 0"),
-        ({"mean": "0.5,0.5,0.5"}, "give one number per colour in both"),
+        ({"mean": "0.5,0.5,0.5"}, "give one number per channel in both"),
+        ({"scaling": "imagnet"}, "scaling is 'imagnet' .*did you mean 'imagenet'"),
+        ({"scaling": "0-1", "mean": "0,0,0", "std": "1,1,1"}, "--scaling and --mean are both given"),
         ({"mean": "a,b", "std": "1,1"}, "mean is 'a,b'; give numbers separated by commas"),
     ],
 )

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from torchseg.harness.postprocess import labels_of, probabilities_of, resize_logits
+from torchseg.harness.postprocess import ValueKind, labels_of, probabilities_of, resize_logits
 
 
 @pytest.mark.parametrize("classes", [2, 3, 12])
@@ -20,9 +20,17 @@ def test_the_most_likely_class_wins():
 
 
 @pytest.mark.parametrize(
-    ("values", "expected"), [([0.2, 0.6], [0, 1]), ([-3.0, 0.2], [0, 1]), ([0.4, 7.0], [1, 1]), ([0.4, 0.1], [0, 0])]
+    ("values", "expected"),
+    [
+        ([0.2, 0.6], [0, 1]),
+        ([-3.0, 0.2], [0, 1]),
+        ([-0.4, 7.0], [0, 1]),
+        ([0.4, 0.1], [0, 0]),
+        ([0.0, 255.0], [0, 1]),
+        ([0.2, 1.0000001], [0, 1]),
+    ],
 )
-def test_one_channel_is_object_or_background_by_probability_or_by_logit(values, expected):
+def test_one_channel_is_object_or_background_by_probability_logit_or_mask(values, expected):
     logits = np.array(values, np.float32).reshape(1, 1, 1, 2)
     np.testing.assert_array_equal(labels_of(logits), [[expected]])
 
@@ -60,3 +68,46 @@ def test_logits_of_another_size_are_brought_to_that_of_the_mask():
     assert resized.shape == (2, 3, 8, 12)
     np.testing.assert_array_equal(labels_of(resized)[:, :, :6], 1)
     assert resize_logits(logits, height=4, width=6) is logits
+
+
+def one_channel(*values: float) -> np.ndarray:
+    return np.array(values, np.float32).reshape(1, 1, 1, -1)
+
+
+@pytest.mark.parametrize(
+    ("first", "later", "expected"),
+    [
+        (one_channel(-3, 4), one_channel(0.2, 0.3), "logit"),
+        (one_channel(0.1, 0.9), one_channel(0, 1.0000001), "probability"),
+        (one_channel(0, 255), one_channel(0.2, 0.9), "mask255"),
+    ],
+)
+def test_the_kind_of_values_is_decided_once(first, later, expected):
+    kind = ValueKind()
+    assert kind.of(first) == expected
+    assert kind.of(later) == expected
+
+
+def test_a_background_alone_decides_nothing():
+    kind = ValueKind()
+    kind.of(one_channel(0, 0.1))
+    assert kind.name == ""
+    assert kind.of(one_channel(0, 255)) == "mask255"
+
+
+def test_values_that_contradict_the_first_ones_are_a_fault():
+    kind = ValueKind()
+    kind.of(one_channel(0.1, 0.9))
+    with pytest.raises(ValueError, match=r"of the kind probability, and now they run from -3 to 200; .*--output_kind"):
+        kind.of(one_channel(-3, 200))
+
+
+def test_positive_values_of_no_known_kind_are_a_fault():
+    with pytest.raises(ValueError, match=r"from 0\.4 to 7, which may be logits or a mask from 0 to 255"):
+        labels_of(one_channel(0.4, 7))
+    assert ValueKind("logit").of(one_channel(0.4, 7)) == "logit"
+
+
+def test_probabilities_of_classes_that_do_not_exclude_each_other_are_shared_out():
+    shares = np.array([0.5, 1.0, 0.5], np.float32).reshape(1, 3, 1, 1)
+    np.testing.assert_allclose(probabilities_of(shares, kind="probability").ravel(), [0.25, 0.5, 0.25])

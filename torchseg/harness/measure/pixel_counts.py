@@ -80,21 +80,28 @@ class BatchCounts:
     scores: ScoreCounts
 
 
-def evaluate_batch(logits: NDArray[np.float32], masks: Labels, *, num_classes: int) -> BatchCounts:
+def evaluate_batch(logits: NDArray[np.float32], masks: Labels, *, num_classes: int, kind: str = "") -> BatchCounts:
     """Counts the pixels of logits `(B, K, H, W)` against masks `(B, H, W)`; one channel stands for two classes.
+
+    The kind of the values is as for `labels_of`.
 
     Raises:
         ValueError: if a value is NaN or infinite, or the classes do not match `num_classes`.
     """
-    if logits.shape[1] == 1 and num_classes != 2:
-        raise ValueError(
-            f"the file has one output channel, which means two classes, and the data has {num_classes}; "
-            "export logits of every class"
-        )
-    labels = labels_of(logits)  # rejects NaN and infinity
+    check_output_channels(logits.shape[1], num_classes)
+    labels = labels_of(logits, kind=kind)  # rejects NaN and infinity
     return BatchCounts(
         labels=labels,
         counts=confusion_matrices(labels, masks, num_classes=num_classes),
         boundary=boundary_counts(labels, masks, num_classes=num_classes),
-        scores=score_counts(probabilities_of(logits), masks, num_classes=num_classes),
+        scores=score_counts(probabilities_of(logits, kind=kind), masks, num_classes=num_classes),
     )
+
+
+def check_output_channels(channels: int, num_classes: int) -> None:
+    """Raises ValueError for a single output channel unless there are two classes."""
+    if channels == 1 and num_classes != 2:
+        raise ValueError(
+            f"the file has one output channel, which means two classes, and the data has {num_classes}; "
+            "export logits of every class"
+        )

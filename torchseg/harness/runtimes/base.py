@@ -9,6 +9,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from torchseg.modelfile.run_options import DEFAULT_OPTIONS, RunOptions
+
 
 @dataclass(frozen=True, kw_only=True)
 class RuntimeInfo:
@@ -25,6 +27,8 @@ class RuntimeInfo:
         fast_path: delegate that should compute the whole graph, e.g. `XNNPACK`; empty if the runtime has none.
         leftovers: operator types outside the fast path, sorted, one entry per operator; each one costs a copy out of
             the fast path and back.
+        note: which of several outputs was read, if there was a choice; complete once the file has run.
+        gives_classes: whether its output was classes and not scores; complete once it has run.
     """
 
     name: str
@@ -35,13 +39,15 @@ class RuntimeInfo:
     layout: str = "NCHW"
     fast_path: str = ""
     leftovers: tuple[str, ...] = ()
+    note: str = ""
+    gives_classes: bool = False
 
 
 class Runtime(Protocol):
     """Runs one model file: float32 `(B, C, H, W)` in, logits `(B, K, H, W)` out, for any layout and I/O dtype."""
 
-    def load(self, path: Path) -> None:
-        """Opens the file; raises ValueError if this runtime cannot open it."""
+    def load(self, path: Path, options: RunOptions = DEFAULT_OPTIONS) -> None:
+        """Opens the file; raises ValueError if this runtime cannot open it, or it has no output that is named."""
         ...
 
     def predict(self, images: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -10,16 +10,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from torchseg.harness.runtimes.adapter import FileAdapter, check_single_input
 from torchseg.harness.runtimes.base import RuntimeInfo
-from torchseg.modelfile.layout import Layout, from_layout, layout_of, to_layout
 from torchseg.modelfile.model_file import ModelFile
+from torchseg.modelfile.run_options import DEFAULT_OPTIONS, RunOptions
 from torchseg.modelfile.tflite import IDENTIFIER
 
 _CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 
 
 class LitertRuntime:
-    """LiteRT's interpreter with XNNPACK for the operators it supports; uses the first input and the first output."""
+    """LiteRT's interpreter with XNNPACK for the operators it supports."""
 
     def __init__(self, *, threads: int) -> None:
         try:
@@ -32,12 +33,12 @@ class LitertRuntime:
         self._threads = threads
         self._interpreter: Any = None
         self._input: dict[str, Any] = {}
-        self._output: dict[str, Any] = {}
-        self._layout: Layout = "NHWC"
+        self._outputs: list[dict[str, Any]] = []
+        self._adapter: FileAdapter | None = None
         self._file: ModelFile | None = None
         self._path: Path | None = None
 
-    def load(self, path: Path) -> None:
+    def load(self, path: Path, options: RunOptions = DEFAULT_OPTIONS) -> None:
         """Opens the file; raises ValueError if it is damaged or does not take images."""
         with path.open("rb") as file:
             if file.read(8)[4:] != IDENTIFIER:
@@ -52,31 +53,35 @@ class LitertRuntime:
         self._interpreter = interpreter
         self._path = path
         self._file = ModelFile(path)  # not read here: that must not count as load time
+        check_single_input([str(each["name"]) for each in interpreter.get_input_details()])
         self._input = interpreter.get_input_details()[0]
-        self._output = interpreter.get_output_details()[0]
-        self._layout = layout_of([int(side) for side in self._input["shape"]], usual="NHWC")
+        self._outputs = interpreter.get_output_details()
+        number = np.dtype(self._input["dtype"])
+        is_pixels = np.issubdtype(number, np.integer) and number != np.int8 and not self._input["quantization"][0]
+        self._adapter = FileAdapter(
+            [int(side) for side in self._input["shape"]],
+            usual="NHWC",
+            outputs=[str(each["name"]) for each in self._outputs],
+            pixels=number.type if is_pixels else None,
+            options=options,
+        )
 
     def predict(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Logits `(B, K, H, W)` of images `(B, C, H, W)`; B must be a multiple of the file's fixed batch size."""
-        if self._interpreter is None:
+        """Logits `(B, K, H, W)` of images `(B, C, H, W)`."""
+        if self._adapter is None:
             raise ValueError("no .tflite file is loaded; call load first")
-        batch = to_layout(images, self._layout)
-        expected = tuple(int(side) for side in self._input["shape"])
-        if batch.shape[1:] != expected[1:] or len(batch) % expected[0]:
-            raise ValueError(f"the file takes {list(expected)} ({self._layout}) and {list(batch.shape)} came")
-        step = expected[0]
-        parts = [self._run(batch[start : start + step]) for start in range(0, len(batch), step)]
-        answer = parts[0] if len(parts) == 1 else np.concatenate(parts)
-        classes = self._file.num_classes if self._file and answer.ndim == 3 else None
-        return from_layout(answer, self._layout, classes=classes)
+        return self._adapter.predict(images, self._run, classes=self._classes)
 
-    def _run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _classes(self) -> int | None:
+        return self._file.num_classes if self._file else None
+
+    def _run(self, batch: NDArray[Any]) -> list[NDArray[Any]]:
         self._interpreter.set_tensor(self._input["index"], _quantize(batch, self._input))
         try:
             self._interpreter.invoke()
         except RuntimeError as error:
             raise ValueError(f"{self._path} fails while it runs: {error}; export it again") from error
-        return _dequantize(self._interpreter.get_tensor(self._output["index"]), self._output)
+        return [_dequantize(self._interpreter.get_tensor(each["index"]), each) for each in self._outputs]
 
     def describe(self) -> RuntimeInfo:
         """LiteRT's version, number of threads, arithmetic, and the operators that XNNPACK did not take."""
@@ -87,7 +92,9 @@ class LitertRuntime:
             threads=self._threads,
             arithmetic=self._arithmetic(operators),
             input_shape=tuple(int(side) for side in self._input.get("shape", ())),
-            layout=self._layout,
+            layout=self._adapter.layout if self._adapter else "NHWC",
+            note=self._adapter.note if self._adapter else "",
+            gives_classes=bool(self._adapter and self._adapter.gives_classes),
             fast_path="XNNPACK",
             leftovers=tuple(sorted(self._leftovers(operators))),
         )
@@ -149,8 +156,8 @@ def _quantize(values: NDArray[np.float32], details: dict[str, Any]) -> NDArray[A
     return np.asarray(np.clip(codes, limits.min, limits.max), number)
 
 
-def _dequantize(codes: NDArray[Any], details: dict[str, Any]) -> NDArray[np.float32]:
+def _dequantize(codes: NDArray[Any], details: dict[str, Any]) -> NDArray[Any]:
     scale, zero_point = details["quantization"]
     if not np.issubdtype(codes.dtype, np.integer) or not scale:
-        return np.asarray(codes, np.float32)
+        return codes
     return np.asarray((codes.astype(np.float32) - zero_point) * np.float32(scale), np.float32)

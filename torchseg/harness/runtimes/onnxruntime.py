@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from torchseg.harness.runtimes.adapter import FileAdapter, check_single_input
 from torchseg.harness.runtimes.base import RuntimeInfo
-from torchseg.modelfile.layout import Layout, from_layout, layout_of, to_layout, to_pixels
 from torchseg.modelfile.metadata import count_classes
+from torchseg.modelfile.run_options import DEFAULT_OPTIONS, RunOptions
 
-_NUMBERS: dict[str, type[np.number[Any]]] = {
+_FLOATS: dict[str, type[np.floating[Any]]] = {
     "tensor(float)": np.float32,
     "tensor(float16)": np.float16,
     "tensor(double)": np.float64,
+}
+_PIXELS: dict[str, type[np.integer[Any]]] = {
     "tensor(uint8)": np.uint8,
+    "tensor(int16)": np.int16,
+    "tensor(uint16)": np.uint16,
+    "tensor(int32)": np.int32,
+    "tensor(int64)": np.int64,
 }
 
 
 class OnnxRuntime:
-    """ONNX Runtime's CPU provider with a fixed number of threads; uses the first input and the first output."""
+    """ONNX Runtime's CPU provider with a fixed number of threads."""
 
     def __init__(self, *, threads: int) -> None:
         try:
@@ -31,19 +39,42 @@ class OnnxRuntime:
         self._library = onnxruntime
         self._threads = threads
         self._session: Any = None
-        self._shape: tuple[int | None, ...] = ()
-        self._layout: Layout = "NCHW"
-        self._number: type[np.number[Any]] = np.float32
+        self._adapter: FileAdapter | None = None
+        self._float: type[np.floating[Any]] = np.float32
         self._classes: int | None = None
         self._path: Path | None = None
 
-    def load(self, path: Path, *, trace: Path | None = None) -> None:
+    def load(self, path: Path, options: RunOptions = DEFAULT_OPTIONS, *, trace: Path | None = None) -> None:
         """Opens the file; raises ValueError if it is damaged or does not take images.
 
         Args:
             path: the .onnx file.
+            options: for a file that does not say enough.
             trace: prefix of the path of a trace of every node, which slows predictions down; see `end_trace`.
         """
+        try:
+            session = self._library.InferenceSession(
+                str(path), self._session_options(trace), providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # its exception classes are private and share no base below Exception
+            raise ValueError(f"{path} is not an ONNX file that ONNX Runtime can open: {_first_line(error)}") from error
+        check_single_input([each.name for each in session.get_inputs()])
+        described = session.get_inputs()[0]
+        if described.type not in _FLOATS and described.type not in _PIXELS:
+            raise ValueError(f"{path} takes {described.type}; export it with a float input, or one of uint8 images")
+        self._float = _FLOATS.get(described.type, np.float32)
+        self._adapter = FileAdapter(
+            [side if isinstance(side, int) and side > 0 else None for side in described.shape],
+            usual="NCHW",
+            outputs=[each.name for each in session.get_outputs()],
+            pixels=_PIXELS.get(described.type),
+            options=options,
+        )
+        self._classes = count_classes(session.get_modelmeta().custom_metadata_map)
+        self._session = session
+        self._path = path
+
+    def _session_options(self, trace: Path | None) -> Any:
         options = self._library.SessionOptions()
         options.intra_op_num_threads = self._threads
         options.inter_op_num_threads = 1
@@ -51,42 +82,21 @@ class OnnxRuntime:
         if trace is not None:
             options.enable_profiling = True
             options.profile_file_prefix = str(trace)
-        try:
-            session = self._library.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # its exception classes are private and share no base below Exception
-            raise ValueError(f"{path} is not an ONNX file that ONNX Runtime can open: {_first_line(error)}") from error
-        described = session.get_inputs()[0]
-        if described.type not in _NUMBERS:
-            raise ValueError(f"{path} takes {described.type}; export it with a float input, or one of uint8 images")
-        self._number = _NUMBERS[described.type]
-        self._shape = tuple(side if isinstance(side, int) else None for side in described.shape)
-        self._layout = layout_of(self._shape, usual="NCHW")
-        self._classes = count_classes(session.get_modelmeta().custom_metadata_map)
-        self._session = session
-        self._path = path
+        return options
 
     def predict(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Logits `(B, K, H, W)` of images `(B, C, H, W)`; B must be a multiple of a fixed batch size of the file."""
-        if self._session is None:
+        """Logits `(B, K, H, W)` of images `(B, C, H, W)`."""
+        if self._adapter is None:
             raise ValueError("no .onnx file is loaded; call load first")
-        pixels = to_pixels(images) if self._number is np.uint8 else images.astype(self._number, copy=False)
-        batch = to_layout(pixels, self._layout)
-        step = self._shape[0] or len(batch)
-        if len(batch) % step:
-            raise ValueError(f"the file takes {step} images at a time and {len(batch)} came; give a multiple")
-        parts = [self._run(batch[start : start + step]) for start in range(0, len(batch), step)]
-        answer = parts[0] if len(parts) == 1 else np.concatenate(parts)
-        return from_layout(answer, self._layout, classes=self._classes)
+        return self._adapter.predict(images, self._run, classes=lambda: self._classes)
 
-    def _run(self, batch: NDArray[Any]) -> NDArray[np.float32]:
+    def _run(self, batch: NDArray[Any]) -> list[NDArray[Any]]:
         name = self._session.get_inputs()[0].name
+        values = batch.astype(self._float, copy=False) if batch.dtype == np.float32 else batch
         try:
-            logits = self._session.run(None, {name: batch})[0]
+            return [np.asarray(each) for each in self._session.run(None, {name: values})]
         except Exception as error:  # see `load`: the exception classes are private
-            raise ValueError(
-                f"the file takes {list(self._shape)} and {list(batch.shape)} came, or it fails: {_first_line(error)}"
-            ) from error
-        return np.asarray(logits, np.float32)
+            raise ValueError(f"{self._path} fails on images of {list(batch.shape)}: {_first_line(error)}") from error
 
     def end_trace(self) -> Path:
         """Ends the trace that `load` started and returns the path of its JSON file."""
@@ -99,8 +109,10 @@ class OnnxRuntime:
             version=self._library.__version__,
             threads=self._threads,
             arithmetic=onnx_arithmetic(self._path) if self._path else "float32",
-            input_shape=self._shape,
-            layout=self._layout,
+            input_shape=self._adapter.shape if self._adapter else (),
+            layout=self._adapter.layout if self._adapter else "NCHW",
+            note=self._adapter.note if self._adapter else "",
+            gives_classes=bool(self._adapter and self._adapter.gives_classes),
         )
 
 
@@ -124,4 +136,5 @@ def onnx_arithmetic(path: Path) -> str:
 
 
 def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__
+    text = str(error).strip() or type(error).__name__
+    return re.sub(r"/onnxruntime_src/.*\) (?=[A-Z])", " ", text.splitlines()[0])[:300]  # its C++ function says nothing

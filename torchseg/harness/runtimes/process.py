@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Thread
@@ -24,6 +25,7 @@ from torchseg.harness.measure.weights import WeightCount
 from torchseg.harness.runtimes.base import RuntimeInfo
 from torchseg.harness.runtimes.registry import check_name
 from torchseg.modelfile.kinds import runtime_name
+from torchseg.modelfile.run_options import DEFAULT_OPTIONS, RunOptions
 from torchseg.spec import ImageSpec
 
 Array = NDArray[np.float32]
@@ -44,9 +46,11 @@ class RuntimeProcess:
     context manager, or call `close`. Once the process has died or hung, every further call raises the same error.
     """
 
-    def __init__(self, path: Path, *, name: str | None = None, threads: int = 1) -> None:
+    def __init__(
+        self, path: Path, *, name: str | None = None, threads: int = 1, options: RunOptions = DEFAULT_OPTIONS
+    ) -> None:
         """Starts the process; raises ValueError if the kind of file or the runtime is unknown."""
-        self.path = path
+        self.path, self.options = path, options
         self.name = check_name(name or runtime_name(path))
         self._failure: RuntimeProcessError | None = None
         self._imported = False
@@ -80,12 +84,16 @@ class RuntimeProcess:
             RuntimeProcessError: if the file is damaged, the runtime is not installed, or the process died or hangs.
         """
         self.ready()
-        self._send("load", str(self.path))
+        self._send("load", str(self.path), asdict(self.options))
         return cast(float, self._receive("load", limit_s=_LOAD_LIMIT_S))
 
     def predict(self, images: Array) -> Array:
         """Logits `(B, K, H, W)` of normalised images `(B, C, H, W)`; raises RuntimeProcessError."""
         return cast(Array, self._call("predict", images))
+
+    def probabilities(self, images: Array) -> Array:
+        """Probability of each class, `(B, K, H, W)`, of images like those for `predict`; raises RuntimeProcessError."""
+        return cast(Array, self._call("probabilities", images))
 
     def labels(self, images: Array, *, size: tuple[int, int] | None = None) -> Labels:
         """Classes `(B, *size)` of normalised images `(B, C, H, W)`; `size` is `(H, W)` by default.
@@ -113,6 +121,10 @@ class RuntimeProcess:
         Only to reproduce published numbers: tracemalloc slows Python down and does not see what runtimes allocate.
         """
         return cast(list[tuple[float, float]], self._call("time_traced", image, repeats))
+
+    def output_kind(self) -> str:
+        """What the file's values were taken for so far: `logit`, `probability`, `mask255`, `classes`, or nothing."""
+        return cast(str, self._call("output_kind"))
 
     def describe(self) -> RuntimeInfo:
         """Conditions under which the process computes; raises RuntimeProcessError."""

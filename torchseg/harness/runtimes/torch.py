@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from torchseg.harness.runtimes.base import RuntimeInfo
+from torchseg.modelfile.run_options import DEFAULT_OPTIONS, RunOptions
 
 if TYPE_CHECKING:
     from torch import nn
@@ -30,8 +31,11 @@ class TorchRuntime:
         self._model: nn.Module | None = None
         self._shape: tuple[int | None, ...] = ()
 
-    def load(self, path: Path) -> None:
-        """Opens a checkpoint, given as its folder or its weights file; raises ValueError if it is not one."""
+    def load(self, path: Path, options: RunOptions = DEFAULT_OPTIONS) -> None:
+        """Opens a checkpoint, given as its folder or its weights file; raises ValueError if it is not one.
+
+        The options are for files of other tools and change nothing here: a checkpoint's card says everything.
+        """
         model, card = self._open(path)
         self._model = model.to(memory_format=self._torch.channels_last)  # type: ignore[call-overload]
         self._shape = (None, card.spec.channels, None, None)

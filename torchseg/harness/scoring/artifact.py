@@ -9,6 +9,7 @@ from pathlib import Path
 
 from torchseg.modelfile.kinds import CHECKPOINT_FILES
 from torchseg.modelfile.model_file import ModelFile
+from torchseg.modelfile.run_options import DEFAULT_OPTIONS, RunOptions
 from torchseg.spec import ImageSpec
 
 
@@ -28,6 +29,7 @@ class Artifact:
         threads: threads per prediction; None uses the common setting.
         baseline: file to compare latency and accuracy with; None uses `reference`.
         spec: size and normalisation of its images if they differ from those of the other files.
+        options: how to run a file that does not say it itself; its number of classes is always that of the data.
         file: what the file says of itself; read once, and handed on to every copy of the artifact.
     """
 
@@ -41,6 +43,7 @@ class Artifact:
     threads: int | None = None
     baseline: Path | None = None
     spec: ImageSpec | None = None
+    options: RunOptions = DEFAULT_OPTIONS
     file: ModelFile = field(default_factory=lambda: ModelFile(Path()), compare=False, repr=False)
 
     def __post_init__(self) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 
 from torchseg.data import Sample
 from torchseg.harness.host import cpu_name
+from torchseg.harness.runtimes.base import RuntimeInfo
 from torchseg.harness.scoring.latency import LatencyConfig
 from torchseg.harness.scoring.measurement import Measured
 from torchseg.metrics import Overlap, overlap, precision_recall
@@ -29,10 +30,13 @@ SCORE_COLUMNS = (
     "against", "miou_difference", "miou_difference_low", "miou_difference_high", "accuracy",
     # further costs, and the share of the CPU's peak
     "zstd_bytes", "multiply_adds", "peak_share", "mean_average_precision",
+    # how the output of the file was read
+    "output_kind", "note",
 )  # fmt: skip
 SCORE_TEXTS = (  # those of them that are text
     "artifact", "stage", "format", "precision", "runtime", "runtime_version", "sha256", "image_size", "host",
     "arithmetic", "fast_path", "leftovers", "speed", "error", "against", "accuracy",
+    "output_kind", "note",
 )  # fmt: skip
 CLASS_COLUMNS = (
     "artifact",
@@ -105,7 +109,16 @@ def _conditions(measured: Measured, config: LatencyConfig) -> Row:
         "fast_path": info.fast_path if info else "",
         "leftovers": " ".join(info.leftovers) if info else "",
         "images": len(measured.accumulator.image_miou),
+        "output_kind": measured.output_kind,
+        "note": _note(info) if info else "",
     }
+
+
+def _note(info: RuntimeInfo) -> str:
+    """What a reader of the row should know of how the file was run; empty for most files."""
+    size = info.input_shape[0] if info.input_shape else None
+    batch = f"the file takes {size} images at a time, so its latency is that of {size}" if size and size > 1 else ""
+    return "; ".join(filter(None, (batch, info.note)))
 
 
 def _times(measured: Measured) -> Row:

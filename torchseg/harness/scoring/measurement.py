@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from torchseg.harness.measure.pixel_counts import MetricAccumulator
@@ -48,6 +48,7 @@ class Measured:
     info: RuntimeInfo | None = None
     weights: WeightCount | None = None
     multiply_adds: int | None = None
+    output_kind: str = ""  # what the file's values were taken for
 
     def close(self) -> None:
         """Ends the process, if there is one."""
@@ -61,7 +62,10 @@ def start_measured(measured: Measured) -> None:
     try:
         measured.size_bytes = artifact.file.size_bytes
         measured.sha256 = _sha256(artifact.file)
-        measured.process = RuntimeProcess(artifact.path, name=artifact.runtime, threads=measured.threads)
+        options = replace(artifact.options, classes=measured.spec.num_classes)
+        measured.process = RuntimeProcess(
+            artifact.path, name=artifact.runtime, threads=measured.threads, options=options
+        )
     except ValueError as error:
         measured.reason = str(error)
 
@@ -95,6 +99,12 @@ def inspect_measured(measured: Measured) -> None:
         measured.multiply_adds = measured.process.multiply_adds((1, spec.channels, spec.height, spec.width))
     except RuntimeProcessError as failure:
         _log.warning("%s: its weights cannot be read (%s)", measured.name, failure)
+
+
+def note_output(measured: Measured) -> None:
+    """Records what the file's values were taken for, and which output was read; complete after the last image."""
+    measured.output_kind = _noting_failure(measured, lambda process: process.output_kind()) or ""
+    measured.info = _noting_failure(measured, lambda process: process.describe()) or measured.info
 
 
 def _noting_failure(measured: Measured, work: Callable[[RuntimeProcess], Result]) -> Result | None:

@@ -36,6 +36,7 @@ from torchseg.harness.scoring.measurement import (
     Measured,
     inspect_measured,
     load_measured,
+    note_output,
     start_measured,
     wait_for_measured,
 )
@@ -206,8 +207,12 @@ def _measure_accuracy(
             table.write(image_row(measured, sample, scores))
 
         count_pixels(list(first.values()), samples, on_image=on_image, advance=display.advance, jobs=jobs)
+    for measured in first.values():
+        note_output(measured)
     for measured in files:
-        measured.reason = measured.reason or first[id(measured.accumulator)].reason
+        if not measured.reason:
+            leader = first[id(measured.accumulator)]
+            measured.reason, measured.output_kind = leader.reason, leader.output_kind
 
 
 def _baselines(files: Sequence[Measured]) -> list[tuple[int, int]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
@@ -24,8 +25,10 @@ from torchseg.harness.runtimes.process import RuntimeProcess
 from torchseg.harness.sliding_window import Segment, by_resizing, by_tiles
 from torchseg.metrics import Counts, confusion_matrix, overlap
 from torchseg.modelfile.model_file import ModelFile
+from torchseg.modelfile.run_options import DEFAULT_OPTIONS
 from torchseg.pipeline.run.dataset import open_configured
-from torchseg.pipeline.run.image_spec import spec_of
+from torchseg.pipeline.run.foreign_spec import foreign_spec
+from torchseg.pipeline.run.image_spec import recorded_spec_of, spec_of
 from torchseg.pipeline.run.recorded_config import recorded_config, run_of
 from torchseg.spec import ImageSpec
 
@@ -47,7 +50,7 @@ def predict(config: PredictConfig) -> int:
     segment = by_tiles if config.tiles else by_resizing
     with ExitStack() as opened:
         models = [
-            opened.enter_context(OpenedModel(path, name, segment=segment, threads=config.cores))
+            opened.enter_context(OpenedModel(path, name, segment=segment, threads=config.cores, flags=config))
             for path, name in zip(paths, names_of(paths), strict=True)
         ]
         spec = _common_spec(models)
@@ -62,8 +65,10 @@ def predict(config: PredictConfig) -> int:
                 counts = confusion_matrix(labels, sample.mask, num_classes=spec.num_classes)
                 totals[name] += counts
                 rows.append(_row(name, sample.name, counts))
+        notes = {model.name: model.note() for model in models}
     rows += [_row(name, _ALL, counts) for name, counts in totals.items()]
     _print_outcome(config, len(files), rows, spec)
+    print("".join(f"  {name}: {note}\n" for name, note in notes.items() if note), end="")
     return DONE
 
 
@@ -176,21 +181,32 @@ class OpenedModel:
         name: in figures and tables.
         segment: applies the model to a whole image of any size, by resizing or by tiles.
         threads: number of threads for one prediction.
+        flags: how a file of another tool is run.
 
     Raises:
         ValueError: if the file is not a model, or has no image spec.
     """
 
-    def __init__(self, path: Path, name: str, *, segment: Segment, threads: int) -> None:
+    def __init__(
+        self, path: Path, name: str, *, segment: Segment, threads: int, flags: PredictConfig | None = None
+    ) -> None:
         file = ModelFile(path)
         file.check()
-        self.name, self.spec = name, spec_of(file)
+        self.name, options = name, DEFAULT_OPTIONS
+        if flags is not None and recorded_spec_of(file) is None:
+            self.spec, options = foreign_spec(file, flags), flags.run_options
+        else:
+            self.spec = spec_of(file)
         self._segment = segment
-        self._process = RuntimeProcess(path, threads=threads)
+        self._process = RuntimeProcess(path, threads=threads, options=replace(options, classes=self.spec.num_classes))
 
     def labels(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Classes `(H, W)` of an RGB image `(H, W, 3)`, both uint8; raises ValueError if the file fails."""
-        return self._segment(self._process.predict, picture, self.spec)
+        return self._segment(self._process.probabilities, picture, self.spec)
+
+    def note(self) -> str:
+        """What a user should know of how the file was run; complete once it has run."""
+        return self._process.describe().note
 
     def __enter__(self) -> OpenedModel:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,10 +22,10 @@ from torchseg.harness.scoring.latency import LatencyConfig
 from torchseg.harness.scoring.score import score_artifacts
 from torchseg.modelfile.kinds import CHECKPOINT_FILES
 from torchseg.modelfile.model_file import ModelFile
-from torchseg.pipeline.commands.summary import comparison_lines, table_lines
+from torchseg.pipeline.commands.summary import comparison_lines, note_lines, table_lines
 from torchseg.pipeline.run.dataset import open_pictures
 from torchseg.pipeline.run.folder import held_run
-from torchseg.pipeline.run.image_spec import file_spec
+from torchseg.pipeline.run.image_spec import file_spec, recorded_file_spec
 from torchseg.pipeline.run.installed import check_runtimes
 from torchseg.pipeline.run.recorded_config import recorded_config, run_of
 from torchseg.pipeline.run.session import CONFIG, ENVIRONMENT, environment_record
@@ -32,6 +33,7 @@ from torchseg.pipeline.stages.scoring import artifacts_in
 from torchseg.spec import ImageSpec
 
 _OUT = Path("runs/scores")
+_log = logging.getLogger(__name__)
 
 
 def score(config: ScoreConfig) -> int:
@@ -44,6 +46,8 @@ def score(config: ScoreConfig) -> int:
     print("\n".join(table_lines(scored.folder / "scores.csv")))
     if config.against is not None:
         print("\n" + "\n".join(comparison_lines(scored.folder / "scores.csv")))
+    for line in note_lines(scored.folder / "scores.csv"):
+        print(line)
     for failure in scored.failures:
         print(f"FAILED: {failure}")
     print(f"\n  report   {scored.page}")
@@ -128,18 +132,32 @@ def plan_scores(config: ScoreConfig) -> ScorePlan:
     artifacts = _in_runtimes(found, config)
     run = config.files[0] if len(config.files) == 1 and _is_run(config.files[0]) else None
     pictures = open_pictures(_data(config, artifacts))
-    wanted = _scaled(pictures.spec, config)
-    specs = [file_spec(each, wanted) for each in artifacts]
     return ScorePlan(
-        artifacts=[
-            each if spec == pictures.spec else replace(each, spec=spec)
-            for each, spec in zip(artifacts, specs, strict=True)
-        ],
+        artifacts=[_with_spec(each, pictures.spec, config) for each in artifacts],
         samples=pictures.test,
         spec=pictures.spec,
         out=config.out or run or _OUT,
         is_run=config.out is None and run is not None,
     )
+
+
+def _with_spec(artifact: Artifact, spec: ImageSpec, config: ScoreConfig) -> Artifact:
+    """The artifact with the spec of its own images, and, if another tool made it, with what the flags say of it."""
+    if recorded_file_spec(artifact, spec) is not None:
+        own = file_spec(artifact, spec)
+    else:
+        scaling = config.mean_and_std(spec.channels)
+        own = file_spec(artifact, replace(spec, mean=scaling[0], std=scaling[1]) if scaling else spec)
+        artifact = replace(artifact, options=config.run_options)
+        if scaling is None and not (artifact.file.image and artifact.file.image.pixels):
+            _log.warning(
+                "%s does not say how its images are scaled, so they are scaled like those of the data set: mean %s, "
+                "standard deviation %s; --scaling sets another range",
+                artifact.path,
+                ", ".join(f"{value:g}" for value in spec.mean),
+                ", ".join(f"{value:g}" for value in spec.std),
+            )
+    return artifact if own == spec else replace(artifact, spec=own)
 
 
 def single_artifact(path: Path) -> Artifact:
@@ -199,11 +217,6 @@ def _in_runtimes(artifacts: Sequence[Artifact], config: ScoreConfig) -> list[Art
 
 def _runtimes_for(artifact: Artifact, asked: Sequence[str]) -> list[str | None]:
     return [name for name in asked if artifact.format in RUNTIMES[name].formats] if asked else [None]
-
-
-def _scaled(spec: ImageSpec, config: ScoreConfig) -> ImageSpec:
-    """The spec for a file without metadata about its normalisation."""
-    return replace(spec, mean=config.mean_values or spec.mean, std=config.std_values or spec.std)
 
 
 def _data(config: ScoreConfig, artifacts: Sequence[Artifact]) -> DataConfig:

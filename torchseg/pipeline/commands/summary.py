@@ -21,6 +21,11 @@ _COLUMNS = (
     ("kB", "size_bytes", "{:.0f}"),
     ("certified", "certified", "{}"),
 )
+_KINDS = {
+    "probability": "its values are probabilities",
+    "mask255": "its values run from 0 to 255",
+    "classes": "it gives classes",
+}
 _SHOWN_IF_MIXED = ("runtime", "threads")
 _SCALES = {"miou": 100.0, "argmax_agreement": 100.0, "size_bytes": 1e-3}
 
@@ -59,6 +64,18 @@ def comparison_lines(scores: Path) -> list[str]:
     """Compares every file with its baseline; each difference has a 99 % interval."""
     with scores.open(newline="", encoding="utf-8") as file:
         return [_comparison(row) for row in csv.DictReader(file) if row.get("latency_ratio")]
+
+
+def note_lines(scores: Path) -> list[str]:
+    """How the output of each file was read, if there was a choice."""
+    with scores.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    lines = []
+    for row in rows:
+        kind = "" if row["certified"] else _KINDS.get(row["output_kind"], "")  # a certified file is one of this project
+        said = "; ".join(filter(None, (kind, row["note"])))
+        lines += [f"{row['artifact']}: {said}"] if said and not row["error"] else []
+    return list(dict.fromkeys(lines))
 
 
 def _comparison(row: dict[str, str]) -> str:

@@ -24,6 +24,7 @@ def verify(config: VerifyConfig) -> int:
     """Compares each file with its source network again; returns 1 if any certificate does not hold, otherwise 0."""
     failed = False
     for path in config.files:
+        read_certificate(path)  # before the images: a file without one has nothing to verify
         pictures = open_pictures(recorded_config(run_of(path), root=config.root))
         problems = _problems(path, pictures)
         failed |= bool(problems)

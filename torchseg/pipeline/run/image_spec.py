@@ -28,18 +28,22 @@ def file_spec(artifact: Artifact, wanted: ImageSpec) -> ImageSpec:
     Raises:
         ValueError: if the file has another number of classes than the data.
     """
-    if artifact.spec is not None:
-        return _same_classes(artifact.spec, wanted, artifact.path)
-    image = artifact.file.image
-    own = artifact.file.spec_for((wanted.height, wanted.width))
-    if own is None and artifact.reference is not None:
-        own = read_card(artifact.reference).spec
+    own = recorded_file_spec(artifact, wanted)
     if own is not None:
         return _same_classes(own, wanted, artifact.path)
+    image = artifact.file.image
     if image is None:
         return wanted
     scaling = end_to_end_spec(wanted) if image.pixels else wanted
     return replace(scaling, height=image.height or wanted.height, width=image.width or wanted.width)
+
+
+def recorded_file_spec(artifact: Artifact, wanted: ImageSpec) -> ImageSpec | None:
+    """What is recorded of the file's images, see `file_spec`; None for a file of another tool."""
+    own = artifact.spec or artifact.file.spec_for((wanted.height, wanted.width))
+    if own is None and artifact.reference is not None:
+        own = read_card(artifact.reference).spec
+    return own
 
 
 def _same_classes(own: ImageSpec, wanted: ImageSpec, path: Path) -> ImageSpec:
@@ -57,16 +61,21 @@ def spec_of(model: ModelFile) -> ImageSpec:
     Raises:
         ValueError: if none of them has it.
     """
+    spec = recorded_spec_of(model)
+    if spec is None:
+        raise ValueError(
+            f"{model.path} does not say how its images are scaled; say it, e.g. --scaling 0-1 or imagenet, or give a "
+            "file that export or import_tf made"
+        )
+    return spec
+
+
+def recorded_spec_of(model: ModelFile) -> ImageSpec | None:
+    """Like `spec_of`, but None for a file of another tool."""
     if model.kind == "torch":
         return model.card.spec
     known = _spec_in_run(model.path)
-    spec = model.spec_for((known.height, known.width) if known else None) or known
-    if spec is None:
-        raise ValueError(
-            f"{model.path} does not say how its images are scaled and what its classes are; give a file that export "
-            "or import_tf made"
-        )
-    return spec
+    return model.spec_for((known.height, known.width) if known else None) or known
 
 
 def _spec_in_run(model: Path) -> ImageSpec | None:

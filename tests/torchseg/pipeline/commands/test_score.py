@@ -18,6 +18,7 @@ from torchseg.config import ScoreConfig
 from torchseg.data import open_data
 from torchseg.harness.runtimes.registry import new_runtime
 from torchseg.harness.runtimes.table import RUNTIMES
+from torchseg.modelfile.run_options import RunOptions
 from torchseg.models import build_model
 from torchseg.pipeline.commands.score import plan_scores, score_files, single_artifact
 from torchseg.pipeline.run.installed import check_runtimes
@@ -100,6 +101,23 @@ def test_a_file_is_fed_as_it_says_itself_before_the_flags_are_asked(tmp_path):
     assert (first.spec.mean, first.spec.height) == ((0, 0, 0), 16)
     assert (second.spec.mean, second.spec.height) == ((0.5, 0.5, 0.5), 32)
     assert (plan.spec.height, plan.spec.width) == (32, 32)  # the largest: no file is judged on less than it sees
+
+
+def test_flags_for_foreign_files_leave_those_of_this_project_alone(tmp_path, caplog):
+    texts = {"classes": json.dumps(CLASSES), "mean": "[0.0, 0.0, 0.0]", "std": "[1.0, 1.0, 1.0]"}
+    ours = save_onnx(tmp_path / "ours.onnx", texts={f"torchseg.{key}": text for key, text in texts.items()})
+    other = save_onnx(tmp_path / "other.onnx")
+    flags = {"data": "scenes", "scaling": "-1-1", "colour_order": "BGR", "output": "y", "output_kind": "logit"}
+    first, second = plan_scores(ScoreConfig(files=[ours, other], **flags)).artifacts
+    assert first.options == RunOptions()
+    assert second.options == RunOptions(colour_order="BGR", output="y", kind="logit")
+    assert second.spec.mean == (0.5, 0.5, 0.5)
+    assert not caplog.records
+
+
+def test_a_scaling_that_is_only_assumed_is_said(tmp_path, caplog):
+    plan_scores(ScoreConfig(files=[save_onnx(tmp_path / "other.onnx")], data="scenes"))
+    assert "other.onnx does not say how its images are scaled" in caplog.text
 
 
 def test_a_file_of_whole_numbers_gets_the_picture_as_it_is(tmp_path):
