@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
 from torchseg.console import console
+from torchseg.interruption import interruptible
 from torchseg.spec import nearest
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 Config = TypeVar("Config")
 
-DONE, CHECK_FAILED, WRONG_INPUT, STOPPED = 0, 1, 2, 130
+DONE, CHECK_FAILED, WRONG_INPUT = 0, 1, 2
 _PARSERS: dict[type[Any], ArgumentParser] = {}  # a grid parses flags a hundred times, and building a parser takes 0.2 s
 
 
@@ -35,20 +36,21 @@ def run_command(config_class: type[Config], job: Callable[[Config], int], argv: 
     # the training code.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     _print_anything()
-    try:
-        given = sys.argv[1:] if argv is None else argv
-        _check_text(given)
-        config = _parse(config_class, _parser(config_class), given)
-        with console():
-            return job(config)
-    except (ValueError, OSError, ImportError) as error:
-        logging.getLogger(__name__).debug("the input was refused", exc_info=True)
-        advice = "; set PYTHONUTF8=1" if isinstance(error, UnicodeEncodeError) else ""
-        print(f"error: {error}{advice}", file=sys.stderr)
-        return WRONG_INPUT
-    except KeyboardInterrupt:
-        print("\nstopped; run the same command to resume", file=sys.stderr)
-        return STOPPED
+    with interruptible() as interruption:
+        try:
+            given = sys.argv[1:] if argv is None else argv
+            _check_text(given)
+            config = _parse(config_class, _parser(config_class), given)
+            with console():
+                return job(config)
+        except (ValueError, OSError, ImportError) as error:
+            logging.getLogger(__name__).debug("the input was refused", exc_info=True)
+            advice = "; set PYTHONUTF8=1" if isinstance(error, UnicodeEncodeError) else ""
+            print(f"error: {error}{advice}", file=sys.stderr)
+            return WRONG_INPUT
+        except KeyboardInterrupt:
+            interruption.tell()
+            return interruption.exit_code
 
 
 def _print_anything() -> None:

@@ -1,11 +1,15 @@
-"""Starts processes in their own group, interrupts them and kills them, on POSIX and Windows."""
+"""Starts processes in their own group, interrupts and kills them, and ends them with their parent, on every system."""
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import subprocess
-from contextlib import suppress
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from multiprocessing.connection import wait
 from typing import Any
 
 
@@ -39,3 +43,32 @@ def kill_all(pid: int) -> None:
         for each in (*process.children(recursive=True), process):
             with suppress(psutil.NoSuchProcess):
                 each.kill()
+
+
+def end_with_parent() -> None:
+    """Makes this process, a child by `multiprocessing`, end when its parent does, however that ends.
+
+    Ctrl-C and the handlers of the parent are left to the parent: a terminal interrupts both.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_after, args=(parent.sentinel,), daemon=True).start()
+
+
+def _end_after(sentinel: int) -> None:
+    wait([sentinel])
+    os._exit(1)
+
+
+@contextmanager
+def no_child_left() -> Iterator[None]:
+    """Kills the children by `multiprocessing` that were started inside, if an exception ends the block."""
+    before = set(multiprocessing.active_children())
+    try:
+        yield
+    except BaseException:
+        for child in set(multiprocessing.active_children()) - before:
+            child.kill()
+        raise

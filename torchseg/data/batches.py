@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from torchseg.data.sample import Samples
 from torchseg.data.transforms import Distortion, RandomView
+from torchseg.process_group import end_with_parent
 
 
 class Batch(NamedTuple):
@@ -189,7 +190,7 @@ class Batches:
             batch_sampler=self._sampler,
             num_workers=workers,
             persistent_workers=workers > 0,
-            worker_init_fn=_one_thread,
+            worker_init_fn=_start,
             collate_fn=_collate,
         )
 
@@ -199,7 +200,8 @@ class Batches:
         return iter(self._loader)
 
 
-def _one_thread(worker: int) -> None:
+def _start(worker: int) -> None:
+    end_with_parent()
     torch.set_num_threads(1)  # the threads of the training process need the cores
 
 

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from torchseg.data.sample import Sample, Samples
+from torchseg.process_group import end_with_parent, no_child_left
 
 _BYTES, _INDEX = ".bin", ".json"
 
@@ -143,7 +144,8 @@ def read_in_order(samples: Samples, *, processes: int) -> Iterator[Sample]:
     if processes == 1:
         yield from (samples[index] for index in range(count))
         return
-    with ProcessPoolExecutor(min(processes, _MOST_PROCESSES), initializer=_start, initargs=(samples,)) as pool:
+    pool = ProcessPoolExecutor(min(processes, _MOST_PROCESSES), initializer=_start, initargs=(samples,))
+    with pool, no_child_left():
         for start in range(0, count, _BLOCK):
             yield from pool.map(_read, range(start, min(start + _BLOCK, count)), chunksize=_CHUNK)
 
@@ -151,6 +153,7 @@ def read_in_order(samples: Samples, *, processes: int) -> Iterator[Sample]:
 def _start(samples: Samples) -> None:
     global _samples
     _samples = samples
+    end_with_parent()
     torch.set_num_threads(1)  # the processes share the cores already
 
 

@@ -12,14 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from torchseg.atomic_file import partial_file
 from torchseg.checkpoint import sha256_of
+from torchseg.pipeline.run.lock import LOCK, locked
 
 _STAMPS = ".stages"
 _WORK = ".work"
-_LOCK = ".lock"
 _LOG = logging.getLogger(__name__)
 
 
@@ -55,7 +53,7 @@ class RunFolder:
         self.path = path
         if path.exists() and not path.is_dir():
             raise ValueError(f"--out {path} is a file; give a folder")
-        if path.is_dir() and any(path.iterdir()) and not (path / _STAMPS).is_dir():
+        if path.is_dir() and not is_run(path) and any(child.name != LOCK for child in path.iterdir()):
             raise ValueError(f"--out {path} has files that no run of this project wrote; give a new folder")
         (path / _STAMPS).mkdir(parents=True, exist_ok=True)
 
@@ -66,21 +64,19 @@ class RunFolder:
         Raises:
             ValueError: if another process holds the lock.
         """
-        try:
-            holding = FileLock(self.path / _LOCK).acquire(timeout=0)
-        except Timeout as error:
-            raise ValueError(
-                f"another command is running in {self.path}; wait until it has ended, or give another --out"
-            ) from error
-        with holding:
+        with locked(self.path):
             yield
 
     def forget(self) -> None:
-        """Removes everything that earlier runs left here."""
+        """Removes everything that earlier runs left here; killed in the middle, it can be called again.
+
+        The stamps go first, so that no stage seems done, but their folder stays: it makes this the folder of a run.
+        """
+        for child in (self.path / _STAMPS).iterdir():
+            _remove(child)
         for child in self.path.iterdir():
-            if child.name != _LOCK:  # if it were deleted, another process could lock a new file of that name
+            if child.name not in (LOCK, _STAMPS):
                 _remove(child)
-        (self.path / _STAMPS).mkdir()
 
     def is_done(self, stage: Stage) -> bool:
         """Whether the stage ran with these inputs and its outputs have not changed since."""

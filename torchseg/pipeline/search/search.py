@@ -5,12 +5,9 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import signal
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 
 from torchseg.checkpoint import WEIGHTS, sha256_of
 from torchseg.config import CompressionFlags, ExportFlags, SearchConfig
@@ -72,7 +69,7 @@ def run_search(config: SearchConfig) -> SearchResult:
     check_space(config, pictures.spec)
     shared = _shared_settings(config, pictures)
     _check_shared_settings(config, shared)
-    with _ended_by_signal(), open_session(config) as session:
+    with open_session(config) as session:
         (session.folder.path / _SHARED_SETTINGS).write_text(json.dumps(shared, indent=2) + "\n", encoding="utf-8")
         return Search(session, pictures).run()
 
@@ -154,20 +151,6 @@ def _check_shared_settings(config: SearchConfig, shared: Mapping[str, object]) -
                 f"{config.run} holds a search with {name} {recorded.get(name)}, and {shared.get(name)} came; "
                 f"its trials cannot be compared with new ones: {way_out}"
             )
-
-
-@contextmanager
-def _ended_by_signal() -> Iterator[None]:
-    """Makes SIGTERM end the search as Ctrl-C does, together with all processes that it started."""
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _line(record: TrialRecord, config: SearchConfig) -> str:

@@ -16,6 +16,7 @@ from torchseg.modelfile.precision import Precision
 from torchseg.pipeline.export.exporter import NetworkExport
 from torchseg.pipeline.run.dataset import Pictures
 from torchseg.pipeline.run.folder import RunFolder, Stage
+from torchseg.process_group import end_with_parent
 
 ARTIFACTS = "artifacts"
 PACKED = ("fp32", "int8")  # precisions whose ONNX files can be packed
@@ -136,6 +137,7 @@ def export_beside(exporter: Exporter, files: Files, *, cores: int) -> Iterator[C
 
 
 def _export(exporter: Exporter, files: Files) -> None:
+    end_with_parent()
     torch.set_num_threads(1)
     for stage in _stages(exporter, files):
         with suppress(Exception):

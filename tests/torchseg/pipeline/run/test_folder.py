@@ -1,11 +1,9 @@
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import pytest
 
 from torchseg.pipeline.run.folder import RunFolder, Stage
+from torchseg.pipeline.run.lock import locked
 
 
 def _stage(log, inputs=None, content="a", name="one"):
@@ -128,18 +126,24 @@ def test_a_second_command_is_refused_while_one_runs(tmp_path):
         pass
 
 
-def test_a_killed_command_leaves_the_folder_free(tmp_path):
-    RunFolder(tmp_path)
-    holding = (
-        "import filelock, sys; lock = filelock.FileLock(sys.argv[1]); lock.acquire(); print(flush=True); "
-        "sys.stdin.read()"
-    )
-    command = [sys.executable, "-c", holding, str(tmp_path / ".lock")]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
-        other.stdout.readline()
-        with pytest.raises(ValueError, match="another command is running"):
-            RunFolder(tmp_path).held().__enter__()
-        other.kill()
-        other.wait()
-        with RunFolder(tmp_path).held():
-            pass
+def test_a_folder_whose_forgetting_was_cut_short_is_still_the_folder_of_a_run(tmp_path, monkeypatch):
+    folder = RunFolder(tmp_path)
+    folder.do(_stage([]))
+    removed = []
+
+    def dies(path):
+        if removed:
+            raise KeyboardInterrupt
+        removed.append(path)
+        path.unlink()
+
+    with monkeypatch.context() as patch:
+        patch.setattr("torchseg.pipeline.run.folder._remove", dies)
+        with pytest.raises(KeyboardInterrupt):
+            folder.forget()
+    assert RunFolder(tmp_path).do(_stage([]))
+
+
+def test_a_lock_alone_makes_no_folder_foreign(tmp_path):
+    with locked(tmp_path):
+        assert RunFolder(tmp_path).do(_stage([]))

@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+
+import pytest
+
+from torchseg.pipeline.run.lock import LOCK, locked
+
+HOLDS = """
+import sys
+from pathlib import Path
+from torchseg.pipeline.run.lock import locked
+with locked(Path(sys.argv[1])):
+    print(flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_the_refusal_names_the_owner(tmp_path):
+    owner = rf"process {os.getpid()} on {platform.node()} since \d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d"
+    with locked(tmp_path / "run"):
+        refused = rf"another command is running in .*run \({owner}\); wait until it has ended, or give another --out"
+        with pytest.raises(ValueError, match=refused), locked(tmp_path / "run"):
+            pass
+    with locked(tmp_path / "run"):
+        pass
+
+
+@pytest.mark.parametrize("record", [b"", b"\xff", b"[]", b"{}"])
+def test_an_owner_that_does_not_say_its_name_still_holds_the_lock(record, tmp_path):
+    with locked(tmp_path):
+        (tmp_path / LOCK).write_bytes(record)
+        with pytest.raises(ValueError, match=rf"another command is running in {tmp_path}; wait"), locked(tmp_path):
+            pass
+
+
+def test_a_killed_command_leaves_the_folder_free(tmp_path):
+    command = [sys.executable, "-c", HOLDS, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        other.stdout.readline()
+        refused = rf"another command is running in .* \(process {other.pid} on "
+        with pytest.raises(ValueError, match=refused), locked(tmp_path):
+            pass
+        other.kill()
+        other.wait()
+        with locked(tmp_path):
+            pass

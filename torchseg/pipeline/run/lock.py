@@ -1,0 +1,85 @@
+"""Locks a folder against other commands; the lock names its owner and ends with its process, however that ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
+
+LOCK = ".lock"
+_LOCKED_BYTE = 2**30  # far behind the owner's record, because Windows lets nobody else read a locked byte
+_LONGEST_RECORD = 1000
+_held: set[int] = set()  # descriptors
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Locks a folder, which is created if it is missing, against every other process and a second call of this one.
+
+    The file stays when the lock ends: were it deleted, another process could lock a new file of that name.
+
+    Raises:
+        ValueError: if the folder is locked; the message names the owner.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        try:
+            _take(descriptor)
+        except (BlockingIOError, PermissionError) as error:
+            raise ValueError(
+                f"another command is running in {folder}{_owner(folder / LOCK)}; wait until it has ended, or give "
+                "another --out"
+            ) from error
+        _held.add(descriptor)
+        _sign(descriptor)
+        yield
+    finally:
+        _held.discard(descriptor)
+        os.close(descriptor)
+
+
+def _take(descriptor: int) -> None:
+    if sys.platform == "win32":
+        os.lseek(descriptor, _LOCKED_BYTE, os.SEEK_SET)
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+    else:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _sign(descriptor: int) -> None:
+    owner = {"pid": os.getpid(), "host": platform.node(), "since": time.strftime("%Y-%m-%d %H:%M:%S")}
+    os.ftruncate(descriptor, 0)
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    os.write(descriptor, json.dumps(owner).encode())
+
+
+def _owner(path: Path) -> str:
+    """` (process 12 on host since 2026-01-31 12:00:00)`; empty if the lock does not say."""
+    try:
+        with path.open("rb") as file:
+            owner = json.loads(file.read(_LONGEST_RECORD))
+        return f" (process {owner['pid']} on {owner['host']} since {owner['since']})"
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+
+
+def _let_go() -> None:
+    """Closes the locks in a forked child, which would otherwise hold them for as long as it outlives its parent."""
+    for descriptor in _held:
+        os.close(descriptor)
+    _held.clear()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, where children inherit nothing
+    os.register_at_fork(after_in_child=_let_go)
