@@ -66,6 +66,9 @@ class DataConfig(CommonConfig):
         mask_suffix: What the name of a mask has behind the name of its image, e.g. _mask, with --data folder. Default:
             found from the names.
         ignore_value: A value of masks without colours that is ignored as 255 is, with --data folder. Default: none.
+        group: Which images of --data folder stay in one split: folder (those of a subfolder), none, a regular
+            expression (those in whose names it finds equal text, e.g. '^seq[0-9]+'), or auto: subfolders if there are
+            at least 6, otherwise images that look alike, such as frames of a video, if there are at most 300 images.
         ignore_classes: Names of classes whose pixels are ignored, separated by commas.
         merge: Classes that become one, e.g. 'road,parking -> drivable'; several rules are separated by semicolons.
     """
@@ -78,6 +81,7 @@ class DataConfig(CommonConfig):
     patch_overlap: float = 0.0
     mask_suffix: str = ""
     ignore_value: int | None = None
+    group: str = "auto"
     ignore_classes: str = ""
     merge: str = ""
 

@@ -13,6 +13,7 @@ from torchseg.data.datasets.idd import idd
 from torchseg.data.datasets.oxford_pet import download_oxford_pet, oxford_pet, oxford_pet_binary
 from torchseg.data.datasets.scenes import scenes
 from torchseg.data.file_samples import FileSamples
+from torchseg.data.grouping import AUTO
 from torchseg.data.label_rules import LabelRules
 from torchseg.data.patches import PatchPlan, PatchSamples
 from torchseg.data.sample import DataSet, Samples, UnmaskedSamples
@@ -26,7 +27,7 @@ class Source:
     Attributes:
         open: opens the data set; takes the `options` as keyword arguments, too.
         download: downloads it; None if that is not possible.
-        options: names of the `LabelRules` that it takes itself.
+        options: names of the options that it takes: `mask_suffix` and `ignore_value` of the `LabelRules`, and `group`.
     """
 
     open: Callable[..., DataSet]
@@ -37,7 +38,7 @@ class Source:
 SOURCES: Mapping[str, Source] = {
     "aerial": Source(open=aerial),
     "camvid": Source(open=camvid),
-    "folder": Source(open=folder, options=("mask_suffix", "ignore_value")),
+    "folder": Source(open=folder, options=("mask_suffix", "ignore_value", "group")),
     "idd": Source(open=idd),
     "oxford-pet": Source(open=oxford_pet, download=download_oxford_pet),
     "oxford-pet-binary": Source(open=oxford_pet_binary, download=download_oxford_pet),
@@ -52,6 +53,7 @@ def open_data(
     download: bool = False,
     patches: PatchPlan | None = None,
     rules: LabelRules = LabelRules(),  # noqa: B008 - frozen
+    group: str = AUTO,
 ) -> DataSet:
     """Opens a data set; images on disk keep their own size, generated ones have the requested size.
 
@@ -62,6 +64,7 @@ def open_data(
         download: whether to download the data set into `root` first.
         patches: cuts the images of a data set on disk into patches, after they were assigned to splits.
         rules: what masks stand for, beyond what the files say.
+        group: which images of a data set without lists of its splits stay in one, see `group_images`.
 
     Raises:
         ValueError: for an unknown name, a missing folder, damaged data, or an option that the data set lacks.
@@ -82,10 +85,11 @@ def open_data(
         source.download(root)
     if not root.is_dir():
         raise ValueError(f"there is no folder {root.resolve()}; give the folder of data set '{name}' as --root")
-    options = {option: getattr(rules, option) for option in ("mask_suffix", "ignore_value")}
+    options = {"mask_suffix": rules.mask_suffix, "ignore_value": rules.ignore_value, "group": group}
     for option, value in options.items():
-        if value not in ("", None) and option not in source.options:
-            raise ValueError(f"data set '{name}' has masks of its own kind; drop --{option}")
+        if value not in ("", None, AUTO) and option not in source.options:
+            what = "splits of its own" if option == "group" else "masks of its own kind"
+            raise ValueError(f"data set '{name}' has {what}; drop --{option}")
     data = rules.apply(source.open(root, **{option: options[option] for option in source.options}))
     if patches is None:
         return data

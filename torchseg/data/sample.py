@@ -64,6 +64,7 @@ class DataSet:
         upright: whether images have an up and a down; if not, random views are also turned and flipped upside down.
         files: all files that the data set consists of, to detect changes; empty for generated data.
         notes: one sentence each for the user: what masks were taken for, and which files were passed over.
+        splits_chosen_by: the rule that chose the splits, and its version; empty if the data set itself says them.
     """
 
     classes: tuple[str, ...]
@@ -74,6 +75,7 @@ class DataSet:
     upright: bool = True
     files: Sequence[Path] = ()
     notes: tuple[str, ...] = ()
+    splits_chosen_by: str = ""
 
 
 class UnmaskedSamples:

@@ -5,33 +5,42 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from torchseg.data.class_list import read_class_list
-from torchseg.data.file_samples import FileSamples, check_sizes, share_of
-from torchseg.data.image_io import picture_size
-from torchseg.data.mask_encoding import find_encoding
+from torchseg.data.file_samples import FileSamples, check_sizes
+from torchseg.data.grouping import group_images
+from torchseg.data.image_io import picture_size, read_reduced
+from torchseg.data.mask_encoding import MaskEncoding, find_encoding
 from torchseg.data.mask_io import MaskHeader, read_header
 from torchseg.data.pairing import Pairing, pair_files
 from torchseg.data.sample import DataSet
+from torchseg.data.split import SPLIT_RULE, Member, split_images
 from torchseg.data.split_lists import PARTS, by_folder, find_lists, read_split_lists
+from torchseg.spec import IGNORE_INDEX
 
-_TEST_BELOW, _VALIDATION_BELOW = 0.15, 0.30
+_MOST_STRATIFIED = 300  # images whose masks are read to split them; with more, chance gives every class to every split
+_LEAST_PIXELS = 16  # of a class in a mask that shows it
+_SMALL = 64  # pixels, of an image that is only compared with others
 Pairs = Sequence[tuple[Path, Path]]
 
 
-def folder(root: Path, *, mask_suffix: str = "", ignore_value: int | None = None) -> DataSet:
+def folder(root: Path, *, mask_suffix: str = "", ignore_value: int | None = None, group: str = "auto") -> DataSet:
     """Reads images from `root/images`, and masks of the same or related names from `root/masks` (see `pair_files`).
 
     `classes.txt` has one class per line, in the order of the mask values: a name, followed by its colour if masks are
     coloured (see `read_class_list`). With colours, an indexed mask is read through its palette. Without the file, the
     values of masks are named `class_0`, `class_1`, ..., and masks of 0 and 255 alone are masks of two classes. A colour
-    or value that stands for no class is an error; black is ignored unless a class has it. An image's split (train,
-    validation, test: 70, 15 and 15 %) depends only on its file name, unless `train.txt`, `validation.txt` (or
-    `val.txt`) and `test.txt` list the names, or `images/` has subfolders called train, val and test.
+    or value that stands for no class is an error; black is ignored unless a class has it. `train.txt`,
+    `validation.txt` (or `val.txt`) and `test.txt` list the images of each split, or `images/` has subfolders called
+    train, val and test; without either they are chosen (`split_images`).
 
     Args:
         root: of the data set.
         mask_suffix: what the name of a mask has behind that of its image. Default: found from the names.
         ignore_value: value of masks without colours that is ignored as 255 is.
+        group: which images stay in one split, see `group_images`.
 
     Raises:
         ValueError: naming what is missing or invalid.
@@ -41,10 +50,13 @@ def folder(root: Path, *, mask_suffix: str = "", ignore_value: int | None = None
             raise ValueError(f"there is no folder {root / name}; expected one with {holds}")
     paired = pair_files(root / "images", root / "masks", mask_suffix=mask_suffix)
     listing, lists = root / "classes.txt", find_lists(root)
-    parts, note = _parts(paired, lists, root)
     encoding = find_encoding(
         _headers(paired.pairs), read_class_list(listing) if listing.is_file() else None, ignored=ignore_value
     )
+    given = _parts(paired, lists, root)
+    if given is None and len(paired.pairs) < len(PARTS):
+        raise ValueError(f"{root} has {len(paired.pairs)} images, too few for three splits; add more (30 or so)")
+    parts, note = given or _split(paired, encoding, group)
     for part, chosen in parts.items():
         if not chosen:
             raise ValueError(f"{root} has {len(paired.pairs)} images and none for {part}; add more (30 or so)")
@@ -61,7 +73,15 @@ def folder(root: Path, *, mask_suffix: str = "", ignore_value: int | None = None
     files = [file for pair in paired.pairs for file in pair]
     files += [path for path in (listing, *lists.values()) if path.is_file()]
     notes = tuple(filter(None, (encoding.note, *paired.notes, note)))
-    return DataSet(classes=encoding.classes, train=train, validation=validation, test=test, files=files, notes=notes)
+    return DataSet(
+        classes=encoding.classes,
+        train=train,
+        validation=validation,
+        test=test,
+        files=files,
+        notes=notes,
+        splits_chosen_by="" if given else f"{SPLIT_RULE} {group}",
+    )
 
 
 def _headers(pairs: Pairs) -> dict[Path, MaskHeader]:
@@ -73,20 +93,40 @@ def _headers(pairs: Pairs) -> dict[Path, MaskHeader]:
     return headers
 
 
-def _parts(paired: Pairing, lists: Mapping[str, Path], root: Path) -> tuple[dict[str, Pairs], str]:
-    """The pairs of each split, and a sentence about images that are in none."""
+def _parts(paired: Pairing, lists: Mapping[str, Path], root: Path) -> tuple[dict[str, Pairs], str] | None:
+    """The pairs of each split as lists or subfolders say, and a sentence about images in none; None if nothing says."""
     masks, note = dict(paired.pairs), ""
     chosen = by_folder(list(masks), root / "images") if not lists else None
     if lists:
         chosen, note = read_split_lists(lists, {name: path for path, name in paired.names.items()})
     if chosen is None:
-        return _by_name(paired), note
+        return None
     return {part: [(picture, masks[picture]) for picture in pictures] for part, pictures in chosen.items()}, note
 
 
-def _by_name(paired: Pairing) -> dict[str, Pairs]:
-    bounds = {"train": (_VALIDATION_BELOW, 1), "validation": (_TEST_BELOW, _VALIDATION_BELOW), "test": (0, _TEST_BELOW)}
-    return {
-        part: [pair for pair in paired.pairs if lower <= share_of(paired.names[pair[0]]) < upper]
-        for part, (lower, upper) in bounds.items()
-    }
+def _split(paired: Pairing, encoding: MaskEncoding, group: str) -> tuple[dict[str, Pairs], str]:
+    """The pairs of each split as `split_images` chooses them, and a sentence about groups of images."""
+    groups, note = group_images(paired.names, group, read=_small)
+    looks = len(paired.pairs) <= _MOST_STRATIFIED
+    members = [
+        Member(
+            name=paired.names[picture],
+            group=groups[picture],
+            classes=_classes_in(mask, encoding) if looks else frozenset(),
+        )
+        for picture, mask in paired.pairs
+    ]
+    chosen = split_images(members)
+    return {part: [pair for pair in paired.pairs if chosen[paired.names[pair[0]]] == part] for part in PARTS}, note
+
+
+def _small(picture: Path) -> NDArray[np.uint8]:
+    return read_reduced(picture, lambda height, width: (min(height, _SMALL), min(width, _SMALL)))[0]
+
+
+def _classes_in(mask: Path, encoding: MaskEncoding) -> frozenset[int]:
+    try:
+        values, counts = np.unique(encoding.decode(encoding.read(mask)), return_counts=True)
+    except ValueError:  # reported with all other faults when the images are checked
+        return frozenset()
+    return frozenset(int(value) for value in values[counts >= _LEAST_PIXELS] if value != IGNORE_INDEX)

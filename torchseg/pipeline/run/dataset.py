@@ -94,6 +94,7 @@ def open_configured(config: DataConfig, *, whole: bool = False) -> DataSet:
             merge=config.merge,
             ignore_classes=config.ignore_classes,
         ),
+        group=config.group,
     )
 
 
@@ -118,7 +119,7 @@ def open_pictures(config: DataConfig, *, transfer_set: Path | None = None) -> Pi
         validation=HeldSamples(ResizedSamples(data.validation, height=height, width=width)),
         test=ResizedSamples(data.test, height=height, width=width),
         upright=data.upright,
-        fingerprint=_fingerprint(config, files),
+        fingerprint=_fingerprint(config, files, data.splits_chosen_by),
         files={part: image_files(transfer if part == "transfer" else getattr(data, part)) for part in _SPLITS},
     )
 
@@ -133,7 +134,7 @@ def check_stage(pictures: Pictures, config: LearningConfig, *, writes: bool = Tr
         config: sets the number of reading processes and the size of the disk cache.
         writes: whether this process reads and writes; the other processes of the run wait.
     """
-    inputs = {"fingerprint": pictures.fingerprint, "spec": pictures.spec.to_dict(), "version": 4}
+    inputs = {"fingerprint": pictures.fingerprint, "spec": pictures.spec.to_dict(), "version": 5}
 
     def run(work: Path) -> None:
         if not writes:
@@ -177,13 +178,15 @@ def _summary(samples: Samples, spec: ImageSpec, cache: CacheWriter, bar: tqdm[An
     """Counts images and the pixels of each class.
 
     Returns:
-        The number of images and, by class, the pixels, their share of all valid pixels, and their frequency: the share
-        of the valid pixels of those images that show the class.
+        The number of images, their names and, by class, the pixels, their share of all valid pixels, and their
+        frequency: the share of the valid pixels of those images that show the class.
     """
     pixels, beside = np.zeros((2, spec.num_classes), np.int64)
+    names = []
     processes = cores if len(samples) >= FEW_SAMPLES else 1
     for sample in read_in_order(samples, processes=processes):
         cache.add(sample)
+        names.append(sample.name)
         counts = np.bincount(sample.mask.ravel(), minlength=256)[: spec.num_classes]
         pixels += counts
         beside += (counts > 0) * counts.sum()
@@ -195,6 +198,7 @@ def _summary(samples: Samples, spec: ImageSpec, cache: CacheWriter, bar: tqdm[An
         "class_pixels": dict(zip(spec.classes, pixels.tolist(), strict=True)),
         "class_shares": dict(zip(spec.classes, shares, strict=True)),
         "class_frequencies": dict(zip(spec.classes, frequencies, strict=True)),
+        "names": names,
     }
 
 
@@ -204,7 +208,7 @@ def _check_splits(data: DataSet, config: DataConfig) -> None:
             raise ValueError(f"the {name} split of data set '{config.data}' is empty; add images")
 
 
-def _fingerprint(config: DataConfig, files: list[Path]) -> str:
+def _fingerprint(config: DataConfig, files: list[Path], chosen_by: str) -> str:
     """Hashes names, sizes and modification times, because reading every file to notice a new one would be too slow."""
     from torchseg import __version__
 
@@ -212,6 +216,7 @@ def _fingerprint(config: DataConfig, files: list[Path]) -> str:
     lines += [f"{config.patch_size} {config.patch_overlap}"] if config.patch_size else []
     rules = [config.mask_suffix, config.ignore_value, config.ignore_classes, config.merge]
     lines += [repr(rules)] if rules != ["", None, "", ""] else []
+    lines += [chosen_by] if chosen_by else []
     for file in files:
         stat = file.stat()
         lines.append(f"{file.name} {stat.st_size} {stat.st_mtime_ns}")

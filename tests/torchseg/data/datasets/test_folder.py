@@ -21,12 +21,46 @@ def test_parts_cover_all_pictures_once(write_pair, tmp_path):
     assert sorted(names) == sorted(f"picture{number}" for number in range(40))
 
 
-def test_adding_pictures_moves_no_old_one(write_pair, tmp_path):
+def test_adding_a_picture_moves_at_most_one_old_one_per_split(write_pair, tmp_path):
     _fill(write_pair)
-    before = {sample.name for sample in folder(tmp_path).test}
-    for number in range(40, 60):
-        write_pair(f"picture{number}")
-    assert before <= {sample.name for sample in folder(tmp_path).test}
+    before = [{sample.name for sample in part} for part in _parts(folder(tmp_path))]
+    write_pair("picture40")
+    after = [{sample.name for sample in part} for part in _parts(folder(tmp_path))]
+    assert all(len(old - new) <= 1 for old, new in zip(before[1:], after[1:], strict=True))
+
+
+def _parts(data):
+    return data.train, data.validation, data.test
+
+
+@pytest.mark.parametrize("count", [10, 25, 40, 60])
+def test_small_sets_have_at_least_three_pictures_in_each_part(write_pair, tmp_path, count):
+    _fill(write_pair, count=count)
+    held = max(3, round(0.15 * count))
+    assert [len(part) for part in _parts(folder(tmp_path))] == [count - 2 * held, held, held]
+
+
+def test_a_class_of_three_pictures_is_in_every_part(write_pair, tmp_path):
+    for number in range(40):
+        write_pair(f"picture{number}", values=(0, 1, 2) if number in (3, 17, 29) else (0, 1))
+    for part in _parts(folder(tmp_path)):
+        assert any((sample.mask == 2).any() for sample in part)
+
+
+def test_frames_of_a_sequence_stay_in_one_part(write_pair, tmp_path):
+    for sequence in range(6):
+        for frame in range(5):
+            write_pair(f"seq{sequence}_{frame}")
+    data = folder(tmp_path, group="^seq[0-9]")
+    found = [{sample.name.partition("_")[0] for sample in part} for part in _parts(data)]
+    assert sum(map(len, found)) == 6
+
+
+def test_a_damaged_mask_is_left_to_the_check_of_the_images(write_pair, tmp_path):
+    _fill(write_pair)
+    (tmp_path / "masks" / "picture7.png").write_bytes((tmp_path / "masks" / "picture7.png").read_bytes()[:60])
+    (tmp_path / "classes.txt").write_text("a\nb\n")
+    assert len(folder(tmp_path).train) == 28
 
 
 def test_classes_are_counted_where_no_list_names_them(write_pair, tmp_path):
@@ -87,7 +121,7 @@ def test_a_truncated_jpeg_is_named(write_pair, tmp_path):
 
 def test_too_few_pictures_are_refused(write_pair, tmp_path):
     write_pair("one")
-    with pytest.raises(ValueError, match=r"has 1 images and none for \w+; add more"):
+    with pytest.raises(ValueError, match=r"has 1 images, too few for three splits; add more"):
         folder(tmp_path)
 
 
