@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from dataclasses import asdict
 from pathlib import Path
 from unittest.mock import MagicMock
 
@@ -25,6 +26,7 @@ from torchseg.harness.runtimes.process import RuntimeProcess, RuntimeProcessErro
 from torchseg.harness.scoring.latency import Latency, LatencyConfig
 from torchseg.harness.worker import Worker
 from torchseg.modelfile.kinds import runtime_name
+from torchseg.modelfile.run_options import DEFAULT_OPTIONS
 from torchseg.models import Student
 
 settings.register_profile("tensors", deadline=None, max_examples=25)
@@ -126,8 +128,8 @@ def quick_students(tiny_students, monkeypatch):
 class _ProcessHere(RuntimeProcess):
     """Does in this process what the worker does in its own: importing PyTorch for every file would take minutes."""
 
-    def __init__(self, path, *, name=None, threads=1):
-        self.path, self.name = path, name or runtime_name(path)
+    def __init__(self, path, *, name=None, threads=1, options=DEFAULT_OPTIONS):
+        self.path, self.name, self.options = path, name or runtime_name(path), options
         self._worker = Worker(self.name, threads)
         self._worker.start()
 
@@ -135,7 +137,7 @@ class _ProcessHere(RuntimeProcess):
         pass
 
     def load(self):
-        return self._call("load", str(self.path))
+        return self._call("load", str(self.path), asdict(self.options))
 
     def close(self):
         pass

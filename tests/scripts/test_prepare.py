@@ -43,11 +43,11 @@ def test_another_size_is_found(run, pictures, capsys):
 
 
 def test_all_faults_of_content_are_found_at_once(run, pictures, capsys):
-    data = folder(pictures)
+    data = folder(pictures, group="none")
     train, test = data.train.pairs[0][0], data.test.pairs[0][0]
     shutil.copy(train, test)
     Image.fromarray(np.full((32, 32), 9, np.uint8)).save(data.train.pairs[1][1])
-    assert run("--out", "copy") == 1
+    assert run("--out", "copy", "--group", "none") == 1
     output = capsys.readouterr().out
     assert f"image '{test.stem}' of the test split is image '{train.stem}' of the train split" in output
     assert f"mask {data.train.pairs[1][1]}: it holds the value 9" in output

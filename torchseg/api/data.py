@@ -74,6 +74,7 @@ def open_data(
     ignore_value: int | None = None,
     ignore_classes: Sequence[str] = (),
     merge: str = "",
+    group: str = "auto",
 ) -> Data:
     """Opens a data set.
 
@@ -90,6 +91,8 @@ def open_data(
         ignore_value: a value of masks without colours that is ignored as 255 is.
         ignore_classes: names of classes whose pixels are ignored.
         merge: classes that become one, e.g. `road,parking -> drivable`; several rules are separated by semicolons.
+        group: which images of `folder` stay in one split: `folder`, `none`, a regular expression of their names, or
+            `auto`.
 
     Returns:
         The opened data set. Images are read when they are indexed.
@@ -100,7 +103,7 @@ def open_data(
     flags: dict[str, object] = {"data": name, "root": Path(root) if root else None, "image_size": _size(image_size)}
     flags |= {"download": download, "patch_size": patch_size, "patch_overlap": patch_overlap}
     flags |= {"mask_suffix": mask_suffix, "ignore_value": ignore_value, "merge": merge}
-    flags |= {"ignore_classes": list(ignore_classes)}
+    flags |= {"ignore_classes": list(ignore_classes), "group": group}
     config = config_for(DataConfig, flags)
     extra = Path(transfer_set) if transfer_set else None
     return Data(config=config, pictures=open_pictures(config, transfer_set=extra), transfer_set=extra)

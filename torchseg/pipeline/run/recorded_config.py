@@ -11,9 +11,9 @@ from torchseg.config import DataConfig
 from torchseg.pipeline.run.session import CONFIG
 
 # Flags that select the images and the size at which the networks see them.
-_LABEL_FLAGS = ("mask_suffix", "ignore_value", "ignore_classes", "merge")
-PICTURE_FLAGS = ("data", "root", "image_size", "patch_size", "patch_overlap", *_LABEL_FLAGS)
-DATA_FIELDS = ("data", "root", "size", "patch_size", "patch_overlap", *_LABEL_FLAGS)  # the same, with the size parsed
+_RULES = ("mask_suffix", "ignore_value", "ignore_classes", "merge", "group")
+PICTURE_FLAGS = ("data", "root", "image_size", "patch_size", "patch_overlap", *_RULES)
+DATA_FIELDS = ("data", "root", "size", "patch_size", "patch_overlap", *_RULES)  # the same, with the size parsed
 
 
 def recorded_config(run: Path, *, root: Path | None = None) -> DataConfig:
