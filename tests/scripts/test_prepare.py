@@ -66,3 +66,20 @@ def test_the_copy_is_smaller_and_keeps_parts_classes_and_masks(run, pictures, ca
     assert np.isin(copy.test[0].mask, data.test[0].mask).all()
     assert run("--out", "copy") == 2
     assert "--out copy exists already; give a new folder" in capsys.readouterr().err
+
+
+def test_a_repaired_copy_is_written_and_checked(run, pictures, capsys):
+    for mask in (pictures / "masks").iterdir():
+        Image.open(mask).resize((16, 16), Image.Resampling.NEAREST).save(mask)
+    assert run() == 2
+    assert "or let prepare --fix OUT resize it in a copy" in capsys.readouterr().err
+    assert run("--fix", "fixed") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].endswith("was resized to 32x32 (29 more like this)")
+    assert lines[1].startswith("30 repairs in ")
+    assert lines[-1] == "no faults"
+
+
+def test_only_a_folder_can_be_repaired(capsys):
+    assert main(["--data", "camvid", "--fix", "fixed"]) == 2
+    assert "fix mends a data set of the kind folder, and data is camvid; drop --fix" in capsys.readouterr().err

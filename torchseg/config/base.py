@@ -110,9 +110,19 @@ class PrepareConfig(DataConfig):
     Attributes:
         out: Folder for a copy whose images are no larger than training at --image_size needs (about twice that size);
             read it with --data folder. Default: only check.
+        fix: Folder for a repaired copy of --data folder: mixed pixels, values with gaps, sizes and images in two splits
+            are mended, the rest is left out, and repairs.txt says what was done. Default: only check.
     """
 
     out: Path | None = None
+    fix: Path | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.fix and self.data != "folder":
+            raise ValueError(f"fix mends a data set of the kind folder, and data is {self.data}; drop --fix")
+        if self.fix and self.out:
+            raise ValueError("fix and out each write a copy; give --fix alone, and then --out for the repaired copy")
 
 
 def height_and_width(flag: str, text: str) -> tuple[int, int]:

@@ -110,6 +110,12 @@ def _check_name(path: Path) -> None:
         ) from error
 
 
+def check_new_folder(folder: Path, *, flag: str) -> None:
+    """Raises a ValueError that names the flag unless the folder is missing or empty."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ValueError(f"--{flag} {folder} exists already; give a new folder for the copy")
+
+
 def write_folder(
     data: DataSet, root: Path, *, size: tuple[int, int], on_picture: Callable[[], object] = lambda: None
 ) -> None:
@@ -127,8 +133,7 @@ def write_folder(
     Raises:
         ValueError: if the folder is not empty.
     """
-    if root.exists() and (not root.is_dir() or any(root.iterdir())):
-        raise ValueError(f"--out {root} exists already; give a new folder for the copy")
+    check_new_folder(root, flag="out")
     for folder in ("images", "masks"):
         (root / folder).mkdir(parents=True, exist_ok=True)
     (root / "classes.txt").write_text("".join(f"{name}\n" for name in data.classes), encoding="utf-8")

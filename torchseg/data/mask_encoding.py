@@ -57,7 +57,7 @@ def find_encoding(
     """
     if classes and classes.colours:
         return _by_colour(masks, classes, ignored)
-    read = read_shades if _have_own_palettes(masks) else read_mask
+    read = read_shades if have_own_palettes(masks) else read_mask
     if classes is None:
         return _by_occurrence(list(masks), read, ignored)
     values = dict(classes.values)
@@ -139,7 +139,7 @@ def _coloured(masks: Sequence[Path], path: Path, stored: NDArray[np.uint8]) -> s
     )
 
 
-def _have_own_palettes(masks: Mapping[Path, MaskHeader]) -> bool:
+def have_own_palettes(masks: Mapping[Path, MaskHeader]) -> bool:
     """Whether one value has different shades of grey in two indexed masks, so that the shade must be read.
 
     Raises:

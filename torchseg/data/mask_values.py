@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,16 +23,13 @@ def smoothing(stored: NDArray[np.uint8], path: Path) -> str:
         stored: mask as stored, `(H, W)` or `(H, W, 3)`.
         path: of its file; its ending tells JPEG.
     """
-    packed = _packed(stored)
-    values, position = np.unique(packed, return_inverse=True)
-    if len(values) < _FEWEST_EDGE_VALUES + 2 or min(packed.shape) < 3:
+    numbers = packed(stored)
+    values, position = np.unique(numbers, return_inverse=True)
+    if len(values) < _FEWEST_EDGE_VALUES + 2 or min(numbers.shape) < 3:
         return ""
-    position = position.reshape(packed.shape)
-    inner = position[1:-1, 1:-1]
-    alike = (inner == position[:-2, 1:-1]) & (inner == position[2:, 1:-1])
-    alike &= (inner == position[1:-1, :-2]) & (inner == position[1:-1, 2:])
-    pixels = np.bincount(inner.ravel(), minlength=len(values))
-    interior = np.bincount(inner[alike], minlength=len(values))
+    position = position.reshape(numbers.shape)
+    pixels = np.bincount(position[1:-1, 1:-1].ravel(), minlength=len(values))
+    interior = np.bincount(position[1:-1, 1:-1][has_equal_neighbours(position)], minlength=len(values))
     at_edges = int((interior < _INTERIOR_SHARE * pixels.clip(1)).sum())
     if at_edges < max(_FEWEST_EDGE_VALUES, len(values) // 2):
         return ""
@@ -44,6 +42,14 @@ def smoothing(stored: NDArray[np.uint8], path: Path) -> str:
     )
 
 
+def has_equal_neighbours(values: NDArray[Any]) -> NDArray[np.bool_]:
+    """Whether each pixel of `(H, W)` equals all four beside it, `(H - 2, W - 2)`: without those at the border."""
+    inner = values[1:-1, 1:-1]
+    alike: NDArray[np.bool_] = (inner == values[:-2, 1:-1]) & (inner == values[2:, 1:-1])
+    alike &= (inner == values[1:-1, :-2]) & (inner == values[1:-1, 2:])
+    return alike
+
+
 def listed(values: Iterable[int]) -> str:
     """`0, 7 and 15`; of many values the first and the last."""
     texts = [str(value) for value in values]
@@ -52,7 +58,7 @@ def listed(values: Iterable[int]) -> str:
     return texts[0] if len(texts) == 1 else f"{', '.join(texts[:-1])} and {texts[-1]}"
 
 
-def _packed(stored: NDArray[np.uint8]) -> NDArray[np.int32]:
+def packed(stored: NDArray[np.uint8]) -> NDArray[np.int32]:
     """One number per pixel, `(H, W)`: the value, or the colour as `0xRRGGBB`."""
     if stored.ndim == 2:
         return stored.astype(np.int32)
@@ -62,5 +68,5 @@ def _packed(stored: NDArray[np.uint8]) -> NDArray[np.int32]:
 
 def colours_in(stored: NDArray[np.uint8]) -> dict[int, int]:
     """Number of pixels by packed colour `0xRRGGBB` of a coloured mask `(H, W, 3)`."""
-    values, counts = np.unique(_packed(stored), return_counts=True)
+    values, counts = np.unique(packed(stored), return_counts=True)
     return dict(zip(values.tolist(), counts.tolist(), strict=True))

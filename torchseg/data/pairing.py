@@ -6,7 +6,7 @@ import os
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,13 +39,26 @@ class Pairing:
     notes: tuple[str, ...] = ()
 
 
-def pair_files(images: Path, masks: Path, *, mask_suffix: str = "") -> Pairing:
+def refuse(fault: str) -> None:
+    """Raises a ValueError with this text: what functions do with a fault unless they are given something else."""
+    raise ValueError(fault)
+
+
+def pair_files(
+    images: Path, masks: Path, *, mask_suffix: str = "", on_fault: Callable[[str], None] = refuse
+) -> Pairing:
     """Pairs the images below one folder with the masks below another.
 
     A mask has the image's name, with any image ending in any case, or the name with `mask_suffix` behind it. Without
     that suffix the usual patterns are tried (`x_mask`, `x_leftImg8bit` and `x_gtFine_labelIds`, `image_x` and
     `label_x`, ...), then any suffix that all masks share. Names are compared in one Unicode form. Hidden files are
     skipped. Images in subfolders have their masks in subfolders of the same names.
+
+    Args:
+        images: folder.
+        masks: folder.
+        mask_suffix: what the name of a mask has behind that of its image.
+        on_fault: takes the message about images without masks, which are then left out.
 
     Raises:
         ValueError: naming a folder that is missing or empty, an image without a mask, an image with several, or two
@@ -58,11 +71,15 @@ def pair_files(images: Path, masks: Path, *, mask_suffix: str = "") -> Pairing:
     candidates, others = _files(masks, MASK_SUFFIXES)
     names = _names(pictures, images)
     chosen = _matched(pictures, candidates, images, masks, mask_suffix)
+    if without := [picture for picture in pictures if picture not in chosen]:
+        on_fault(_missing(without, candidates, images, masks, mask_suffix))
     left_over = len(set(candidates) - set(chosen.values()))
     notes = [f"{images} has {_counted(passed_over)}, passed over"] if passed_over else []
     notes += [f"{left_over} of {len(candidates)} masks in {masks} belong to no image"] if left_over else []
     notes += [f"{masks} has {_counted(others)}, passed over"] if others else []
-    return Pairing(pairs=[(picture, chosen[picture]) for picture in pictures], names=names, notes=tuple(notes))
+    return Pairing(
+        pairs=[(picture, chosen[picture]) for picture in pictures if picture in chosen], names=names, notes=tuple(notes)
+    )
 
 
 def _files(folder: Path, suffixes: Iterable[str]) -> tuple[list[Path], Counter[str]]:
@@ -113,7 +130,7 @@ def normal(name: str) -> str:
 def _matched(
     pictures: Sequence[Path], candidates: Sequence[Path], images: Path, masks: Path, mask_suffix: str
 ) -> dict[Path, Path]:
-    """The mask of each picture by the first rule that finds one for every picture; the exact name comes first."""
+    """The mask of each picture, by the first rule that finds one for all of them, else by the rule that finds most."""
     places = {path: (path.relative_to(images).parent, normal(path.stem)) for path in pictures}
     stored = {path: (path.relative_to(masks).parent, normal(path.stem)) for path in candidates}
     rules = [("", mask_suffix)] if mask_suffix else [("", ""), *_shared_suffixes(places, stored)]
@@ -131,10 +148,6 @@ def _matched(
             {path: (place, _stripped(stem, _MASK_WORDS)) for path, (place, stem) in stored.items()},
         )
         best = max(best, stripped, key=len)
-    if len(best) < len(pictures):
-        raise ValueError(
-            _missing([path for path in pictures if path not in best], places, candidates, masks, mask_suffix)
-        )
     return best
 
 
@@ -187,16 +200,9 @@ def _stripped(stem: str, words: Sequence[str]) -> str:
     return shorter if shorter != stem else re.sub(rf"(?i)^(?:{alternatives})(?:[_\-. ]+|(?=\d))", "", stem)
 
 
-def _missing(
-    pictures: Sequence[Path],
-    places: Mapping[Path, tuple[Path, str]],
-    candidates: Sequence[Path],
-    masks: Path,
-    mask_suffix: str,
-) -> str:
+def _missing(pictures: Sequence[Path], candidates: Sequence[Path], images: Path, masks: Path, mask_suffix: str) -> str:
     first = pictures[0]
-    place, _ = places[first]
-    expected = masks / place / f"{first.stem}{mask_suffix}.png"
+    expected = masks / first.relative_to(images).parent / f"{first.stem}{mask_suffix}.png"
     hint = nearest(first.stem, [path.stem for path in candidates])
     more = f", as have {len(pictures) - 1} more images" if len(pictures) > 1 else ""
     return (

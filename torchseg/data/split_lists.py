@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path, PurePosixPath
 
 from torchseg.data.image_io import SUFFIXES
-from torchseg.data.pairing import normal
+from torchseg.data.pairing import normal, refuse
 from torchseg.data.text_file import read_lines
 from torchseg.spec import nearest
 
@@ -39,18 +39,28 @@ def find_lists(root: Path) -> dict[str, Path]:
     return lists
 
 
-def read_split_lists(lists: Mapping[str, Path], names: Mapping[str, Path]) -> tuple[dict[str, list[Path]], str]:
+def read_split_lists(
+    lists: Mapping[str, Path], names: Mapping[str, Path], *, on_fault: Callable[[str], None] = refuse
+) -> tuple[dict[str, list[Path]], str]:
     """The images of each split, and a sentence about images that no list names, which may be empty.
 
     Args:
         lists: file by split, with one name per line; an ending, folders in front and an empty line do not matter.
         names: image file by name.
+        on_fault: takes the message about a name without image, which is then left out.
 
     Raises:
-        ValueError: if a list names an image that does not exist, or two lists name the same one.
+        ValueError: if a list names an image that does not exist.
     """
     known = _aliases(names)
-    parts = {part: _listed(path, known) for part, path in lists.items()}
+    parts = {part: _listed(path, known, on_fault) for part, path in lists.items()}
+    left_out = len(names) - len(set().union(*parts.values()))
+    note = f"{left_out} of {len(names)} images are in no list and are left out" if left_out else ""
+    return parts, note
+
+
+def check_no_overlap(lists: Mapping[str, Path], parts: Mapping[str, Sequence[Path]]) -> None:
+    """Raises ValueError if two of the lists name the same image; `parts` are the images that they name."""
     for (part, chosen), (other, more) in combinations(parts.items(), 2):
         if common := sorted(set(chosen) & set(more)):
             raise ValueError(
@@ -58,9 +68,6 @@ def read_split_lists(lists: Mapping[str, Path], names: Mapping[str, Path]) -> tu
                 f"image{'s' * (len(common) > 1)}, first '{common[0].stem}'; an image must be in one split: "
                 "correct a list"
             )
-    left_out = len(names) - len(set().union(*parts.values()))
-    note = f"{left_out} of {len(names)} images are in no list and are left out" if left_out else ""
-    return parts, note
 
 
 def _aliases(names: Mapping[str, Path]) -> dict[str, Path]:
@@ -74,7 +81,7 @@ def _aliases(names: Mapping[str, Path]) -> dict[str, Path]:
     return known
 
 
-def _listed(listing: Path, known: Mapping[str, Path]) -> list[Path]:
+def _listed(listing: Path, known: Mapping[str, Path], on_fault: Callable[[str], None]) -> list[Path]:
     found: dict[Path, None] = {}
     for line in read_lines(listing):
         text = normal(line.strip())
@@ -83,8 +90,9 @@ def _listed(listing: Path, known: Mapping[str, Path]) -> list[Path]:
         path = next((known[form] for form in _forms(text) if form in known), None)
         if path is None:
             hint = nearest(text, known)
-            raise ValueError(f"{listing} names '{text}', but images/ has no such image{hint}; correct the list")
-        found[path] = None
+            on_fault(f"{listing} names '{text}', but images/ has no such image{hint}; correct the list")
+        else:
+            found[path] = None
     return list(found)
 
 

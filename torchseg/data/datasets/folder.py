@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from torchseg.data.mask_io import MaskHeader, read_header
 from torchseg.data.pairing import Pairing, pair_files
 from torchseg.data.sample import DataSet
 from torchseg.data.split import SPLIT_RULE, Member, split_images
-from torchseg.data.split_lists import PARTS, by_folder, find_lists, read_split_lists
+from torchseg.data.split_lists import PARTS, by_folder, check_no_overlap, find_lists, read_split_lists
 from torchseg.spec import IGNORE_INDEX
 
 _MOST_STRATIFIED = 300  # images whose masks are read to split them; with more, chance gives every class to every split
@@ -53,12 +54,14 @@ def folder(root: Path, *, mask_suffix: str = "", ignore_value: int | None = None
     encoding = find_encoding(
         _headers(paired.pairs), read_class_list(listing) if listing.is_file() else None, ignored=ignore_value
     )
-    given = _parts(paired, lists, root)
+    given = _given_splits(paired, lists, root)
     if given is None and len(paired.pairs) < len(PARTS):
         raise ValueError(f"{root} has {len(paired.pairs)} images, too few for three splits; add more (30 or so)")
-    parts, note = given or _split(paired, encoding, group)
-    for part, chosen in parts.items():
-        if not chosen:
+    chosen, note = given or choose_splits(paired, group, classes_in=partial(_classes_in, encoding=encoding))
+    masks = dict(paired.pairs)
+    parts = {part: [(picture, masks[picture]) for picture in pictures] for part, pictures in chosen.items()}
+    for part, pairs in parts.items():
+        if not pairs:
             raise ValueError(f"{root} has {len(paired.pairs)} images and none for {part}; add more (30 or so)")
     train, validation, test = (
         FileSamples(
@@ -93,38 +96,47 @@ def _headers(pairs: Pairs) -> dict[Path, MaskHeader]:
     return headers
 
 
-def _parts(paired: Pairing, lists: Mapping[str, Path], root: Path) -> tuple[dict[str, Pairs], str] | None:
-    """The pairs of each split as lists or subfolders say, and a sentence about images in none; None if nothing says."""
-    masks, note = dict(paired.pairs), ""
-    chosen = by_folder(list(masks), root / "images") if not lists else None
+def _given_splits(paired: Pairing, lists: Mapping[str, Path], root: Path) -> tuple[dict[str, list[Path]], str] | None:
+    """The images of each split as lists or subfolders say, and a sentence about images in none; None if nothing says."""
     if lists:
         chosen, note = read_split_lists(lists, {name: path for path, name in paired.names.items()})
-    if chosen is None:
-        return None
-    return {part: [(picture, masks[picture]) for picture in pictures] for part, pictures in chosen.items()}, note
+        check_no_overlap(lists, chosen)
+        return chosen, note
+    by_name = by_folder([picture for picture, _ in paired.pairs], root / "images")
+    return (by_name, "") if by_name else None
 
 
-def _split(paired: Pairing, encoding: MaskEncoding, group: str) -> tuple[dict[str, Pairs], str]:
-    """The pairs of each split as `split_images` chooses them, and a sentence about groups of images."""
+def choose_splits(
+    paired: Pairing, group: str, *, classes_in: Callable[[Path], frozenset[int]]
+) -> tuple[dict[str, list[Path]], str]:
+    """The images of each split as `split_images` chooses them, and a sentence about groups of images.
+
+    Args:
+        paired: the images.
+        group: see `group_images`.
+        classes_in: the classes that a mask shows; asked if there are at most 300 images.
+    """
     groups, note = group_images(paired.names, group, read=_small)
     looks = len(paired.pairs) <= _MOST_STRATIFIED
     members = [
         Member(
             name=paired.names[picture],
             group=groups[picture],
-            classes=_classes_in(mask, encoding) if looks else frozenset(),
+            classes=classes_in(mask) if looks else frozenset(),
         )
         for picture, mask in paired.pairs
     ]
     chosen = split_images(members)
-    return {part: [pair for pair in paired.pairs if chosen[paired.names[pair[0]]] == part] for part in PARTS}, note
+    return {
+        part: [picture for picture, _ in paired.pairs if chosen[paired.names[picture]] == part] for part in PARTS
+    }, note
 
 
 def _small(picture: Path) -> NDArray[np.uint8]:
     return read_reduced(picture, lambda height, width: (min(height, _SMALL), min(width, _SMALL)))[0]
 
 
-def _classes_in(mask: Path, encoding: MaskEncoding) -> frozenset[int]:
+def _classes_in(mask: Path, *, encoding: MaskEncoding) -> frozenset[int]:
     try:
         values, counts = np.unique(encoding.decode(encoding.read(mask)), return_counts=True)
     except ValueError:  # reported with all other faults when the images are checked

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tqdm import tqdm
 
 from torchseg.cli import CHECK_FAILED, DONE, other_command
 from torchseg.config import PrepareConfig
-from torchseg.data import DataSet, Inspection, inspect_data, write_folder
+from torchseg.data import DataSet, Inspection, grouped, inspect_data, write_folder
+from torchseg.data.repair import LIST as REPAIRS
+from torchseg.data.repair import repair_folder
 from torchseg.pipeline.run.dataset import open_configured
 
 _SHOWN = 20  # faults at most
@@ -14,6 +18,8 @@ _SHOWN = 20  # faults at most
 
 def prepare(config: PrepareConfig) -> int:
     """Prints the data set's contents and faults, and writes the copy if there are no faults; returns 1 for faults."""
+    if config.fix:
+        config = _fixed(config)
     data = open_configured(config)
     total = sum(len(part) for part in (data.train, data.validation, data.test, data.transfer))
     with tqdm(total=total, desc="checking", unit="image", disable=None, dynamic_ncols=True) as bar:
@@ -38,6 +44,19 @@ def prepare(config: PrepareConfig) -> int:
             f"  next     {other_command('distill')} --data folder --root {config.out} --image_size {_text(config.size)}"
         )
     return DONE
+
+
+def _fixed(config: PrepareConfig) -> PrepareConfig:
+    """Writes the repaired copy, prints what was repaired, and gives the flags that open the copy."""
+    if config.root is None:
+        raise ValueError("fix mends a data set on disk: say where with --root FOLDER")
+    assert config.fix
+    repairs = repair_folder(config.root, config.fix, mask_suffix=config.mask_suffix, ignore_value=config.ignore_value)
+    shown = grouped(repairs)
+    for repair in shown[:_SHOWN]:
+        print(f"  repair   {repair}")
+    print(f"{len(repairs)} repairs in {config.fix / REPAIRS}; the copy in {config.fix}:")
+    return replace(config, root=config.fix, fix=None, mask_suffix="", ignore_value=None)
 
 
 def table_lines(data: DataSet, found: Inspection) -> list[str]:

@@ -1,0 +1,158 @@
+"""Writes a repaired copy of a user's own data set, and says what was repaired."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from torchseg.data.class_list import read_class_list
+from torchseg.data.datasets.folder import choose_splits
+from torchseg.data.grouping import AUTO
+from torchseg.data.identical_images import digest_of
+from torchseg.data.image_io import check_new_folder, read_picture
+from torchseg.data.mask_repair import MaskRepair, plan_repair
+from torchseg.data.pairing import Pairing, pair_files
+from torchseg.data.split_lists import PARTS, by_folder, find_lists, read_split_lists
+
+LIST = "repairs.txt"
+_KEPT_FIRST = ("test", "validation", "train")  # of the splits that share an image, the first keeps it
+_SAME_SHAPE = 0.02  # difference of the ratios of width to height
+
+
+def repair_folder(
+    root: Path,
+    out: Path,
+    *,
+    mask_suffix: str = "",
+    ignore_value: int | None = None,
+    on_picture: Callable[[], object] = lambda: None,
+) -> list[str]:
+    """Copies a data set as `folder` reads it, without the faults that can be mended.
+
+    Images keep their files; masks become PNGs of class numbers. Pixels that smoothing or JPEG mixed take the class
+    nearest to them; values with gaps are numbered from 0; masks of another size than their image are resized by
+    nearest neighbour if their shape is the same. Left out are images without mask, files that cannot be read, masks
+    with values that are no class, and images that are in a second split: test keeps them before validation, and that
+    before train. `repairs.txt` lists everything.
+
+    Args:
+        root: folder with `images/` and `masks/`.
+        out: a new or empty folder.
+        mask_suffix: as in `folder`.
+        ignore_value: as in `folder`.
+        on_picture: called after each image.
+
+    Returns:
+        One sentence per repair, as in `repairs.txt`.
+
+    Raises:
+        ValueError: if `out` is not empty, or for a fault that cannot be mended.
+    """
+    check_new_folder(out, flag="fix")
+    log: list[str] = []
+
+    def leave_out(fault: str) -> None:
+        log.append(f"left out: {fault}")
+
+    paired = pair_files(root / "images", root / "masks", mask_suffix=mask_suffix, on_fault=leave_out)
+    parts = _parts(root, paired, log, leave_out)
+    listing = root / "classes.txt"
+    classes = read_class_list(listing) if listing.is_file() else None
+    plan = plan_repair([mask for _, mask in paired.pairs], classes, ignored=ignore_value)
+    log += [plan.note] if plan.note else []
+    writer = _Writer(out, plan, paired.names, log)
+    masks = dict(paired.pairs)
+    for part in _KEPT_FIRST:
+        for picture in parts[part]:
+            writer.add(part, picture, masks[picture])
+            on_picture()
+    writer.close()
+    return log
+
+
+def _parts(root: Path, paired: Pairing, log: list[str], leave_out: Callable[[str], None]) -> dict[str, list[Path]]:
+    pictures = [picture for picture, _ in paired.pairs]
+    lists = find_lists(root)
+    if not lists:
+        given = by_folder(pictures, root / "images")
+        return given or choose_splits(paired, AUTO, classes_in=lambda _: frozenset())[0]
+    chosen, note = read_split_lists(lists, {paired.names[path]: path for path in pictures}, on_fault=leave_out)
+    log += [note] if note else []
+    return _disjoint(chosen, log)
+
+
+def _disjoint(parts: Mapping[str, list[Path]], log: list[str]) -> dict[str, list[Path]]:
+    """Each image in one split alone: one of several lists is kept in the smaller of validation and test."""
+    found = Counter(path for chosen in parts.values() for path in chosen)
+    kept = {part: [path for path in chosen if found[path] == 1] for part, chosen in parts.items()}
+    repeated = [path for path, times in found.items() if times > 1]
+    for path in repeated:
+        options = [part for part in ("validation", "test") if path in parts[part]]
+        kept[min(options, key=lambda part: len(kept[part]))].append(path)
+    if repeated:
+        log.append(f"{len(repeated)} images in several lists were kept in one, and none of them in that of train")
+    return kept
+
+
+@dataclass
+class _Writer:
+    """Writes pairs one after the other, and remembers which images it has written."""
+
+    out: Path
+    plan: MaskRepair
+    names: Mapping[Path, str]
+    log: list[str]
+    seen: dict[bytes, str] = field(default_factory=dict)
+    listed: dict[str, list[str]] = field(default_factory=lambda: {part: [] for part in PARTS})
+
+    def __post_init__(self) -> None:
+        for name in ("images", "masks"):
+            (self.out / name).mkdir(parents=True, exist_ok=True)
+
+    def add(self, part: str, picture: Path, mask: Path) -> None:
+        """Copies an image and writes its mask, or logs why it does not."""
+        name = self.names[picture]
+        try:
+            pixels = read_picture(picture)
+            classes, mixed = self.plan.mend(mask)
+        except ValueError as error:
+            self.log.append(f"left out: {error}")
+            return
+        first = self.seen.setdefault(digest_of(pixels), f"'{name}' of {part}")
+        if first != f"'{name}' of {part}":
+            self.log.append(f"left out: image '{name}' of {part} is image {first}")
+            return
+        if classes.shape != pixels.shape[:2]:
+            resized = _resized(classes, pixels.shape[0], pixels.shape[1])
+            if resized is None:
+                shapes = " and ".join(f"{each.shape[0]}x{each.shape[1]}" for each in (classes, pixels))
+                self.log.append(f"left out: mask {mask} and image {picture} have other shapes, {shapes}")
+                return
+            self.log.append(f"mask {mask} was resized to {pixels.shape[0]}x{pixels.shape[1]}")
+            classes = resized
+        if mixed:
+            self.log.append(f"mask {mask}: {mixed} pixels of mixed values took the class nearest to them")
+        shutil.copy2(picture, self.out / "images" / f"{name}{picture.suffix.lower()}")
+        Image.fromarray(classes).save(self.out / "masks" / f"{name}.png")
+        self.listed[part].append(name)
+
+    def close(self) -> None:
+        """Writes the lists of classes, splits and repairs."""
+        texts = {"classes": self.plan.names, **self.listed, Path(LIST).stem: self.log}
+        for name, lines in texts.items():
+            (self.out / f"{name}.txt").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+
+def _resized(classes: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8] | None:
+    """The mask at another size, by nearest neighbour; None if its shape is another one."""
+    ratio = (classes.shape[1] / classes.shape[0]) / (width / height)
+    if abs(ratio - 1) > _SAME_SHAPE:
+        return None
+    return np.asarray(Image.fromarray(classes).resize((width, height), Image.Resampling.NEAREST))
