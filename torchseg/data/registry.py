@@ -6,12 +6,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from torchseg.data.datasets.ade20k import ade20k
 from torchseg.data.datasets.aerial import aerial
 from torchseg.data.datasets.camvid import camvid
+from torchseg.data.datasets.cityscapes import cityscapes
+from torchseg.data.datasets.coco import coco
+from torchseg.data.datasets.cvat import cvat
 from torchseg.data.datasets.folder import folder
 from torchseg.data.datasets.idd import idd
+from torchseg.data.datasets.labelme import labelme
 from torchseg.data.datasets.oxford_pet import download_oxford_pet, oxford_pet, oxford_pet_binary
+from torchseg.data.datasets.roboflow import roboflow
 from torchseg.data.datasets.scenes import scenes
+from torchseg.data.datasets.voc import voc
 from torchseg.data.file_samples import FileSamples
 from torchseg.data.grouping import AUTO
 from torchseg.data.label_rules import LabelRules
@@ -36,12 +43,19 @@ class Source:
 
 
 SOURCES: Mapping[str, Source] = {
+    "ade20k": Source(open=ade20k),
     "aerial": Source(open=aerial),
     "camvid": Source(open=camvid),
+    "cityscapes": Source(open=cityscapes),
+    "coco": Source(open=coco),
+    "cvat": Source(open=cvat),
     "folder": Source(open=folder, options=("mask_suffix", "ignore_value", "group")),
     "idd": Source(open=idd),
+    "labelme": Source(open=labelme),
     "oxford-pet": Source(open=oxford_pet, download=download_oxford_pet),
     "oxford-pet-binary": Source(open=oxford_pet_binary, download=download_oxford_pet),
+    "roboflow": Source(open=roboflow),
+    "voc": Source(open=voc),
 }
 
 

@@ -11,7 +11,7 @@ from torchseg.data.registry import SOURCES
 
 def test_an_unknown_name_brings_the_near_ones(tmp_path):
     with pytest.raises(
-        ValueError, match=r"no data set 'oxfordpet' \(did you mean 'oxford-pet'.*\?\); choose from aerial,"
+        ValueError, match=r"no data set 'oxfordpet' \(did you mean 'oxford-pet'.*\?\); choose from ade20k,"
     ):
         open_data("oxfordpet", tmp_path, size=(8, 8))
 
@@ -51,7 +51,7 @@ def test_all_three_parts_are_cut(write_pair, tmp_path):
 
 
 @pytest.fixture
-def roots(write_pair, save, pets, aerial_tiles, coloured_idd, tmp_path):
+def roots(write_pair, save, pets, aerial_tiles, coloured_idd, annotated, tmp_path):
     """A small copy of every data set on disk, by its name."""
     for number in range(40):
         write_pair(f"picture{number}", root=tmp_path / "folder")
@@ -67,6 +67,10 @@ def roots(write_pair, save, pets, aerial_tiles, coloured_idd, tmp_path):
         "folder": tmp_path / "folder",
         "idd": coloured_idd("train", "val"),
     }
+    for name, write in annotated.write.items():
+        names[name] = tmp_path / name
+        names[name].mkdir()
+        write(names[name])
     return names | {"oxford-pet": pets.parent, "oxford-pet-binary": pets.parent}
 
 

@@ -52,7 +52,7 @@ def folder(root: Path, *, mask_suffix: str = "", ignore_value: int | None = None
     paired = pair_files(root / "images", root / "masks", mask_suffix=mask_suffix)
     listing, lists = root / "classes.txt", find_lists(root)
     encoding = find_encoding(
-        _headers(paired.pairs), read_class_list(listing) if listing.is_file() else None, ignored=ignore_value
+        read_headers(paired.pairs), read_class_list(listing) if listing.is_file() else None, ignored=ignore_value
     )
     given = _given_splits(paired, lists, root)
     if given is None and len(paired.pairs) < len(PARTS):
@@ -87,7 +87,7 @@ def folder(root: Path, *, mask_suffix: str = "", ignore_value: int | None = None
     )
 
 
-def _headers(pairs: Pairs) -> dict[Path, MaskHeader]:
+def read_headers(pairs: Pairs) -> dict[Path, MaskHeader]:
     """Header by mask; raises ValueError if a mask has another size than its image."""
     headers = {}
     for picture, mask in pairs:
@@ -97,7 +97,7 @@ def _headers(pairs: Pairs) -> dict[Path, MaskHeader]:
 
 
 def _given_splits(paired: Pairing, lists: Mapping[str, Path], root: Path) -> tuple[dict[str, list[Path]], str] | None:
-    """The images of each split as lists or subfolders say, and a sentence about images in none; None if nothing says."""
+    """The images of each split as lists or subfolders say, and a sentence about those in none; None if nothing says."""
     if lists:
         chosen, note = read_split_lists(lists, {name: path for path, name in paired.names.items()})
         check_no_overlap(lists, chosen)

@@ -1,0 +1,140 @@
+"""The data sets of annotation tools and benchmarks: each made-up copy is read into the same masks."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import numpy as np
+import pytest
+
+from torchseg.data import inspect_data, open_data, write_folder
+
+CLASSES = {
+    "ade20k": ("wall", "car", "person"),
+    **dict.fromkeys(("coco", "cvat", "labelme", "roboflow"), ("background", "car", "person")),
+}
+NAMES = ("ade20k", "cityscapes", "coco", "cvat", "labelme", "roboflow", "voc")
+NUMBERS = {"cityscapes": (0, 13, 11), "voc": (0, 7, 15)}
+
+
+@pytest.fixture(params=NAMES)
+def name(request, annotated, tmp_path):
+    annotated.write[request.param](tmp_path / "set")
+    return request.param
+
+
+@pytest.fixture(autouse=True)
+def _folder(tmp_path):
+    (tmp_path / "set").mkdir()
+
+
+def test_objects_become_classes(annotated, name, tmp_path):
+    data = open_data(name, tmp_path / "set", size=(8, 8))
+    assert data.classes == CLASSES.get(name, data.classes)
+    numbers = np.array(NUMBERS.get(name, (0, 1, 2)), np.uint8)
+    seen = 0
+    for part in (data.train, data.validation, data.test):
+        for sample in part:
+            expected = numbers[annotated.mask_of(int(re.search(r"(?:p|_0*)(\d{1,2})(?:_|$)", sample.name)[1]))]
+            known = sample.mask != 255
+            assert known.mean() > 0.99
+            assert np.array_equal(sample.mask[known], expected[known])
+            seen += 1
+    assert seen == annotated.count
+    assert inspect_data(data).faults == ()
+    assert all(path.is_file() for path in data.files)
+
+
+def test_a_plain_copy_can_be_written(name, tmp_path):
+    data = open_data(name, tmp_path / "set", size=(8, 8))
+    write_folder(data, tmp_path / "copy", size=(32, 32))
+    copy = open_data("folder", tmp_path / "copy", size=(8, 8))
+    assert copy.classes == data.classes
+    assert np.array_equal(copy.test[0].mask, data.test[0].mask)
+
+
+def test_a_folder_of_something_else_is_refused(tmp_path):
+    for name in NAMES:
+        with pytest.raises(ValueError, match=r"; give the folder "):
+            open_data(name, tmp_path / "set", size=(8, 8))
+
+
+def test_official_validation_is_the_test_split(annotated, tmp_path):
+    annotated.write["voc"](tmp_path / "set")
+    data = open_data("voc", tmp_path / "set", size=(8, 8))
+    assert {sample.name for sample in data.test} == {f"p{number}" for number in range(20, 30)}
+    assert len(data.train) + len(data.validation) == 20
+
+
+def test_compressed_runs_of_coco_are_read(annotated, tmp_path):
+    """The text is what pycocotools 2.0.11 writes for these pixels."""
+    annotated.write["coco"](tmp_path / "set")
+    listing = tmp_path / "set/annotations/instances_default.json"
+    content = json.loads(listing.read_text())
+    expected = np.zeros((12, 16), np.uint8)
+    expected[2:5, 3:9] = 1
+    expected[7, 1:15] = 1
+    content["annotations"] = [
+        {
+            "image_id": each["id"],
+            "category_id": 3,
+            "segmentation": {"size": [12, 16], "counts": "c01;0K2LN42LN42LN42LN42LN42LN9000000000005"},
+            "area": 1,
+        }
+        for each in content["images"]
+    ]
+    listing.write_text(json.dumps(content))
+    assert np.array_equal(open_data("coco", tmp_path / "set", size=(8, 8)).train[0].mask, expected)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"segmentation": {"size": [12, 16], "counts": [5, 5]}}, "its runs fill 10 pixels of a bitmap of 12x16"),
+        ({"segmentation": []}, "it has no segmentation, only a box; export polygons or masks"),
+        ({"category_id": 99}, r"annotation 0 cannot be read: its category 99 is not in the list of categories"),
+    ],
+)
+def test_a_broken_annotation_of_coco_is_named(annotated, tmp_path, change, message):
+    annotated.write["coco"](tmp_path / "set")
+    listing = tmp_path / "set/annotations/instances_default.json"
+    content = json.loads(listing.read_text())
+    content["annotations"][0] |= change
+    listing.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=message):
+        open_data("coco", tmp_path / "set", size=(8, 8))
+
+
+@pytest.mark.parametrize("name", ["coco", "cvat", "labelme"])
+def test_a_missing_image_is_named(annotated, tmp_path, name):
+    annotated.write[name](tmp_path / "set")
+    next((tmp_path / "set").rglob("p03.png")).unlink()
+    with pytest.raises(ValueError, match=r"the annotations name the image .*p03\.png, which is missing"):
+        open_data(name, tmp_path / "set", size=(8, 8))
+
+
+def test_labels_of_labelme_without_area_are_refused_and_ignored_ones_ignored(annotated, tmp_path):
+    annotated.write["labelme"](tmp_path / "set")
+    path = tmp_path / "set/p00.json"
+    content = json.loads(path.read_text())
+    content["shapes"][1] |= {"label": "__ignore__", "shape_type": "circle", "points": [[6, 6], [6, 8]]}
+    path.write_text(json.dumps(content))
+    data = open_data("labelme", tmp_path / "set", size=(8, 8))
+    masks = {sample.name: sample.mask for part in (data.train, data.validation, data.test) for sample in part}
+    assert (masks["p00"] == 255).sum() == 12
+    content["shapes"][1]["shape_type"] = "line"
+    path.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=r"p00\.json: shape 2 \(''\) is a line of 2 points, which has no area: draw"):
+        open_data("labelme", tmp_path / "set", size=(8, 8))
+
+
+def test_a_label_map_of_cvat_names_classes_and_colours(annotated, tmp_path):
+    annotated.write["voc"](tmp_path / "set")
+    (tmp_path / "set/VOC2012/labelmap.txt").write_text(
+        "# label:color_rgb:parts:actions\nbackground:0,0,0::\nperson:192,128,128::\ncar:128,128,128::\n"
+        "ignore:224,224,192::\n"
+    )
+    data = open_data("voc", tmp_path / "set", size=(8, 8))
+    assert data.classes == ("background", "person", "car")
+    assert set(np.unique(data.test[0].mask)) == {0, 1, 2, 255}

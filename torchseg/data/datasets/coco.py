@@ -1,0 +1,113 @@
+"""Annotations in the format of COCO. Source: https://cocodataset.org/#format-data ."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from torchseg.data.drawn_masks import Annotation, Outline, drawn_data_set, from_runs
+from torchseg.data.official_splits import split_named
+from torchseg.data.sample import DataSet
+
+
+def coco(root: Path) -> DataSet:
+    """Reads every `*.json` below `root` that has images, annotations and categories, as many tools export it.
+
+    The splits are named by the files or their folders (`instances_train2017.json`, `valid/_annotations.coco.json`);
+    see `three_splits`. Image files are searched beside the annotations, in folders called after their split, and in
+    `images/`. Classes are `background` and the categories in the order of their numbers. Smaller objects lie above
+    larger ones. Objects of which only a crowd's area is known (`iscrowd`) are drawn like others.
+
+    Raises:
+        ValueError: if there is no annotation file, or an image that it names is missing.
+    """
+    found = {path: content for path in sorted(root.rglob("*.json")) if (content := _content(path))}
+    if not found:
+        raise ValueError(
+            f"{root} has no .json file with images, annotations and categories; give the folder of a COCO export"
+        )
+    categories = {each["id"]: str(each["name"]) for content in found.values() for each in content["categories"]}
+    parts: dict[str, dict[Path, Annotation]] = defaultdict(dict)
+    for path, content in found.items():
+        part = split_named(path.stem) or split_named(path.parent.name)
+        parts[part] |= _annotations(path, content, categories, root)
+    labels = list(dict.fromkeys(categories[number] for number in sorted(categories)))
+    return drawn_data_set(parts, labels, files=list(found))
+
+
+def _content(path: Path) -> dict[str, Any] | None:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ValueError(f"{path} is not JSON ({error}); export the annotations again") from error
+    is_coco = isinstance(content, dict) and all(
+        isinstance(content.get(key), list) for key in ("images", "annotations", "categories")
+    )
+    return content if is_coco else None
+
+
+def _annotations(
+    path: Path, content: Mapping[str, Any], categories: Mapping[int, str], root: Path
+) -> dict[Path, Annotation]:
+    objects: dict[int, list[Outline]] = defaultdict(list)
+    sizes = {image["id"]: (int(image["height"]), int(image["width"])) for image in content["images"]}
+    for number, each in enumerate(content["annotations"]):
+        try:
+            objects[each["image_id"]].append(_outline(each, categories, sizes[each["image_id"]]))
+        except KeyError as error:
+            raise ValueError(
+                f"{path}: annotation {number} lacks, or names an unknown, {error}; export again"
+            ) from error
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{path}: annotation {number} cannot be read: {error}") from error
+    return {
+        _image(image["file_name"], path, root): Annotation(size=sizes[image["id"]], outlines=objects[image["id"]])
+        for image in content["images"]
+    }
+
+
+def _outline(each: Mapping[str, Any], categories: Mapping[int, str], size: tuple[int, int]) -> Outline:
+    if each["category_id"] not in categories:
+        raise ValueError(f"its category {each['category_id']} is not in the list of categories; export them together")
+    label, shape = categories[each["category_id"]], each.get("segmentation")
+    order = -float(each.get("area") or 0)
+    if isinstance(shape, Mapping):
+        height, width = shape.get("size", size)
+        counts = shape["counts"]
+        runs = _runs(counts) if isinstance(counts, str) else counts
+        return Outline(label=label, bitmap=from_runs(runs, height, width, by_column=True), order=order)
+    if shape:
+        polygons = [list(zip(flat[::2], flat[1::2], strict=True)) for flat in shape if len(flat) >= 6]
+        return Outline(label=label, polygons=polygons, order=order)
+    raise ValueError("it has no segmentation, only a box; export polygons or masks")
+
+
+def _runs(text: str) -> list[int]:
+    """Run lengths of the compressed form: five bits a character, and differences to the last run but one."""
+    runs: list[int] = []
+    value = shift = 0
+    for character in text.encode("ascii"):
+        bits = character - 48
+        value |= (bits & 0x1F) << shift
+        shift += 5
+        if bits & 0x20:
+            continue
+        if bits & 0x10:
+            value -= 1 << shift
+        runs.append(value + (runs[-2] if len(runs) > 2 else 0))
+        value = shift = 0
+    return runs
+
+
+def _image(name: str, listing: Path, root: Path) -> Path:
+    """The image's file: the first of the usual places where it is."""
+    part = listing.stem.rpartition("_")[2]
+    folders: Sequence[Path] = (
+        listing.parent,
+        *(root / each for each in (part, "images", f"images/{part}", "")),
+        listing.parent.parent / "images",
+    )
+    return next((folder / name for folder in folders if (folder / name).is_file()), listing.parent / name)

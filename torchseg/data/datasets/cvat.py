@@ -1,0 +1,71 @@
+"""Annotations by CVAT in its own XML format ("CVAT for images 1.1"). Source: https://docs.cvat.ai ."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from xml.etree import ElementTree
+
+from torchseg.data.drawn_masks import Annotation, Outline, drawn_data_set, from_runs
+from torchseg.data.official_splits import split_named
+from torchseg.data.sample import DataSet
+
+FILE = "annotations.xml"
+
+
+def cvat(root: Path) -> DataSet:
+    """Reads `annotations.xml` and the images that it names, in `root/images`, its subfolders, or `root`.
+
+    Classes are `background` and the labels of the task in their order. Polygons, boxes, ellipses and masks are drawn
+    by `z_order`; points and lines have no area and are left out. The subset of an image (train, val, test) is its
+    split; without subsets, its name decides, see `three_splits`. For the exports "COCO" and "Segmentation mask", see
+    the data sets `coco` and `voc`.
+
+    Raises:
+        ValueError: naming the file if it cannot be read, or an image that is missing.
+    """
+    path = root / FILE
+    if not path.is_file():
+        raise ValueError(f"{root} has no {FILE}; give the folder of an export 'CVAT for images 1.1'")
+    try:
+        tree = ElementTree.parse(path).getroot()
+    except ElementTree.ParseError as error:
+        raise ValueError(f"{path} is not XML ({error}); export the task again") from error
+    parts: dict[str, dict[Path, Annotation]] = {}
+    for image in tree.iter("image"):
+        name, subset = image.get("name", ""), image.get("subset", "")
+        size = int(image.get("height", "0")), int(image.get("width", "0"))
+        try:
+            outlines = [outline for shape in image if (outline := _outline(shape)) is not None]
+        except ValueError as error:
+            raise ValueError(f"{path}: a shape of image '{name}' cannot be read: {error}") from error
+        place = split_named(subset) or split_named(Path(name).parent.name)
+        parts.setdefault(place, {})[_image(root, name, subset)] = Annotation(size=size, outlines=outlines)
+    labels = [label.findtext("name", "") for label in tree.iter("label")]
+    drawn = {outline.label for part in parts.values() for each in part.values() for outline in each.outlines}
+    labels = [label for label in dict.fromkeys(labels) if label] or sorted(drawn)
+    return drawn_data_set(parts, labels, files=[path])
+
+
+def _outline(shape: ElementTree.Element) -> Outline | None:
+    label, order = shape.get("label", ""), float(shape.get("z_order", "0"))
+    if shape.tag == "polygon":
+        points = [tuple(map(float, point.split(","))) for point in shape.get("points", "").split(";")]
+        return Outline(label=label, polygons=[[(x, y) for x, y in points]], order=order)
+    if shape.tag == "box":
+        left, top, right, bottom = (float(shape.get(side, "nan")) for side in ("xtl", "ytl", "xbr", "ybr"))
+        corners = [(left, top), (right, top), (right, bottom), (left, bottom)]
+        return Outline(label=label, polygons=[corners], order=order)
+    if shape.tag == "ellipse":
+        x, y, across, down = (float(shape.get(key, "nan")) for key in ("cx", "cy", "rx", "ry"))
+        return Outline(label=label, box=(x - across, y - down, x + across, y + down), order=order)
+    if shape.tag == "mask":
+        left, top, width, height = (int(shape.get(key, "0")) for key in ("left", "top", "width", "height"))
+        runs = [int(run) for run in shape.get("rle", "").split(",")]
+        bitmap = from_runs(runs, height, width, by_column=False)
+        return Outline(label=label, bitmap=bitmap, corner=(left, top), order=order)
+    return None
+
+
+def _image(root: Path, name: str, subset: str) -> Path:
+    places = (root / "images" / name, root / "images" / subset / name, root / name)
+    return next((path for path in places if path.is_file()), places[0])

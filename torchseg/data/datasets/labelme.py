@@ -1,0 +1,77 @@
+"""Annotations by Labelme: one JSON file per image. Source: https://github.com/wkentaro/labelme ."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path, PureWindowsPath
+from typing import Any
+
+from torchseg.data.drawn_masks import BACKGROUND, Annotation, Outline, drawn_data_set
+from torchseg.data.official_splits import split_named
+from torchseg.data.sample import DataSet
+
+_BACKGROUNDS = ("_background_", "__background__", BACKGROUND)
+_IGNORED = ("__ignore__", "_ignore_", "ignore")
+
+
+def labelme(root: Path) -> DataSet:
+    """Reads every `*.json` below `root` that Labelme wrote, and the image that it names.
+
+    Classes are `background` and the labels in alphabetical order; the label `__ignore__` is ignored. Polygons,
+    rectangles and circles are drawn in the order of the file; points and lines have no area and are refused. Subfolders
+    called train, val and test are the splits; otherwise the name of an image decides, see `three_splits`.
+
+    Raises:
+        ValueError: naming a file that cannot be read, or an image that is missing.
+    """
+    parts: dict[str, dict[Path, Annotation]] = {}
+    files = []
+    for path in sorted(root.rglob("*.json")):
+        if content := _content(path):
+            image, annotation = _annotation(path, content)
+            parts.setdefault(split_named(path.parent.name), {})[image] = annotation
+            files.append(path)
+    if not files:
+        raise ValueError(
+            f"{root} has no .json file by Labelme (with shapes and imagePath); give the folder of its files"
+        )
+    labels = {outline.label for part in parts.values() for each in part.values() for outline in each.outlines}
+    return drawn_data_set(parts, sorted(labels - {"", BACKGROUND}), files=files)
+
+
+def _content(path: Path) -> dict[str, Any] | None:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ValueError(f"{path} is not JSON ({error}); save the annotation again") from error
+    return content if isinstance(content, dict) and "shapes" in content and "imagePath" in content else None
+
+
+def _annotation(path: Path, content: Mapping[str, Any]) -> tuple[Path, Annotation]:
+    size = content.get("imageHeight"), content.get("imageWidth")
+    if not all(isinstance(side, int) and side > 0 for side in size):
+        raise ValueError(f"{path} gives the image size {size[0]}x{size[1]}; save the annotation again with Labelme")
+    outlines = [_outline(path, shape, order) for order, shape in enumerate(content["shapes"])]
+    image = path.parent / PureWindowsPath(content["imagePath"]).as_posix()  # Labelme on Windows writes backslashes
+    return image, Annotation(size=(int(size[0] or 0), int(size[1] or 0)), outlines=outlines)
+
+
+def _outline(path: Path, shape: Mapping[str, Any], order: int) -> Outline:
+    label, points = str(shape["label"]), [(float(x), float(y)) for x, y in shape["points"]]
+    label = BACKGROUND if label in _BACKGROUNDS else "" if label in _IGNORED else label
+    kind = shape.get("shape_type") or "polygon"
+    if kind == "polygon" and len(points) >= 3:
+        return Outline(label=label, polygons=[points], order=order)
+    if kind == "rectangle" and len(points) == 2:
+        (left, top), (right, bottom) = points
+        corners = [(left, top), (right, top), (right, bottom), (left, bottom)]
+        return Outline(label=label, polygons=[corners], order=order)
+    if kind == "circle" and len(points) == 2:
+        (x, y), edge = points
+        radius = math.dist((x, y), edge)
+        return Outline(label=label, box=(x - radius, y - radius, x + radius, y + radius), order=order)
+    raise ValueError(
+        f"{path}: shape {order + 1} ('{label}') is a {kind} of {len(points)} points, which has no area: draw a polygon"
+    )
