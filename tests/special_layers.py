@@ -211,5 +211,5 @@ SPECIAL_LAYERS: dict[str, Callable[[], nn.Module]] = {
     "height and width exchanged": _apply(lambda x: x.transpose(2, 3).relu().transpose(2, 3)),
     "einsum over channels": _apply(lambda x: torch.einsum("bchw,kc->bkhw", x, torch.linspace(-1, 1, 40).view(5, 8))),
     "einsum of two maps": _apply(lambda x: torch.einsum("bchw,bcHw->bhwH", x, x.sigmoid()).permute(0, 3, 1, 2)),
-    "view as channels": _apply(lambda x: x.reshape(1, 32, *(side // 2 for side in x.shape[2:]))),
+    "view as channels": _apply(lambda x: x.reshape(len(x), 32, *(side // 2 for side in x.shape[2:]))),
 }

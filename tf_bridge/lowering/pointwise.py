@@ -1,4 +1,4 @@
-"""Elementwise arithmetic and activations in TensorFlow."""
+"""Elementwise arithmetic in TensorFlow. Operands may have different layouts, ranks and expanded sides."""
 
 from __future__ import annotations
 
@@ -7,171 +7,221 @@ from typing import Any
 
 import numpy as np
 
-from tf_bridge.lowering.values import Tensor, TensorFlow, is_constant, rank, transposed
+from tf_bridge.lowering.layout import aligned
+from tf_bridge.lowering.values import Operand, Tensor, TensorFlow, Value, is_constant, same_layout
+
+_LONGEST_PRODUCT = 4  # powers up to this are products, which every runtime computes quickly
 
 
-def _binary(name: str) -> Callable[..., Any]:
-    """An operation of `tf.math` on two values, either of which may be a constant."""
+def elementwise(function: Callable[..., Tensor]) -> Callable[..., Value]:
+    """An operator on one tensor that keeps its layout, from a function of TensorFlow tensors."""
 
-    def apply(tf: TensorFlow, left: Tensor, right: Tensor, *_: object) -> Tensor:
-        return getattr(tf.math, name)(*_aligned(left, right))
+    def apply(tf: TensorFlow, value: Value, *arguments: Any) -> Value:
+        return same_layout(value, function(tf, as_float(tf, value.tensor), *arguments))
 
     return apply
 
 
-def _aligned(left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
-    """Both operands in one layout: a constant takes that of the graph tensor it is combined with."""
-    if is_constant(left) and is_constant(right):
-        return np.asarray(left, np.float32), np.asarray(right, np.float32)
-    if is_constant(right):
-        return left, transposed(right, rank(left))
-    if is_constant(left):
-        return transposed(left, rank(right)), right
-    if rank(left) != rank(right):
-        raise ValueError(f"operands of {rank(left)} and {rank(right)} axes; give both the same number of axes")
-    return left, right
+def broadcast(tf: TensorFlow, function: Callable[..., Tensor], *operands: Operand) -> Value:
+    """A function of TensorFlow tensors on operands of any layout, of which at least one depends on the image."""
+    tensors, like = aligned(tf, *operands)
+    return Value(function(*promoted(tf, *tensors)), like.order, like.shape)
 
 
-def _add(tf: TensorFlow, left: Tensor, right: Tensor, alpha: float = 1) -> Tensor:
-    return _binary("add")(tf, left, right if alpha == 1 else _scaled(right, alpha))
+def promoted(tf: TensorFlow, *tensors: Tensor) -> list[Tensor]:
+    """Operands in one dtype, as PyTorch promotes them: float32, else int32, else bool."""
+    kinds = [_kind(tf, tensor) for tensor in tensors]
+    dtype = next(each for each in (np.float32, np.int32, np.bool_) if each in kinds)
+    return [_cast(tf, tensor, dtype) for tensor in tensors]
 
 
-def _subtract(tf: TensorFlow, left: Tensor, right: Tensor, alpha: float = 1) -> Tensor:
-    return _binary("subtract")(tf, left, right if alpha == 1 else _scaled(right, alpha))
+def as_float(tf: TensorFlow, tensor: Tensor) -> Tensor:
+    """In float32, which PyTorch turns integers into before most functions."""
+    return _cast(tf, tensor, np.float32)
 
 
-def _scaled(value: Tensor, factor: float) -> Tensor:
-    return value * factor if is_constant(value) else value * np.float32(factor)
+def _kind(tf: TensorFlow, tensor: Tensor) -> type:
+    number = tensor.dtype.as_numpy_dtype if tf.is_tensor(tensor) else np.asarray(tensor).dtype
+    if np.issubdtype(number, np.floating):
+        return np.float32
+    return np.bool_ if number == np.bool_ else np.int32
 
 
-def _divide(tf: TensorFlow, left: Tensor, right: Tensor, *_: object) -> Tensor:
+def _cast(tf: TensorFlow, tensor: Tensor, dtype: type) -> Tensor:
+    if tf.is_tensor(tensor):
+        return tensor if tensor.dtype == dtype else tf.cast(tensor, dtype)
+    return np.asarray(tensor).astype(dtype)[()]
+
+
+def _binary(name: str) -> Callable[..., Value]:
+    """An operation of `tf.math` on two values, either of which may be a constant."""
+
+    def apply(tf: TensorFlow, left: Operand, right: Operand, *_: object) -> Value:
+        return broadcast(tf, getattr(tf.math, name), left, right)
+
+    return apply
+
+
+def _add(tf: TensorFlow, left: Operand, right: Operand, alpha: float = 1) -> Value:
+    return _binary("add")(tf, left, right if alpha == 1 else _scaled(tf, right, alpha))
+
+
+def _subtract(tf: TensorFlow, left: Operand, right: Operand, alpha: float = 1) -> Value:
+    return _binary("subtract")(tf, left, right if alpha == 1 else _scaled(tf, right, alpha))
+
+
+def _scaled(tf: TensorFlow, value: Operand, factor: float) -> Operand:
+    return _binary("multiply")(tf, value, factor) if isinstance(value, Value) else np.multiply(value, factor)
+
+
+def _reversed_subtract(tf: TensorFlow, left: Operand, right: Operand, alpha: float = 1) -> Value:
+    return _subtract(tf, right, left, alpha)
+
+
+def _divide(tf: TensorFlow, left: Operand, right: Operand, *_: object) -> Value:
     # A constant divisor becomes a factor, which the converter can fold into the preceding convolution.
-    if is_constant(right) and not is_constant(left):
-        return left * transposed(1.0 / np.asarray(right, np.float64), rank(left))
-    return _binary("divide")(tf, left, right)
+    if is_constant(right):
+        return broadcast(tf, tf.math.multiply, left, (1.0 / np.asarray(right, np.float64)).astype(np.float32))
+    return broadcast(tf, lambda *pair: tf.math.divide(*(as_float(tf, each) for each in pair)), left, right)
 
 
-def _clamp(tf: TensorFlow, value: Tensor, low: float | None, high: float | None) -> Tensor:
-    if low == 0 and high == 6:
+def _divide_rounded(tf: TensorFlow, left: Operand, right: Operand, mode: str | None = None) -> Value:
+    if mode is None:
+        return _divide(tf, left, right)
+    if mode == "floor":
+        return broadcast(tf, tf.math.floordiv, left, right)
+    return elementwise(_truncate)(tf, _divide(tf, left, right))
+
+
+def _power(tf: TensorFlow, value: Value, exponent: float) -> Value:
+    tensor = as_float(tf, value.tensor)
+    if exponent in (2, 3, _LONGEST_PRODUCT):
+        square = tf.square(tensor)
+        return same_layout(value, square if exponent == 2 else square * tensor if exponent == 3 else tf.square(square))
+    if exponent in (0.5, -0.5, -1, 1):
+        simple = {0.5: tf.sqrt, -0.5: tf.math.rsqrt, -1: tf.math.reciprocal, 1: tf.identity}[exponent]
+        return same_layout(value, simple(tensor))
+    return same_layout(value, tf.pow(tensor, np.float32(exponent)))
+
+
+def _power_of_tensors(tf: TensorFlow, base: Operand, exponent: Operand) -> Value:
+    return broadcast(tf, lambda *pair: tf.pow(*(as_float(tf, each) for each in pair)), base, exponent)
+
+
+def _clamp(tf: TensorFlow, value: Value, low: Operand | None, high: Operand | None) -> Value:
+    if isinstance(low, int | float | None) and isinstance(high, int | float | None):
+        return same_layout(value, _clamp_by_numbers(tf, value.tensor, low, high))
+    for limit, name in ((low, "maximum"), (high, "minimum")):
+        value = value if limit is None else _binary(name)(tf, value, limit)
+    return value
+
+
+def _clamp_by_numbers(tf: TensorFlow, value: Tensor, low: float | None, high: float | None) -> Tensor:
+    number = value.dtype.as_numpy_dtype
+    if low == 0 and high == 6 and number == np.float32:
         return tf.nn.relu6(value)
-    if low == 0:
+    if low == 0 and number == np.float32:
         value, low = tf.nn.relu(value), None
     if low is not None:
-        value = tf.maximum(value, np.float32(low))
-    return value if high is None else tf.minimum(value, np.float32(high))
+        value = tf.maximum(value, number(low))
+    return value if high is None else tf.minimum(value, number(high))
 
 
-def _leaky_relu(tf: TensorFlow, value: Tensor, slope: float) -> Tensor:
-    return tf.nn.leaky_relu(value, slope)
+def _error_function(tf: TensorFlow, value: Tensor) -> Tensor:
+    """Abramowitz and Stegun, Handbook of Mathematical Functions, 7.1.26; error at most 1.5e-7. TFLite has no erf."""
+    size = tf.abs(value)
+    t = 1 / (1 + np.float32(0.3275911) * size)
+    total = np.float32(1.061405429) * t
+    for factor in (-1.453152027, 1.421413741, -0.284496736, 0.254829592):
+        total = (total + np.float32(factor)) * t
+    return tf.sign(value) * (1 - total * tf.exp(-tf.square(value)))
 
 
-def _prelu(tf: TensorFlow, value: Tensor, slope: Tensor) -> Tensor:
-    per_channel = np.asarray(slope, np.float32).reshape(-1)
-    # The pattern that TensorFlow's converter recognises as PRELU.
-    return tf.nn.relu(value) + per_channel * -tf.nn.relu(-value)
+def _truncate(tf: TensorFlow, value: Tensor) -> Tensor:
+    return tf.sign(value) * tf.floor(tf.abs(value))
 
 
-def _elu(tf: TensorFlow, value: Tensor, alpha: float, scale: float, input_scale: float) -> Tensor:
-    if (alpha, scale, input_scale) == (1, 1, 1):
-        return tf.nn.elu(value)
-    negative = np.float32(alpha * scale) * (tf.exp(np.float32(input_scale) * tf.minimum(value, 0.0)) - 1.0)
-    return np.float32(scale) * tf.nn.relu(value) + negative
+def _to(tf: TensorFlow, value: Operand, dtype: Any = None, *_: object) -> Operand:
+    """A change of dtype; the file holds float32, int32 and bool alone."""
+    if not isinstance(value, Value) or dtype is None:
+        return value
+    import torch
+
+    wanted = np.float32 if dtype.is_floating_point else np.bool_ if dtype == torch.bool else np.int32
+    if dtype in (torch.uint8, torch.int8, torch.int16) and value.tensor.dtype != tf.bool:
+        raise ValueError(f"a change to {dtype}, which wraps around; use torch.int32")
+    return same_layout(value, _cast(tf, value.tensor, wanted))
 
 
-def _selu(tf: TensorFlow, value: Tensor) -> Tensor:
-    # The constants of arXiv:1706.02515, with the same digits as in PyTorch.
-    return _elu(tf, value, 1.6732632423543772848170429916717, 1.0507009873554804934193349852946, 1)
-
-
-def _hard_sigmoid(tf: TensorFlow, value: Tensor) -> Tensor:
-    return tf.nn.relu6(value + np.float32(3)) * np.float32(1 / 6)
-
-
-def _hard_swish(tf: TensorFlow, value: Tensor) -> Tensor:
-    return value * _hard_sigmoid(tf, value)
-
-
-def _silu(tf: TensorFlow, value: Tensor) -> Tensor:
-    return value * tf.sigmoid(value)
-
-
-def _softplus(tf: TensorFlow, value: Tensor, beta: float, threshold: float) -> Tensor:
-    # max(x, 0) + log(1 + exp(-|x|)) cannot overflow; PyTorch has the threshold only to avoid that overflow.
-    scaled = value * np.float32(beta)
-    return (tf.nn.relu(scaled) + tf.math.log(1.0 + tf.exp(-tf.abs(scaled)))) * np.float32(1 / beta)
-
-
-def _mish(tf: TensorFlow, value: Tensor) -> Tensor:
-    return value * tf.tanh(_softplus(tf, value, 1, 20))
-
-
-def _gelu(tf: TensorFlow, value: Tensor, approximate: str) -> Tensor:
-    if approximate == "tanh":
-        return tf.nn.gelu(value, approximate=True)
-    # Term for term the pattern that TensorFlow's converter recognises as GELU; TFLite has no erf to fall back on.
-    return (value * np.float32(0.5)) * (tf.math.erf(value * np.float32(0.5**0.5)) + np.float32(1))
-
-
-def _power(tf: TensorFlow, value: Tensor, exponent: float) -> Tensor:
-    return tf.square(value) if exponent == 2 else tf.pow(value, np.float32(exponent))
+def _convert(tf: TensorFlow, value: Operand, dtype: Any) -> Operand:
+    return _to(tf, value, dtype)
 
 
 def _unary(name: str) -> Callable[..., Any]:
-    def apply(tf: TensorFlow, value: Tensor, *_: object) -> Tensor:
-        return getattr(tf.math, name)(value)
-
-    return apply
+    return elementwise(lambda tf, value, *_: getattr(tf.math, name)(value))
 
 
-def _relu(tf: TensorFlow, value: Tensor) -> Tensor:
-    return tf.nn.relu(value)
+def _sign_kept(name: str) -> Callable[..., Any]:
+    """A function of `tf.math` that PyTorch computes for integers as well, without a change of dtype."""
+    return lambda tf, value, *_: same_layout(value, getattr(tf.math, name)(value.tensor))
 
 
-def _relu6(tf: TensorFlow, value: Tensor) -> Tensor:
-    return tf.nn.relu6(value)
+def _identity(tf: TensorFlow, value: Operand, *_: object) -> Operand:
+    return value
 
 
-def _negate_subtract(tf: TensorFlow, left: Tensor, right: Tensor, alpha: float = 1) -> Tensor:
-    return _subtract(tf, right, _scaled(left, alpha))
+def _logarithm(base: float) -> Callable[..., Any]:
+    return elementwise(lambda tf, value: tf.math.log(value) * np.float32(1 / np.log(base)))
 
+
+# What some of PyTorch's decompositions arrive at.
+_PRIMITIVES = {"add": "add", "sub": "subtract", "mul": "multiply", "div": "divide"}
 
 POINTWISE: Mapping[str, Callable[..., Any]] = {
-    "aten.add.Tensor": _add,
-    "aten.add.Scalar": _add,
-    "aten.sub.Tensor": _subtract,
-    "aten.sub.Scalar": _subtract,
-    "aten.rsub.Scalar": _negate_subtract,
-    "aten.mul.Tensor": _binary("multiply"),
-    "aten.mul.Scalar": _binary("multiply"),
-    "aten.div.Tensor": _divide,
-    "aten.div.Scalar": _divide,
+    **{f"aten.add.{kind}": _add for kind in ("Tensor", "Scalar")},
+    **{f"aten.sub.{kind}": _subtract for kind in ("Tensor", "Scalar")},
+    **{f"aten.rsub.{kind}": _reversed_subtract for kind in ("Tensor", "Scalar")},
+    **{f"aten.mul.{kind}": _binary("multiply") for kind in ("Tensor", "Scalar")},
+    **{f"aten.div.{kind}": _divide for kind in ("Tensor", "Scalar")},
+    **{f"aten.div.{kind}_mode": _divide_rounded for kind in ("Tensor", "Scalar")},
+    "aten.floor_divide.default": lambda tf, left, right: _divide_rounded(tf, left, right, "floor"),
+    **{f"aten.remainder.{kind}": _binary("floormod") for kind in ("Tensor", "Scalar")},
     "aten.maximum.default": _binary("maximum"),
     "aten.minimum.default": _binary("minimum"),
     "aten.pow.Tensor_Scalar": _power,
-    "aten.neg.default": _unary("negative"),
-    "aten.abs.default": _unary("abs"),
-    "aten.exp.default": _unary("exp"),
-    "aten.log.default": _unary("log"),
-    "aten.sqrt.default": _unary("sqrt"),
-    "aten.square.default": _unary("square"),
-    "aten.rsqrt.default": _unary("rsqrt"),
-    "aten.tanh.default": _unary("tanh"),
-    "aten.sigmoid.default": _unary("sigmoid"),
-    "aten.softplus.default": _softplus,
-    "aten.relu.default": _relu,
-    "aten.relu6.default": _relu6,
-    "aten.hardtanh.default": _clamp,
+    "aten.pow.Tensor_Tensor": _power_of_tensors,
+    "aten.pow.Scalar": _power_of_tensors,
+    "aten.atan2.default": _binary("atan2"),
+    "aten.hypot.default": lambda tf, *sides: broadcast(
+        tf, lambda *pair: tf.sqrt(tf.square(pair[0]) + tf.square(pair[1])), *sides
+    ),
+    "aten.neg.default": _sign_kept("negative"),
+    "aten.abs.default": _sign_kept("abs"),
+    "aten.square.default": _sign_kept("square"),
+    "aten.sign.default": _sign_kept("sign"),
+    **{f"aten.{name}.default": _unary(name) for name in ("exp", "log", "log1p", "expm1", "sqrt", "rsqrt", "tanh")},
+    **{
+        f"aten.{name}.default": _unary(name)
+        for name in ("sigmoid", "sin", "cos", "reciprocal", "floor", "ceil", "round")
+    },
+    "aten.tan.default": elementwise(lambda tf, value: tf.sin(value) / tf.cos(value)),
+    "aten.exp2.default": elementwise(lambda tf, value: tf.exp(value * np.float32(np.log(2)))),
+    "aten.log2.default": _logarithm(2),
+    "aten.log10.default": _logarithm(10),
+    "aten.trunc.default": elementwise(_truncate),
+    "aten.fix.default": elementwise(_truncate),
+    "aten.erf.default": elementwise(_error_function),
     "aten.clamp.default": _clamp,
+    "aten.clamp.Tensor": _clamp,
     "aten.clamp_min.default": lambda tf, value, low: _clamp(tf, value, low, None),
     "aten.clamp_max.default": lambda tf, value, high: _clamp(tf, value, None, high),
-    "aten.leaky_relu.default": _leaky_relu,
-    "aten.prelu.default": _prelu,
-    "aten._prelu_kernel.default": _prelu,
-    "aten.elu.default": _elu,
-    "aten.selu.default": _selu,
-    "aten.hardsigmoid.default": _hard_sigmoid,
-    "aten.hardswish.default": _hard_swish,
-    "aten.silu.default": _silu,
-    "aten.mish.default": _mish,
-    "aten.gelu.default": _gelu,
+    "aten.clamp_min.Tensor": lambda tf, value, low: _clamp(tf, value, low, None),
+    "aten.clamp_max.Tensor": lambda tf, value, high: _clamp(tf, value, None, high),
+    "aten.hardtanh.default": _clamp,
+    "aten._to_copy.default": _to,
+    "prims.convert_element_type.default": _convert,
+    **{f"prims.{name}.default": _binary(function) for name, function in _PRIMITIVES.items()},
+    **{f"prims.{name}.default": _unary(name) for name in ("exp", "log", "sqrt", "rsqrt", "reciprocal", "floor")},
+    **{f"aten.{name}.default": _identity for name in ("clone", "alias", "detach", "detach_", "contiguous")},
+    "aten.lift_fresh_copy.default": _identity,
 }

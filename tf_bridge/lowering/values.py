@@ -1,47 +1,76 @@
-"""The values between lowered operators: TensorFlow tensors in NHWC, and constants in PyTorch's layout."""
+"""The values between lowered operators: TensorFlow tensors with their layout, and constants in PyTorch's layout."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Tensor = Any  # a TensorFlow tensor of the graph, or a constant; Any because TensorFlow is imported late
+Tensor = Any  # a TensorFlow tensor of the graph; Any because TensorFlow is imported late
 TensorFlow = Any  # the module
+Constant = NDArray[Any] | float  # known at export time: a weight, a literal tensor or a number
 
-_TO_NHWC = (0, 2, 3, 1)
+
+@dataclass(frozen=True)
+class Value:
+    """A tensor of the graph and how PyTorch's dimensions lie in it.
+
+    PyTorch's shape is larger than the stored one where a side of 1 is expanded: operators that broadcast need no
+    copies.
+    """
+
+    tensor: Tensor
+    order: tuple[int, ...]  # PyTorch's dimension of every stored axis, e.g. (0, 2, 3, 1) for an NHWC map
+    shape: tuple[int, ...]  # in PyTorch's order
+
+    @property
+    def rank(self) -> int:
+        """Number of dimensions."""
+        return len(self.order)
+
+    @property
+    def stored(self) -> list[int]:
+        """Shape of the stored tensor, in stored order."""
+        return [int(side) for side in self.tensor.shape]
+
+    def axis(self, dim: int) -> int:
+        """Stored axis of PyTorch's dimension `dim`, which may be negative."""
+        return self.order.index(dim % self.rank)
 
 
-def is_constant(value: Tensor) -> bool:
+Operand = Value | Constant
+
+
+def value_of(tensor: Tensor, order: tuple[int, ...]) -> Value:
+    """A stored tensor as a value without expanded sides."""
+    shape = [0] * len(order)
+    for dim, side in zip(order, tensor.shape, strict=True):
+        shape[dim] = int(side)
+    return Value(tensor, order, tuple(shape))
+
+
+def same_layout(value: Value, tensor: Tensor) -> Value:
+    """The result of an operation on `value` that keeps its layout and its number of axes."""
+    if value.stored == [int(side) for side in tensor.shape]:
+        return Value(tensor, value.order, value.shape)
+    return value_of(tensor, value.order)
+
+
+def usual_order(rank: int) -> tuple[int, ...]:
+    """The layout of inputs and outputs: NHWC for four axes, else PyTorch's own."""
+    return (0, 2, 3, 1) if rank == 4 else tuple(range(rank))
+
+
+def channels_last(rank: int) -> tuple[int, ...]:
+    """The layout that convolutions and poolings take: batch, then the sides of the image, then the channels."""
+    return (0, *range(2, rank), 1)
+
+
+def is_constant(value: object) -> bool:
     """Whether a value is known at export time: a weight or a number, not a tensor of the graph."""
-    return isinstance(value, np.ndarray | int | float)
-
-
-def rank(value: Tensor) -> int:
-    """Number of axes of a tensor; 0 for a plain number."""
-    return len(value.shape) if hasattr(value, "shape") else 0
-
-
-def shape(value: Tensor) -> list[int]:
-    """Static shape in storage order: NHWC for a graph tensor of rank 4."""
-    return [int(side) for side in value.shape]
-
-
-def axis_of(dim: int, tensor_rank: int) -> int:
-    """Axis of PyTorch's dimension `dim` in a graph tensor, which is NHWC if its rank is 4."""
-    dim %= tensor_rank
-    return (0, 3, 1, 2)[dim] if tensor_rank == 4 else dim
-
-
-def transposed(constant: NDArray[Any] | float, tensor_rank: int) -> Tensor:
-    """A float32 constant in the layout that broadcasts against a graph tensor of this rank."""
-    if not isinstance(constant, np.ndarray) or constant.ndim == 0:
-        return np.float32(constant)
-    if tensor_rank != 4:
-        return constant.astype(np.float32)
-    full = constant.reshape((1,) * (4 - constant.ndim) + constant.shape)
-    return full.transpose(_TO_NHWC).astype(np.float32)
+    return isinstance(value, np.ndarray | np.generic | int | float)
 
 
 def pair(value: int | list[int]) -> tuple[int, int]:
