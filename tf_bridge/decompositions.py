@@ -21,7 +21,12 @@ def decompositions(graph: Graph) -> Mapping[Any, Callable[..., Any]]:
     import torch
 
     aten = torch.ops.aten
-    table: dict[Any, Callable[..., Any]] = {aten.avg_pool2d.default: _avg_pool2d}
+    table: dict[Any, Callable[..., Any]] = {
+        aten.avg_pool2d.default: _avg_pool2d,
+        aten.median.dim: _median,
+        aten.rrelu.default: _randomised_relu,
+        aten.scaled_dot_product_attention.default: _attention,
+    }
     indices = [node for node in graph.nodes if node.target is operator.getitem and node.args[1] == 1 and node.users]
     pooling = aten.adaptive_max_pool2d.default
     if not any(node.args[0].target is pooling for node in indices):
@@ -78,3 +83,42 @@ def _adaptive_max_pool2d(image: Tensor, size: Sequence[int]) -> tuple[Tensor, Te
         parts = [image.narrow(dimension, start, end - start).amax(dimension, keepdim=True) for start, end in edges]
         image = torch.cat(parts, dimension)
     return image, torch.zeros_like(image, dtype=torch.long)
+
+
+def _attention(
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None, *rest: Any, **more: Any
+) -> Tensor:
+    """Attention on tensors of rank 3, to which a dimension of one head is added; others are not decomposed.
+
+    PyTorch's ONNX exporter knows rank 4 alone: `(B, heads, L, E)`.
+    """
+    import torch
+
+    if query.dim() != 3:
+        return NotImplemented  # type: ignore[no-any-return]
+    heads = [each.unsqueeze(1) for each in (query, key, value)]
+    mask = mask.unsqueeze(1) if mask is not None and mask.dim() == 3 else mask
+    attended: Tensor = torch.ops.aten.scaled_dot_product_attention.default(*heads, mask, *rest, **more)
+    return attended.squeeze(1)
+
+
+def _median(values: Tensor, dimension: int, keepdim: bool = False) -> tuple[Tensor, Tensor]:
+    """The lower of the two values in the middle, as in PyTorch."""
+    import torch
+
+    ordered, indices = torch.sort(values, dim=dimension)
+    middle = (values.shape[dimension] - 1) // 2
+    found = [each.narrow(dimension, middle, 1) for each in (ordered, indices)]
+    median, index = found if keepdim else [each.squeeze(dimension) for each in found]
+    return median, index
+
+
+def _randomised_relu(
+    values: Tensor, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = False, *rest: Any
+) -> Tensor:
+    """Outside training, a leaky ReLU with the mean slope."""
+    import torch
+
+    if training:
+        return NotImplemented  # type: ignore[no-any-return]
+    return torch.nn.functional.leaky_relu(values, (lower + upper) / 2)

@@ -59,3 +59,40 @@ def test_an_adaptive_max_pooling_whose_indices_are_used_stays_as_it_is() -> None
     expected, found, targets = outputs(Indexed())
     np.testing.assert_array_equal(found, expected)
     assert "aten.adaptive_max_pool2d.default" in targets
+
+
+@pytest.mark.parametrize("mask", [None, (14, 14), (2, 14, 14)])
+def test_attention_without_heads_becomes_attention_with_one(mask: tuple[int, ...] | None) -> None:
+    bias = None if mask is None else torch.randn(mask, generator=torch.Generator().manual_seed(1))
+
+    class Attention(nn.Module):
+        def forward(self, image: Tensor) -> Tensor:
+            rows = image.mean(dim=2).transpose(1, 2)  # (B, L, E)
+            return nn.functional.scaled_dot_product_attention(rows, rows, rows, bias, scale=0.5)
+
+    class Heads(nn.Module):
+        def forward(self, image: Tensor) -> Tensor:
+            return nn.functional.scaled_dot_product_attention(image, image, image)
+
+    expected, found, targets = outputs(Attention())
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    assert targets.count("aten.unsqueeze.default") >= 3
+    assert "aten.unsqueeze.default" not in outputs(Heads())[2]
+
+
+@pytest.mark.parametrize("keepdim", [False, True])
+def test_a_median_is_the_middle_of_the_sorted_values(keepdim: bool) -> None:
+    class Median(nn.Module):
+        def forward(self, image: Tensor) -> Tensor:
+            even, odd = image.median(dim=3, keepdim=keepdim)[0], image.median(dim=2, keepdim=keepdim)[0]
+            return torch.cat([even.flatten(1), odd.flatten(1)], dim=1)
+
+    expected, found, targets = outputs(Median())
+    np.testing.assert_array_equal(found, expected)
+    assert "aten.median.dim" not in targets
+
+
+def test_a_randomised_relu_has_its_mean_slope() -> None:
+    expected, found, targets = outputs(nn.RReLU(0.1, 0.5).eval())
+    np.testing.assert_allclose(found, expected, atol=1e-7)
+    assert "aten.leaky_relu.default" in targets

@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from tf_bridge.mixed_precision.groups import Operation, layer_groups
 from tf_bridge.onnx.export import save_onnx
 from tf_bridge.onnx.quantize import measure_ranges, quantize_onnx
+from tf_bridge.onnx.value_names import layer_of_node
 from torchseg.modelfile.precision import Precision
 from torchseg.spec import ImageSpec
 
 if TYPE_CHECKING:
-    from onnx import ModelProto, NodeProto
+    from onnx import ModelProto
 
 _WEIGHTED = {"Conv", "ConvTranspose", "Gemm", "MatMul"}
 
@@ -55,16 +56,10 @@ def _groups(graph: ModelProto) -> dict[str, list[str]]:
     return layer_groups(
         Operation(
             name=node.name,
-            layer=_layer(node, weights),
+            layer=layer_of_node(node, weights),
             inputs=list(node.input),
             outputs=list(node.output),
             weighted=node.op_type in _WEIGHTED,
         )
         for node in graph.graph.node
     )
-
-
-def _layer(node: NodeProto, weights: set[str]) -> str:
-    """The PyTorch layer of a node, from the name of its weights or else of its output, `LAYER/OPERATOR`."""
-    own = [name.rpartition(".")[0] for name in node.input if name in weights and "." in name]
-    return str(own[0] if own else node.output[0].split("/")[0])

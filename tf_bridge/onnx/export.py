@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,8 @@ from numpy.typing import NDArray
 
 from tf_bridge.calibration import check_calibration
 from tf_bridge.frozen_copy import frozen_copy
-from tf_bridge.layer_names import layer_names
+from tf_bridge.layer_names import layer_names, layer_of
+from tf_bridge.onnx.failures import one_message
 from tf_bridge.onnx.quantize import convert_onnx
 from tf_bridge.onnx.value_names import rename_values
 from tf_bridge.quiet import quiet
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from onnx import ModelProto
     from torch import nn
     from torch.export import ExportedProgram
+    from torch.fx import Graph
 
 
 class OnnxShape(enum.StrEnum):
@@ -96,9 +99,22 @@ def save_onnx(graph: ModelProto, spec: ImageSpec, path: Path, *, precision: Prec
     _strip_traces(labelled)
     for key, value in metadata(spec, layout="NCHW", precision=precision).items():
         labelled.metadata_props.add(key=key, value=value)
-    onnx.checker.check_model(labelled, full_check=True)
+    check_onnx(labelled, precision)
     with partial_file(path) as partial:
         partial.write_bytes(labelled.SerializeToString())
+
+
+def check_onnx(graph: ModelProto, precision: Precision) -> None:
+    """Checks that a model is valid and that its shapes fit together.
+
+    Raises:
+        ValueError: if it is not; names the layer.
+    """
+    import onnx
+
+    advice = "replace that layer" if precision is Precision.FP32 else "export fp32, or replace that layer"
+    with one_message(f"the check of the {precision} ONNX graph", graph, advice=advice):
+        onnx.checker.check_model(graph, full_check=True)
 
 
 def _dynamic_graph(model: nn.Module, spec: ImageSpec, shape: OnnxShape) -> ModelProto:
@@ -139,7 +155,7 @@ def _translate(traced: ExportedProgram, dynamic: Mapping[int, Any] | None = None
                 dynamic_shapes=(dynamic,) if dynamic else None,
             )
     except torch.onnx.OnnxExporterError as error:
-        raise ValueError(_complaint(error)) from error
+        raise ValueError(_complaint(error, traced.graph)) from error
     assert program is not None
     assert program.exported_program is not None
     decomposed = program.exported_program
@@ -170,8 +186,15 @@ def _strip_traces(model: ModelProto) -> None:
         item.doc_string = ""
 
 
-def _complaint(error: Exception) -> str:
+def _complaint(error: BaseException, graph: Graph) -> str:
+    """What PyTorch's exporter stumbled over: it names the node of the traced graph, several causes deep."""
+    said = str(error.__cause__ or error)
+    while error.__cause__ is not None:
+        error = error.__cause__
+    found = re.search(r"translating node %(\w+)", said)
+    node = next((each for each in graph.nodes if found and each.name == found[1]), None)
+    where = f"layer '{layer_of(node)}' ({node.target})" if node is not None else "the network"
     return (
-        f"the network cannot be exported to ONNX ({first_line(error.__cause__ or error)}); "
-        "replace the layer that it names by one that torch.onnx.export knows"
+        f"{where} cannot be exported to ONNX ({first_line(error)}); replace it by one that torch.onnx.export knows, "
+        "or export TFLite alone"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import tempfile
 from collections.abc import Callable, Iterable
@@ -13,6 +14,9 @@ from numpy.typing import NDArray
 
 from tf_bridge.float_weights import lightest
 from tf_bridge.onnx.concat_ranges import share_concat_ranges
+from tf_bridge.onnx.failures import one_message
+from tf_bridge.onnx.grouped_bias import split_grouped_biases
+from tf_bridge.onnx.value_names import layer_of_node, layer_of_weight
 from tf_bridge.quiet import quiet
 from torchseg.modelfile.precision import Precision
 
@@ -22,6 +26,11 @@ if TYPE_CHECKING:
 
 
 Images = NDArray[np.float32]
+
+_INSTEAD_OF_INT8 = "export fp32, fp16 or dynamic, or replace that layer"
+# ONNX Runtime computes these in float in any case. Rounding their weights to int8 only costs accuracy, and its
+# quantizer fails on weights with several dimensions and on weights that two layers share.
+_NORMALISATIONS = {"BatchNormalization", "GroupNormalization", "InstanceNormalization", "LayerNormalization"}
 
 
 def convert_onnx(model: ModelProto, precision: Precision, images: Images | None) -> ModelProto:
@@ -37,6 +46,7 @@ def convert_onnx(model: ModelProto, precision: Precision, images: Images | None)
 
     Raises:
         ImportError: for every precision but fp32, if ONNX Runtime is not installed.
+        ValueError: if a layer cannot be converted.
     """
     if precision is Precision.FP32:
         return model
@@ -80,7 +90,7 @@ def halve_onnx(model: ModelProto, *, float_share: float) -> tuple[ModelProto, li
     nodes = [*casts, *graph.node]
     del graph.node[:]
     graph.node.extend(nodes)
-    layers = [tensor.name.rpartition(".")[0] for tensor in weights if tensor.name in kept and len(tensor.dims) > 1]
+    layers = [layer_of_weight(tensor.name) for tensor in weights if tensor.name in kept and len(tensor.dims) > 1]
     return converted, list(dict.fromkeys(layers))
 
 
@@ -92,7 +102,8 @@ def _dynamic(model: ModelProto, images: Images | None) -> ModelProto:
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     # ConvInteger has no kernel for signed weights on x86.
-    return _through_file(lambda path: quantize_dynamic(model, path, weight_type=QuantType.QUInt8))
+    with one_message("dynamic quantization", model, advice="export fp32 or fp16, or replace that layer"):
+        return _through_file(lambda path: quantize_dynamic(model, path, weight_type=QuantType.QUInt8))
 
 
 def _int8(model: ModelProto, images: Images | None) -> ModelProto:
@@ -109,10 +120,18 @@ def measure_ranges(model: ModelProto, images: Images) -> bytes:
 
     Returns:
         The ranges in ONNX Runtime's JSON format, after `share_concat_ranges`.
+
+    Raises:
+        ValueError: if a range is not finite, or if the model cannot be quantized; names the layer.
     """
     with tempfile.TemporaryDirectory() as folder, quiet():
         ranges = Path(folder) / "ranges.json"
-        _quantize(_copy(model), images, ranges, float_nodes=())
+        try:
+            _quantize(model, images, ranges, float_nodes=())
+        except ValueError:
+            if ranges.is_file():
+                _check_ranges(model, ranges.read_bytes())
+            raise
         return share_concat_ranges(model, ranges.read_bytes())
 
 
@@ -123,11 +142,14 @@ def quantize_onnx(model: ModelProto, ranges: bytes, *, float_nodes: Iterable[str
         model: float32.
         ranges: from `measure_ranges`.
         float_nodes: names of the nodes to leave in float32.
+
+    Raises:
+        ValueError: if the model cannot be quantized; names the layer.
     """
     with tempfile.TemporaryDirectory() as folder, quiet():
         path = Path(folder) / "ranges.json"
         path.write_bytes(ranges)
-        return _quantize(_copy(model), None, path, float_nodes=float_nodes)
+        return _quantize(model, None, path, float_nodes=float_nodes)
 
 
 def _quantize(model: ModelProto, images: Images | None, ranges: Path, *, float_nodes: Iterable[str]) -> ModelProto:
@@ -137,20 +159,46 @@ def _quantize(model: ModelProto, images: Images | None, ranges: Path, *, float_n
     """
     from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
 
-    return _through_file(
-        lambda path: quantize_static(
-            model,
-            path,
-            None if images is None else _reader(images, model.graph.input[0].name),
-            quant_format=QuantFormat.QDQ,
-            activation_type=QuantType.QUInt8,
-            weight_type=QuantType.QInt8,
-            per_channel=True,
-            nodes_to_exclude=list(float_nodes),
-            calibrate_method=CalibrationMethod.MinMax,
-            calibration_cache_path=ranges,
+    prepared = split_grouped_biases(_copy(model))
+    with one_message("int8 quantization", prepared, advice=_INSTEAD_OF_INT8):
+        return _through_file(
+            lambda path: quantize_static(
+                prepared,
+                path,
+                None if images is None else _reader(images, model.graph.input[0].name),
+                quant_format=QuantFormat.QDQ,
+                activation_type=QuantType.QUInt8,
+                weight_type=QuantType.QInt8,
+                per_channel=True,
+                op_types_to_quantize=_quantized_types(),
+                nodes_to_exclude=list(float_nodes),
+                calibrate_method=CalibrationMethod.MinMax,
+                calibration_cache_path=ranges,
+            )
         )
-    )
+
+
+def _quantized_types() -> list[str]:
+    """The operators that ONNX Runtime's quantizer knows, without the normalisations."""
+    from onnxruntime.quantization.registry import QDQRegistry, QLinearOpsRegistry
+
+    return sorted({*QDQRegistry, *QLinearOpsRegistry} - _NORMALISATIONS)
+
+
+def _check_ranges(model: ModelProto, ranges: bytes) -> None:
+    """Raises ValueError if a measured range is not finite; names the first such layer in the order of the graph."""
+    measured = json.loads(ranges)["data"]
+    for node in model.graph.node:
+        for name in node.output:
+            if (
+                name in measured
+                and not np.isfinite([measured[name][end]["data"] for end in ("lowest", "highest")]).all()
+            ):
+                layer = layer_of_node(node, {tensor.name for tensor in model.graph.initializer})
+                raise ValueError(
+                    f"layer '{layer}' ({node.op_type}) gives values that are not finite on the calibration images; "
+                    "check its weights and that the images are prepared as in training"
+                )
 
 
 def _copy(model: ModelProto) -> ModelProto:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from onnx import GraphProto, ModelProto
+    from onnx import GraphProto, ModelProto, NodeProto
 
 
 def rename_values(model: ModelProto, names: Mapping[str, str], *, weights: Collection[str] = ()) -> ModelProto:
@@ -85,3 +85,20 @@ def _bodies(graph: GraphProto) -> Iterator[GraphProto]:
     for body in _own_bodies(graph):
         yield body
         yield from _bodies(body)
+
+
+def layer_of_node(node: NodeProto, weights: Collection[str]) -> str:
+    """PyTorch layer of a node, from the name of its weights, `LAYER.weight`, or else of its result, `LAYER/OPERATOR`.
+
+    Args:
+        node: of a graph that `rename_values` has named.
+        weights: names of the graph's initializers.
+    """
+    own = [layer_of_weight(name) for name in node.input if name in weights and "." in name and "/" not in name]
+    return str(own[0] if own else node.output[0].split("/")[0])
+
+
+def layer_of_weight(name: str) -> str:
+    """PyTorch layer of an initializer: `LAYER.weight`, or `LAYER/OPERATOR` for a constant that the exporter folded."""
+    layer, operator, _ = name.partition("/")
+    return layer if operator else name.rpartition(".")[0]

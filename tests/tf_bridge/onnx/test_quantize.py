@@ -25,10 +25,7 @@ def traced(tmp_path_factory: pytest.TempPathFactory) -> dict[str, onnx.ModelProt
 @pytest.fixture
 def model(traced: dict[str, onnx.ModelProto], network: nn.Module, images) -> onnx.ModelProto:
     if not traced:
-        names = {"input_names": ["image"], "output_names": ["logits"]}
-        with quiet():
-            program = torch.onnx.export(network, (torch.from_numpy(images[:1]),), dynamo=True, verbose=False, **names)
-        traced["model"] = program.model_proto
+        traced["model"] = in_onnx(network, images)
     return traced["model"]
 
 
@@ -70,3 +67,49 @@ def test_a_weight_beyond_float16_is_refused() -> None:
     graph = onnx.helper.make_graph([], "net", [], [], [weight])
     with pytest.raises(ValueError, match="weight heavy leaves the range of float16"):
         convert_onnx(onnx.helper.make_model(graph), Precision.FP16, None)
+
+
+class _Normalised(nn.Module):
+    """Two layers of each normalisation with equal weights, which the exporter stores once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        norms = [nn.GroupNorm(2, 8), nn.GroupNorm(1, 8), nn.InstanceNorm2d(8, affine=True), nn.LayerNorm([8, 16, 24])]
+        self.stem, self.head = nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 3, 1)
+        self.layers = nn.Sequential(
+            *(nn.Sequential(norm, nn.ReLU(), nn.Conv2d(8, 8, 3, padding=1), norm) for norm in norms)
+        )
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return self.head(self.layers(self.stem(image)))
+
+
+def in_onnx(network: nn.Module, images: np.ndarray) -> onnx.ModelProto:
+    names = {"input_names": ["image"], "output_names": ["logits"]}
+    with quiet():
+        program = torch.onnx.export(network, (torch.from_numpy(images[:1]),), dynamo=True, verbose=False, **names)
+    return program.model_proto
+
+
+def test_normalisations_stay_in_float_between_int8_layers(tmp_path, images, torch_predict, onnx_predict) -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = _Normalised().eval()
+    quantized = convert_onnx(in_onnx(network, images), Precision.INT8, images)
+    held = {tensor.name: tensor.data_type for tensor in quantized.graph.initializer}
+    norms = [node for node in quantized.graph.node if node.op_type.endswith("Normalization")]
+    assert {node.op_type for node in norms} == {"InstanceNormalization", "LayerNormalization"}
+    assert all(held[name] == onnx.TensorProto.FLOAT for node in norms for name in node.input[1:])
+    (tmp_path / "net.onnx").write_bytes(quantized.SerializeToString())
+    expected = torch_predict(network)(images)
+    assert np.abs(onnx_predict(tmp_path / "net.onnx")(images) - expected).max() <= 0.1 * np.ptp(expected)
+
+
+def test_a_grouped_transposed_convolution_keeps_its_bias(tmp_path, images, torch_predict, onnx_predict) -> None:
+    network = nn.Sequential(nn.Conv2d(3, 8, 2, stride=2), nn.ConvTranspose2d(8, 6, 2, stride=2, groups=2)).eval()
+    nn.init.uniform_(network[1].bias, 2, 3)
+    (tmp_path / "net.onnx").write_bytes(
+        convert_onnx(in_onnx(network, images), Precision.INT8, images).SerializeToString()
+    )
+    expected = torch_predict(network)(images)
+    assert np.abs(onnx_predict(tmp_path / "net.onnx")(images) - expected).max() <= 0.08 * np.ptp(expected)
