@@ -236,7 +236,7 @@ class ReferenceLayers:
 
     values: Mapping[str, NDArray[np.float32]]  # keyed by name, see `layer_names`
     sources: Mapping[str, tuple[str, ...]]  # name -> names of the values that it is computed from
-    output: str  # name of the logits
+    output: str  # name of the logits; empty if no operator of a layer computes them, but e.g. a branch
 
 
 def reference_layers(program: ExportedProgram, image: NDArray[np.float32]) -> ReferenceLayers:
@@ -255,7 +255,7 @@ def reference_layers(program: ExportedProgram, image: NDArray[np.float32]) -> Re
             nonlocal output
             value = super().run_node(node)
             if node.op == "output":
-                output = names[node.args[0][0].name]  # type: ignore[index, union-attr]
+                output = names.get(node.args[0][0].name, "")  # type: ignore[index, union-attr]
             if node.name in names:
                 name = names[node.name]
                 before = tuple(names[each.name] for each in node.all_input_nodes if each.name in names)

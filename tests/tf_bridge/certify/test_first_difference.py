@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tf_bridge.certify.certificate import Evidence, make_certificate
-from tf_bridge.certify.first_difference import FirstDifference, first_difference
+from tf_bridge.certify.first_difference import FirstDifference, first_difference, reference_layers
 from tf_bridge.certify.parity import compare
 from tf_bridge.certify.verdict import verdict
 from tf_bridge.tracing import export_program
@@ -190,3 +190,18 @@ def test_a_file_of_other_names_is_refused(convolution_file: Path, spec: ImageSpe
             np.zeros((1, 3, 16, 24), np.float32),
             precision=Precision.FP32,
         )
+
+
+def test_a_network_that_ends_with_a_branch_has_no_layer_for_its_logits(spec: ImageSpec) -> None:
+    class Branch(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.one, self.other = nn.Conv2d(3, 3, 1), nn.Conv2d(3, 3, 1)
+
+        def forward(self, image: Tensor) -> Tensor:
+            return torch.cond(self.one(image).sum() > 0, self.one, self.other, (image,))
+
+    image = np.ones((1, 3, spec.height, spec.width), np.float32)
+    found = reference_layers(export_program(Branch(), spec), image)
+    assert found.output == ""
+    assert "one/conv2d" in found.values
