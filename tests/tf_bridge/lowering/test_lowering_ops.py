@@ -137,7 +137,7 @@ def test_tflite_computes_what_pytorch_computes(table, name, size, traced, in_tfl
     np.testing.assert_allclose(in_tflite(table, size)[name], expected, rtol=1e-4, atol=3e-5)
 
 
-@pytest.mark.parametrize("name", sorted(OPERATORS.keys() - WRONG_IN_TORCH_ONNX))
+@pytest.mark.parametrize("name", sorted(OPERATORS))
 def test_onnx_computes_what_pytorch_computes(name: str, traced, in_onnx: Results) -> None:
     np.testing.assert_allclose(in_onnx[name], traced("plain", SHAPES[-1]).expected[name], rtol=1e-4, atol=3e-5)
 
