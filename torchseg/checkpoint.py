@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
+import psutil
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -17,8 +18,12 @@ from torchseg.compress.resize import resize_layers
 from torchseg.modelfile.card import CARD, WEIGHTS, Card, read_card
 from torchseg.modelfile.model_file import sha256_of
 from torchseg.models import rebuild_model
+from torchseg.record import with_checksum
 
 __all__ = ["CARD", "WEIGHTS", "Card", "load_checkpoint", "read_card", "save_checkpoint", "sha256_of"]
+
+
+_MEMORY_SHARE = 0.5  # of the machine's memory, that the weights of a network may take
 
 
 def save_checkpoint(model: nn.Module, card: Card, folder: Path) -> None:
@@ -26,7 +31,9 @@ def save_checkpoint(model: nn.Module, card: Card, folder: Path) -> None:
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     with partial_file(folder / WEIGHTS) as partial:
         save_file(weights, partial)
-    text = json.dumps(asdict(card) | {"spec": card.spec.to_dict()}, indent=2) + "\n"
+        digest = sha256_of(partial)
+    values = asdict(replace(card, weights_sha256=digest)) | {"spec": card.spec.to_dict()}
+    text = json.dumps(with_checksum(json.loads(json.dumps(values))), indent=2) + "\n"
     with partial_file(folder / CARD) as partial:
         partial.write_text(text, encoding="utf-8")
 
@@ -38,10 +45,12 @@ def load_checkpoint(folder: Path) -> tuple[nn.Module, Card]:
         folder: the checkpoint folder, or one of the two files in it.
 
     Raises:
-        ValueError: if a file is missing or damaged, or the weights do not fit the card.
+        ValueError: if a file is missing, damaged or changed, the weights do not fit the card, or memory is too small.
     """
     folder = folder.parent if folder.name in (WEIGHTS, CARD) else folder
     card = read_card(folder)
+    _check_weights(card, folder / WEIGHTS)
+    _check_memory(card, folder / WEIGHTS)
     model = rebuild_model(card.builder, card.arguments, card.spec)
     try:
         weights = load_file(folder / WEIGHTS)
@@ -56,3 +65,30 @@ def load_checkpoint(folder: Path) -> tuple[nn.Module, Card]:
             f"train it again or copy both files from one run: {str(error).splitlines()[0]}"
         ) from error
     return model.eval(), card
+
+
+def _check_weights(card: Card, path: Path) -> None:
+    """Raises ValueError if the weights are not those that the card was written for."""
+    if card.weights_sha256 and sha256_of(path) != card.weights_sha256:
+        raise ValueError(
+            f"{path} is damaged, or of another run than {CARD} beside it: its SHA-256 is not the recorded one, "
+            f"{card.weights_sha256[:12]}...; train it again or copy both files from one run"
+        )
+
+
+def _check_memory(card: Card, path: Path) -> None:
+    """Raises ValueError for a card whose network is far larger than the weights beside it, or than the memory."""
+    with torch.device("meta"):  # tensors without storage
+        network = rebuild_model(card.builder, card.arguments, card.spec)
+    needed = sum(tensor.nbytes for tensor in network.state_dict().values())
+    stored, memory = path.stat().st_size, psutil.virtual_memory().total
+    if not card.resized and needed > 2 * stored + 2**20:
+        raise ValueError(
+            f"{path} has {stored} bytes, but the network of {CARD} beside it ({card.builder}) has {needed} bytes of "
+            "weights; copy both files from one run"
+        )
+    if needed > _MEMORY_SHARE * memory:
+        raise ValueError(
+            f"the network of {path.parent / CARD} ({card.builder}) has {needed / 2**30:.1f} GiB of weights; this "
+            f"machine loads up to {_MEMORY_SHARE:.0%} of its {memory / 2**30:.1f} GiB of memory: use a larger one"
+        )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+_LONGEST_NAME = 200
+
 
 def check_positive(name: str, value: float, *, example: str) -> None:
     """Raises a ValueError that names the argument unless its value is positive; NaN is not."""
@@ -13,3 +15,13 @@ def check_ema(ema: float) -> None:
     """Raises a ValueError unless the decay of the moving average of weights is in [0, 1)."""
     if not 0 <= ema < 1:
         raise ValueError(f"ema is {ema}; give a decay in [0, 1), e.g. 0.99, or 0 for no average")
+
+
+def check_name(what: str, name: str) -> None:
+    """Raises a ValueError unless a name that a file gives can be part of a path without leading elsewhere."""
+    if (
+        not 0 < len(name) <= 200
+        or name.startswith(".")
+        or any(each in "/\\:" or not each.isprintable() for each in name)
+    ):
+        raise ValueError(f"{what} is {name[:80]!r}; expected a name without slashes, colons and a leading dot")

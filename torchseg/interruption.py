@@ -30,7 +30,8 @@ class Interruption:
         """Tells the user, once, that the command stopped and how to resume."""
         if not self.is_told:
             self.is_told = True
-            print(MESSAGE, file=sys.stderr, flush=True)
+            sys.stderr.write(f"{MESSAGE}\n")
+            sys.stderr.flush()
 
     @property
     def came(self) -> bool:

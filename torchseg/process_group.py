@@ -46,15 +46,16 @@ def kill_all(pid: int) -> None:
 
 
 def end_with_parent() -> None:
-    """Makes this process, a child by `multiprocessing`, end when its parent does, however that ends.
+    """Makes this process, if it is a child by `multiprocessing`, end when its parent does, however that ends.
 
     Ctrl-C and the handlers of the parent are left to the parent: a terminal interrupts both.
     """
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_end_after, args=(parent.sentinel,), daemon=True).start()
+    threading.Thread(target=_end_after, args=(parent.sentinel,), daemon=True).start()
 
 
 def _end_after(sentinel: int) -> None:

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import json
+import re
+from unittest.mock import MagicMock
 
+import psutil
 import pytest
 import torch
 
@@ -40,11 +43,54 @@ def test_a_folder_without_a_checkpoint_is_refused(tmp_path):
         read_card(tmp_path)
 
 
+def _without_checksums(folder, **changes):
+    """Rewrites the card as version 0.2 wrote it."""
+    values = json.loads((folder / "card.json").read_text())
+    kept = {name: value for name, value in values.items() if name not in ("checksum", "weights_sha256")}
+    (folder / "card.json").write_text(json.dumps(kept | changes))
+
+
 def test_damaged_weights_are_refused(saved):
     folder, _, _ = saved
     weights = folder / "model.safetensors"
-    weights.write_bytes(weights.read_bytes()[:100])
+    weights.write_bytes(weights.read_bytes()[:-4])
+    with pytest.raises(ValueError, match=r"model.safetensors is damaged, or of another run than card.json beside it"):
+        load_checkpoint(folder)
+    _without_checksums(folder)
     with pytest.raises(ValueError, match=r"does not hold the weights that card.json describes"):
+        load_checkpoint(folder)
+
+
+def test_a_header_larger_than_its_file_is_refused(saved):
+    folder, _, _ = saved
+    weights = folder / "model.safetensors"
+    weights.write_bytes((2**62).to_bytes(8, "little") + weights.read_bytes()[8:])
+    _without_checksums(folder)
+    with pytest.raises(ValueError, match=r"does not hold the weights that card.json describes"):
+        load_checkpoint(folder)
+
+
+def test_a_card_of_a_far_larger_network_is_refused_before_it_is_built(saved):
+    folder, _, _ = saved
+    _without_checksums(folder, arguments={"base_width": 4096, "depth": 4})
+    before = psutil.Process().memory_info().rss
+    with pytest.raises(ValueError, match=r"but the network of card.json beside it \(unet\) has \d+ bytes"):
+        load_checkpoint(folder)
+    assert psutil.Process().memory_info().rss - before < 100 * 2**20
+
+
+def test_a_network_larger_than_memory_is_refused(saved, monkeypatch):
+    folder, _, _ = saved
+    monkeypatch.setattr("torchseg.checkpoint.psutil.virtual_memory", lambda: MagicMock(total=1000))
+    with pytest.raises(ValueError, match=r"GiB of weights; this machine loads up to 50% of its .* use a larger one"):
+        load_checkpoint(folder)
+
+
+@pytest.mark.parametrize("arguments", [{"depth": 2147483648}, {"base_width": 10**9}])
+def test_sizes_that_no_network_has_are_refused(saved, arguments):
+    folder, _, _ = saved
+    _without_checksums(folder, arguments=arguments)
+    with pytest.raises(ValueError, match=r"of model 'unet' is \d+; give at most \d+"):
         load_checkpoint(folder)
 
 
@@ -57,7 +103,41 @@ def test_a_damaged_card_is_refused(saved):
 
 def test_a_card_of_another_version_is_refused(saved):
     folder, _, _ = saved
-    values = json.loads((folder / "card.json").read_text())
-    (folder / "card.json").write_text(json.dumps(values | {"version": 99}))
+    _without_checksums(folder, version=99)
     with pytest.raises(ValueError, match="card version 99"):
+        read_card(folder)
+
+
+@pytest.mark.parametrize("stage", ["../../../x", "/tmp/x", "a/b", "a\\b", "C:x", "", ".", "a\0b", "x" * 999])
+def test_a_stage_that_would_lead_out_of_its_folder_is_refused(saved, stage):
+    folder, _, _ = saved
+    _without_checksums(folder, stage=stage)
+    with pytest.raises(ValueError, match=r"card.json is damaged: stage is .*; expected a name without slashes"):
+        read_card(folder)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "expected"),
+    [
+        ("builder", 7, "builder is 7, expected a text"),
+        ("arguments", [], "arguments is [], expected an object"),
+        ("spec", {}, "spec.height is None, expected a value"),
+        ("resized", "no", "resized is 'no', expected true or false"),
+        ("metrics", {"val_miou": "high"}, "metrics.val_miou is 'high', expected a number"),
+        ("parents", {"teacher": 1}, "parents.teacher is 1, expected a text"),
+        ("colour", "red", "colour is 'red', expected no such field"),
+    ],
+)
+def test_a_field_of_the_wrong_kind_is_named(saved, field, value, expected):
+    folder, _, _ = saved
+    _without_checksums(folder, **{field: value})
+    with pytest.raises(ValueError, match=re.escape(f"card.json is damaged: {expected}")):
+        read_card(folder)
+
+
+@pytest.mark.parametrize("text", ["[" * 50_000, '{"a":' * 50_000, "\udcff"])
+def test_a_card_that_is_no_card_is_one_message(saved, text):
+    folder, _, _ = saved
+    (folder / "card.json").write_bytes(text.encode(errors="surrogateescape"))
+    with pytest.raises(ValueError, match=r"card.json is damaged: .*; copy it again"):
         read_card(folder)

@@ -1,7 +1,7 @@
 """Data sets, samples, augmentation and batches of images and masks."""
 
 from torchseg.data.batches import Batch, Batches, BatchPlan
-from torchseg.data.cache import FEW_SAMPLES, CachedSamples, CacheWriter, HeldSamples, read_in_order
+from torchseg.data.cache import FEW_SAMPLES, CachedSamples, CacheWriter, HeldSamples, cache_files, read_in_order
 from torchseg.data.file_samples import UnlabelledPictures
 from torchseg.data.identical_images import image_files, shared_images
 from torchseg.data.image_io import write_folder
@@ -36,6 +36,7 @@ __all__ = [
     "Samples",
     "UnlabelledPictures",
     "UnmaskedSamples",
+    "cache_files",
     "grouped",
     "image_files",
     "inspect_data",

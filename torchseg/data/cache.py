@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import cached_property
@@ -27,6 +28,11 @@ _samples: Samples  # set in each reading process
 _MOST_PROCESSES = 61  # Windows cannot wait for more at once
 
 
+def cache_files(name: str) -> tuple[str, str]:
+    """Names of the two files of the cache `name`: pixels, and their index with a checksum of each sample."""
+    return name + _BYTES, name + _INDEX
+
+
 class CacheWriter:
     """Appends samples to `path.bin` while they fit, and writes their index to `path.json` on `close`.
 
@@ -49,9 +55,10 @@ class CacheWriter:
         self._full = self._full or size > self.room
         if self._full:
             return
-        self._rows.append({"name": sample.name, "shape": sample.mask.shape, "offset": self._file.tell()})
-        self._file.write(np.ascontiguousarray(sample.picture).data)
-        self._file.write(np.ascontiguousarray(sample.mask).data)
+        content = np.concatenate([sample.picture.reshape(-1), sample.mask.reshape(-1)])
+        row = {"name": sample.name, "shape": sample.mask.shape, "offset": self._file.tell()}
+        self._rows.append(row | {"crc32": zlib.crc32(content.data)})
+        self._file.write(content.data)
         self.room -= size
 
     def close(self) -> None:
@@ -84,12 +91,31 @@ class CachedSamples:
             assert self._uncached is not None
             return self._uncached[index]
         row = self.rows[index]
+        self._check(index)
         (height, width), start = row["shape"], row["offset"]
         middle = start + height * width * 3
         picture = self._bytes[start:middle].reshape(height, width, 3)
         return Sample(
             name=row["name"], picture=picture, mask=self._bytes[middle : middle + height * width].reshape(height, width)
         )
+
+    def _check(self, index: int) -> None:
+        """Raises ValueError if the bytes of a sample have changed; compares them on the first read by each process."""
+        if self._checked[index]:
+            return
+        row = self.rows[index]
+        start, size = row["offset"], 4 * row["shape"][0] * row["shape"][1]  # RGB and the class of each pixel
+        if zlib.crc32(self._bytes[start : start + size].data) != row["crc32"]:
+            file = self.path.with_name(self.path.name + _BYTES)
+            raise ValueError(
+                f"{file} is damaged: image {row['name']} has not the checksum that was recorded; delete {file} and run "
+                "the same command again"
+            )
+        self._checked[index] = True
+
+    @cached_property
+    def _checked(self) -> bytearray:
+        return bytearray(len(self.rows))
 
     @cached_property
     def _bytes(self) -> NDArray[np.uint8]:
@@ -100,7 +126,7 @@ class CachedSamples:
 
     def __getstate__(self) -> dict[str, Any]:
         """Leaves out the memory map, which a spawned worker opens itself instead of receiving a copy."""
-        return {name: value for name, value in self.__dict__.items() if name != "_bytes"}
+        return {name: value for name, value in self.__dict__.items() if name not in ("_bytes", "_checked")}
 
 
 class HeldSamples:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from torchseg.checks import check_name
 from torchseg.modelfile.kinds import CHECKPOINT_FILES
+from torchseg.record import build, read_json
 from torchseg.spec import ImageSpec
 
 WEIGHTS, CARD = CHECKPOINT_FILES
-CARD_VERSION = 3
-_READABLE = (1, 2, 3)  # version 1 lacks `resized` and `folded`, version 2 lacks `folded`
+CARD_VERSION = 4
+# Version 1 lacks `resized` and `folded`, version 2 `folded`, version 3 the checksum and `weights_sha256`.
+_READABLE = (1, 2, 3, 4)
+_REMEDY = "copy it again from the run that made it"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +31,13 @@ class Card:
     metrics: Mapping[str, float] = field(default_factory=dict)
     resized: bool = False  # channels were removed: the weights, not the builder, define the width of the layers
     folded: bool = False  # batch norm was folded into convolutions, and the builder cannot build without batch norm
+    weights_sha256: str = field(default="", compare=False)  # empty in cards of version 3 and earlier
     version: int = CARD_VERSION
+
+    def __post_init__(self) -> None:
+        check_name("stage", self.stage)
+        for parent in self.parents:
+            check_name("the name of a parent", parent)
 
 
 def read_card(folder: Path) -> Card:
@@ -38,12 +47,8 @@ def read_card(folder: Path) -> Card:
         raise ValueError(
             f"{folder} is not a checkpoint: it needs {CARD} and {WEIGHTS}; give a folder such as runs/scenes/teacher"
         )
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        card = Card(**values)
-        card = replace(card, spec=ImageSpec.from_dict(values["spec"]))
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path} is damaged ({error}); copy it again from the run that made it") from error
-    if card.version not in _READABLE:
-        raise ValueError(f"{path} has card version {card.version}; this release reads versions 1 to 3")
-    return replace(card, version=CARD_VERSION)
+    values = read_json(path, remedy=_REMEDY)
+    version = values.get("version", CARD_VERSION)
+    if isinstance(version, int) and version not in _READABLE:
+        raise ValueError(f"{path} has card version {version}; this release reads versions 1 to {CARD_VERSION}")
+    return replace(build(Card, values, path=path, remedy=_REMEDY), version=CARD_VERSION)

@@ -32,6 +32,7 @@ MODELS: Mapping[str, Callable[..., nn.Module]] = {
 
 ENSEMBLE = "ensemble"  # made of trained networks, see `ensemble_arguments`; not for users to name
 
+_WIDEST, _DEEPEST = 2**16, 16  # an image of 2**16 pixels can be halved 16 times
 _SET_BY_BUILDER = {"self", "in_channels", "num_classes", "attention"}
 
 
@@ -117,8 +118,10 @@ def parse_arguments(text: str) -> dict[str, Any]:
     """
     import yaml
 
+    from torchseg.record.yaml_text import plain_yaml
+
     try:
-        values = yaml.safe_load("{" + text.replace("=", ": ") + "}")
+        values = plain_yaml("{" + text.replace("=", ": ") + "}")
     except yaml.YAMLError:
         values = None
     if not isinstance(values, dict) or None in values.values() or not all(isinstance(name, str) for name in values):
@@ -165,6 +168,9 @@ def check_arguments(model: str, arguments: Mapping[str, Any], known: Mapping[str
             raise ValueError(f"model '{model}' takes no {name}{nearest(name, known)}; it takes {listed}")
         if not _fits(value, known[name]):
             raise ValueError(f"{name} of model '{model}' is {value!r}; give {_described(known[name])}")
+        most = _DEEPEST if name == "depth" else _WIDEST
+        if isinstance(value, int) and value > most:
+            raise ValueError(f"{name} of model '{model}' is {value}; give at most {most}")
 
 
 def _fits(value: Any, kind: Any) -> bool:

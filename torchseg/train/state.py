@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,10 +14,11 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from torchseg.atomic_file import partial_file
+from torchseg.console import STDOUT
 from torchseg.train.callback import Callback
 
 Row = dict[str, float | int]
-_FILE = "training.safetensors"
+_FILE, _OLDER = "training.safetensors", "training.older.safetensors"
 
 
 @dataclass(kw_only=True)
@@ -45,7 +47,7 @@ def save_progress(
     callback: Callback,
     averaged: nn.Module | None = None,
 ) -> None:
-    """Writes everything that the next epoch depends on; the file is written atomically.
+    """Writes everything that the next epoch depends on, with a checksum; the state before this one is kept beside it.
 
     Args:
         folder: for the file.
@@ -63,8 +65,11 @@ def save_progress(
     tensors |= {f"callback/{name}": tensor for name, tensor in callback.state_dict().items()}
     note = {"epoch": progress.epoch, "best_miou": progress.best_miou, "curve": progress.curve}
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    text = json.dumps(note)
     with partial_file(folder / _FILE) as partial:
-        save_file(contiguous, partial, metadata={"progress": json.dumps(note)})
+        save_file(contiguous, partial, metadata={"progress": text, "sha256": _sha256(contiguous, text)})
+        if (folder / _FILE).is_file():
+            (folder / _FILE).replace(folder / _OLDER)
 
 
 def load_progress(
@@ -75,17 +80,13 @@ def load_progress(
     callback: Callback,
     averaged: nn.Module | None = None,
 ) -> Progress:
-    """Restores what `save_progress` was given to the saved state; returns empty progress if no valid file exists."""
-    path = folder / _FILE
-    if not path.is_file():
+    """Restores what `save_progress` was given to the saved state; returns empty progress if there is none.
+
+    A damaged file is reported, and the state before it is taken instead.
+    """
+    note, tensors = _newest(folder)
+    if not note:
         return Progress()
-    try:
-        with safe_open(path, framework="pt") as file:
-            note = json.loads(file.metadata()["progress"])
-            # Copy the tensors: Windows cannot replace a file that is still memory-mapped.
-            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 - not a mapping
-    except (SafetensorError, OSError):
-        return Progress()  # a damaged file loses its epochs, but does not stop the run
     model.load_state_dict(_below("model/", tensors))
     state: dict[int, dict[str, Any]] = {}
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
@@ -104,8 +105,50 @@ def load_progress(
 
 
 def discard_progress(folder: Path) -> None:
-    """Deletes the progress file of a finished training."""
-    (folder / _FILE).unlink(missing_ok=True)
+    """Deletes the progress files of a finished training."""
+    for name in (_FILE, _OLDER):
+        (folder / name).unlink(missing_ok=True)
+
+
+def _newest(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Notes and tensors of the newest state that is whole; both empty if there is none."""
+    damaged = ""
+    for path in (folder / _FILE, folder / _OLDER):
+        if not path.is_file():
+            continue
+        try:
+            note, tensors = _read(path)
+        except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+            STDOUT.warning(f"{path} is damaged ({' '.join(str(error).split())})")
+            damaged = str(path)
+            continue
+        if damaged:
+            STDOUT.warning(f"the state before it is taken: training goes on after epoch {note['epoch']}")
+        return note, tensors
+    if damaged:
+        STDOUT.warning("there is no other state: this training starts over")
+    return {}, {}
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    with safe_open(path, framework="pt") as file:
+        metadata = file.metadata()
+        # Copy the tensors: Windows cannot replace a file that is still memory-mapped.
+        tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 - not a mapping
+    text = metadata["progress"]
+    if metadata.get("sha256", "") not in ("", _sha256(tensors, text)):  # version 0.2 wrote none
+        raise ValueError("its contents do not have the SHA-256 that it records")
+    return json.loads(text), tensors
+
+
+def _sha256(tensors: dict[str, Tensor], text: str) -> str:
+    """Hash of names, types, shapes and values of the tensors, and of the text."""
+    digest = hashlib.sha256(text.encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

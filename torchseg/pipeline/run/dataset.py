@@ -28,6 +28,7 @@ from torchseg.data import (
     ResizedSamples,
     Samples,
     UnlabelledPictures,
+    cache_files,
     grouped,
     image_files,
     lone_class,
@@ -153,7 +154,7 @@ def check_stage(pictures: Pictures, config: LearningConfig, *, writes: bool = Tr
         check_disjoint(pictures)
         (work / REPORT).write_text(json.dumps(summary | inputs, indent=2) + "\n", encoding="utf-8")
 
-    return Stage(name="data", inputs=inputs, outputs=[REPORT, CACHE], run=run)
+    return Stage(name="data", inputs=inputs, outputs=[REPORT, *_cache_files()], run=run)
 
 
 def check_disjoint(pictures: Pictures) -> None:
@@ -166,6 +167,10 @@ def cached_pictures(pictures: Pictures, run: Path) -> Pictures:
     """The same images, read from the cache that `check_stage` left in the run folder."""
     parts: dict[str, Any] = {name: CachedSamples(run / CACHE / name, getattr(pictures, name)) for name in _SPLITS}
     return replace(pictures, **parts)
+
+
+def _cache_files() -> list[str]:
+    return [f"{CACHE}/{file}" for name in _SPLITS for file in cache_files(name)]
 
 
 def _cache_limit_bytes(config: LearningConfig, folder: Path) -> int:

@@ -8,16 +8,20 @@ import logging
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from torchseg.atomic_file import partial_file
 from torchseg.checkpoint import sha256_of
+from torchseg.console import STDOUT
 from torchseg.pipeline.run.lock import LOCK, locked
+from torchseg.record import RecordError, build, read_json, with_checksum
 
 _STAMPS = ".stages"
 _WORK = ".work"
+_REMEDY = "run the same command again"
+_CHECKED_BY_READER = ".bin"  # files too large to be read again for every command; their reader compares checksums
 _LOG = logging.getLogger(__name__)
 
 
@@ -37,6 +41,15 @@ class Stage:
     inputs: Mapping[str, Any]
     outputs: Sequence[str]
     run: Callable[[Path], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Stamp:
+    """What `.stages/NAME.json` says of a stage that is done: the hash of its inputs, and that of each output."""
+
+    key: str
+    inputs: Mapping[str, Any]
+    outputs: Mapping[str, str]
 
 
 class RunFolder:
@@ -81,9 +94,12 @@ class RunFolder:
     def is_done(self, stage: Stage) -> bool:
         """Whether the stage ran with these inputs and its outputs have not changed since."""
         stamp = self._recorded(stage.name)
-        if not stamp or stamp["key"] != _key(stage) or sorted(stamp["outputs"]) != sorted(stage.outputs):
+        if not stamp or stamp.key != _key(stage) or sorted(stamp.outputs) != sorted(stage.outputs):
             return False
-        return all(_digest(self.path / name) == digest for name, digest in stamp["outputs"].items())
+        changed = [name for name, digest in stamp.outputs.items() if _digest(self.path / name) != digest]
+        if changed and (self.path / changed[0]).exists():
+            STDOUT.warning(f"{stage.name} runs again: {self.path / changed[0]} is not what the stage wrote")
+        return not changed
 
     def do(self, stage: Stage, *, writes: bool = True, wait: Callable[[], object] = lambda: None) -> bool:
         """Runs the stage unless it is done; returns whether it ran. Unfinished outputs never get their final name.
@@ -109,7 +125,8 @@ class RunFolder:
         return True
 
     def _finish(self, stage: Stage, work: Path) -> None:
-        before = set(self._recorded(stage.name).get("outputs", ()))
+        recorded = self._recorded(stage.name)
+        before = set(recorded.outputs if recorded else ())
         for name in before - set(stage.outputs):  # a trained teacher had curves, a given one has none
             _remove(self.path / name)
         for name in stage.outputs:
@@ -122,19 +139,19 @@ class RunFolder:
 
     def note(self, stage: Stage) -> None:
         """Marks a stage as done if its outputs are already in their final places."""
-        stamp = {
-            "key": _key(stage),
-            "inputs": dict(stage.inputs),
-            "outputs": {name: _digest(self.path / name) for name in stage.outputs},
-        }
+        stamp = _Stamp(
+            key=_key(stage),
+            inputs=json.loads(json.dumps(dict(stage.inputs), default=str)),
+            outputs={name: _digest(self.path / name) for name in stage.outputs},
+        )
         with partial_file(self._stamp(stage.name)) as partial:
-            partial.write_text(json.dumps(stamp, indent=2, default=str), encoding="utf-8")
+            partial.write_text(json.dumps(with_checksum(asdict(stamp)), indent=2), encoding="utf-8")
 
     def _work(self, stage: Stage) -> Path:
         """The stage's work folder; one left by an interrupted run with the same inputs is kept, to resume from."""
         folder = self._work_path(stage)
         mark = folder / ".key"
-        if not mark.is_file() or mark.read_text(encoding="utf-8") != _key(stage):
+        if not mark.is_file() or mark.read_bytes() != _key(stage).encode():
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
             mark.write_text(_key(stage), encoding="utf-8")
@@ -142,15 +159,22 @@ class RunFolder:
 
     def digest(self, name: str) -> str:
         """A hash of a finished stage's outputs: changes if, and only if, one of its output files does."""
-        outputs = json.loads(self._stamp(name).read_text(encoding="utf-8"))["outputs"]
+        outputs = self._read(name).outputs
         return hashlib.sha256(json.dumps(outputs, sort_keys=True).encode()).hexdigest()
 
-    def _recorded(self, name: str) -> dict[str, Any]:
-        """The stamp of the stage's last completed run; empty if it is missing or unreadable."""
+    def _recorded(self, name: str) -> _Stamp | None:
+        """The stamp of the stage's last completed run; None if there is none, or with a warning if it is damaged."""
+        if not self._stamp(name).is_file():
+            return None
         try:
-            return dict(json.loads(self._stamp(name).read_text(encoding="utf-8")))
-        except (OSError, json.JSONDecodeError):
-            return {}
+            return self._read(name)
+        except RecordError as error:
+            STDOUT.warning(f"{name} runs again: {error}")
+            return None
+
+    def _read(self, name: str) -> _Stamp:
+        path = self._stamp(name)
+        return build(_Stamp, read_json(path, remedy=_REMEDY), path=path, remedy=_REMEDY)
 
     def _work_path(self, stage: Stage) -> Path:
         return self.path / _WORK / stage.name.replace("/", "-")
@@ -184,4 +208,6 @@ def _key(stage: Stage) -> str:
 def _digest(path: Path) -> str:
     if path.is_dir():
         return "folder"
-    return sha256_of(path) if path.is_file() else "missing"
+    if not path.is_file():
+        return "missing"
+    return f"{path.stat().st_size} bytes" if path.suffix == _CHECKED_BY_READER else sha256_of(path)

@@ -5,15 +5,17 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-import yaml
-
 from torchseg.config import DataConfig
 from torchseg.pipeline.run.session import CONFIG
+from torchseg.record import build, read_yaml
 
 # Flags that select the images and the size at which the networks see them.
 _RULES = ("mask_suffix", "ignore_value", "ignore_classes", "merge", "group")
 PICTURE_FLAGS = ("data", "root", "image_size", "patch_size", "patch_overlap", *_RULES)
 DATA_FIELDS = ("data", "root", "size", "patch_size", "patch_overlap", *_RULES)  # the same, with the size parsed
+
+
+_REMEDY = "give --data and --root instead, or run the command that made the run again"
 
 
 def recorded_config(run: Path, *, root: Path | None = None) -> DataConfig:
@@ -24,16 +26,16 @@ def recorded_config(run: Path, *, root: Path | None = None) -> DataConfig:
         root: the data set's folder, if it has moved since. Default: the recorded one.
 
     Raises:
-        ValueError: if it is not a run folder.
+        ValueError: if it is not a run folder, or its record is damaged.
     """
     path = run / CONFIG
     if not path.is_file():
         raise ValueError(f"{run} is not a run folder: it has no {CONFIG}; give one that distill made")
-    values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    values = read_yaml(path, remedy=_REMEDY)
     names = {field.name for field in dataclasses.fields(DataConfig)}
     known = {name: value for name, value in values.items() if name in names}
-    known["root"] = root or (Path(known["root"]) if known.get("root") else None)
-    return DataConfig(**known | {"download": False})
+    known |= {"root": str(root or known.get("root") or "") or None, "download": False}
+    return build(DataConfig, known, path=path, remedy=_REMEDY)
 
 
 def run_of(path: Path) -> Path:

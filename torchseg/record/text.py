@@ -1,0 +1,110 @@
+"""Reads JSON and YAML files, within bounds, and compares them with the checksum that they hold."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+LIMIT_BYTES = 64 * 2**20
+CHECKSUM = "checksum"
+
+
+class RecordError(ValueError):
+    """A record cannot be read."""
+
+
+def damaged(path: Path, what: str, remedy: str) -> RecordError:
+    """The error that says what is wrong with a file, and what to do."""
+    return RecordError(f"{path} is damaged: {what}; {remedy}")
+
+
+def shortened(value: object) -> str:
+    """The value as Python writes it, for a message."""
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def read_text(path: Path, *, remedy: str, limit_bytes: int = LIMIT_BYTES) -> str:
+    """The text of a file in UTF-8.
+
+    Args:
+        path: of the file.
+        remedy: ends the message, e.g. `train again`.
+        limit_bytes: largest file that is read.
+
+    Raises:
+        RecordError: if it is no file, too large or not UTF-8.
+    """
+    if not path.is_file():
+        raise RecordError(f"{path} is missing or no plain file; {remedy}")
+    size = path.stat().st_size
+    if size > limit_bytes:
+        raise RecordError(f"{path} has {size} bytes; expected at most {limit_bytes}: {remedy}")
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise damaged(path, f"byte {error.start} is not UTF-8", remedy) from error
+
+
+def read_json(path: Path, *, remedy: str) -> dict[str, Any]:
+    """The object in a JSON file, compared with its checksum if it has one.
+
+    Raises:
+        RecordError: if the file is missing, damaged or holds something else.
+    """
+    try:
+        values = json.loads(read_text(path, remedy=remedy))
+    except RecordError:
+        raise
+    except (ValueError, RecursionError) as error:
+        reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise damaged(path, reason, remedy) from error
+    return _checked(_mapping(values, path, remedy), path, remedy)
+
+
+def read_yaml(path: Path, *, remedy: str) -> dict[str, Any]:
+    """The mapping in a YAML file.
+
+    Raises:
+        RecordError: if the file is missing, damaged or holds something else.
+    """
+    import yaml
+
+    from torchseg.record.yaml_text import plain_yaml
+
+    try:
+        values = plain_yaml(read_text(path, remedy=remedy))
+    except yaml.YAMLError as error:
+        raise damaged(path, " ".join(str(error).split()), remedy) from error
+    return _mapping(values, path, remedy)
+
+
+def with_checksum(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values with a checksum that `read_json` compares; they must be what JSON gives back."""
+    return {**values, CHECKSUM: _checksum(values)}
+
+
+def _mapping(values: Any, path: Path, remedy: str) -> dict[str, Any]:
+    if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
+        raise damaged(path, f"it is {shortened(values)}, expected an object with named fields", remedy)
+    return values
+
+
+def _checked(values: dict[str, Any], path: Path, remedy: str) -> dict[str, Any]:
+    if CHECKSUM not in values:  # written by version 0.2 or earlier
+        return values
+    left = {name: value for name, value in values.items() if name != CHECKSUM}
+    if values[CHECKSUM] != _checksum(left):
+        raise RecordError(
+            f"{path} was changed after it was written: its values do not have the checksum that it records; {remedy}, "
+            f"or remove the field {CHECKSUM} if you made the change"
+        )
+    return left
+
+
+def _checksum(values: Mapping[str, Any]) -> str:
+    text = json.dumps(values, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
