@@ -164,6 +164,19 @@ def drawn_pictures(tmp_path_factory):
 
 
 @pytest.fixture
+def refusal(capsys):
+    """The only line on stderr, which must be an error message."""
+
+    def read():
+        lines = [line for line in capsys.readouterr().err.splitlines() if line.strip()]
+        assert len(lines) == 1
+        assert lines[0].startswith("error: ")
+        return lines[0]
+
+    return read
+
+
+@pytest.fixture
 def save(tmp_path):
     """Writes an array as a picture below the test's folder, and gives its path."""
 

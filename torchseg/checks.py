@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from math import inf
+from pathlib import Path
+
 _LONGEST_NAME = 200
 
 
 def check_positive(name: str, value: float, *, example: str) -> None:
-    """Raises a ValueError that names the argument unless its value is positive; NaN is not."""
-    if not value > 0:
+    """Raises a ValueError that names the argument unless its value is positive and finite."""
+    if not 0 < value < inf:
         raise ValueError(f"{name} is {value}; give a positive number, e.g. {example}")
 
 
@@ -25,3 +28,9 @@ def check_name(what: str, name: str) -> None:
         or any(each in "/\\:" or not each.isprintable() for each in name)
     ):
         raise ValueError(f"{what} is {name[:80]!r}; expected a name without slashes, colons and a leading dot")
+
+
+def check_no_device(path: Path) -> None:
+    """Raises a ValueError for a pipe, a socket or a device, on which reading may wait for ever."""
+    if path.is_fifo() or path.is_socket() or path.is_char_device() or path.is_block_device():
+        raise ValueError(f"{path} is a pipe or a device; expected a plain file: remove it, or name a file")

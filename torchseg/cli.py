@@ -8,7 +8,8 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 Config = TypeVar("Config")
 
 DONE, CHECK_FAILED, WRONG_INPUT = 0, 1, 2
+_LONGEST_ARGUMENT, _LONGEST_PATH = 2**14, 2**12
 _PARSERS: dict[type[Any], ArgumentParser] = {}  # a grid parses flags a hundred times, and building a parser takes 0.2 s
 
 
@@ -61,12 +63,16 @@ def _print_anything() -> None:
 
 
 def _check_text(argv: Sequence[str]) -> None:
-    """Refuses arguments with undecodable bytes.
+    """Refuses arguments with undecodable bytes, and those that are too long.
 
     Python turns bytes that the locale cannot decode into lone surrogates, which cannot be written to UTF-8 files and
     which other libraries reject.
     """
     for item in argv:
+        if len(item) > _LONGEST_ARGUMENT:
+            raise ValueError(
+                f"{item[:40]}... has {len(item)} characters; give at most {_LONGEST_ARGUMENT} per argument"
+            )
         try:
             item.encode()
         except UnicodeEncodeError as error:
@@ -131,7 +137,8 @@ def _called_as() -> str | None:
 
 
 def _parse(config_class: type[Config], parser: ArgumentParser, argv: Sequence[str]) -> Config:
-    values = parser.parse_args(_joined(argv))
+    with _bounded_values():
+        values = parser.parse_args(_joined(argv))
     fields = dataclasses.fields(config_class)  # type: ignore[arg-type]
     chosen = {field.name: values[field.name] for field in fields}
     for field in fields:
@@ -181,20 +188,54 @@ def _config_action() -> type[Any]:
 
     class ConfigFile(ActionConfigFile):
         def __call__(self, parser: Any, cfg: Any, values: Any, option_string: str | None = None) -> None:
-            text = Path(values).read_text(encoding="utf-8-sig") if Path(values).is_file() else ""
+            text = _flags_in(Path(values)) if len(values) < _LONGEST_PATH and Path(values).exists() else ""
             super().__call__(parser, cfg, values if text.isascii() else _escaped(text), option_string)  # type: ignore[no-untyped-call]
 
     return ConfigFile
+
+
+def _flags_in(path: Path) -> str:
+    """The text of a file of flags; raises ValueError if it is not YAML, or has an alias or other unbounded content."""
+    import yaml
+
+    from torchseg.record import text_of_file
+    from torchseg.record.yaml_text import check_yaml
+
+    remedy = "give a YAML file of flags, as --print_config writes it"
+    text = text_of_file(path, remedy=remedy)
+    try:
+        check_yaml(text)
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path} is not a file of flags: {' '.join(str(error).split())}; {remedy}") from error
+    return text
 
 
 def _escaped(text: str) -> str:
     """The same YAML in ASCII and on more than one line, so that the parser does not take it for the name of a file."""
     import yaml
 
+    return f"# flags\n{yaml.safe_dump(yaml.safe_load(text))}"
+
+
+@contextmanager
+def _bounded_values() -> Iterator[None]:
+    """Lets the parser read no value that has an alias or is nested deeply: it may stand for gigabytes, or crash."""
+    import yaml
+    from jsonargparse import get_loader, set_loader
+
+    from torchseg.record.yaml_text import check_yaml
+
+    read = get_loader("yaml")
+
+    def checked(text: str) -> Any:
+        check_yaml(text)
+        return read(text)
+
+    set_loader("yaml", checked, exceptions=(yaml.YAMLError,))
     try:
-        return f"# flags\n{yaml.safe_dump(yaml.safe_load(text))}"
-    except yaml.YAMLError as error:
-        raise ValueError(f"the file of flags is not YAML: {error}") from error
+        yield
+    finally:
+        set_loader("yaml", read, exceptions=(yaml.YAMLError,))
 
 
 class _Text:

@@ -146,16 +146,3 @@ def good_file(tmp_path_factory):
     path = tmp_path_factory.mktemp("good") / "net.fp32.onnx"
     onnx.save(model, path)
     return path
-
-
-@pytest.fixture
-def refusal(capsys):
-    """The only line on stderr, which must be an error message."""
-
-    def read():
-        lines = [line for line in capsys.readouterr().err.splitlines() if line.strip()]
-        assert len(lines) == 1
-        assert lines[0].startswith("error: ")
-        return lines[0]
-
-    return read

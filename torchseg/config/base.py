@@ -10,7 +10,7 @@ from torchseg.cores import available_cores
 from torchseg.modelfile.precision import Precision
 from torchseg.spec import GENERATED, IGNORE_INDEX, nearest
 
-_MOST_SEEDS, _MOST_THREADS = 2**32, 1024
+_MOST_SEEDS, _MOST_THREADS, _LONGEST_SIDE = 2**32, 1024, 2**13
 
 PRECISIONS = tuple(each.value for each in Precision)
 IO_TYPES = ("uint8", "float")
@@ -129,8 +129,12 @@ class PrepareConfig(DataConfig):
 def height_and_width(flag: str, text: str) -> tuple[int, int]:
     """Parses N or H,W in pixels; raises a ValueError that names the flag."""
     sides = [side.strip() for side in text.split(",")]
-    if len(sides) > 2 or not all(side.isdecimal() and int(side) > 0 for side in sides):
-        raise ValueError(f"{flag} is '{text}'; give N or H,W in pixels, e.g. 128 or 96,128")
+    if len(sides) > 2 or not all(side.isdecimal() and len(side) < 10 and int(side) > 0 for side in sides):
+        raise ValueError(f"{flag} is '{text[:80]}'; give N or H,W in pixels, e.g. 128 or 96,128")
+    if max(map(int, sides)) > _LONGEST_SIDE:
+        raise ValueError(
+            f"{flag} is '{text}'; give at most {_LONGEST_SIDE} pixels a side, or cut images by --patch_size"
+        )
     return int(sides[0]), int(sides[-1])
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from torchseg.checks import check_no_device
 from torchseg.data.sample import DataSet, Fit
 from torchseg.data.transforms import BoundedSamples
 
@@ -69,6 +70,8 @@ def find_pictures(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise ValueError(f"there is no folder {folder}; expected one with images ({', '.join(SUFFIXES)})")
     pictures = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+    for path in pictures:
+        check_no_device(path)
     if not pictures:
         raise ValueError(f"{folder} holds no images; expected files ending in {', '.join(SUFFIXES)}")
     return pictures

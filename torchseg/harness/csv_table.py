@@ -48,11 +48,18 @@ def write_rows(
 
 
 def read_table(path: Path) -> list[dict[str, str]]:
-    """Rows of a CSV file, each a dictionary by column name; an empty list if there is no such file."""
+    """Rows of a CSV file, each a dictionary by column name; an empty list if there is no such file.
+
+    Raises:
+        ValueError: if it is not a table in UTF-8.
+    """
     if not path.is_file():
         return []
-    with path.open(newline="", encoding="utf-8") as file:
-        return [{key: value or "" for key, value in row.items() if key is not None} for row in csv.DictReader(file)]
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            return [{key: value or "" for key, value in row.items() if key is not None} for row in csv.DictReader(file)]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"{path} is damaged ({error}); delete it and run the command that wrote it again") from error
 
 
 def read_values(path: Path, *, texts: Collection[str]) -> list[dict[str, Any]]:

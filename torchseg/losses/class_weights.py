@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import inf
 from statistics import median
 
 MEDIAN_FREQUENCY = "median_frequency"
@@ -30,7 +31,7 @@ def class_weights(text: str, classes: Sequence[str], *, frequencies: Mapping[str
         weights = [float(part) for part in text.split(",")]
     except ValueError:
         weights = []
-    if len(weights) != len(classes) or min(weights) <= 0:
+    if len(weights) != len(classes) or not all(0 < weight < inf for weight in weights):
         raise ValueError(
             f"class_weights is '{text}'; give {MEDIAN_FREQUENCY}, or {len(classes)} positive numbers separated by "
             f"commas, for {', '.join(classes)}"

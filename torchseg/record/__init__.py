@@ -5,6 +5,6 @@ what to do.
 """
 
 from torchseg.record.fields import build
-from torchseg.record.text import RecordError, read_json, read_text, read_yaml, with_checksum
+from torchseg.record.text import RecordError, read_json, read_yaml, text_of_file, with_checksum
 
-__all__ = ["RecordError", "build", "read_json", "read_text", "read_yaml", "with_checksum"]
+__all__ = ["RecordError", "build", "read_json", "read_yaml", "text_of_file", "with_checksum"]

@@ -64,7 +64,11 @@ def _fitted(value: Any, kind: Any, place: _Place, name: str) -> Any:
     if isinstance(origin, type) and issubclass(origin, Mapping) and isinstance(value, dict):
         return {key: _fitted(each, inside[1], place, f"{name}.{key}") for key, each in value.items()}
     if isinstance(origin, type) and issubclass(origin, Sequence) and isinstance(value, list):
-        return tuple(_fitted(each, inside[0], place, f"{name}[{at}]") for at, each in enumerate(value))
+        kinds = inside if origin is tuple and inside[-1] is not Ellipsis else inside[:1] * len(value)
+        if len(kinds) != len(value):
+            raise place.error(name, value, f"a list of {len(kinds)}")
+        pairs = zip(value, kinds, strict=True)
+        return tuple(_fitted(each, kind, place, f"{name}[{at}]") for at, (each, kind) in enumerate(pairs))
     if kind is Any or _is_plain(value, kind):
         return value
     raise place.error(name, value, _described(kind))

@@ -27,7 +27,7 @@ def shortened(value: object) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
-def read_text(path: Path, *, remedy: str, limit_bytes: int = LIMIT_BYTES) -> str:
+def text_of_file(path: Path, *, remedy: str, limit_bytes: int = LIMIT_BYTES) -> str:
     """The text of a file in UTF-8.
 
     Args:
@@ -56,7 +56,7 @@ def read_json(path: Path, *, remedy: str) -> dict[str, Any]:
         RecordError: if the file is missing, damaged or holds something else.
     """
     try:
-        values = json.loads(read_text(path, remedy=remedy))
+        values = json.loads(text_of_file(path, remedy=remedy))
     except RecordError:
         raise
     except (ValueError, RecursionError) as error:
@@ -76,7 +76,7 @@ def read_yaml(path: Path, *, remedy: str) -> dict[str, Any]:
     from torchseg.record.yaml_text import plain_yaml
 
     try:
-        values = plain_yaml(read_text(path, remedy=remedy))
+        values = plain_yaml(text_of_file(path, remedy=remedy))
     except yaml.YAMLError as error:
         raise damaged(path, " ".join(str(error).split()), remedy) from error
     return _mapping(values, path, remedy)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 from collections.abc import Mapping, Sequence
@@ -12,6 +11,7 @@ from typing import Any
 
 from torchseg.harness.csv_table import read_table
 from torchseg.harness.scoring.columns import SCORE_COLUMNS
+from torchseg.record import RecordError, read_json
 
 Row = Mapping[str, str]
 _STAGES = (
@@ -122,11 +122,10 @@ def _read_json(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        _log.warning("left out of the report: %s is damaged (%s)", path, error)
+        return read_json(path, remedy="run the command that wrote it again")
+    except RecordError as error:
+        _log.warning("left out of the report: %s", error)
         return {}
-    return values if isinstance(values, dict) else {}
 
 
 def _read_gallery(folder: Path) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
+from torchseg.checks import check_no_device
 from torchseg.cli import DONE
 from torchseg.config import PredictConfig
 from torchseg.data import Sample
@@ -29,6 +30,7 @@ from torchseg.modelfile.run_options import DEFAULT_OPTIONS
 from torchseg.pipeline.run.dataset import open_configured
 from torchseg.pipeline.run.foreign_spec import foreign_spec
 from torchseg.pipeline.run.image_spec import recorded_spec_of, spec_of
+from torchseg.pipeline.run.lock import locked
 from torchseg.pipeline.run.recorded_config import recorded_config, run_of
 from torchseg.spec import ImageSpec
 
@@ -49,6 +51,7 @@ def predict(config: PredictConfig) -> int:
     paths = [config.model, *config.compare]
     segment = by_tiles if config.tiles else by_resizing
     with ExitStack() as opened:
+        opened.enter_context(locked(config.out))
         models = [
             opened.enter_context(OpenedModel(path, name, segment=segment, threads=config.cores, flags=config))
             for path, name in zip(paths, names_of(paths), strict=True)
@@ -77,6 +80,7 @@ def _find(images: Sequence[Path]) -> list[Path]:
     files = [file for given in images for file in (find_pictures(given) if given.is_dir() else [given])]
     by_name: dict[str, Path] = {}
     for file in files:
+        check_no_device(file)
         other = by_name.setdefault(file.stem.casefold(), file)  # some file systems ignore case
         if other is not file:
             raise ValueError(f"{other} and {file} would both get the mask {file.stem}.png; give them apart")

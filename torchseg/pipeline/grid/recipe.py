@@ -13,6 +13,8 @@ import yaml
 from torchseg.cli import other_command
 from torchseg.config import FORMATS, PRECISIONS, ExportConfig, MeasureConfig, TrainConfig
 from torchseg.models import parse_arguments
+from torchseg.record import text_of_file
+from torchseg.record.yaml_text import plain_yaml
 from torchseg.spec import nearest
 
 FILE = "file"  # the flag of a level that selects one of a training's files
@@ -69,7 +71,7 @@ def read_recipe(path: Path, changes: Sequence[str] = ()) -> Recipe:
     """
     if not path.is_file():
         raise ValueError(f"there is no recipe {path}; give a YAML file, e.g. recipes/unet12.yaml")
-    parts = _parts(_yaml(path.read_text(encoding="utf-8-sig"), str(path)), path)
+    parts = _parts(_yaml(text_of_file(path, remedy="give a YAML file, e.g. recipes/unet12.yaml"), str(path)), path)
     for change in changes:
         _make(change, parts)
     base = parts["base"]
@@ -102,7 +104,7 @@ def arguments_of(flags: Mapping[str, Any]) -> dict[str, Any]:
 
 def _yaml(text: str, where: str) -> Any:
     try:
-        return yaml.safe_load(text)
+        return plain_yaml(text)
     except yaml.YAMLError as error:
         raise ValueError(f"{where} is not YAML: {' '.join(str(error).split())}") from error
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from torchseg.harness.report.run_record import number
 from torchseg.pipeline.grid.per_image import PICTURES, mean_of
 from torchseg.pipeline.grid.trainer import RECORD, STAGE
 from torchseg.pipeline.stages.export import ARTIFACTS
+from torchseg.record import read_json
 
 Row = dict[str, object]
 
@@ -159,4 +159,4 @@ def _middle(values: Iterable[Any]) -> float:
 
 
 def _json(path: Path) -> dict[str, Any]:
-    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
+    return read_json(path, remedy="delete it to repeat the training") if path.is_file() else {}

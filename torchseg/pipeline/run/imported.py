@@ -10,10 +10,13 @@ from pathlib import Path
 
 from torchseg.atomic_file import partial_file
 from torchseg.checkpoint import sha256_of
+from torchseg.checks import check_name
+from torchseg.record import build, read_json
 from torchseg.spec import ImageSpec
 
 FOLDER = "imported"
 CARD_VERSION = 1
+_REMEDY = "import the model again"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +43,11 @@ class Imported:
     spec: ImageSpec
     version: int = CARD_VERSION
 
+    def __post_init__(self) -> None:
+        check_name("stage", self.stage)
+        for part in self.file.split("/"):
+            check_name("file", part)
+
 
 def write_imported(imported: Imported, run: Path) -> None:
     """Writes `imported/NAME.json`."""
@@ -58,14 +66,10 @@ def read_imported(run: Path, stage: str) -> Imported | None:
     path = run / FOLDER / f"{stage}.json"
     if not path.is_file():
         return None
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        imported = Imported(**values | {"spec": ImageSpec.from_dict(values["spec"])})
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path} is damaged ({error}); import the model again") from error
-    if imported.version != CARD_VERSION:
-        raise ValueError(f"{path} has version {imported.version}; this release reads version {CARD_VERSION}")
-    return imported
+    values = read_json(path, remedy=_REMEDY)
+    if values.get("version", CARD_VERSION) != CARD_VERSION:
+        raise ValueError(f"{path} has version {values['version']}; this release reads version {CARD_VERSION}")
+    return build(Imported, values, path=path, remedy=_REMEDY)
 
 
 def all_imported(run: Path) -> Iterator[Imported]:

@@ -34,7 +34,7 @@ def recorded_config(run: Path, *, root: Path | None = None) -> DataConfig:
     values = read_yaml(path, remedy=_REMEDY)
     names = {field.name for field in dataclasses.fields(DataConfig)}
     known = {name: value for name, value in values.items() if name in names}
-    known |= {"root": str(root or known.get("root") or "") or None, "download": False}
+    known |= {"root": (known.get("root") or None) if root is None else str(root), "download": False}
     return build(DataConfig, known, path=path, remedy=_REMEDY)
 
 

@@ -17,6 +17,7 @@ from torchseg.models import build_model, fold_branches, multiply_adds, parse_arg
 from torchseg.pipeline.export.exporter import calibration_images
 from torchseg.pipeline.run.dataset import Pictures
 from torchseg.pipeline.run.folder import RunFolder, Stage
+from torchseg.record import build, read_json
 
 _FREE = {"dropout"}  # arguments that do not change the exported file's cost
 
@@ -76,7 +77,9 @@ class CostMeter:
         """
         stage = self._stage(candidate)
         self.folder.do(stage)
-        return Cost(**json.loads((self.folder.path / stage.outputs[0]).read_text(encoding="utf-8"))["cost"])
+        path = self.folder.path / stage.outputs[0]
+        remedy = "delete it to measure again"
+        return build(Cost, read_json(path, remedy=remedy).get("cost", {}), path=path, remedy=remedy)
 
     def budget(self) -> SearchBudget:
         """The limits in the flags; without any, the file size of the configuration as given."""

@@ -10,6 +10,7 @@ from typing import Literal
 
 from torchseg.atomic_file import partial_file
 from torchseg.config.search import Value
+from torchseg.record import build, read_json
 
 TRIALS = "trials"
 _FILE = "trial.json"
@@ -71,13 +72,12 @@ class TrialRecords:
             partial.write_text(json.dumps(asdict(record), indent=2) + "\n", encoding="utf-8")
 
     def read(self, number: int) -> TrialRecord | None:
-        """The record of a trial; None if it has not started."""
+        """The record of a trial; None if it has not started. Raises ValueError if it is damaged."""
         path = self.run / stage_of(number) / _FILE
         if not path.is_file():
             return None
-        values = json.loads(path.read_text(encoding="utf-8"))
-        values["validations"] = tuple((epoch, miou) for epoch, miou in values["validations"])
-        return TrialRecord(**values)
+        remedy = "delete this file to repeat the trial"
+        return build(TrialRecord, read_json(path, remedy=remedy), path=path, remedy=remedy)
 
     def ended(self) -> list[TrialRecord]:
         """The records of trials that have ended, in order of their numbers."""

@@ -28,6 +28,7 @@ from torchseg.pipeline.stages.default_networks import with_default_networks
 from torchseg.pipeline.stages.distillation import check_distillation, teacher_stages
 from torchseg.pipeline.stages.lengths import STUDENT_STEPS
 from torchseg.pipeline.stages.training import Trainer
+from torchseg.record import read_json
 
 ENGINES: Mapping[str, Engine] = {"nni": NniEngine(), "optuna": OptunaEngine()}
 
@@ -144,7 +145,7 @@ def _check_shared_settings(config: SearchConfig, shared: Mapping[str, object]) -
     way_out = "give another --out, or --fresh to start over"
     if not path.is_file():
         raise ValueError(f"--out {config.run} holds a run of another command; {way_out}")
-    recorded = json.loads(path.read_text(encoding="utf-8"))
+    recorded = read_json(path, remedy=way_out)
     for name in {**recorded, **shared}:
         if recorded.get(name) != shared.get(name):
             raise ValueError(

@@ -7,8 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
-
 from torchseg.checkpoint import read_card
 from torchseg.config import DistillConfig
 from torchseg.config.distill import AUTO
@@ -17,6 +15,7 @@ from torchseg.console import STDOUT
 from torchseg.data import GENERATED
 from torchseg.models.pretrained import PACKAGED, has_weights, is_scaled_for_weights
 from torchseg.pipeline.run.session import CONFIG
+from torchseg.record import RecordError, read_yaml
 
 # From random weights; the arguments are for generated images, on which all trainings must end within minutes.
 TEACHER, STUDENT = "attention_unet", "fast_unet"
@@ -81,8 +80,10 @@ def _recorded(config: DistillConfig, role: str) -> tuple[str, str] | None:
 
 
 def _values(path: Path) -> Mapping[str, Any]:
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError):
+    if not path.is_file():
         return {}
-    return values if isinstance(values, dict) else {}
+    try:
+        return read_yaml(path, remedy="the default networks are taken")
+    except RecordError as error:
+        STDOUT.warning(str(error))
+        return {}

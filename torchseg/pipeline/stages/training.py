@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property, partial
@@ -23,6 +22,7 @@ from torchseg.pipeline.run.dataset import REPORT
 from torchseg.pipeline.run.folder import RunFolder, Stage
 from torchseg.pipeline.stages.lengths import Lengths
 from torchseg.pipeline.stages.training_plan import NetworkSpec, Start, Supervision, TrainingPlan
+from torchseg.record import read_json
 from torchseg.spec import ImageSpec, nearest
 from torchseg.train import (
     SCHEDULES,
@@ -186,7 +186,7 @@ class Trainer(Lengths):
         """The segmentation loss on masks; class weights by frequency use the report of the `data` stage."""
         seen: dict[str, float] = {}
         if self.config.class_weights == MEDIAN_FREQUENCY:
-            seen = json.loads((self.folder.path / REPORT).read_text(encoding="utf-8"))["train"]["class_frequencies"]
+            seen = read_json(self.folder.path / REPORT, remedy="delete it")["train"]["class_frequencies"]
         weights = class_weights(self.config.class_weights, self.pictures.spec.classes, frequencies=seen)
         return partial(segmentation_loss, terms=parse_terms(self.config.loss), class_weights=weights)
 

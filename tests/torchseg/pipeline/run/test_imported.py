@@ -42,7 +42,7 @@ def test_a_card_comes_back_as_it_was_written(run):
 @pytest.mark.parametrize("text", ["", "{}", '{"spec": 3}', '{"spec": {"height": 8}}'])
 def test_a_damaged_card_is_named(text, run):
     (run / FOLDER / "net.json").write_text(text)
-    with pytest.raises(ValueError, match=r"net\.json is damaged .* import the model again"):
+    with pytest.raises(ValueError, match=r"net\.json is damaged: .*; import the model again"):
         read_imported(run, "net")
 
 
