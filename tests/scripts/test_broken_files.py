@@ -10,6 +10,7 @@ import yaml
 from onnx import TensorProto
 
 from scripts import import_tf, predict, score
+from torchseg.pipeline.run.lock import locked
 
 BROKEN = ["empty", "text", "zip", "cut", "folder", "outside"]
 
@@ -74,3 +75,10 @@ def test_a_runtime_that_dies_of_a_file_is_one_message(good_file, pictures, tmp_p
     shutil.copy(good_file, tmp_path / "stranger.onnx")
     assert predict.main([str(tmp_path / "stranger.onnx"), str(pictures / "images"), "--threads", "1"]) == 2
     assert "died with SIGSEGV" in refusal()
+
+
+def test_two_commands_that_write_scores_to_one_folder_do_not_mix_them(tmp_path, good_file, pictures, refusal):
+    flags = ["--data", "folder", "--root", str(pictures), "--image_size", "32", "--threads", "1"]
+    with locked(tmp_path / "out"):
+        assert score.main([str(good_file), *flags, "--out", str(tmp_path / "out")]) == 2
+        assert "another command is running in" in refusal()

@@ -27,6 +27,7 @@ from torchseg.modelfile.precision import Precision
 from torchseg.spec import ImageSpec
 
 Images = NDArray[np.float32]
+_LIMIT_S = 3600  # the largest models that were tried take minutes
 _REQUEST, _REPLY, _IMAGES, _ANSWERS, _MODEL = "request.json", "reply.json", "images.npy", "answers.npy", "model.onnx"
 
 
@@ -92,15 +93,13 @@ def import_apart(
 
 def _run_child(source: Path, folder: Path) -> None:
     paths = os.pathsep.join(path or os.getcwd() for path in sys.path)
-    done = subprocess.run(
-        [sys.executable, "-m", "tf_bridge.from_tensorflow.process", str(folder)],
-        env={**os.environ, "PYTHONPATH": paths, "TF_CPP_MIN_LOG_LEVEL": "3"},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        errors="replace",
-        check=False,
-    )
+    try:
+        done = _run(folder, paths)
+    except subprocess.TimeoutExpired as error:
+        raise ValueError(
+            f"the process that opened {source} has not ended within {_LIMIT_S} s; the model is probably damaged or too "
+            "large for this machine: save it again"
+        ) from error
     if done.returncode:
         lines = done.stderr.strip().splitlines()
         said = f" ({lines[-1][:300]})" if lines else ""
@@ -108,6 +107,19 @@ def _run_child(source: Path, folder: Path) -> None:
             f"the process that opened {source} died with {cause_of_end(done.returncode)}{said}; "
             "the file is probably damaged or needs more memory than there is: save the model again"
         )
+
+
+def _run(folder: Path, paths: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "tf_bridge.from_tensorflow.process", str(folder)],
+        env={**os.environ, "PYTHONPATH": paths, "TF_CPP_MIN_LOG_LEVEL": "3"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+        timeout=_LIMIT_S,
+    )
 
 
 def _serve(folder: Path) -> None:

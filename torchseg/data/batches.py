@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+import signal
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -14,6 +17,8 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from torchseg.data.sample import Samples
 from torchseg.data.transforms import Distortion, RandomView
 from torchseg.process_group import end_with_parent
+
+_LOG = logging.getLogger(__name__)
 
 
 class Batch(NamedTuple):
@@ -126,14 +131,15 @@ class BatchPlan:
 
 class _EpochSampler(Sampler[list[Draw]]):
     def __init__(self, plan: BatchPlan, rank: int, processes: int) -> None:
-        self.plan, self.rank, self.processes, self.epoch = plan, rank, processes, 0
+        self.plan, self.rank, self.processes = plan, rank, processes
+        self.epoch, self.done = 0, 0  # `done` steps of the epoch are left out
 
     def __len__(self) -> int:
         return self.plan.steps_per_epoch
 
     def __iter__(self) -> Iterator[list[Draw]]:
         first = self.epoch * len(self)
-        for step in range(first, first + len(self)):
+        for step in range(first + self.done, first + len(self)):
             yield self.plan.step(step)[self.rank :: self.processes]
 
 
@@ -185,19 +191,59 @@ class Batches:
     ) -> None:
         self.plan = plan
         self._sampler = _EpochSampler(plan, rank, processes)
-        self._loader = DataLoader(
-            _Views(labelled, transfer, view, distort),
+        self._views, self._workers = _Views(labelled, transfer, view, distort), workers
+        self._loader = self._new_loader()
+        self._lost_worker = False
+
+    def epoch(self, number: int) -> Iterator[Batch]:
+        """The batches of one epoch, counted from 0.
+
+        Raises:
+            ValueError: if a second loading process is killed; the first is replaced.
+        """
+        self._sampler.epoch, self._sampler.done = number, 0
+        while self._sampler.done < self.plan.steps_per_epoch:
+            done = self._sampler.done
+            try:
+                for batch in self._loaded():
+                    yield batch
+                    done += 1
+                return
+            except (RuntimeError, ConnectionError, EOFError) as error:
+                self._replace_lost_worker(error)
+                self._sampler.done = done
+        self._sampler.done = 0
+
+    def _loaded(self) -> Iterator[Batch]:
+        loaded: Iterator[Batch] = iter(self._loader)
+        if self._workers and threading.current_thread() is threading.main_thread() and hasattr(signal, "SIGCHLD"):
+            # The handler of PyTorch would raise in the middle of a training step, not where a batch is waited for.
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        return loaded
+
+    def _replace_lost_worker(self, error: Exception) -> None:
+        """Starts new loading processes, once; raises the error if it is another one."""
+        # A process that dies while it hands over a batch breaks the connection.
+        if isinstance(error, RuntimeError) and not str(error).startswith("DataLoader worker (pid"):
+            raise error
+        if self._lost_worker:
+            raise ValueError(
+                "a process that loads images was killed a second time, probably for lack of memory; give fewer "
+                "--workers (0 loads in the training process), a smaller --batch_size or smaller images"
+            ) from error
+        self._lost_worker = True
+        _LOG.warning("a process that loads images was killed; another takes its place")
+        self._loader = self._new_loader()
+
+    def _new_loader(self) -> DataLoader[_View]:
+        return DataLoader(
+            self._views,
             batch_sampler=self._sampler,
-            num_workers=workers,
-            persistent_workers=workers > 0,
+            num_workers=self._workers,
+            persistent_workers=self._workers > 0,
             worker_init_fn=_start,
             collate_fn=_collate,
         )
-
-    def epoch(self, number: int) -> Iterator[Batch]:
-        """The batches of one epoch, counted from 0."""
-        self._sampler.epoch = number
-        return iter(self._loader)
 
 
 def _start(worker: int) -> None:

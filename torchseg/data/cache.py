@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import logging
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from numpy.typing import NDArray
 from torchseg.data.sample import Sample, Samples
 from torchseg.process_group import end_with_parent, no_child_left
 
+_LOG = logging.getLogger(__name__)
 _BYTES, _INDEX = ".bin", ".json"
 
 MEMORY_LIMIT_BYTES = 800 * 2**20
@@ -170,10 +173,28 @@ def read_in_order(samples: Samples, *, processes: int) -> Iterator[Sample]:
     if processes == 1:
         yield from (samples[index] for index in range(count))
         return
-    pool = ProcessPoolExecutor(min(processes, _MOST_PROCESSES), initializer=_start, initargs=(samples,))
+    read, lost = 0, -1  # samples so far, and how many there were when a process was lost
+    while read < count:
+        try:
+            for sample in _read_from(samples, read, processes=min(processes, _MOST_PROCESSES)):
+                yield sample
+                read += 1
+        except BrokenProcessPool as error:
+            if lost >= 0:
+                raise ValueError(
+                    f"a process that reads images was killed twice, near images {lost} and {read} of {count}, probably "
+                    "for lack of memory; give fewer --threads, or smaller images"
+                ) from error
+            lost = read
+            _LOG.warning("a process that reads images was killed near image %d of %d; others go on", read, count)
+
+
+def _read_from(samples: Samples, first: int, *, processes: int) -> Iterator[Sample]:
+    """Yields the samples from this index on, read by other processes."""
+    pool = ProcessPoolExecutor(processes, initializer=_start, initargs=(samples,))
     with pool, no_child_left():
-        for start in range(0, count, _BLOCK):
-            yield from pool.map(_read, range(start, min(start + _BLOCK, count)), chunksize=_CHUNK)
+        for start in range(first, len(samples), _BLOCK):
+            yield from pool.map(_read, range(start, min(start + _BLOCK, len(samples))), chunksize=_CHUNK)
 
 
 def _start(samples: Samples) -> None:

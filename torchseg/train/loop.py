@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -123,7 +123,7 @@ def fit(model: nn.Module, task: Task, step: Step, config: FitConfig, *, fabric: 
         The finished progress: best mean IoU and the rows of the training curve.
 
     Raises:
-        ValueError: for an average of weights that a callback changes.
+        ValueError: for an average of weights that a callback changes, or a loss that is not finite.
     """
     if config.ema and not isinstance(task.callback, NoCallback):
         raise ValueError(
@@ -205,6 +205,7 @@ class _Training:
             self._learn(batch, at, replicas)
             for at, batch in enumerate(self.task.batches.epoch(number), start=number * steps)
         ]
+        _check_finite(losses, first=number * steps, steps=steps, name=self.task.name)
         mean_loss = self.fabric.all_reduce(torch.stack(losses).mean())
         return {
             "epoch": number + 1,
@@ -221,6 +222,8 @@ class _Training:
             group["lr"] = config.learning_rate * SCHEDULES[config.schedule](at, total, warmup=config.warmup)
         self.optimizer.zero_grad()
         loss = replicas.learn(self._loss, self._with_targets(batch, replicas))
+        if loss.device.type == "cpu":  # elsewhere, to look at every loss would make the host wait for the device
+            _check_finite([loss], first=at, steps=self.task.batches.plan.steps_per_epoch, name=self.task.name)
         replicas.sync_batch_norm_stats()
         nn.utils.clip_grad_norm_(self.model.parameters(), config.gradient_norm)
         self.optimizer.step()
@@ -242,6 +245,18 @@ class _Training:
 
     def _loss(self, network: nn.Module, batch: Batch) -> Tensor:
         return self.step(network, normalise(batch.pictures, self.task.spec), batch)
+
+
+def _check_finite(losses: Sequence[Tensor], *, first: int, steps: int, name: str) -> None:
+    """Raises ValueError that names the step if a loss is infinite or not a number; `first` is the step of the first."""
+    wrong = (~torch.isfinite(torch.stack(list(losses)))).nonzero()
+    if len(wrong):
+        index = int(wrong[0])
+        epoch, step = divmod(first + index, steps)
+        raise ValueError(
+            f"{name}: the loss is {float(losses[index])} in epoch {epoch + 1}, step {step + 1} of {steps}; the weights "
+            "before it stay as they are: give a smaller --learning_rate, or another --loss"
+        )
 
 
 def _validate(model: nn.Module, task: Task, config: FitConfig, progress: Progress, row: Row) -> None:

@@ -95,6 +95,8 @@ def score_artifacts(
             packing = pool.map(_pack, files)
             _measure_accuracy(files, samples, out, progress, jobs=config.jobs)
             list(packing)
+        if not any(measured.accumulator.counts.any() for measured in files if not measured.reason):
+            _check_scored(files)
         _compare(files)
         with _phase("gallery"):
             save_gallery(files, samples, spec, out, jobs=config.jobs)
@@ -106,6 +108,12 @@ def score_artifacts(
     for failure in failures:
         _log.error("not scored: %s", failure)
     return failures
+
+
+def _check_scored(files: Sequence[Measured]) -> None:
+    """Raises ValueError if files could be run, and yet no pixel was counted."""
+    if any(not measured.reason for measured in files):
+        raise ValueError("every mask is ignored everywhere, so there is nothing to score on; give images with masks")
 
 
 def _describe(artifacts: Sequence[Artifact], spec: ImageSpec, out: Path, config: LatencyConfig) -> list[Measured]:

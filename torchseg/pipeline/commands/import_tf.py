@@ -24,6 +24,7 @@ from torchseg.pipeline.export.budget import CERTIFIED_WITH
 from torchseg.pipeline.run.dataset import Pictures, open_pictures
 from torchseg.pipeline.run.folder import RunFolder
 from torchseg.pipeline.run.imported import FOLDER, Imported, sha256_of_model, write_imported
+from torchseg.pipeline.run.lock import LOCK
 from torchseg.pipeline.run.recorded_config import check_same_data
 from torchseg.pipeline.run.session import CONFIG, write_record
 from torchseg.pipeline.stages.export import ARTIFACTS
@@ -74,7 +75,8 @@ def import_tf(config: ImportConfig) -> int:
             output=made.scores.meaning,
             spec=proof.spec,
         )
-        target = _file(config, path, certificate, card)
+        with RunFolder(config.run).held():
+            target = _file(config, path, certificate, card)
     return _outcome(target, certificate)
 
 
@@ -132,7 +134,7 @@ def _check_run(config: ImportConfig) -> None:
     run = config.run
     if (run / CONFIG).is_file():
         check_same_data(config, run)
-    elif run.is_dir() and any(run.iterdir()):
+    elif run.is_dir() and any(each.name != LOCK for each in run.iterdir()):
         raise ValueError(f"--out {run} has files that no run of this project wrote; give a new folder")
     if (run / config.stage / "card.json").is_file():
         raise ValueError(f"{run} has a network '{config.stage}' of its own; give the model another --name")
@@ -164,7 +166,7 @@ def _original_name(config: ImportConfig, kind: str, certificate: dict[str, Any])
 
 def _file(config: ImportConfig, path: Path, certificate: dict[str, Any], card: Imported) -> Path:
     """Stores file, certificate, original and record in the run folder; returns the file's path there."""
-    run = RunFolder(config.run).path
+    run = config.run
     if not (run / CONFIG).is_file():
         write_record(config, run)
     for folder in (ARTIFACTS, FOLDER):

@@ -149,6 +149,12 @@ def check_stage(pictures: Pictures, config: LearningConfig, *, writes: bool = Tr
                 summary[name] = _summary(getattr(pictures, name), pictures.spec, cache, bar, cores=config.cores)
                 cache.close()
                 room = cache.room
+        for name in ("train", "validation", "test"):
+            if not any(summary[name]["class_pixels"].values()):
+                raise ValueError(
+                    f"every pixel of the {name} split is ignored, so nothing can be learnt or measured on it; correct "
+                    f"its masks: values from 0 to {pictures.spec.num_classes - 1} name a class"
+                )
         if lone := lone_class(summary["train"]["class_pixels"]):
             raise ValueError(lone)
         check_disjoint(pictures)
