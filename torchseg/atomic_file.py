@@ -1,7 +1,8 @@
-"""Atomic writes: a file appears under its final name only when it is complete."""
+"""Atomic writes: a file appears under its final name only when it is complete and on the disk."""
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,11 +18,42 @@ def partial_file(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.stem}.partial{path.suffix}")
     try:
-        yield partial
-        partial.chmod(_mode_of_new_files())  # some libraries write files that their owner alone can read
-        partial.replace(path)
+        with naming(path):
+            yield partial
+            partial.chmod(_mode_of_new_files())  # some libraries write files that their owner alone can read
+            sync(partial)
+            partial.replace(path)
+            sync(path.parent)
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Adds the file to errors of the system that name none, such as that of a full disk."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None and error.filename is None:
+            error.filename = str(path)
+        raise
+
+
+def sync(path: Path) -> None:
+    """Returns when a file, or the list of names in a folder, is on the disk and would survive a power cut.
+
+    Does nothing for folders on Windows and on file systems that do not support it.
+    """
+    if path.is_dir() and os.name == "nt":
+        return
+    descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(descriptor)
 
 
 def _mode_of_new_files() -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import psutil
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import nn
+from torch import Tensor, nn
 
 from torchseg.atomic_file import partial_file
 from torchseg.compress.batch_norm import fold_batch_norm
@@ -20,7 +21,7 @@ from torchseg.modelfile.model_file import sha256_of
 from torchseg.models import rebuild_model
 from torchseg.record import with_checksum
 
-__all__ = ["CARD", "WEIGHTS", "Card", "load_checkpoint", "read_card", "save_checkpoint", "sha256_of"]
+__all__ = ["CARD", "WEIGHTS", "Card", "load_checkpoint", "read_card", "save_checkpoint", "sha256_of", "write_tensors"]
 
 
 _MEMORY_SHARE = 0.5  # of the machine's memory, that the weights of a network may take
@@ -30,12 +31,20 @@ def save_checkpoint(model: nn.Module, card: Card, folder: Path) -> None:
     """Writes weights and card into `folder`, each file atomically."""
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     with partial_file(folder / WEIGHTS) as partial:
-        save_file(weights, partial)
+        write_tensors(weights, partial)
         digest = sha256_of(partial)
     values = asdict(replace(card, weights_sha256=digest)) | {"spec": card.spec.to_dict()}
     text = json.dumps(with_checksum(json.loads(json.dumps(values))), indent=2) + "\n"
     with partial_file(folder / CARD) as partial:
         partial.write_text(text, encoding="utf-8")
+
+
+def write_tensors(tensors: Mapping[str, Tensor], path: Path, *, metadata: Mapping[str, str] | None = None) -> None:
+    """Writes a safetensors file; raises OSError that names the file, e.g. if the disk is full."""
+    try:
+        save_file(dict(tensors), path, metadata=dict(metadata) if metadata else None)
+    except SafetensorError as error:
+        raise OSError(f"{path} cannot be written ({error}); free some space and run the same command again") from error
 
 
 def load_checkpoint(folder: Path) -> tuple[nn.Module, Card]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import io
 import logging
 import os
@@ -47,12 +48,18 @@ def run_command(config_class: type[Config], job: Callable[[Config], int], argv: 
                 return job(config)
         except (ValueError, OSError, ImportError) as error:
             logging.getLogger(__name__).debug("the input was refused", exc_info=True)
-            advice = "; set PYTHONUTF8=1" if isinstance(error, UnicodeEncodeError) else ""
-            print(f"error: {error}{advice}", file=sys.stderr)
+            print(f"error: {error}{_advice(error)}", file=sys.stderr)
             return WRONG_INPUT
         except KeyboardInterrupt:
             interruption.tell()
             return interruption.exit_code
+
+
+def _advice(error: Exception) -> str:
+    if isinstance(error, UnicodeEncodeError):
+        return "; set PYTHONUTF8=1"
+    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return "; free some space and run the same command again" if full else ""
 
 
 def _print_anything() -> None:

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from torchseg.atomic_file import naming
 from torchseg.data.sample import Sample, Samples
 from torchseg.process_group import end_with_parent, no_child_left
 
@@ -61,7 +62,8 @@ class CacheWriter:
         content = np.concatenate([sample.picture.reshape(-1), sample.mask.reshape(-1)])
         row = {"name": sample.name, "shape": sample.mask.shape, "offset": self._file.tell()}
         self._rows.append(row | {"crc32": zlib.crc32(content.data)})
-        self._file.write(content.data)
+        with naming(Path(self._file.name)):
+            self._file.write(content.data)
         self.room -= size
 
     def close(self) -> None:

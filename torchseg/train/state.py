@@ -10,10 +10,10 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from torchseg.atomic_file import partial_file
+from torchseg.checkpoint import write_tensors
 from torchseg.console import STDOUT
 from torchseg.train.callback import Callback
 
@@ -67,7 +67,7 @@ def save_progress(
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     text = json.dumps(note)
     with partial_file(folder / _FILE) as partial:
-        save_file(contiguous, partial, metadata={"progress": text, "sha256": _sha256(contiguous, text)})
+        write_tensors(contiguous, partial, metadata={"progress": text, "sha256": _sha256(contiguous, text)})
         if (folder / _FILE).is_file():
             (folder / _FILE).replace(folder / _OLDER)
 

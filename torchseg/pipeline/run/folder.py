@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from torchseg.atomic_file import partial_file
+from torchseg.atomic_file import partial_file, sync
 from torchseg.checkpoint import sha256_of
 from torchseg.console import STDOUT
 from torchseg.pipeline.run.lock import LOCK, locked
@@ -133,7 +133,9 @@ class RunFolder:
             (self.path / name).parent.mkdir(parents=True, exist_ok=True)
             if (self.path / name).is_dir():
                 _remove(self.path / name)
+            _sync_all(work / name)
             (work / name).replace(self.path / name)
+            sync((self.path / name).parent)
         shutil.rmtree(work)
         self.note(stage)
 
@@ -198,6 +200,12 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
+
+
+def _sync_all(path: Path) -> None:
+    for each in (path, *path.rglob("*")):
+        if each.exists():
+            sync(each)
 
 
 def _key(stage: Stage) -> str:
