@@ -255,7 +255,7 @@ def reference_layers(program: ExportedProgram, image: NDArray[np.float32]) -> Re
             nonlocal output
             value = super().run_node(node)
             if node.op == "output":
-                output = names.get(node.args[0][0].name, "")  # type: ignore[index, union-attr]
+                output = names.get(node.args[0][0].name, "")  # type: ignore[arg-type, index, union-attr]
             if node.name in names:
                 name = names[node.name]
                 before = tuple(names[each.name] for each in node.all_input_nodes if each.name in names)
