@@ -11,12 +11,14 @@ if TYPE_CHECKING:
         ExportedFile,
         Network,
         ScoreTable,
+        adopt,
         compress,
         export,
         load,
         open_data,
         score,
         train,
+        trust_code,
     )
 
 __all__ = [
@@ -26,12 +28,14 @@ __all__ = [
     "Network",
     "ScoreTable",
     "__version__",
+    "adopt",
     "compress",
     "export",
     "load",
     "open_data",
     "score",
     "train",
+    "trust_code",
 ]
 __version__ = "0.2.0"
 

@@ -11,6 +11,7 @@ from torchseg.spec import nearest
 COMMANDS = {
     "distill": "the whole chain: teacher, student, prune, cluster, export, certificates, scores, report",
     "train": "one model with labels",
+    "adopt": "a network trained elsewhere becomes a checkpoint of this project",
     "compress": "prune and cluster a trained model, remove its channels",
     "prepare": "check a data set, show its classes, write a smaller copy",
     "export": "a trained model to ONNX and TFLite, each file with its certificate",

@@ -1,7 +1,7 @@
-"""Makes two packages callable: `torchseg.train` and `torchseg.compress` share their names with functions of the API.
+"""Makes packages callable: `torchseg.train`, `torchseg.compress` and `torchseg.adopt` are functions of the API as well.
 
 Once such a package is imported, the import system sets it as an attribute of `torchseg`, where a user expects the
-function. Calling the package therefore calls the function, whichever of the two a program uses first, and
+function. Calling the package therefore calls the function, whichever of them a program uses first, and
 `import torchseg.train.loop` still finds the package.
 """
 
@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import Any
 
 _API = "torchseg.api"
-_CALLABLE = ("train", "compress")
+_CALLABLE = ("train", "compress", "adopt")
 
 
 def install(name: str) -> None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import psutil
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from torchseg.atomic_file import partial_file
@@ -19,9 +18,22 @@ from torchseg.compress.resize import resize_layers
 from torchseg.modelfile.card import CARD, WEIGHTS, Card, read_card
 from torchseg.modelfile.model_file import sha256_of
 from torchseg.models import rebuild_model
+from torchseg.models.external.outputs import FullSizeLogits, Outputs
+from torchseg.models.external.program import BUILDER as PROGRAM
+from torchseg.models.external.program import ProgramNetwork, program_in
 from torchseg.record import with_checksum
+from torchseg.tensor_file import write_tensors
 
-__all__ = ["CARD", "WEIGHTS", "Card", "load_checkpoint", "read_card", "save_checkpoint", "sha256_of", "write_tensors"]
+__all__ = [
+    "CARD",
+    "WEIGHTS",
+    "Card",
+    "code_copies",
+    "load_checkpoint",
+    "read_card",
+    "save_checkpoint",
+    "sha256_of",
+]
 
 
 _MEMORY_SHARE = 0.5  # of the machine's memory, that the weights of a network may take
@@ -39,14 +51,6 @@ def save_checkpoint(model: nn.Module, card: Card, folder: Path) -> None:
         partial.write_text(text, encoding="utf-8")
 
 
-def write_tensors(tensors: Mapping[str, Tensor], path: Path, *, metadata: Mapping[str, str] | None = None) -> None:
-    """Writes a safetensors file; raises OSError that names the file, e.g. if the disk is full."""
-    try:
-        save_file(dict(tensors), path, metadata=dict(metadata) if metadata else None)
-    except SafetensorError as error:
-        raise OSError(f"{path} cannot be written ({error}); free some space and run the same command again") from error
-
-
 def load_checkpoint(folder: Path) -> tuple[nn.Module, Card]:
     """Rebuilds the network that `save_checkpoint` wrote, in eval mode, on the CPU.
 
@@ -54,15 +58,16 @@ def load_checkpoint(folder: Path) -> tuple[nn.Module, Card]:
         folder: the checkpoint folder, or one of the two files in it.
 
     Raises:
-        ValueError: if a file is missing, damaged or changed, the weights do not fit the card, or memory is too small.
+        ValueError: if a file is missing, damaged or changed, the weights do not fit the card, memory is too small, or
+            the network needs code that the user has not trusted (`torchseg.trusted_code`).
     """
     folder = folder.parent if folder.name in (WEIGHTS, CARD) else folder
     card = read_card(folder)
     _check_weights(card, folder / WEIGHTS)
     _check_memory(card, folder / WEIGHTS)
-    model = rebuild_model(card.builder, card.arguments, card.spec)
     try:
         weights = load_file(folder / WEIGHTS)
+        model = _rebuilt(card, weights, folder)
         if card.folded:
             fold_batch_norm(model.eval(), torch.zeros(1, card.spec.channels, card.spec.height, card.spec.width))
         if card.resized:
@@ -87,8 +92,10 @@ def _check_weights(card: Card, path: Path) -> None:
 
 def _check_memory(card: Card, path: Path) -> None:
     """Raises ValueError for a card whose network is far larger than the weights beside it, or than the memory."""
+    if card.builder == PROGRAM or card.code:  # its size is that of its file, or it may build no tensors without storage
+        return
     with torch.device("meta"):  # tensors without storage
-        network = rebuild_model(card.builder, card.arguments, card.spec)
+        network = rebuild_model(card.builder, card.arguments, card.spec, outputs=card.outputs)
     needed = sum(tensor.nbytes for tensor in network.state_dict().values())
     stored, memory = path.stat().st_size, psutil.virtual_memory().total
     if not card.resized and needed > 2 * stored + 2**20:
@@ -101,3 +108,22 @@ def _check_memory(card: Card, path: Path) -> None:
             f"the network of {path.parent / CARD} ({card.builder}) has {needed / 2**30:.1f} GiB of weights; this "
             f"machine loads up to {_MEMORY_SHARE:.0%} of its {memory / 2**30:.1f} GiB of memory: use a larger one"
         )
+
+
+def _rebuilt(card: Card, weights: dict[str, Tensor], folder: Path) -> nn.Module:
+    """The network that the card describes, before its weights are loaded."""
+    if card.builder == PROGRAM:
+        program = ProgramNetwork(program_in(weights), what=f"the program in {folder / WEIGHTS}")
+        return FullSizeLogits(program, Outputs.from_dict(card.outputs))
+    for name in code_copies(card):
+        if (folder / name).is_file() and sha256_of(folder / name) != card.code["sha256"]:
+            raise ValueError(
+                f"{folder / name} is not the code that the network was adopted with; nothing of it has run. Adopt the "
+                "network again with the new code, or delete that copy"
+            )
+    return rebuild_model(card.builder, card.arguments, card.spec, code=card.code, outputs=card.outputs)
+
+
+def code_copies(card: Card) -> tuple[str, ...]:
+    """Names of the files beside a card that show the code in it to readers."""
+    return (card.code["file"],) if "source" in card.code else ()

@@ -10,6 +10,7 @@ from typing import get_type_hints
 
 import numpy as np
 import pytest
+import segmentation_models_pytorch as smp
 import torch
 
 import torchseg
@@ -21,6 +22,7 @@ from torchseg.checkpoint import save_checkpoint
 from torchseg.config import CompressConfig, DistillConfig, TrainConfig
 from torchseg.config.distillation import DistillationConfig
 from torchseg.pipeline.run.recorded_config import PICTURE_FLAGS
+from torchseg.trusted_code import VARIABLE
 
 ROOT = Path(__file__).parents[2]
 QUICK = {"batch_size": 8, "workers": 0, "threads": 1}
@@ -36,6 +38,7 @@ OWN = {
     "compress": {"checkpoint", "out", "teacher_checkpoint", "transfer_set", "sparsity", "clusters"},
     "export": {"checkpoint", "out", "formats", "precisions"},
     "score": {"files", "against", "out", "explain"},
+    "adopt": {"weights", "model", "model_arguments", "code", "out"},
 }
 
 
@@ -310,3 +313,49 @@ def test_it_does_not_matter_whether_package_or_function_comes_first():
 def test_the_page_is_made_from_the_docstrings():
     written = (ROOT / "docs" / "reference" / "api.md").read_text(encoding="utf-8")
     assert written == page(), "run: python -m torchseg.api.page docs/reference/api.md"
+
+
+def _small_network():
+    torch.manual_seed(0)
+    return torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3, padding=1), torch.nn.ReLU(), torch.nn.Conv2d(8, 5, 1)).eval()
+
+
+@pytest.fixture
+def _nothing_is_trusted(monkeypatch):
+    monkeypatch.setenv(VARIABLE, "")
+
+
+@pytest.mark.usefixtures("_nothing_is_trusted")
+def test_a_network_in_memory_is_adopted_as_a_program_unless_something_builds_it_again(data):
+    module = _small_network()
+    network = torchseg.adopt(module, data, scaling="0-1", out="runs/mine")
+    images = torch.randn(1, 3, 32, 32)
+    assert torch.equal(network.module(images), module(images))
+    assert (network.card.builder, network.folder) == ("program", Path("runs/mine/adopted"))
+    assert network.spec.mean == (0.0, 0.0, 0.0)
+    assert 0 <= network.card.metrics["val_miou"] <= 1
+
+
+@pytest.mark.usefixtures("_nothing_is_trusted")
+def test_an_image_spec_is_enough_to_adopt_a_network_and_its_code(data):
+    Path("my_net.py").write_text(
+        "from torch import nn\n\n\ndef build(in_channels, num_classes, width):\n"
+        "    layers = nn.Conv2d(in_channels, width, 3, padding=1), nn.ReLU(), nn.Conv2d(width, num_classes, 1)\n"
+        "    return nn.Sequential(*layers)\n"
+    )
+    module = _small_network()
+    network = torchseg.adopt(module, data.spec, model="build", code="my_net.py", arguments={"width": 8}, out="mine")
+    images = torch.randn(2, 3, 32, 32)
+    assert torch.equal(network.module(images), module(images))
+    assert (network.card.builder, network.card.metrics) == ("code:my_net.py:build", {})
+    (file,) = torchseg.export(network, data, formats=["onnx"], precisions=["fp32"], threads=1)
+    assert file.passed
+
+
+@pytest.mark.slow
+def test_a_network_of_smp_in_memory_says_itself_what_it_is(data):
+    arguments = {"encoder_depth": 3, "decoder_channels": [16, 8, 8]}
+    module = smp.Unet("mobilenet_v2", encoder_weights=None, classes=5, **arguments).eval()
+    network = torchseg.adopt(module, data.spec)
+    assert network.card.builder == "smp:Unet:mobilenet_v2"
+    assert network.card.arguments.items() >= arguments.items()

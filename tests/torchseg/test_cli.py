@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from torchseg.cli import other_command, run_command
+from torchseg.trusted_code import is_trusted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,3 +185,17 @@ def test_an_old_name_is_not_shown_and_a_new_one_asks_for_no_warning(capsys):
     with pytest.raises(SystemExit, match="0"):
         run_command(_Renamed, lambda _: 0, ["--help"])
     assert "limit" not in capsys.readouterr().out
+
+
+def test_a_file_of_flags_cannot_trust_code(capsys):
+    Path("flags.yaml").write_text(f"trust_code: {'0' * 64}\n")
+    assert run_command(_Config, lambda _: 0, ["--config", "flags.yaml", "a.txt"]) == 2
+    assert "trust_code stands in a file of flags or a recipe; give it on the command line" in capsys.readouterr().err
+
+
+def test_a_command_trusts_the_code_that_it_names_while_it_runs():
+    seen = []
+    argv = ["a.txt", "--trust_code", "0" * 64]
+    assert run_command(_Config, lambda _: seen.append(is_trusted("0" * 64)) or 0, argv) == 0
+    assert seen == [True]
+    assert not is_trusted("0" * 64)

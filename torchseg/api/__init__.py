@@ -29,10 +29,12 @@ The commands set the environment variable `GOMP_SPINCOUNT=10000` before PyTorch 
 faster on a busy machine. Importing this package sets no variable: set it before Python starts.
 """
 
+from torchseg.api.adoption import adopt
 from torchseg.api.data import Data, open_data
 from torchseg.api.files import ExportedFile, ScoreTable, export, score
 from torchseg.api.network import Network, load
 from torchseg.api.training import CompressionReport, compress, train
+from torchseg.trusted_code import trust as trust_code
 
 __all__ = [
     "CompressionReport",
@@ -40,10 +42,12 @@ __all__ = [
     "ExportedFile",
     "Network",
     "ScoreTable",
+    "adopt",
     "compress",
     "export",
     "load",
     "open_data",
     "score",
     "train",
+    "trust_code",
 ]

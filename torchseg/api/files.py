@@ -18,7 +18,7 @@ from torchseg.harness.format import counted, percent, short_name
 from torchseg.harness.scoring.columns import SCORE_TEXTS
 from torchseg.pipeline.commands.export import Exported, export_network
 from torchseg.pipeline.commands.score import score_files
-from torchseg.pipeline.commands.summary import table_lines
+from torchseg.pipeline.run.summary import table_lines
 
 Model = Network | str | os.PathLike[str]
 """A network, the folder of a checkpoint, or a model file."""

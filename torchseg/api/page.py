@@ -13,17 +13,19 @@ from typing import Any
 from docstring_parser import Docstring, parse
 
 from torchseg import api
+from torchseg.api.adoption import AdoptOptions
 from torchseg.api.options import CompressOptions, ExportOptions, ScoreOptions, TrainOptions
 from torchseg.cli import help_texts
-from torchseg.config import CompressConfig, DistillConfig, ExportConfig, ScoreConfig
+from torchseg.config import AdoptConfig, CompressConfig, DistillConfig, ExportConfig, ScoreConfig
 
-FUNCTIONS = ("open_data", "load", "train", "compress", "export", "score")
+FUNCTIONS = ("open_data", "load", "train", "compress", "export", "score", "adopt", "trust_code")
 RESULTS = ("Data", "Network", "CompressionReport", "ExportedFile", "ScoreTable")
 OPTIONS: Mapping[str, tuple[type[Any], type[Any]]] = {
     "train": (TrainOptions, DistillConfig),
     "compress": (CompressOptions, CompressConfig),
     "export": (ExportOptions, ExportConfig),
     "score": (ScoreOptions, ScoreConfig),
+    "adopt": (AdoptOptions, AdoptConfig),
 }
 """Options of each function, and the config that describes them."""
 

@@ -39,7 +39,8 @@ def train(
     Calling it again with the same arguments resumes an interrupted training, or loads the finished result.
 
     Args:
-        model: name of the network, or `smp:ARCHITECTURE:ENCODER` for any of segmentation_models_pytorch.
+        model: name of the network, `smp:ARCHITECTURE:ENCODER`, `torchvision:NAME`, `timm:ENCODER` or
+            `code:FILE:FUNCTION`.
         data: to train on.
         epochs: passes over the labelled images. 0: as many as make 960 optimizer steps on scenes, 1440 otherwise.
         teacher: network, or folder of its checkpoint, to distil from; labels count as well.

@@ -1,5 +1,6 @@
 """The flags of every command, as frozen dataclasses that validate themselves. Imports nothing heavy."""
 
+from torchseg.config.adopt import AdoptConfig
 from torchseg.config.base import (
     IO_TYPES,
     PRECISIONS,
@@ -28,6 +29,7 @@ __all__ = [
     "PRECISIONS",
     "SCALINGS",
     "SEARCH_ENGINES",
+    "AdoptConfig",
     "CommonConfig",
     "CompressConfig",
     "CompressionFlags",

@@ -20,7 +20,7 @@ class DistillConfig(CompressionFlags, ExportFlags, DistillationConfig, FromStart
     """Trains a teacher, distils a small student, prunes and clusters it, and exports, certifies and scores them.
 
     Attributes:
-        teacher: Teacher network: a name, smp:ARCHITECTURE:ENCODER for any of segmentation_models_pytorch, or auto: on
+        teacher: Teacher network: a name, smp:ARCHITECTURE:ENCODER, torchvision:NAME, timm:ENCODER, or auto: on
             photos one that starts from ImageNet, if its weights are installed, else attention_unet. null trains the
             student and its compressed versions without a teacher, from the masks alone.
         teacher_arguments: Arguments of the teacher's builder, e.g. base_width=64,dropout=0.1.

@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from torchseg.config.base import SCALINGS, DataConfig, numbers
-from torchseg.spec import nearest
+from torchseg.config.base import DataConfig
+from torchseg.config.scaling import mean_and_std
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,19 +42,7 @@ class ImportConfig(DataConfig):
     @property
     def mean_and_std(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Mean and standard deviation for images in [0, 1]: the network sees `(image / 255 - mean) / std`."""
-        if bool(self.mean) != bool(self.std):
-            raise ValueError("--mean and --std belong together; give both, or --scaling")
-        if self.mean:
-            mean, std = numbers("mean", self.mean), numbers("std", self.std)
-            if not len(mean) == len(std) == 3:
-                raise ValueError(
-                    f"--mean has {len(mean)} and --std {len(std)} numbers; give three each: red,green,blue"
-                )
-            return mean, std
-        if self.scaling not in SCALINGS:
-            near, known = nearest(self.scaling, SCALINGS), ", ".join(SCALINGS)
-            raise ValueError(f"scaling is '{self.scaling}'{near}; choose from {known}, or give --mean and --std")
-        return SCALINGS[self.scaling]
+        return mean_and_std(self.scaling, self.mean, self.std)
 
     @property
     def stage(self) -> str:

@@ -125,7 +125,7 @@ class TrainConfig(FromStartConfig):
     """Trains one network with labels.
 
     Attributes:
-        model: Network to train: a name, or smp:ARCHITECTURE:ENCODER for any of segmentation_models_pytorch.
+        model: Network to train: a name, smp:ARCHITECTURE:ENCODER, torchvision:NAME, timm:ENCODER or code:FILE:FUNCTION.
         model_arguments: Arguments of the network's builder, e.g. base_width=16,depth=4,batch_norm=false.
         epochs: Passes over the labelled images. Default: enough for 960 steps on scenes, 1440 otherwise.
     """

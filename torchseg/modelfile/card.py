@@ -14,7 +14,7 @@ from torchseg.spec import ImageSpec
 
 WEIGHTS, CARD = CHECKPOINT_FILES
 CARD_VERSION = 4
-# Version 1 lacks `resized` and `folded`, version 2 `folded`, version 3 the checksum and `weights_sha256`.
+# Version 1 lacks `resized` and `folded`, version 2 `folded`, version 3 `weights_sha256`, `code`, `outputs`, checksum.
 _READABLE = (1, 2, 3, 4)
 _REMEDY = "copy it again from the run that made it"
 
@@ -32,6 +32,8 @@ class Card:
     resized: bool = False  # channels were removed: the weights, not the builder, define the width of the layers
     folded: bool = False  # batch norm was folded into convolutions, and the builder cannot build without batch norm
     weights_sha256: str = field(default="", compare=False)  # empty in cards of version 3 and earlier
+    code: Mapping[str, str] = field(default_factory=dict)  # file, sha256 and source of a network of the user's own
+    outputs: Mapping[str, Any] = field(default_factory=dict)  # how the network's outputs become logits, see `Outputs`
     version: int = CARD_VERSION
 
     def __post_init__(self) -> None:
@@ -51,4 +53,7 @@ def read_card(folder: Path) -> Card:
     version = values.get("version", CARD_VERSION)
     if isinstance(version, int) and version not in _READABLE:
         raise ValueError(f"{path} has card version {version}; this release reads versions 1 to {CARD_VERSION}")
-    return replace(build(Card, values, path=path, remedy=_REMEDY), version=CARD_VERSION)
+    card = build(Card, values, path=path, remedy=_REMEDY)
+    if card.code and not {"file", "sha256"} <= card.code.keys():
+        raise ValueError(f"{path} is damaged (its code has no file or no sha256); {_REMEDY}")
+    return replace(card, version=CARD_VERSION)

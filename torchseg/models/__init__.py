@@ -10,6 +10,7 @@ from torchseg.models.registry import (
     MODELS,
     arguments_of,
     build_model,
+    build_network,
     count_parameters,
     defaults_of,
     ensemble_arguments,
@@ -18,6 +19,7 @@ from torchseg.models.registry import (
     parse_arguments,
     pretrained_scaling,
     rebuild_model,
+    recorded,
 )
 from torchseg.models.students import STUDENTS, Student
 from torchseg.models.unet import UNet, check_size
@@ -32,6 +34,7 @@ __all__ = [
     "UNet",
     "arguments_of",
     "build_model",
+    "build_network",
     "check_size",
     "count_parameters",
     "defaults_of",
@@ -44,4 +47,5 @@ __all__ = [
     "pretrained_scaling",
     "randomize_norms",
     "rebuild_model",
+    "recorded",
 ]

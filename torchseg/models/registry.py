@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import torch
 from torch import nn
 
 from torchseg.models.ensemble import Ensemble
+from torchseg.models.external.code_file import PREFIX as CODE
+from torchseg.models.external.code_file import Code, code_builder, code_name, read_code
+from torchseg.models.external.outputs import FullSizeLogits, Outputs
+from torchseg.models.external.probing import find_outputs
+from torchseg.models.external.program import BUILDER as PROGRAM
+from torchseg.models.external.torchvision import PREFIX as TORCHVISION
+from torchseg.models.external.torchvision import torchvision_builder
 from torchseg.models.lite_student import encoder_name, lite_student
 from torchseg.models.multiscale_unet import multiscale_student, multiscale_unet
 from torchseg.models.pretrained import FETCHED, IMAGENET, LITE_SCALING, PACKAGED, Scaling
-from torchseg.models.smp import PREFIX, smp_builder
+from torchseg.models.smp import PREFIX as SMP
+from torchseg.models.smp import TIMM, smp_builder, timm_builder
 from torchseg.models.unet import attention_unet, fast_unet, multi_unet, small_unet, unet
 from torchseg.models.xception_unet import xception_unet
 from torchseg.spec import ImageSpec, nearest
@@ -31,8 +40,17 @@ MODELS: Mapping[str, Callable[..., nn.Module]] = {
 }
 
 ENSEMBLE = "ensemble"  # made of trained networks, see `ensemble_arguments`; not for users to name
-
 _WIDEST, _DEEPEST = 2**16, 16  # an image of 2**16 pixels can be halved 16 times
+
+# What the part before the colon of a name stands for; a further source is one file and one line here.
+SOURCES: Mapping[str, Callable[[str], tuple[Callable[..., nn.Module], Mapping[str, Any]]]] = {
+    SMP: smp_builder,
+    TORCHVISION: torchvision_builder,
+    TIMM: timm_builder,
+    CODE: code_builder,
+}
+_FORMS = ("smp:ARCHITECTURE:ENCODER", "torchvision:NAME", "timm:ENCODER", "code:FILE:FUNCTION")
+
 _SET_BY_BUILDER = {"self", "in_channels", "num_classes", "attention"}
 
 
@@ -40,34 +58,93 @@ def build_model(name: str, arguments: Mapping[str, Any], spec: ImageSpec, *, see
     """Builds a network for images of this spec, with random initial weights.
 
     Args:
-        name: a key of `MODELS`, or `smp:ARCHITECTURE:ENCODER` for one of segmentation_models_pytorch.
+        name: a key of `MODELS`, or one of another project: `smp:ARCHITECTURE:ENCODER`, `torchvision:NAME`,
+            `timm:ENCODER` or `code:FILE:FUNCTION`.
         arguments: arguments of the builder, besides the number of channels and classes.
         spec: images and classes.
         seed: of the initial weights; the global random state is not changed.
 
     Raises:
-        ValueError: for an unknown name or argument; lists the known ones.
+        ValueError: for an unknown name or argument; lists the known ones. For code that is not trusted.
+    """
+    network = build_network(name, arguments, channels=spec.channels, num_classes=spec.num_classes, seed=seed)
+    if not name.startswith(CODE):
+        return network
+    return FullSizeLogits(network, find_outputs(network, spec.channels, spec.num_classes))
+
+
+def build_network(
+    name: str, arguments: Mapping[str, Any], *, channels: int, num_classes: int, seed: int = 0
+) -> nn.Module:
+    """Builds a network as its project does: one of a code file may return anything.
+
+    Raises:
+        ValueError: as `build_model` does.
     """
     builder, known = _find(name)
     check_arguments(name, arguments, known)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return builder(spec.channels, spec.num_classes, **arguments)
+        return builder(channels, num_classes, **arguments)
 
 
 def arguments_of(name: str) -> Mapping[str, Any]:
-    """Name and type of every argument of the builder `name`; raises ValueError for an unknown builder."""
-    return _find(name)[1]
+    """Name and type of every argument of the builder `name`; none are known of a code file, which is not run for it.
+
+    Raises:
+        ValueError: for an unknown builder.
+    """
+    return {} if name.startswith(CODE) or name == PROGRAM else _find(name)[1]
 
 
 def defaults_of(name: str) -> Mapping[str, Any]:
-    """Default arguments of the builder `name`; empty for networks of segmentation_models_pytorch."""
-    return {} if name.startswith(PREFIX) else default_arguments(MODELS[name])
+    """Default arguments of the builder `name`; empty for networks of other projects."""
+    return default_arguments(MODELS[name]) if name in MODELS else {}
 
 
-def rebuild_model(name: str, arguments: Mapping[str, Any], spec: ImageSpec) -> nn.Module:
-    """Builds a network whose weights will be loaded next: like `build_model`, but without pretrained weights."""
-    return build_model(name, {key: value for key, value in arguments.items() if key != FETCHED}, spec)
+def rebuild_model(
+    name: str,
+    arguments: Mapping[str, Any],
+    spec: ImageSpec,
+    *,
+    code: Code | None = None,
+    outputs: Mapping[str, Any] | None = None,
+) -> nn.Module:
+    """Builds a network whose weights will be loaded next: like `build_model`, but without pretrained weights.
+
+    Args:
+        name: as for `build_model`.
+        arguments: as for `build_model`.
+        spec: images and classes.
+        code: source of a network of a code file, as its card records it; the file itself is not read.
+        outputs: how what it returns becomes logits, as its card records it; empty for a network that returns logits.
+
+    Raises:
+        ValueError: as `build_model` does.
+    """
+    given = {key: value for key, value in arguments.items() if key != FETCHED}
+    described = Outputs.from_dict(outputs) if outputs else None
+    classes = described.channels if described else spec.num_classes
+    if not name.startswith(CODE):
+        network = build_network(name, given, channels=spec.channels, num_classes=classes)
+    else:
+        if not code or "source" not in code:
+            raise ValueError(f"the card of {name} lacks the code that builds it; adopt the network again")
+        builder, known = code_builder(name, code)
+        check_arguments(name, given, known)
+        with torch.random.fork_rng(devices=[]):
+            network = builder(spec.channels, classes, **given)
+        described = described or find_outputs(network, spec.channels, spec.num_classes)
+    return FullSizeLogits(network, described) if described else network
+
+
+def recorded(name: str) -> dict[str, Any]:
+    """What the card of a newly built network records of its builder: `builder`, and `code` if it is in a code file."""
+    if not name.startswith(CODE):
+        return {"builder": name}
+    file, function = code_name(name)
+    code = read_code(Path(file))
+    return {"builder": f"{CODE}{code['file']}:{function}", "code": code}
 
 
 def pretrained_scaling(name: str, arguments: Mapping[str, Any]) -> Scaling | None:
@@ -83,12 +160,13 @@ def count_parameters(model: nn.Module) -> int:
 
 
 def _find(name: str) -> tuple[Callable[..., nn.Module], Mapping[str, Any]]:
-    if name.startswith(PREFIX):
-        return smp_builder(name)
+    for prefix, builder in SOURCES.items():
+        if name.startswith(prefix):
+            return builder(name)
     if name == ENSEMBLE:
         return _ensemble, {"members": Sequence[str]}
     if name not in MODELS:
-        listed = ", ".join([*sorted(MODELS), "smp:ARCHITECTURE:ENCODER"])
+        listed = ", ".join([*sorted(MODELS), *_FORMS])
         raise ValueError(f"there is no model '{name}'{nearest(name, MODELS)}; choose from {listed}")
     return MODELS[name], known_arguments(MODELS[name])
 

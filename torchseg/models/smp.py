@@ -11,7 +11,7 @@ from torchseg.models.pretrained import FETCHED, IMAGENET, PACKAGED, imagenet_wei
 from torchseg.models.unet import check_size
 from torchseg.spec import nearest
 
-PREFIX = "smp:"
+PREFIX, TIMM = "smp:", "timm:"
 _GIVEN = {"encoder_name", "in_channels", "classes", "activation", "aux_params", "kwargs", "return"}
 
 
@@ -64,6 +64,15 @@ def smp_builder(name: str) -> tuple[Callable[..., nn.Module], Mapping[str, Any]]
 
     hints = {argument: hint for argument, hint in get_type_hints(kind.__init__).items() if argument not in _GIVEN}
     return build, hints
+
+
+def timm_builder(name: str) -> tuple[Callable[..., nn.Module], Mapping[str, Any]]:
+    """Builder and known arguments for a name such as `timm:resnet18`: a U-Net of smp with that encoder of timm.
+
+    Raises:
+        ValueError: if timm has no such network, or it gives no feature pyramid for a decoder.
+    """
+    return smp_builder(f"{PREFIX}Unet:tu-{name.removeprefix(TIMM)}")
 
 
 def _check_encoder(name: str, encoder: str) -> None:

@@ -13,8 +13,8 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from torchseg.atomic_file import partial_file
-from torchseg.checkpoint import write_tensors
 from torchseg.console import STDOUT
+from torchseg.tensor_file import write_tensors
 from torchseg.train.callback import Callback
 
 Row = dict[str, float | int]

@@ -13,11 +13,13 @@ from torchseg.cli import CHECK_FAILED, DONE, other_command
 from torchseg.config import CompressConfig
 from torchseg.config.distillation import teacher_folders
 from torchseg.harness.csv_table import read_table
+from torchseg.models.external.program import check_layers
 from torchseg.pipeline.run.dataset import Pictures, cached_pictures, check_stage, open_pictures
 from torchseg.pipeline.run.folder import Stage
 from torchseg.pipeline.run.installed import CHANNEL_PRUNING, check_installed
 from torchseg.pipeline.run.recorded_config import PICTURE_FLAGS, recorded_config, run_of
 from torchseg.pipeline.run.session import Session, open_session
+from torchseg.pipeline.run.summary import checkpoint_argument
 from torchseg.pipeline.stages.channel_pruning import channel_pruned_stage
 from torchseg.pipeline.stages.compression import Compressor, check_compression
 from torchseg.pipeline.stages.copied import copied, given_teacher
@@ -70,7 +72,9 @@ def compress_network(config: CompressConfig) -> Compressed:
         ValueError: if the checkpoint is not one, or the data, the teacher or the flags do not fit it.
     """
     check_extras(config)
-    spec = read_card(config.checkpoint).spec
+    card = read_card(config.checkpoint)
+    check_layers(card.builder, what=str(config.checkpoint))
+    spec = card.spec
     pictures = open_pictures(config, transfer_set=config.transfer_set).scaled((spec.mean, spec.std))
     if pictures.spec != spec:
         raise ValueError(
@@ -173,7 +177,7 @@ def _print_summary(compressed: Compressed, *, seconds: float) -> None:
     for problem in compressed.problems:
         print(f"\nFAILED: {problem}")
     print(f"\n  ledger   {compressed.run / LEDGER}")
-    print(f"  next     {other_command('export')} {compressed.checkpoint}")
+    print(f"  next     {other_command('export')} {checkpoint_argument(compressed.checkpoint)}")
 
 
 def ledger_lines(run: Path) -> list[str]:

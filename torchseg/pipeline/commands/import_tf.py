@@ -21,6 +21,7 @@ from torchseg.cli import CHECK_FAILED, DONE, other_command
 from torchseg.config import ImportConfig
 from torchseg.harness.runtimes.process import RuntimeProcess
 from torchseg.pipeline.export.budget import CERTIFIED_WITH
+from torchseg.pipeline.run.class_names import checked_class_names
 from torchseg.pipeline.run.dataset import Pictures, open_pictures
 from torchseg.pipeline.run.folder import RunFolder
 from torchseg.pipeline.run.imported import FOLDER, Imported, sha256_of_model, write_imported
@@ -60,7 +61,9 @@ def import_tf(config: ImportConfig) -> int:
     _check_run(config)
     pictures = open_pictures(config)
     mean, std = config.mean_and_std
-    proof = proof_of(pictures, replace(pictures.spec, mean=mean, std=std, classes=_classes(config, pictures.spec)))
+    named = tuple(name.strip() for name in config.classes.split(",") if name.strip())
+    classes = checked_class_names(named, pictures.spec)
+    proof = proof_of(pictures, replace(pictures.spec, mean=mean, std=std, classes=classes))
     sha256 = sha256_of_model(config.model)
     with TemporaryDirectory() as work:
         made = import_apart(config.model, proof.spec, proof.images, Path(work), notes={"source_sha256": sha256})
@@ -138,22 +141,6 @@ def _check_run(config: ImportConfig) -> None:
         raise ValueError(f"--out {run} has files that no run of this project wrote; give a new folder")
     if (run / config.stage / "card.json").is_file():
         raise ValueError(f"{run} has a network '{config.stage}' of its own; give the model another --name")
-
-
-def _classes(config: ImportConfig, spec: ImageSpec) -> tuple[str, ...]:
-    """The class names to use; raises ValueError if they are the data's in another order: the scores would be wrong."""
-    names = tuple(name.strip() for name in config.classes.split(",") if name.strip()) or spec.classes
-    if len(names) != spec.num_classes:
-        raise ValueError(
-            f"--classes names {len(names)} classes and the data has {spec.num_classes} ({', '.join(spec.classes)}); "
-            "name as many, in the order of the model's outputs"
-        )
-    if names != spec.classes and set(names) == set(spec.classes):
-        raise ValueError(
-            f"the model's classes are {', '.join(names)} and the data's {', '.join(spec.classes)}: the same in another "
-            "order; reorder the channels of the model's output"
-        )
-    return names
 
 
 def _original_name(config: ImportConfig, kind: str, certificate: dict[str, Any]) -> str:

@@ -22,13 +22,13 @@ from torchseg.harness.scoring.latency import LatencyConfig
 from torchseg.harness.scoring.score import score_artifacts
 from torchseg.modelfile.kinds import CHECKPOINT_FILES
 from torchseg.modelfile.model_file import ModelFile
-from torchseg.pipeline.commands.summary import comparison_lines, note_lines, table_lines
 from torchseg.pipeline.run.dataset import open_pictures
 from torchseg.pipeline.run.image_spec import file_spec, recorded_file_spec
 from torchseg.pipeline.run.installed import check_runtimes
 from torchseg.pipeline.run.lock import locked
 from torchseg.pipeline.run.recorded_config import recorded_config, run_of
 from torchseg.pipeline.run.session import CONFIG, ENVIRONMENT, environment_record
+from torchseg.pipeline.run.summary import comparison_lines, note_lines, table_lines
 from torchseg.pipeline.stages.scoring import artifacts_in
 from torchseg.spec import ImageSpec
 

@@ -12,6 +12,7 @@ from torchseg.config import TrainConfig
 from torchseg.models import parse_arguments, pretrained_scaling
 from torchseg.pipeline.run.dataset import cached_pictures, check_stage, open_pictures
 from torchseg.pipeline.run.session import open_session
+from torchseg.pipeline.run.summary import checkpoint_argument
 from torchseg.pipeline.stages.lengths import STUDENT_STEPS
 from torchseg.pipeline.stages.training import Trainer, check_network, check_training
 from torchseg.pipeline.stages.training_plan import NetworkSpec
@@ -25,7 +26,7 @@ def train(config: TrainConfig) -> int:
         miou = read_card(trained.checkpoint).metrics["val_miou"]
         done = f"Trained in {time.monotonic() - started:.0f} s" if trained.ran else "Nothing to do"
         print(f"{done}: {trained.checkpoint} has {100 * miou:.2f} % mean IoU on the validation split.")
-        print(f"  next     {other_command('export')} {trained.checkpoint}")
+        print(f"  next     {other_command('export')} {checkpoint_argument(trained.checkpoint)}")
     return DONE
 
 

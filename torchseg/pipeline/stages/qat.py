@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torchseg.checkpoint import Card, load_checkpoint, read_card, save_checkpoint, sha256_of
 from torchseg.compress import Int8Simulation
 from torchseg.config import LearningConfig
+from torchseg.models.external.program import check_layers
 from torchseg.pipeline.export.exporter import calibration_images
 from torchseg.pipeline.run.dataset import Pictures
 from torchseg.pipeline.run.folder import RunFolder
@@ -37,6 +38,9 @@ def train_for_int8(
             levels.
         epochs: passes over the labelled images.
 
+    Raises:
+        ValueError: if the checkpoint holds a program, which has no layers to train.
+
     Returns:
         The new checkpoint's folder. It holds a plain float network whose card differs only in stage, parents and
         metrics. The weights are those with the best mean IoU on the validation split under simulated int8; if training
@@ -44,6 +48,7 @@ def train_for_int8(
         (before training) are measured with simulated int8, as shares.
     """
     card = read_card(checkpoint)
+    check_layers(card.builder, what=str(checkpoint))
     stage = f"{card.stage}{SUFFIX}"
     torch.set_num_threads(config.cores)
     fabric = launch(config)

@@ -17,7 +17,7 @@ from torchseg.config.distillation import DistillationConfig
 from torchseg.data import Batches, BatchPlan, Distortion, RandomView, Samples, UnmaskedSamples
 from torchseg.harness.csv_table import CRLF, write_rows
 from torchseg.losses import MEDIAN_FREQUENCY, SOFT_LOSSES, class_weights, parse_terms, segmentation_loss
-from torchseg.models import build_model, check_size, count_parameters, multiply_adds
+from torchseg.models import build_model, check_size, count_parameters, multiply_adds, recorded
 from torchseg.pipeline.run.dataset import REPORT
 from torchseg.pipeline.run.folder import RunFolder, Stage
 from torchseg.pipeline.stages.lengths import Lengths
@@ -149,7 +149,8 @@ class Trainer(Lengths):
         assert isinstance(self.config, FromStartConfig)
         spec, taught = self.pictures.spec, supervision.inputs.get("teacher")
         parents = {"teacher": taught} if taught else {}
-        card = Card(builder=network.model, arguments=network.arguments, spec=spec, stage=network.stage, parents=parents)
+        builder = recorded(network.model)
+        card = Card(**builder, arguments=network.arguments, spec=spec, stage=network.stage, parents=parents)
         fit_config = self.fit_config(network.epochs, learning_rate=network.learning_rate, schedule=network.schedule)
         return TrainingPlan(
             stage=network.stage,
@@ -158,7 +159,7 @@ class Trainer(Lengths):
                 network=build_model(network.model, network.arguments, spec, seed=self.config.seed), card=card
             ),
             supervision=supervision,
-            inputs={"model": network.model, "arguments": dict(network.arguments)},
+            inputs={"model": network.model, "arguments": dict(network.arguments), **_code_hash(builder)},
             progressive=self.config.progressive,
         )
 
@@ -222,6 +223,11 @@ def check_training(config: LearningConfig, spec: ImageSpec) -> None:
     for flag, chosen in schedules.items():
         if chosen not in SCHEDULES:
             raise ValueError(f"{flag} is '{chosen}'{nearest(chosen, SCHEDULES)}; choose from {', '.join(SCHEDULES)}")
+
+
+def _code_hash(builder: Mapping[str, Any]) -> dict[str, str]:
+    """The hash of a network's code, if it is in a code file: another code is another network."""
+    return {"code": builder["code"]["sha256"]} if "code" in builder else {}
 
 
 def _save(model: nn.Module, card: Card, progress: Progress, folder: Path) -> None:

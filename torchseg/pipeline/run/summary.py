@@ -1,15 +1,12 @@
-"""The last lines that a command prints: what was made, where it is, what to run next."""
+"""Lines that commands print at the end: tables of scores, and checkpoints as arguments of the next command."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
 from pathlib import Path
 
-from torchseg.cli import other_command
+from torchseg.checkpoint import read_card
 from torchseg.harness.format import aligned, counted
-from torchseg.modelfile.kinds import FORMATS
-from torchseg.pipeline.run.folder import RunFolder
 
 _COLUMNS = (
     ("file", "artifact", "{}"),
@@ -30,22 +27,10 @@ _SHOWN_IF_MIXED = ("runtime", "threads")
 _SCALES = {"miou": 100.0, "argmax_agreement": 100.0, "size_bytes": 1e-3}
 
 
-def print_summary(folder: RunFolder, ran: Sequence[str], *, last: str, problems: Sequence[str], seconds: float) -> None:
-    """Prints the score table and the next command; `last` is the stage whose files are the result."""
-    path = folder.path
-    if not ran and not problems:
-        print(f"Nothing to do: {path} is complete and its inputs have not changed ({seconds:.0f} s).")
-    else:
-        print(f"\nDone in {seconds / 60:.1f} minutes: {', '.join(ran) or 'nothing new'}")
-    print("\n" + "\n".join(table_lines(path / "scores.csv")))
-    for problem in problems:
-        print(f"\nFAILED: {problem}")
-    print(f"\n  report   {path / 'report.html'}")
-    print(f"  files    {path / 'artifacts'}")
-    files = [each for kind in FORMATS for each in sorted((path / "artifacts").glob(f"{last}.*.{kind}"))]
-    if files:
-        best = min(files, key=lambda each: ".fp32." not in each.name)
-        print(f"  next     {other_command('predict')} {best} IMAGE...")
+def checkpoint_argument(checkpoint: Path) -> str:
+    """A checkpoint as an argument of the next command, with the hash to confirm if its network is in a code file."""
+    code = read_card(checkpoint).code
+    return f"{checkpoint} --trust_code {code['sha256']}" if code else str(checkpoint)
 
 
 def table_lines(scores: Path) -> list[str]:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from torchseg.pipeline.commands.summary import comparison_lines, table_lines
+from torchseg.pipeline.run.summary import comparison_lines, table_lines
 
 
 def test_shares_become_percent_and_empty_cells_a_dash(tmp_path):

@@ -1,0 +1,181 @@
+"""Reads the tensors of a checkpoint of any project; nothing in the file is run, unless the user trusts its hash."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from torchseg.adopt.archive import Kind, kind_of
+from torchseg.adopt.program import load_script
+from torchseg.spec import nearest
+from torchseg.trusted_code import is_trusted, sha256_of_bytes
+
+# Where projects keep the state dict among other entries, the first that is there wins; averaged weights come last.
+LEVELS = (
+    *("state_dict", "model_state_dict", "model_state", "model", "net", "network", "weights", "params", "module"),
+    *("ema_state_dict", "state_dict_ema", "model_ema", "ema_model", "ema"),
+)
+_IN_FOLDERS = ("model.safetensors", "pytorch_model.bin", "diffusion_pytorch_model.safetensors")
+_CONFIG = "config.json"
+# Harmless types beside the weights: flags and NumPy numbers. Both only hold values.
+_ALLOWED: list[Any] = [
+    argparse.Namespace,
+    np.dtype,
+    *(type(np.dtype(kind)) for kind in ("float64", "float32", "int64", "int32", "bool")),
+    *(
+        (type(np.float64(0)).__reduce__(np.float64(0))[0], f"numpy.{core}.multiarray.scalar")
+        for core in ("core", "_core")
+    ),
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightsFile:
+    """What was read.
+
+    Attributes:
+        path: of the file.
+        tensors: by name, on the CPU.
+        key: entry of the file that they were in; empty if they were the whole file.
+        other_keys: further entries with tensors.
+        config: `config.json` beside the file; empty if there is none.
+        kind: of the file.
+    """
+
+    path: Path
+    tensors: Mapping[str, Tensor]
+    key: str = ""
+    other_keys: tuple[str, ...] = ()
+    config: Mapping[str, Any] = field(default_factory=dict)
+    kind: Kind = "pickle"
+
+
+def read_weights(path: Path, *, key: str = "") -> WeightsFile:
+    """Reads a file with weights, or the folder of one.
+
+    Args:
+        path: `.pth`, `.pt`, `.bin`, `.ckpt`, `.safetensors`, TorchScript, `.pt2`, or a folder that `save_pretrained`
+            wrote.
+        key: entry with the state dict, with dots for nested ones. Default: found by its usual names.
+
+    Raises:
+        ValueError: if the file is missing or damaged, holds no tensors, or holds code or objects that reading would
+            run; the message says how to turn it into a state dict.
+    """
+    file, config = _file_in(path) if path.is_dir() else (path, {})
+    kind = kind_of(file)
+    if kind in ("torchscript", "exported"):
+        return _read_program(file, kind)
+    try:
+        content = load_file(file) if kind == "safetensors" else _unpickled(file)
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"{file} is no readable safetensors file ({error}); copy or download it again") from error
+    return replace(_state_dict_in(content, file, key), config=config, kind=kind)
+
+
+def _file_in(folder: Path) -> tuple[Path, Mapping[str, Any]]:
+    found = [folder / name for name in _IN_FOLDERS if (folder / name).is_file()]
+    if not found:
+        raise ValueError(f"{folder} has no weights; a folder needs {' or '.join(_IN_FOLDERS[:2])}")
+    try:
+        config = json.loads((folder / _CONFIG).read_text(encoding="utf-8")) if (folder / _CONFIG).is_file() else {}
+    except (ValueError, OSError) as error:
+        raise ValueError(f"{folder / _CONFIG} is damaged ({error}); copy the folder again") from error
+    return found[0], config if isinstance(config, dict) else {}
+
+
+def _unpickled(path: Path) -> Any:
+    """The content of a file of `torch.save`, if it holds nothing but tensors and plain values."""
+    try:
+        with torch.serialization.safe_globals(_ALLOWED), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # damaged pickles raise whatever the damaged place leads to
+        reason = str(error).replace("\n", " ")
+        _, found, unsafe = reason.partition("Unsupported global: GLOBAL ")
+        if not found and "nsupported" not in reason and "Weights only load failed" not in reason:
+            raise ValueError(
+                f"{path} is no readable PyTorch file ({reason[:200]}); copy or download it again"
+            ) from error
+        holds = f"the object {unsafe.split(' ')[0]}" if found else "objects"
+        raise ValueError(
+            f"{path} holds {holds} besides tensors, and loading it could run any code; nothing of it has run. If you "
+            "trust its origin, turn it into a state dict where the code of that project is installed: "
+            f"{_one_liner(path)}"
+        ) from error
+
+
+def _one_liner(path: Path) -> str:
+    return (
+        f"python -c \"import torch; m = torch.load('{path}', map_location='cpu', weights_only=False); "
+        "m = m.get('state_dict') or m.get('model') if isinstance(m, dict) else m; "
+        "torch.save(m.state_dict() if hasattr(m, 'state_dict') else m, 'weights.pth')\""
+    )
+
+
+def _state_dict_in(content: Any, path: Path, key: str) -> WeightsFile:
+    """Finds the entry with the tensors."""
+    found = dict(_state_dicts(content))
+    if not found:
+        kind = type(content).__name__
+        raise ValueError(f"{path} holds a {kind} without tensors by name; give a file that holds a state dict")
+    if key and key not in found:
+        raise ValueError(
+            f"--key is '{key}'{nearest(key, found)}; {path} has {', '.join(filter(None, found)) or 'none'}"
+        )
+    chosen = key or min(found, key=_rank)
+    others = tuple(each for each in found if each != chosen)
+    return WeightsFile(path=path, tensors=found[chosen], key=chosen, other_keys=others)
+
+
+def _rank(key: str) -> tuple[int, int]:
+    """The usual names first, in order; of equal ones the shallowest."""
+    first, *_ = key.split(".")
+    return (LEVELS.index(first) if first in LEVELS else 0 if not key else len(LEVELS)), key.count(".")
+
+
+def _state_dicts(content: Any, key: str = "", depth: int = 0) -> Iterator[tuple[str, dict[str, Tensor]]]:
+    """Every entry that holds tensors by name, the outermost of nested ones; optimizer states have no such names."""
+    if not isinstance(content, Mapping) or depth > 3:
+        return
+    tensors = {name: each for name, each in content.items() if isinstance(name, str) and isinstance(each, Tensor)}
+    if len(tensors) > 1 or (tensors and not any(isinstance(each, Mapping) for each in content.values())):
+        yield key, tensors
+        return
+    for name, each in content.items():
+        if isinstance(name, str) and "optimizer" not in name:
+            yield from _state_dicts(each, f"{key}.{name}" if key else name, depth + 1)
+
+
+def _read_program(path: Path, kind: Kind) -> WeightsFile:
+    """Loads TorchScript or a program of torch.export; both can do what any code can, so their hash must be trusted."""
+    content = path.read_bytes()
+    sha256 = sha256_of_bytes(content)
+    if not is_trusted(sha256):
+        script = kind == "torchscript"
+        state = f"torch.jit.load('{path}').state_dict()" if script else f"torch.export.load('{path}').state_dict"
+        raise ValueError(
+            f"{path} is {'TorchScript' if script else 'a program of torch.export'}, and loading it can run any code; "
+            f"nothing of it has run. If you trust its origin, add --trust_code {sha256}, or save its weights alone: "
+            f"python -c \"import torch; torch.save(dict({state}), 'weights.pth')\""
+        )
+    try:
+        if kind == "torchscript":
+            tensors = load_script(content).state_dict()
+        else:
+            tensors = dict(torch.export.load(io.BytesIO(content)).state_dict)
+    except Exception as error:  # both raise whatever a damaged file leads to
+        raise ValueError(f"{path} cannot be loaded by PyTorch {torch.__version__}: {error}") from error
+    return WeightsFile(path=path, tensors=tensors, kind=kind)
