@@ -41,7 +41,7 @@ _MEMORY_SHARE = 0.5  # of the machine's memory, that the weights of a network ma
 
 def save_checkpoint(model: nn.Module, card: Card, folder: Path) -> None:
     """Writes weights and card into `folder`, each file atomically."""
-    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    weights = _own_memory({name: each.detach().cpu().contiguous() for name, each in model.state_dict().items()})
     with partial_file(folder / WEIGHTS) as partial:
         write_tensors(weights, partial)
         digest = sha256_of(partial)
@@ -49,6 +49,16 @@ def save_checkpoint(model: nn.Module, card: Card, folder: Path) -> None:
     text = json.dumps(with_checksum(json.loads(json.dumps(values))), indent=2) + "\n"
     with partial_file(folder / CARD) as partial:
         partial.write_text(text, encoding="utf-8")
+
+
+def _own_memory(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The same tensors, copied where a network uses one of them under two names: safetensors stores no such ties."""
+    seen: set[int] = set()
+    for name, tensor in weights.items():
+        if tensor.numel() and tensor.untyped_storage().data_ptr() in seen:
+            weights[name] = tensor.clone()
+        seen.add(tensor.untyped_storage().data_ptr())
+    return weights
 
 
 def load_checkpoint(folder: Path) -> tuple[nn.Module, Card]:

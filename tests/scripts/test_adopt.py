@@ -6,16 +6,19 @@ import pickle
 import struct
 from pathlib import Path
 
+import numpy as np
 import pytest
 import segmentation_models_pytorch as smp
 import torch
+from PIL import Image
 from torch import nn
 from torchvision.models import segmentation
 
 from scripts import adopt, compress, distill, export, predict, score, verify
 from torchseg.checkpoint import load_checkpoint, read_card
 from torchseg.harness.csv_table import read_table
-from torchseg.models import recorded
+from torchseg.models import build_model, recorded
+from torchseg.spec import ImageSpec
 from torchseg.trusted_code import VARIABLE
 
 CLASSES = 5
@@ -35,6 +38,13 @@ class Net(nn.Module):
     def forward(self, x):
         features = self.body(x)
         return self.head(features), self.aux(features)
+"""
+ONE_LOGIT = """
+from torch import nn
+
+
+def build(in_ch, out_ch):
+    return nn.Sequential(nn.Conv2d(in_ch, 16, 3, padding=1), nn.ReLU(), nn.Conv2d(16, out_ch, 1), nn.Sigmoid())
 """
 SMALL = ["--image_size", "32", "--threads", "1"]
 LEARN = ["--batch_size", "8", "--workers", "0", "--threads", "1"]
@@ -166,6 +176,26 @@ def test_a_program_is_exported_and_scored_but_not_compressed(data, refusal, caps
     assert "is a program without layers" in refusal()
 
 
+@pytest.mark.slow
+def test_one_logit_works_as_two_classes(pictures):
+    """In training, in the scores and in both kinds of files."""
+    for mask in Path(pictures).glob("masks/*.png"):
+        Image.fromarray((np.asarray(Image.open(mask)) > 0).astype(np.uint8)).save(mask)
+    (Path(pictures) / "classes.txt").write_text("background\nthing\n")
+    Path("one.py").write_text(ONE_LOGIT)
+    layers = nn.Sequential(nn.Conv2d(3, 16, 3, padding=1), nn.ReLU(), nn.Conv2d(16, 1, 1))
+    torch.save(layers.state_dict(), "one.pth")
+    given = ["one.pth", "--code", "one.py", "--model", "build"]
+    assert adopt.main([*given, "--data", "folder", "--root", str(pictures), *SMALL, "--out", "run"]) == 0
+    outputs = read_card(Path("run/adopted")).outputs
+    assert (outputs["channels"], outputs["activation"], outputs["last"]) == (1, "sigmoid", "3")
+    trust = _trust("run/adopted")
+    flags = ["--sparsity", "0.5", "--clusters", "8", "--prune_epochs", "9", "--cluster_epochs", "1", *LEARN, *trust]
+    assert compress.main(["run/adopted", *flags]) == 0
+    files = ["--formats", "onnx", "--precisions", "fp32,int8", "--threads", "1", "--workers", "0"]
+    assert export.main(["run/compressed/clustered", *files, *trust]) == 0
+
+
 def test_a_second_call_does_nothing_again(data, capsys):
     command = [*_own_file(), *data, "--out", "run"]
     assert adopt.main(command) == 0
@@ -219,6 +249,7 @@ class _Attack:
         ("net.safetensors", struct.pack("<Q", 100 * 2**30) + b'{"'),
         ("net.pt", b"PK\x05\x06" + bytes(18)),
     ],
+    ids=["a pickle that runs Python", "a header of 100 GB", "an empty archive"],
 )
 def test_hostile_files_end_with_one_message(name, content, data, refusal):
     Path(name).write_bytes(content)
@@ -230,9 +261,6 @@ def test_hostile_files_end_with_one_message(name, content, data, refusal):
 
 def test_a_network_of_this_project_keeps_its_name(data):
     assert recorded("unet") == {"builder": "unet"}
-    from torchseg.models import build_model
-    from torchseg.spec import ImageSpec
-
     spec = ImageSpec(height=32, width=32, classes=tuple("abcde"))
     network = build_model("small_unet", {"base_width": 16, "depth": 1}, spec)
     torch.save(network.state_dict(), "net.pth")

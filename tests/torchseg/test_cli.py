@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from torchseg.cli import other_command, run_command
+from torchseg.cli import config_from, config_of, other_command, run_command
+from torchseg.config import TrainConfig
 from torchseg.trusted_code import is_trusted
 
 
@@ -191,6 +192,13 @@ def test_a_file_of_flags_cannot_trust_code(capsys):
     Path("flags.yaml").write_text(f"trust_code: {'0' * 64}\n")
     assert run_command(_Config, lambda _: 0, ["--config", "flags.yaml", "a.txt"]) == 2
     assert "trust_code stands in a file of flags or a recipe; give it on the command line" in capsys.readouterr().err
+
+
+def test_a_recipe_cannot_trust_code():
+    with pytest.raises(ValueError, match="trust_code stands in a file of flags or a recipe"):
+        config_of(TrainConfig, {"epochs": "2", "trust_code": "0" * 64})
+    with pytest.raises(ValueError, match="there is no option 'trust_code'"):
+        config_from(_Config, {"file": "a.txt", "trust_code": "0" * 64})
 
 
 def test_a_command_trusts_the_code_that_it_names_while_it_runs():

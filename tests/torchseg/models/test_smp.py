@@ -51,3 +51,16 @@ def test_unknown_names_bring_the_near_ones(name, message):
 def test_unknown_arguments_are_named():
     with pytest.raises(ValueError, match=r"takes no depth \(did you mean 'encoder_depth'"):
         build_model(NAME, {"depth": 3}, SPEC)
+
+
+def test_a_name_of_timm_is_a_unet_with_that_encoder():
+    small = {"encoder_depth": 3, "decoder_channels": [16, 8, 8]}
+    ours = build_model("timm:resnet18", small, SPEC, seed=1)
+    theirs = build_model("smp:Unet:tu-resnet18", small, SPEC, seed=1)
+    assert ours.state_dict().keys() == theirs.state_dict().keys()
+    assert all(torch.equal(ours.state_dict()[name], tensor) for name, tensor in theirs.state_dict().items())
+
+
+def test_an_unknown_name_of_timm_is_answered_with_similar_ones():
+    with pytest.raises(ValueError, match=r"there is no encoder 'tu-resnet8' \(did you mean 'tu-"):
+        build_model("timm:resnet8", {}, SPEC)

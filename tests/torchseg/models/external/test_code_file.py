@@ -174,3 +174,16 @@ def test_a_builder_with_further_options_takes_any_argument(file):
     trust(file)
     assert "anything" in code_builder("code:net.py:build")[1]
     assert "anything" not in code_builder("code:net.py:fixed")[1]
+
+
+def test_layers_that_share_one_tensor_are_saved_and_loaded(file):
+    file.write_text(
+        "from torch import nn\n\n\ndef tied(in_channels, num_classes):\n"
+        "    first, second, last = (nn.Conv2d(3, 3, 1) for _ in range(3))\n"
+        "    second.weight = first.weight\n    return nn.Sequential(first, second, last)\n"
+    )
+    trust(file)
+    network = build_model("code:net.py:tied", {}, SPEC)
+    save_checkpoint(network, Card(**recorded("code:net.py:tied"), spec=SPEC, stage="x"), Path("x"))
+    images = torch.randn(1, 3, 32, 32)
+    assert torch.equal(load_checkpoint(Path("x"))[0](images), network(images))
