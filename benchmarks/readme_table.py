@@ -3,22 +3,22 @@
     python benchmarks/readme_table.py runs/pets pets
 
 The whole table, with epochs and minutes of each training, goes into docs/reference/results.md, or into the file that
-a third argument names. README.md gets a few rows of it and one sentence, if it has markers for them: `pets-short` and
-`pets-headline`.
+a third argument names. README.md gets a few rows of it and the paragraph that recommends a file, if it has markers for
+them: `pets-short` and `pets-headline`.
 """
 
 from __future__ import annotations
 
 import csv
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
 from marked_table import write_marked_table
 
-from torchseg.harness.format import bytes_text, milliseconds, percent, short_names
+from torchseg.harness.report.answer import headline
 from torchseg.harness.report.markdown import markdown_table
-from torchseg.harness.report.run_record import number, read_scores
+from torchseg.harness.report.recommend import recommend
+from torchseg.harness.report.run_record import read_run
 
 ROOT = Path(__file__).parents[1]
 RESULTS, README = ROOT / "docs" / "reference" / "results.md", ROOT / "README.md"
@@ -69,41 +69,12 @@ def _short(table: str) -> str:
 
 
 def _headline(run: Path) -> str:
-    """The smallest certified file against the teacher in PyTorch."""
-    rows = read_scores(run / "scores.csv")
-    names = short_names(row["artifact"] for row in rows)
-    certified = [row for row in rows if row["certified"] == "true" and not row["error"]]
-    teachers = [row for row in rows if names[row["artifact"]] == "teacher" and not row["error"]]
-    if not certified or not teachers:
-        raise ValueError(
-            f"{run} has {len(certified)} certified files and {len(teachers)} teachers; expected some of each"
-        )
-    small, teacher = min(certified, key=lambda row: _value(row, "size_bytes")), teachers[0]
-    smaller, faster = (_value(teacher, name) / _value(small, name) for name in ("size_bytes", "latency_ms_min"))
-    lost = 100 * (_value(teacher, "miou") - _value(small, "miou"))
-    return (
-        f"**{smaller:.0f} times smaller, {faster:.1f} times faster, {lost:.2f} points of mean IoU lost**: "
-        f"`{names[small['artifact']]}`, the smallest certified file ({_facts(small)}), against the teacher in eager "
-        f"PyTorch ({_facts(teacher)})."
-    )
-
-
-def _value(row: Mapping[str, str], name: str) -> float:
-    value = number(row, name)
-    if value is None:
-        raise ValueError(f"{row['artifact']} has no {name}; score the run again")
-    return value
-
-
-def _facts(row: Mapping[str, str]) -> str:
-    """Size, quickest prediction and mean IoU."""
-    return ", ".join(
-        [
-            bytes_text(_value(row, "size_bytes")),
-            milliseconds(_value(row, "latency_ms_min")),
-            percent(_value(row, "miou")),
-        ]
-    )
+    """The file that summary and report recommend, against the teacher."""
+    record = read_run(run)
+    found = recommend(record.scores, target=record.target)
+    if found is None:
+        raise ValueError(f"{run} has no scored model files; expected a run of distill")
+    return headline(found)
 
 
 if __name__ == "__main__":

@@ -90,7 +90,7 @@ def truth_table(run: Path, stage: str) -> str:
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     for row in _rows(run / "per_class.csv"):
-        if row["artifact"] == checkpoint:
+        if row["artifact"] == checkpoint and row["class_index"]:  # the row of the means has none
             at = int(row["class_index"])
             alone = (values[at] for values in (single.dice, single.iou, single.precision, single.recall))
             cells = [*(_percent(row[name]) for name in ("dice", "iou", "precision", "recall"))]

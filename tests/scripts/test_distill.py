@@ -99,10 +99,10 @@ def test_zeros_and_shared_values_arrive_in_every_file(compressed, compressed_run
     ledger = _ledger()
     dense, packed = RUN / "artifacts/student.fp32.onnx", RUN / "artifacts/clustered.fp32.packed.onnx"
     assert packed.stat().st_size < dense.stat().st_size / 9
-    for name in ("clustered/model.safetensors", "clustered.fp32.onnx", packed.name):
+    for name in ("clustered/model.safetensors", "artifacts/clustered.fp32.onnx", f"artifacts/{packed.name}"):
         assert float(ledger[name]["sparsity"]) == pytest.approx(0.6, abs=0.001), name
         assert int(ledger[name]["unique_per_channel"]) <= 6, name
-    for name in ("clustered.int8.onnx", "clustered.int8.packed.onnx"):
+    for name in ("artifacts/clustered.int8.onnx", "artifacts/clustered.int8.packed.onnx"):
         assert float(ledger[name]["sparsity"]) >= 0.599, name
         assert int(ledger[name]["unique_per_channel"]) <= 6, name
     rows = {row["artifact"]: row for row in _scores()}
@@ -122,7 +122,7 @@ def test_a_file_that_lost_its_zeros_fails_the_run(compressed, monkeypatch, capsy
     (RUN / ".stages/ledger.json").unlink()
     assert main(compressed) == 1
     assert "clustered.fp32.onnx: total: 60.00% zeros became 0.00%" in capsys.readouterr().out
-    assert float(_ledger()["clustered.fp32.onnx"]["sparsity"]) == 0
+    assert float(_ledger()["artifacts/clustered.fp32.onnx"]["sparsity"]) == 0
 
 
 def test_wrong_compression_is_refused_before_an_earlier_run_is_touched(flags, compressing, capsys):

@@ -21,6 +21,7 @@ SCALINGS = {
     "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
     "0-255": ((0.0, 0.0, 0.0), (1 / 255, 1 / 255, 1 / 255)),
 }
+TargetName = Literal["phone", "server-cpu", "browser", "smallest"]
 SEARCH_ENGINES = ("nni", "optuna")
 Auto = Literal["auto"]
 """Leaves a choice to the program, which derives it from the machine or keeps what the run was started with."""

@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from torchseg.checks import check_positive
+from torchseg.config.base import TargetName
 from torchseg.config.compression_flags import CompressionFlags
 from torchseg.config.distillation import DistillationConfig
 from torchseg.config.export import ExportFlags
 from torchseg.config.training import FromStartConfig, check_epochs, check_rates
+from torchseg.modelfile.kinds import TARGET_FORMATS
 
 AUTO = "auto"  # a network that the command chooses
 _MOST_ROUNDS = 5
@@ -47,6 +49,8 @@ class DistillConfig(CompressionFlags, ExportFlags, DistillationConfig, FromStart
             Default: 2 on scenes, 0 otherwise.
         baseline: Also train the same student without a teacher, to measure what distillation gains.
         baseline_learning_rate: Peak learning rate of that baseline. Default: that of the student.
+        target: Where the files will run, which decides the one that summary and report recommend: phone, server-cpu,
+            browser, or smallest for the fewest bytes. Default: phone if tflite is among the formats, else server-cpu.
     """
 
     teacher: str | None = AUTO
@@ -65,6 +69,7 @@ class DistillConfig(CompressionFlags, ExportFlags, DistillationConfig, FromStart
     views: int | None = None
     baseline: bool = field(default=False, metadata={"was": "twin"})
     baseline_learning_rate: float | None = None
+    target: TargetName | None = None
 
     def __post_init__(self) -> None:
         FromStartConfig.__post_init__(self)
@@ -83,6 +88,10 @@ class DistillConfig(CompressionFlags, ExportFlags, DistillationConfig, FromStart
                 "give one of the two"
             )
         self._check_student()
+        formats = {kind for kind, _ in self.files}
+        if self.target and not formats & {*TARGET_FORMATS[self.target]}:
+            wanted = " or ".join(TARGET_FORMATS[self.target])
+            raise ValueError(f"target is {self.target}, but formats is {self.formats}; add {wanted} to the formats")
         if self.views is not None and self.views < 0:
             raise ValueError(f"views is {self.views}; give 0 for a new view every time, or a number of views, e.g. 2")
         for flag in ("teacher_checkpoint", "transfer_set", "baseline"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from torchseg.config.base import Auto, CommonConfig, DataConfig, choices, height_and_width
+from torchseg.config.base import Auto, CommonConfig, DataConfig, TargetName, choices, height_and_width
 from torchseg.config.foreign_file import ForeignFileFlags
 from torchseg.harness.runtimes.table import RUNTIMES
 
@@ -104,6 +104,9 @@ class ReportConfig(CommonConfig):
 
     Attributes:
         run: Folder of a run, e.g. runs/scenes.
+        target: Where the files will run, which decides the one that the report recommends: phone, server-cpu, browser,
+            or smallest. Default: that of the run; else phone if it has TFLite files, server-cpu if not.
     """
 
     run: Path = field(metadata={"positional": ""})
+    target: TargetName | None = None

@@ -35,3 +35,7 @@ def check_readable(path: Path) -> None:
         raise ValueError(f"there is no file {path}; check the path, or export the model again")
     if path.is_file() and path.stat().st_size == 0:
         raise ValueError(f"{path} is empty; export the model again")
+
+
+TARGET_FORMATS = {"phone": ("tflite",), "server-cpu": ("onnx",), "browser": ("onnx",), "smallest": ("onnx", "tflite")}
+"""Where a file can be meant to run, and the formats that run there."""

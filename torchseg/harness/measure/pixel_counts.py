@@ -21,6 +21,7 @@ from torchseg.metrics import (
 )
 
 Labels = NDArray[np.uint8]
+_SEEN = 0.01  # share of the known pixels: the IoU of fewer says little
 
 
 class MetricAccumulator:
@@ -32,6 +33,8 @@ class MetricAccumulator:
         boundary: counts in the bands along the contours; None before the first batch.
         scores: pixels by predicted probability; None before the first batch.
         image_miou: mean IoU of each image, in the order of the samples; the only value kept per image.
+        class_worst: lowest IoU of each class in one image, and the index of that image; only images count in which the
+            class covers at least `_SEEN` of the known pixels.
     """
 
     def __init__(self, num_classes: int) -> None:
@@ -40,6 +43,7 @@ class MetricAccumulator:
         self.boundary: BoundaryCounts | None = None
         self.scores: ScoreCounts | None = None
         self.image_miou: list[float] = []
+        self.class_worst: dict[int, tuple[float, int]] = {}
         self._agreeing = self._compared = 0
 
     @property
@@ -54,8 +58,17 @@ class MetricAccumulator:
         self.boundary = batch_counts.boundary if self.boundary is None else self.boundary + batch_counts.boundary
         self.scores = batch_counts.scores if self.scores is None else self.scores + batch_counts.scores
         each = [overlap(counts) for counts in batch_counts.counts]
-        self.image_miou += [scores.miou for scores in each]
+        for counts, scores in zip(batch_counts.counts, each, strict=True):
+            self._note_worst(counts, scores, len(self.image_miou))
+            self.image_miou.append(scores.miou)
         return each
+
+    def _note_worst(self, counts: Counts, scores: Overlap, image: int) -> None:
+        pixels = counts.sum(axis=1)
+        for at in np.flatnonzero(pixels >= max(1.0, _SEEN * pixels.sum())):
+            iou = float(scores.iou[at])
+            if iou < self.class_worst.get(int(at), (np.inf, 0))[0]:
+                self.class_worst[int(at)] = (iou, image)
 
     def add_reference(self, labels: Labels, reference: Labels) -> None:
         """Compares classes `(B, H, W)` with those of the model that the file was exported from."""

@@ -1,10 +1,10 @@
-"""The gallery of a report: each image, its true mask, and the prediction of each model file."""
+"""The comparison of a report: images with two predictions over them and a slider between the two."""
 
 from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -13,84 +13,129 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from torchseg.harness.drawing import indexed, palette
+from torchseg.harness.drawing import DIFFERENT, WRONG, indexed, palette
 from torchseg.harness.format import percent, short_name
-from torchseg.harness.report.run_record import Row, RunRecord, number
+from torchseg.harness.report.answer import reference_name
+from torchseg.harness.report.recommend import Recommendation
+from torchseg.harness.report.run_record import RunRecord, number
 
 Labels = NDArray[np.uint8]
-_MODES = {
-    "overlay": "classes over the image",
-    "classes": "classes",
-    "errors": "wrong pixels",
-    "drift": "pixels that export changed",
-}
 _UNKNOWN = 255
 _QUALITY = 85  # JPEG: the images make up most of the page
+_IMAGE, _TRUTH = "image", "truth"
 
 
-def gallery(run: RunRecord) -> str:
-    """Rows of tiles as HTML, best images first; empty if the run saved none."""
+def gallery(run: RunRecord, found: Recommendation | None) -> str:
+    """Images with a slider between truth, reference and recommended file, as HTML; empty if the run saved none.
+
+    Without a recommendation, the file is the one that the images were chosen by.
+    """
     samples = run.gallery.get("samples", [])
-    if not samples:
+    files = _files(run, found)
+    if not samples or not files:
         return ""
-    choices = "".join(
-        f'<input type="radio" name="mode" id="mode-{mode}"{" checked" if mode == "overlay" else ""}>'
-        f'<label for="mode-{mode}">{text}</label>'
-        for mode, text in _MODES.items()
-    )
+    layers = {_IMAGE: "image", _TRUTH: "truth"} | {key: title for key, (_, title) in files.items()}
+    layers |= {"wrong": f"wrong pixels of {layers['file']}"}
+    if _source(run, files) in _keys(run):
+        layers |= {"changed": "pixels that export changed"}
     colours = palette()
     keys = "".join(
         f'<span><i style="background:rgb({",".join(str(part) for part in colours[at])})"></i>{escape(str(name))}</span>'
         for at, name in enumerate(run.gallery.get("classes", []))
     )
-    rows = "".join(_row(run, sample) for sample in samples)
-    return f'<div class="gallery">{choices}<p class="legend">{keys}</p>{rows}</div>'
+    figures = "".join(_figure(run, sample, files) for sample in samples)
+    return (
+        f'<div class="compare" data-left="{_TRUTH}" data-right="file"><div class="choose">'
+        f"{_select('left', layers, _TRUTH)}{_select('right', layers, 'file')}"
+        '<label><input type="checkbox" checked> over the image</label></div>'
+        f'<p class="legend">{keys}</p><div class="samples">{figures}</div></div>'
+    )
 
 
-def _row(run: RunRecord, sample: Mapping[str, Any]) -> str:
+def _files(run: RunRecord, found: Recommendation | None) -> dict[str, tuple[str, str]]:
+    """Key in the gallery and title of `teacher` (what is compared with) and `file`, as far as they were saved."""
+    described = run.gallery.get("artifacts", [])
+    rows = {"teacher": found.reference, "file": found.file} if found else {}
+    files = {}
+    for name, row in rows.items():
+        runtimes = (None, "", row.get("runtime"))
+        keys = [str(each["artifact"]) for each in described if each.get("file", each["artifact"]) == row["artifact"]]
+        right = [
+            str(each["artifact"])
+            for each in described
+            if str(each["artifact"]) in keys and each.get("runtime") in runtimes
+        ]
+        if keys:
+            title = reference_name(row) if name == "teacher" else short_name(row["artifact"])
+            files[name] = ((right or keys)[0], title)
+    if "file" not in files and (leader := str(run.gallery.get("leader", ""))):
+        files["file"] = (leader, short_name(leader))
+    return files if "file" in files else {}
+
+
+def _keys(run: RunRecord) -> set[str]:
+    return {str(each["artifact"]) for each in run.gallery.get("artifacts", [])}
+
+
+def _source(run: RunRecord, files: Mapping[str, tuple[str, str]]) -> str:
+    """Key of the checkpoint that the file was exported from; empty for a checkpoint."""
+    key = files["file"][0]
+    known = {str(each["artifact"]): str(each.get("reference", "")) for each in run.gallery.get("artifacts", [])}
+    return known.get(key, "") if known.get(key, "") != key else ""
+
+
+def _select(side: str, layers: Mapping[str, str], chosen: str) -> str:
+    options = "".join(
+        f'<option value="{key}"{" selected" if key == chosen else ""}>{escape(title)}</option>'
+        for key, title in layers.items()
+    )
+    return f'<label>{side} <select data-side="{side}">{options}</select></label>'
+
+
+def _figure(run: RunRecord, sample: Mapping[str, Any], files: Mapping[str, tuple[str, str]]) -> str:
+    saved = sample["labels"]
     truth = _labels(run.folder / str(sample["truth"]))
-    found = {name: _labels(run.folder / str(path)) for name, path in sample["labels"].items()}
-    described = {str(each["artifact"]): each for each in run.gallery.get("artifacts", [])}
-    rows = [row for row in run.pictures if row.get("image") == sample["name"]]
-    tiles = [_tile("picture", "", []), _tile("truth", "", [("truth", _labels_url(truth))])]
-    for name, labels in found.items():
-        reference = found.get(described.get(name, {}).get("reference", ""))
-        tiles.append(_model_tile(name, labels, truth, reference, _scores(rows, name, described.get(name, {}))))
+    found = {name: _labels(run.folder / str(saved[key])) for name, (key, _) in files.items() if key in saved}
+    layers = {_TRUTH: _labels_url(truth)} | {name: _labels_url(labels) for name, labels in found.items()}
+    notes = [_note(run, sample, *files[name]) for name in found]
+    if "file" in found:
+        wrong = (found["file"] != truth) & (truth != _UNKNOWN)
+        layers["wrong"] = _mask_url(wrong, WRONG)
+        if source := saved.get(_source(run, files)):
+            changed = found["file"] != _labels(run.folder / str(source))
+            layers["changed"] = _mask_url(changed, DIFFERENT)
+            notes.append(f"{int(changed.sum())} px changed by export")
+    style = (
+        f"--shape:{truth.shape[1]}/{truth.shape[0]};--image:url({_picture_url(run.folder / str(sample['picture']))})"
+    )
+    style += "".join(f";--{name}:url({url})" for name, url in layers.items())
     heading = f"{sample['rank']}: {sample['name']}"
+    panes = "".join(f'<span class="pane {side}"><i></i><b></b></span>' for side in ("right", "left"))
     return (
-        f'<section class="sample" style="--picture:url({_picture_url(run.folder / str(sample["picture"]))});'
-        f'--shape:{truth.shape[1]}/{truth.shape[0]}"><h3>{escape(heading)}</h3>'
-        f'<div class="tiles">{"".join(tiles)}</div></section>'
+        f'<figure class="sample" style="{style}"><figcaption><strong>{escape(heading)}</strong></figcaption>'
+        f'<div class="stack">{panes}<input type="range" min="0" max="100" value="50" '
+        f'aria-label="{escape(f"{heading}: share of the left view, percent")}"><span class="handle"></span></div>'
+        f"<figcaption>{'<br>'.join(escape(note) for note in notes if note)}</figcaption></figure>"
     )
 
 
-def _scores(rows: Sequence[Row], name: str, about: Mapping[str, Any]) -> Row:
-    """A file's row among the rows of one image; a file that ran in several runtimes has one row per runtime."""
-    file, runtime = about.get("file", name), about.get("runtime")
-    return next((row for row in rows if row["artifact"] == file and runtime in (None, row.get("runtime"))), {})
-
-
-def _model_tile(name: str, labels: Labels, truth: Labels, reference: Labels | None, scores: Row) -> str:
-    """One file's prediction; `errors` marks wrong known pixels, `drift` pixels that differ from its PyTorch model."""
-    wrong = (labels != truth) & (truth != _UNKNOWN)
-    layers = [("labels", _labels_url(labels)), ("errors", _mask_url(wrong, (220, 38, 38)))]
-    known = {"IoU": number(scores, "miou"), "Dice": number(scores, "mean_dice")}
-    notes = [f"{title} {percent(value, digits=1)}" for title, value in known.items() if value is not None]
-    if reference is not None and reference.shape == labels.shape and reference is not labels:
-        drift = labels != reference
-        layers.append(("drift", _mask_url(drift, (192, 38, 211))))
-        notes.append(f"{int(drift.sum())} px changed")
-    return _tile(short_name(name), ", ".join(notes), layers)
-
-
-def _tile(title: str, note: str, layers: list[tuple[str, str]]) -> str:
-    images = "".join(f'<img class="{kind}" alt="" src="{url}">' for kind, url in layers)
-    plain = "" if layers else " plain"
-    caption = f"{escape(title)}<small>{escape(note)}</small>"
-    return (
-        f'<figure class="tile"><div class="stack{plain}" role="img" aria-label="{escape(f"{title} {note}".strip())}">'
-        f'<div class="picture"></div>{images}</div><figcaption>{caption}</figcaption></figure>'
+def _note(run: RunRecord, sample: Mapping[str, Any], key: str, title: str) -> str:
+    """IoU and Dice of a file on one image; a file that ran in several runtimes has one row per runtime."""
+    about: Mapping[str, Any] = next(
+        (each for each in run.gallery.get("artifacts", []) if str(each["artifact"]) == key), {}
     )
+    file, runtime = about.get("file", key), about.get("runtime")
+    row = next(
+        (
+            row
+            for row in run.pictures
+            if (row["artifact"], row["image"]) == (file, sample["name"]) and runtime in (None, row.get("runtime"))
+        ),
+        {},
+    )
+    known = {"IoU": number(row, "miou"), "Dice": number(row, "mean_dice")}
+    shares = ", ".join(f"{name} {percent(value, digits=1)}" for name, value in known.items() if value is not None)
+    return f"{title}: {shares}" if shares else ""
 
 
 def _labels(path: Path) -> Labels:

@@ -43,6 +43,7 @@ class RunRecord:
         ledger: rows of ledger.csv.
         environment: contents of environment.json.
         config: text of config.yaml.
+        data: contents of data.json: the number of images and pixels of each split.
         gallery: contents of figures/gallery.json.
         confusion: contents of figures/confusion.json.
     """
@@ -57,8 +58,20 @@ class RunRecord:
     ledger: Sequence[Row]
     environment: Mapping[str, Any]
     config: str
+    data: Mapping[str, Any]
     gallery: Mapping[str, Any]
     confusion: Mapping[str, Any]
+
+    @property
+    def target(self) -> str | None:
+        """Where the files will run, from the flags of the run; None if they do not say."""
+        return self.flag("target")
+
+    def flag(self, name: str) -> str | None:
+        """The value of a flag in config.yaml, as text; None if it is missing, empty or null."""
+        values = (line.partition(": ") for line in self.config.splitlines())
+        found = next((value.strip("'\" ") for key, _, value in values if key == name), "")
+        return found if found not in ("", "null") else None
 
 
 def read_run(folder: Path) -> RunRecord:
@@ -88,6 +101,7 @@ def read_run(folder: Path) -> RunRecord:
         ledger=read_table(folder / "ledger.csv"),
         environment=_read_json(folder / "environment.json"),
         config=config.read_text(errors="replace", encoding="utf-8") if config.is_file() else "",
+        data=_read_json(folder / "data.json"),
         gallery=gallery,
         confusion=_read_json(folder / "figures/confusion.json"),
     )
@@ -116,6 +130,12 @@ def read_scores(path: Path) -> list[dict[str, str]]:
 def chain_rank(stage: str) -> tuple[int, str]:
     """Sort key of a stage: known stages in the order in which a run makes them, then others by name."""
     return (_STAGES.index(stage) if stage in _STAGES else len(_STAGES), stage)
+
+
+def stage_colours(run: RunRecord) -> dict[str, int]:
+    """Colour index per stage, in the order of the stages; the same in every chart of a run."""
+    stages = {*run.curves, *(row["stage"] for row in run.scores)}
+    return {stage: at % 8 for at, stage in enumerate(sorted(stages, key=chain_rank))}
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -7,9 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-_WIDTH, _HEIGHT = 560, 340
-_LEFT, _RIGHT, _TOP, _BOTTOM = 74, 26, 14, 46
-_TAG_SHIFTS = (10, 24, 38, 52, 66)  # vertical distances to try between a point and the baseline of its name
+_WIDTH, _HEIGHT = 420, 300  # about the size in pixels at which the page shows a chart, so that text keeps its size
+_LEFT, _RIGHT, _TOP, _BOTTOM = 64, 14, 12, 44
+FRAME = (_LEFT, _TOP, _WIDTH - _RIGHT, _HEIGHT - _BOTTOM)
+_LINE = 14.0  # height of a name, in pixels
+_CLEAR = 7.0  # half the side of the square around a point that names stay out of
+_SHIFTS = (0.0, -16.0, 16.0, -30.0, 30.0, -46.0, 46.0, -62.0, 62.0, -80.0, 80.0, -100.0, 100.0)  # vertical, tried first
+Box = tuple[float, float, float, float]  # left, top, right, bottom
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,28 +72,73 @@ def chart(x: Axis, y: Axis, marks: Sequence[str], *, title: str) -> str:
     middle = (_TOP + bottom) / 2
     parts.append(f'<text class="label" x="{(_LEFT + right) / 2}" y="{_HEIGHT - 8}" text-anchor="middle">')
     parts.append(f"{escape(x.label)}</text>")
-    parts.append(f'<text class="label" x="14" y="{middle}" text-anchor="middle" transform="rotate(-90 14 {middle})">')
+    parts.append(f'<text class="label" x="13" y="{middle}" text-anchor="middle" transform="rotate(-90 13 {middle})">')
     parts.append(f"{escape(y.label)}</text>")
     return "".join([*parts, *marks, "</svg>"])
 
 
-def name_tags(places: Sequence[tuple[float, float, str]], *, limit: float) -> list[str]:
-    """Labels for points `(x, y, name)`, left of `limit`, shifted vertically so that they do not overlap if possible."""
-    taken: list[tuple[float, float, float]] = []  # left, right, baseline
+@dataclass(frozen=True, kw_only=True)
+class Tag:
+    """A name beside its point, in pixels from the upper left corner."""
+
+    name: str
+    point: tuple[float, float]
+    box: Box
+
+
+def place_names(
+    places: Sequence[tuple[float, float, str]],
+    *,
+    points: Sequence[tuple[float, float]] = (),
+    frame: Box = FRAME,
+    character: float = 7.0,
+) -> list[Tag]:
+    """Finds room for names beside their points, so that they cover neither each other nor a point.
+
+    Args:
+        places: `(x, y, name)` in pixels, the most important first; a name for which there is no room is left out.
+        points: further points to keep clear.
+        frame: that names stay within.
+        character: width of a character in pixels.
+    """
+    taken = [_around(x, y) for x, y in (*points, *((x, y) for x, y, _ in places))]
     tags = []
     for x, y, name in places:
-        width = 6.5 * len(name)
-        left = x + 9 if x + 9 + width < limit else x - 9 - width
-        lines = [y - shift if y > _HEIGHT / 3 else y + 8 + shift for shift in _TAG_SHIFTS]  # inside the frame
-        free = [
-            line
-            for line in lines
-            if all(abs(line - base) > 13 or left > end or left + width < start for start, end, base in taken)
-        ]
-        base = free[0] if free else lines[0]
-        taken.append((left, left + width, base))
-        tags.append(f'<text class="tag" x="{left:.1f}" y="{base:.1f}">{escape(name)}</text>')
+        width = character * len(name)
+        lefts = (x + _CLEAR + 2, x - _CLEAR - 2 - width, x - width / 2)
+        boxes = (
+            (left, y + shift - _LINE / 2, left + width, y + shift + _LINE / 2) for shift in _SHIFTS for left in lefts
+        )
+        free = (box for box in boxes if _contains(frame, box) and not any(_overlap(box, other) for other in taken))
+        box = next(free, None)
+        if box is not None:
+            taken.append(box)
+            tags.append(Tag(name=name, point=(x, y), box=box))
     return tags
+
+
+def name_tags(places: Sequence[tuple[float, float, str]], *, points: Sequence[tuple[float, float]] = ()) -> list[str]:
+    """The names of `place_names` as SVG; one that is far from its point is joined to it by a line."""
+    marks = []
+    for tag in place_names(places, points=points):
+        (x, y), (left, top, right, bottom) = tag.point, tag.box
+        near = (min(max(x, left), right), min(max(y, top), bottom))
+        if math.dist((x, y), near) > 2 * _CLEAR:
+            marks.append(f'<line class="lead" x1="{x:.1f}" y1="{y:.1f}" x2="{near[0]:.1f}" y2="{near[1]:.1f}"/>')
+        marks.append(f'<text class="tag" x="{left:.1f}" y="{bottom - 3:.1f}">{escape(tag.name)}</text>')
+    return marks
+
+
+def _around(x: float, y: float) -> Box:
+    return (x - _CLEAR, y - _CLEAR, x + _CLEAR, y + _CLEAR)
+
+
+def _contains(frame: Box, box: Box) -> bool:
+    return frame[0] <= box[0] and frame[1] <= box[1] and box[2] <= frame[2] and box[3] <= frame[3]
+
+
+def _overlap(one: Box, other: Box) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
 def point_x(axis: Axis, value: float) -> float:

@@ -50,6 +50,9 @@ CLASS_COLUMNS = (
     "recall",
     "average_precision",
 )
+MEASURES = {"dice": "mean_dice", "iou": "miou", "precision": "mean_precision", "recall": "mean_recall"}
+"""The measures of one class, each with the name of its mean over the classes that occur."""
+MEAN = "mean"  # in the column `class`: the row of the means
 IMAGE_COLUMNS = ("artifact", "runtime", "image", "miou", "mean_dice", "pixel_accuracy")
 CURVE_COLUMNS = ("artifact", "runtime", "class", "threshold", "precision", "recall")
 _CURVE_STEP = 0.01  # in recall or precision, in [0, 1]: closer points are left out
@@ -142,13 +145,13 @@ def _times(measured: Measured) -> Row:
 
 
 def class_rows(measured: Measured, spec: ImageSpec) -> Iterator[Row]:
-    """One row of per_class.csv per class; none for a file that failed."""
+    """One row of per_class.csv per class, then one of their means; none for a file that failed."""
     if measured.reason:
         return
     scores = overlap(measured.accumulator.counts)
     averages = _average_precision(measured, spec)
     for index, name in enumerate(spec.classes):
-        ratios = {key: _share(getattr(scores, key)[index]) for key in ("iou", "dice", "precision", "recall")}
+        ratios = {key: _share(getattr(scores, key)[index]) for key in MEASURES}
         yield {
             "artifact": measured.name,
             "runtime": _runtime(measured),
@@ -158,6 +161,15 @@ def class_rows(measured: Measured, spec: ImageSpec) -> Iterator[Row]:
             **ratios,
             "average_precision": _share(averages[index]),
         }
+    known = [each for each in averages if not math.isnan(each)]
+    yield {
+        "artifact": measured.name,
+        "runtime": _runtime(measured),
+        "class": MEAN,
+        "pixels": int(measured.accumulator.counts.sum()),
+        **{key: _share(getattr(scores, mean)) for key, mean in MEASURES.items()},
+        "average_precision": _share(float(np.mean(known))) if known else None,
+    }
 
 
 def curve_rows(measured: Measured, spec: ImageSpec) -> Iterator[Row]:

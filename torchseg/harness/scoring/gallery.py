@@ -1,4 +1,4 @@
-"""Saves the gallery of a run: the images with the best, the median and the worst scores."""
+"""Saves the gallery of a run: images with best, median and worst scores, and the worst of each class."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ INDEX = "figures/gallery.json"
 
 
 def save_gallery(files: Sequence[Measured], samples: Samples, spec: ImageSpec, out: Path, *, jobs: int = 1) -> None:
-    """Writes image, true mask and each file's labels for about six samples as PNGs, and an index.
+    """Writes image, true mask and each file's labels for some samples as PNGs, and an index.
 
-    Labels are palette PNGs: pixel values are classes, 255 is unknown. Samples are chosen by the per-image mean IoU of
-    the leader: the student's checkpoint, or the first file that works. `jobs` files predict at a time.
+    Labels are palette PNGs: pixel values are classes, 255 is unknown. Samples are chosen by the IoU per image of the
+    leader: the student's checkpoint, or the first file that works. `jobs` files predict at a time.
     """
     working = list({id(each.accumulator): each for each in reversed(files) if not each.reason}.values())[::-1]
     if not working:
@@ -36,6 +36,7 @@ def save_gallery(files: Sequence[Measured], samples: Samples, spec: ImageSpec, o
         return
     leader = next((each for each in working if _is_student(each)), working[0])
     chosen = choose(leader.accumulator.image_miou)
+    chosen += choose_of_classes(leader.accumulator.class_worst, spec.classes, taken=[at for _, at in chosen])
     folder = out / FOLDER
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -77,6 +78,26 @@ def choose(image_miou: Sequence[float], *, each: int = 2) -> list[tuple[str, int
     middle = (len(order) - each) // 2
     groups = {"best": order[:each], "median": order[middle : middle + each], "worst": order[-each:]}
     return [(rank, at) for rank, group in groups.items() for at in group]
+
+
+def choose_of_classes(
+    worst: Mapping[int, tuple[float, int]], classes: Sequence[str], *, taken: Sequence[int], most: int = 8
+) -> list[tuple[str, int]]:
+    """Picks the worst image of each class, for at most `most` classes, those with the lowest IoU.
+
+    Args:
+        worst: lowest IoU and the image that has it, by index of the class.
+        classes: names of the classes.
+        taken: images that were chosen already, which are not picked again.
+        most: classes to show.
+
+    Returns:
+        `(rank, image)` with rank `worst CLASS`; an image that is the worst of several classes names all of them.
+    """
+    names: dict[int, list[str]] = {}
+    for at, (_, image) in sorted(worst.items(), key=lambda item: item[1])[:most]:
+        names.setdefault(image, []).append(classes[at])
+    return [(f"worst {', '.join(several)}", image) for image, several in names.items() if image not in taken]
 
 
 def _save(out: Path, number: int, sample: Sample, labels: Mapping[str, NDArray[np.uint8]]) -> dict[str, object]:

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from torchseg.checkpoint import Card
-from torchseg.cli import CHECK_FAILED, DONE, other_command
+from torchseg.cli import CHECK_FAILED, DONE
 from torchseg.config import DistillConfig
-from torchseg.modelfile.kinds import FORMATS
 from torchseg.models import build_model, parse_arguments
 from torchseg.pipeline.run.dataset import Pictures, cached_pictures, check_stage, distill_scaling, open_pictures
-from torchseg.pipeline.run.folder import RunFolder, Stage
+from torchseg.pipeline.run.folder import Stage
 from torchseg.pipeline.run.installed import check_formats
 from torchseg.pipeline.run.session import Session, open_session
-from torchseg.pipeline.run.summary import table_lines
+from torchseg.pipeline.run.summary import print_summary
 from torchseg.pipeline.stages.compression import Compressor, check_compression
 from torchseg.pipeline.stages.default_networks import with_default_networks
 from torchseg.pipeline.stages.distillation import (
@@ -49,7 +48,7 @@ def distill(config: DistillConfig) -> int:
         session.fabric.barrier()
         if session.fabric.is_global_zero:
             seconds = time.monotonic() - started
-            _print_summary(session.folder, ran, last=chain.last, problems=chain.problems, seconds=seconds)
+            print_summary(session.folder, ran, problems=chain.problems, seconds=seconds)
     return CHECK_FAILED if chain.problems else DONE
 
 
@@ -181,24 +180,4 @@ class Chain:
         stages = [*networks, *(["baseline"] if self.config.baseline else []), *self.config.stages]
         yield score_stage(self.pictures, self.folder, stages)
         yield ledger_stage(self.folder, stages)
-        yield report_stage(self.folder, stages)
-
-
-def _print_summary(
-    folder: RunFolder, ran: Sequence[str], *, last: str, problems: Sequence[str], seconds: float
-) -> None:
-    """Prints the score table and the next command; `last` is the stage whose files are the result."""
-    path = folder.path
-    if not ran and not problems:
-        print(f"Nothing to do: {path} is complete and its inputs have not changed ({seconds:.0f} s).")
-    else:
-        print(f"\nDone in {seconds / 60:.1f} minutes: {', '.join(ran) or 'nothing new'}")
-    print("\n" + "\n".join(table_lines(path / "scores.csv")))
-    for problem in problems:
-        print(f"\nFAILED: {problem}")
-    print(f"\n  report   {path / 'report.html'}")
-    print(f"  files    {path / 'artifacts'}")
-    files = [each for kind in FORMATS for each in sorted((path / "artifacts").glob(f"{last}.*.{kind}"))]
-    if files:
-        best = min(files, key=lambda each: ".fp32." not in each.name)
-        print(f"  next     {other_command('predict')} {best} IMAGE...")
+        yield report_stage(self.folder, stages, target=self.config.target)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from torchseg.cli import DONE
 from torchseg.config import ReportConfig
 from torchseg.harness.report.report import write_report
+from torchseg.harness.report.run_record import read_run
 from torchseg.pipeline.run.folder import held_run
+from torchseg.pipeline.run.summary import answer_lines
 
 
 def report(config: ReportConfig) -> int:
@@ -17,5 +19,7 @@ def report(config: ReportConfig) -> int:
     if not (config.run / "scores.csv").is_file():
         raise ValueError(f"{config.run} holds no scores.csv; give the folder of a finished run, e.g. runs/scenes")
     with held_run(config.run):
-        print(f"  report   {write_report(config.run)}")
+        write_report(config.run, target=config.target)
+        run = read_run(config.run)
+    print("\n".join(answer_lines(run, target=config.target or run.target)))
     return DONE

@@ -15,6 +15,7 @@ from torchseg.config import DataConfig, ScoreConfig
 from torchseg.data import Samples
 from torchseg.harness.report.explain import explanation_lines, measure_explanation
 from torchseg.harness.report.report import write_report
+from torchseg.harness.report.run_record import read_run
 from torchseg.harness.runtimes.process import RuntimeProcessError
 from torchseg.harness.runtimes.table import RUNTIMES
 from torchseg.harness.scoring.artifact import Artifact, ScoreFailure
@@ -28,7 +29,7 @@ from torchseg.pipeline.run.installed import check_runtimes
 from torchseg.pipeline.run.lock import locked
 from torchseg.pipeline.run.recorded_config import recorded_config, run_of
 from torchseg.pipeline.run.session import CONFIG, ENVIRONMENT, environment_record
-from torchseg.pipeline.run.summary import comparison_lines, note_lines, table_lines
+from torchseg.pipeline.run.summary import answer_lines, comparison_lines, note_lines, table_lines
 from torchseg.pipeline.stages.scoring import artifacts_in
 from torchseg.spec import ImageSpec
 
@@ -50,8 +51,15 @@ def score(config: ScoreConfig) -> int:
         print(line)
     for failure in scored.failures:
         print(f"FAILED: {failure}")
-    print(f"\n  report   {scored.page}")
+    print("\n" + "\n".join(_last_lines(config, scored)))
     return CHECK_FAILED if scored.failures else DONE
+
+
+def _last_lines(config: ScoreConfig, scored: Scored) -> list[str]:
+    """The file to take; for a comparison, or if nothing was exported, only where the report is."""
+    run = read_run(scored.folder)
+    exported = any(row["format"] != "torch" for row in run.scores)
+    return answer_lines(run, target=run.target) if exported and not config.against else [f"  report   {scored.page}"]
 
 
 @dataclass(frozen=True, kw_only=True)

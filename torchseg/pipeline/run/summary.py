@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import csv
+import textwrap
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from torchseg.checkpoint import read_card
-from torchseg.harness.format import aligned, counted
+from torchseg.cli import other_command
+from torchseg.harness.format import aligned, counted, short_name
+from torchseg.harness.report.answer import facts
+from torchseg.harness.report.findings import findings
+from torchseg.harness.report.recommend import recommend
+from torchseg.harness.report.run_record import RunRecord, read_run
+from torchseg.harness.scoring.columns import MEAN, MEASURES
+from torchseg.pipeline.run.folder import RunFolder
 
 _COLUMNS = (
     ("file", "artifact", "{}"),
@@ -25,12 +34,79 @@ _KINDS = {
 }
 _SHOWN_IF_MIXED = ("runtime", "threads")
 _SCALES = {"miou": 100.0, "argmax_agreement": 100.0, "size_bytes": 1e-3}
+_SCALES |= dict.fromkeys([*MEASURES, *MEASURES.values()], 100.0)
+_WIDTH = 110
 
 
 def checkpoint_argument(checkpoint: Path) -> str:
     """A checkpoint as an argument of the next command, with the hash to confirm if its network is in a code file."""
     code = read_card(checkpoint).code
     return f"{checkpoint} --trust_code {code['sha256']}" if code else str(checkpoint)
+
+
+def print_summary(folder: RunFolder, ran: Sequence[str], *, problems: Sequence[str], seconds: float) -> None:
+    """Prints what ran, the score table, what the scores say of the training, and which file to take."""
+    path = folder.path
+    if not ran and not problems:
+        print(f"Nothing to do: {path} is complete and its inputs have not changed ({seconds:.0f} s).")
+    else:
+        print("\n" + "\n".join(_done_lines(ran, seconds)))
+    print("\n" + "\n".join(table_lines(path / "scores.csv")))
+    run = read_run(path)
+    for sentence in findings(run.scores, run.data):
+        print("\n" + "\n".join(textwrap.wrap(f"Note: {sentence}", _WIDTH)))
+    for problem in problems:
+        print(f"\nFAILED: {problem}")
+    print("\n" + "\n".join(answer_lines(run, target=run.target)))
+
+
+def answer_lines(run: RunRecord, *, target: str | None) -> list[str]:
+    """The scores of each class for the recommended file, that file with its numbers, and where everything is."""
+    found = recommend(run.scores, target=target)
+    links = [_line("report", (run.folder / "report.html").resolve().as_uri())]
+    if (run.folder / "artifacts").is_dir():
+        links.append(_line("files", str(run.folder / "artifacts")))
+    if found is None:
+        return ["No file to recommend: none was exported, scored and certified.", *links]
+    name = found.file["artifact"]
+    file = run.folder / name if (run.folder / name).is_file() else name
+    return [
+        *class_lines(run.classes, found.file),
+        "",
+        f"Take {file} for {found.target.title}",
+        *(_line(title, text) for title, text in facts(found).items()),
+        *links,
+        _line("next", f"{other_command('predict')} {file} IMAGE..."),
+    ]
+
+
+def class_lines(rows: Sequence[Mapping[str, str]], file: Mapping[str, str]) -> list[str]:
+    """Dice, IoU, precision and recall of every class and their means for one file, in percent; empty if unknown."""
+    known = [row for row in rows if all(row.get(key) == file.get(key) for key in ("artifact", "runtime"))]
+    if not known:
+        return []
+    table = [[row["class"], *(_cell(row, key, "{:.2f}") for key in MEASURES)] for row in known]
+    if known[-1].get("class_index"):  # tables of version 0.2 have no such row
+        table.append([MEAN, *(_cell(file, key, "{:.2f}") for key in MEASURES.values())])
+    return aligned([[f"{short_name(file['artifact'])}, %", *MEASURES], *table])
+
+
+def _done_lines(ran: Sequence[str], seconds: float) -> list[str]:
+    """The stages that ran on the first line, then the exported files, one line per network."""
+    files: dict[str, list[str]] = {}
+    for name in ran:
+        folder, _, file = name.rpartition("/")
+        if folder:
+            stage, _, kind = file.partition(".")
+            files.setdefault(f"{folder}/{stage}", []).append(kind)
+    stages = [name for name in ran if "/" not in name]
+    listed = ", ".join(stages) or ("exports" if files else "nothing new")
+    lines = [line for stage, kinds in files.items() for line in textwrap.wrap(f"{stage}: {', '.join(kinds)}", _WIDTH)]
+    return [f"Done in {seconds / 60:.1f} minutes: {listed}", *(f"  {line}" for line in lines)]
+
+
+def _line(title: str, text: str) -> str:
+    return f"  {title:<12}{text}"
 
 
 def table_lines(scores: Path) -> list[str]:
@@ -46,7 +122,7 @@ def table_lines(scores: Path) -> list[str]:
 
 
 def comparison_lines(scores: Path) -> list[str]:
-    """Compares every file with its baseline; each difference has a 99 % interval."""
+    """Compares every file with its reference; each difference has a 99 % interval."""
     with scores.open(newline="", encoding="utf-8") as file:
         return [_comparison(row) for row in csv.DictReader(file) if row.get("latency_ratio")]
 
@@ -75,7 +151,7 @@ def _comparison(row: dict[str, str]) -> str:
     return f"{text}\n  mean IoU  {apart:+.2f} points ({low:+.2f} to {high:+.2f}): {row['accuracy']}"
 
 
-def _cell(row: dict[str, str], key: str, form: str) -> str:
+def _cell(row: Mapping[str, str], key: str, form: str) -> str:
     value = row.get(key, "")
     if not value or form == "{}":
         return value or "-"

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from torchseg.checkpoint import load_checkpoint, read_card
 from torchseg.compress import LedgerRow, check_ledger, ledger_row, model_ledger, total
 from torchseg.compress.ledger import Per
 from torchseg.harness.csv_table import CRLF, write_rows
 from torchseg.harness.measure.weights import weights_in
-from torchseg.harness.scoring.artifact import Artifact
+from torchseg.harness.scoring.artifact import Artifact, artifact_names
 from torchseg.pipeline.run.folder import RunFolder, Stage
 from torchseg.pipeline.stages.scoring import find_artifacts
 
@@ -43,13 +44,13 @@ def ledger_stage(folder: RunFolder, stages: Sequence[str]) -> Stage:
     LedgerError.
     """
     artifacts = find_artifacts(folder.path, list(stages))
-    inputs = {"stages": {name: folder.digest(name) for name in stages}}
+    inputs: dict[str, Any] = {"stages": {name: folder.digest(name) for name in stages}, "version": 2}
     inputs |= {"files": {each.path.name: each.file.sha256 for each in artifacts if each.reference}}
 
     def run(work: Path) -> None:
         entries = [_Entry(artifact=each, rows=_rows(each)) for each in artifacts]
         losses = list(_losses(entries))
-        _write(entries, (folder.path if losses else work) / LEDGER)
+        _write(entries, (folder.path if losses else work) / LEDGER, run=folder.path)
         if losses:
             raise LedgerError("; ".join(losses))
 
@@ -82,16 +83,21 @@ def _shared_by(before: Sequence[LedgerRow], after: Sequence[LedgerRow]) -> Per:
     return "tensor" if floats and whole.unique_values <= whole.unique_per_channel else "channel"
 
 
-def _write(entries: Sequence[_Entry], path: Path) -> None:
-    rows = (_cells(each.artifact, row) for each in entries for row in (*each.rows, total(each.rows)))
+def _write(entries: Sequence[_Entry], path: Path, *, run: Path) -> None:
+    names = artifact_names([each.artifact for each in entries], run)  # the names in scores.csv
+    rows = (
+        _cells(each.artifact, name, row)
+        for each, name in zip(entries, names, strict=True)
+        for row in (*each.rows, total(each.rows))
+    )
     write_rows(path, COLUMNS, rows, line_end=CRLF)
 
 
-def _cells(artifact: Artifact, row: LedgerRow) -> dict[str, str | int | None]:
+def _cells(artifact: Artifact, name: str, row: LedgerRow) -> dict[str, str | int | None]:
     metrics = read_card(artifact.reference or artifact.path).metrics
     return {
         "stage": artifact.stage,
-        "artifact": artifact.path.name if artifact.reference else f"{artifact.stage}/model.safetensors",
+        "artifact": name,
         "tensor": row.tensor,
         "parameters": row.parameters,
         "channels": row.channels,

@@ -52,17 +52,18 @@ def score_stage(pictures: Pictures, folder: RunFolder, stages: list[str]) -> Sta
     return Stage(name="score", inputs=inputs, outputs=TABLES, run=run)
 
 
-def report_stage(folder: RunFolder, stages: list[str]) -> Stage:
-    """Builds `report.html` from the contents of the run folder."""
+def report_stage(folder: RunFolder, stages: list[str], *, target: str | None) -> Stage:
+    """Builds `report.html`, with the file to take for `target`, from the contents of the run folder."""
 
     def run(work: Path) -> None:
         from torchseg.harness.report.report import write_report
 
-        write_report(folder.path).replace(work / "report.html")
+        write_report(folder.path, target=target).replace(work / "report.html")
 
     inputs = {name: folder.digest(name) for name in stages}
     tables = [folder.path / table for table in (*TABLES, "ledger.csv")]
     inputs |= {table.name: sha256_of(table) for table in tables if table.is_file()}
+    inputs["target"] = target or ""
     return Stage(name="report", inputs=inputs, outputs=["report.html"], run=run)
 
 

@@ -14,9 +14,11 @@ from PIL import Image
 from torchseg.harness.csv_table import Table
 from torchseg.harness.report.report import markdown_table, report_html, write_report
 from torchseg.harness.report.run_record import read_run
+from torchseg.harness.report.style import STYLE
 from torchseg.harness.scoring.columns import CLASS_COLUMNS, CURVE_COLUMNS, IMAGE_COLUMNS, SCORE_COLUMNS
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+NEEDS_CHROMIUM = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium to open the page with")
 FILES = ("student/model.safetensors", "artifacts/student.fp32.onnx", "artifacts/student.int8.tflite")
 
 
@@ -40,7 +42,7 @@ def run(tmp_path):
         table.write({"artifact": FILES[0], "class": "sky", "iou": 0.5, "average_precision": 0.875})
         table.write({"artifact": FILES[0], "class": "never", "iou": None})
     with Table(tmp_path / "per_image.csv", IMAGE_COLUMNS) as table:
-        table.write({"artifact": FILES[1], "image": "one", "miou": 0.625})
+        table.write({"artifact": FILES[2], "image": "one", "miou": 0.625})
     for stage in ("student", "teacher"):
         (tmp_path / stage).mkdir()
         with Table(tmp_path / stage / "curves.csv", ["epoch", "train_loss", "val_miou"]) as table:
@@ -72,11 +74,11 @@ def save_gallery_files(folder: Path) -> None:
     Image.fromarray(random.integers(0, 256, (8, 8, 3), dtype=np.uint8)).save(folder / "figures/gallery/p.png")
     for name in ("truth", "student", "onnx"):
         Image.fromarray(random.integers(0, 2, (8, 8), dtype=np.uint8)).save(folder / f"figures/gallery/{name}.png")
-    labels = {FILES[0]: "figures/gallery/student.png", FILES[1]: "figures/gallery/onnx.png"}
+    labels = {FILES[0]: "figures/gallery/student.png", FILES[2]: "figures/gallery/onnx.png"}
     sample = {"name": "one", "rank": "best", "picture": "figures/gallery/p.png", "truth": "figures/gallery/truth.png"}
     described = [
         {"artifact": FILES[0], "stage": "student", "format": "torch"},
-        {"artifact": FILES[1], "stage": "student", "format": "onnx", "reference": FILES[0]},
+        {"artifact": FILES[2], "stage": "student", "format": "tflite", "reference": FILES[0]},
     ]
     index = {"leader": FILES[0], "classes": ["sky", "never"], "artifacts": described}
     (folder / "figures/gallery.json").write_text(json.dumps(index | {"samples": [sample | {"labels": labels}]}))
@@ -101,20 +103,24 @@ def test_every_part_of_the_run_is_on_the_page(run):
     page = write_report(run).read_text()
     text = text_of(page)
     for words in (
-        "student.int8.tflite", "70.00 %", "Smallest file", "Fastest file", "Accuracy against cost", "best: one",
-        "IoU 62.5 %", "px changed", "Training loss", "holds", "Confusion", "75.0 %", "pruned", "data: scenes",
+        "student.int8.tflite", "70.00 %", "Take for a phone", "3.6 times smaller", "Accuracy against cost",
+        "best: one", "IoU 62.5 %", "px changed by export", "wrong pixels of student.int8.tflite", "loss on the masks",
+        "holds", "Confusion", "75.0 %", "pruned", "data: scenes",
         "distill.py --data scenes", "is <damaged>", "input.shape", "1, 3, 8, 8", "the other files", "12.0 M", "42 %",
         "123,456", "80.00 %", "1 tensor one by one", "sky: average precision student 87.5 %", "Recall of sky",
     ):  # fmt: skip
         assert words in text, words
     assert len(re.findall(r'<g class="point[^>]*tabindex="0"', page)) == 6  # a mark per file and plot
-    assert page.count('class="tip"') == 2
+    assert page.count('class="tip"') == 1
+    for measure in ("Dice", "IoU", "Precision", "Recall", "mean"):
+        assert measure in text
 
 
 def test_the_page_asks_no_host_and_no_other_file(run):
     page = page_of(run)
     for address in re.findall(r'(?:src|href)="([^"]*)"', page) + re.findall(r"url\(([^)]*)\)", page):
-        assert address.startswith(("data:", "#")), address
+        assert address.startswith(("data:", "#", "artifacts/")), address
+    assert re.findall(r'<a href="(artifacts/[^"]*)"', page) == []  # the file is gone
     assert "http" not in page
     assert "@import" not in page
 
@@ -148,7 +154,7 @@ def test_a_stage_has_one_colour_in_every_plot(run):
     assert number
     keys = re.findall(r'<i class="(s\d)"></i>student', page)
     assert set(keys) == {number[1]}
-    assert len(keys) == 3  # trade-offs, training, precision and recall
+    assert len(keys) == 2  # trade-offs, precision and recall
 
 
 def page_of(run: Path) -> str:
@@ -164,7 +170,7 @@ def test_a_damaged_part_is_left_out(run, caplog):
 def test_damaged_tables_are_shown_as_far_as_they_go(run, caplog):
     (run / "student/curves.csv").write_text("epoch,train_loss,val_miou\nnan,inf,nan\n1,0.5,0.25\n")
     (run / "scores.csv").write_text(f"artifact,miou\n{FILES[0]},0.7\n")
-    (run / "per_image.csv").write_text(f"image,artifact,miou\none,{FILES[1]}\n")
+    (run / "per_image.csv").write_text(f"image,artifact,miou\none,{FILES[2]}\n")
     (run / "figures/gallery/truth.png").unlink()
     assert "student" in text_of(page_of(run))
     assert "1 images of which files are gone" in caplog.text
@@ -180,7 +186,8 @@ def test_files_of_two_runs_with_one_name_are_told_apart(run):
         for name, iou in zip(files, (0.5, 0.9), strict=True):
             table.write({"artifact": name, "runtime": "torch", "class": "sky", "iou": iou})
     text = text_of(page_of(run))
-    assert "a/student/model.safetensors (torch) 50.0 % b/student/model.safetensors (torch) 90.0 %" in text
+    assert "a/student/model.safetensors (torch) Class Dice IoU Precision Recall sky 50.0 % mean" in text
+    assert "b/student/model.safetensors (torch) Class" in text
     assert "1 or 2 thread(s)" in text
     lines = markdown_table(run / "scores.csv").splitlines()
     assert [line.split("|")[1:3] for line in lines[2:4]] == [
@@ -209,17 +216,77 @@ def test_a_missing_table_is_no_markdown(tmp_path):
         markdown_table(tmp_path / "scores.csv")
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium to open the page with")
-def test_a_browser_sorts_the_table_on_a_click_and_reports_no_error(run):
-    page = write_report(run)
-    click = "<script>[...document.querySelectorAll('th button')].find(b => b.textContent === 'Size').click();"
-    click += "document.querySelector('.point[tabindex]').focus()</script>"
-    page.write_text(page.read_text().replace("</body>", f"{click}</body>"))
-    command = [str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom", page.as_uri()]
-    log = ["--enable-logging=stderr", "--v=0"]
-    done = subprocess.run([*command, *log], capture_output=True, text=True, timeout=60, check=True)
-    names = re.findall(r'<th scope="row" data-value="([^"]*)"', done.stdout)
-    assert names == ["student.int8.tflite", "student", "student.fp32.onnx", "bad.onnx"]
-    assert re.search(r'class="tip"[^>]*>student \(torch, fp32\)', done.stdout)  # by keyboard as by mouse
+def opened(page: Path, script: str, *, width: int = 1400) -> str:
+    """The page after a script ran in headless Chromium, without a message on the console."""
+    page.write_text(page.read_text().replace("</body>", f"<script>{script}</script></body>"))
+    command = [str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", f"--window-size={width},900"]
+    command += ["--dump-dom", "--enable-logging=stderr", "--v=0", page.as_uri()]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     assert "CONSOLE" not in done.stderr
+    return done.stdout
+
+
+@pytest.mark.slow
+@NEEDS_CHROMIUM
+def test_a_browser_sorts_the_table_on_a_click_and_reports_no_error(run):
+    click = "[...document.querySelectorAll('th button')].find(b => b.textContent === 'Size').click();"
+    click += "document.querySelector('.point[tabindex]').focus()"
+    shown = opened(write_report(run), click)
+    names = re.findall(r'<th scope="row" data-value="([^"]*)"', shown)
+    assert names == ["student.int8.tflite", "student", "student.fp32.onnx", "bad.onnx"]
+    assert re.search(r'class="tip"[^>]*>student \(torch, fp32\)', shown)  # by keyboard as by mouse
+
+
+@pytest.mark.slow
+@NEEDS_CHROMIUM
+def test_a_slider_moves_the_cut_and_the_choice_of_views_is_followed(run):
+    move = "const slider = document.querySelector('.stack input'); slider.focus(); slider.stepUp(10);"
+    move += "slider.dispatchEvent(new Event('input'));"
+    move += "const view = document.querySelector('select[data-side=left]'); view.value = 'wrong';"
+    move += "view.dispatchEvent(new Event('change'));"
+    move += "document.title = [document.activeElement === slider,"
+    move += "getComputedStyle(document.querySelector('.left')).clipPath,"
+    move += "getComputedStyle(document.querySelector('.left b')).backgroundImage.slice(0, 9)].join('|');"
+    shown = opened(write_report(run), move)
+    assert '<title>true|inset(0px 40% 0px 0px)|url("data</title>' in shown.replace("&quot;", '"')
+
+
+@pytest.mark.slow
+@NEEDS_CHROMIUM
+@pytest.mark.parametrize("width", [1400, 800, 500])  # Chromium opens no narrower window
+def test_no_name_in_a_chart_covers_another_and_the_page_does_not_scroll_sideways(run, width):
+    measure = """
+    let bad = 0;
+    for (const chart of document.querySelectorAll(".chart")) {
+      const boxes = [...chart.querySelectorAll(".tag")].map(tag => tag.getBoundingClientRect());
+      boxes.forEach((a, i) => boxes.slice(i + 1).forEach(b => {
+        if (a.left < b.right && b.left < a.right && a.top < b.bottom - 1 && b.top < a.bottom - 1) bad += 1;
+      }));
+    }
+    const sideways = document.documentElement.scrollWidth > window.innerWidth;
+    document.title = `${document.querySelectorAll(".tag").length} names, ${bad} overlap, ${sideways}`;
+    """
+    shown = opened(write_report(run), measure, width=width)
+    assert re.search(r"<title>\d+ names, 0 overlap, false</title>", shown), shown[:300]
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_text_stands_out_from_its_background_as_accessibility_demands(theme):
+    sheet = STYLE[: STYLE.index("@media")] if theme == "light" else STYLE[STYLE.index("@media") : STYLE.index("*{box")]
+    colours = dict(re.findall(r"--(\w+):(#[0-9a-f]{3,6})\b", sheet))
+    for ink in ("text", "soft", "accent", "good", "bad", "warn"):
+        for paper in ("bg", "panel"):
+            assert contrast(colours[ink], colours[paper]) >= 4.5, (theme, ink, paper)
+
+
+def contrast(one: str, other: str) -> float:
+    """Contrast of two colours by the rules of WCAG 2.1."""
+
+    def luminance(colour: str) -> float:
+        digits = colour[1:] if len(colour) == 7 else "".join(2 * each for each in colour[1:])
+        parts = [int(digits[at : at + 2], 16) / 255 for at in (0, 2, 4)]
+        parts = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+        return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2]
+
+    high, low = sorted((luminance(one), luminance(other)), reverse=True)
+    return (high + 0.05) / (low + 0.05)

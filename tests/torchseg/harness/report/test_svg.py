@@ -1,13 +1,12 @@
 from __future__ import annotations
 
-import re
 from xml.etree import ElementTree
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from torchseg.harness.report.svg import axis_of, chart, name_tags, point_x, point_y
+from torchseg.harness.report.svg import FRAME, axis_of, chart, name_tags, place_names, point_x, point_y
 
 values = st.lists(st.floats(1e-3, 1e6), min_size=1, max_size=9)
 
@@ -37,11 +36,29 @@ def test_a_chart_is_well_formed_and_larger_values_are_further_right_and_higher()
     assert point_y(y, 0.4) < point_y(y, 0.2)
 
 
-def test_names_beside_points_cover_neither_each_other_nor_the_edge():
-    tags = name_tags([(300.0, 250.0, "one"), (302.0, 250.0, "two"), (540.0, 250.0, "a long name")], limit=546)
-    places = [re.search(r'x="([\d.]+)" y="([\d.]+)"', tag) for tag in tags]
-    assert all(places)
-    (_, y1), (_, y2), (x3, _) = ((float(place[1]), float(place[2])) for place in places if place)
-    assert abs(y1 - y2) >= 13
-    assert x3 < 540
-    assert "&lt;" in name_tags([(9.0, 9.0, "<")], limit=99)[0]
+def test_a_name_far_from_its_point_is_joined_to_it():
+    tags = name_tags([(200.0, 100.0, f"name {at}<") for at in range(12)])
+    assert sum(tag.startswith("<text") for tag in tags) == 12
+    assert 1 <= sum(tag.startswith("<line") for tag in tags) <= 10
+    assert any("name 11&lt;" in tag for tag in tags)
+
+
+spots = st.tuples(st.floats(FRAME[0], FRAME[2]), st.floats(FRAME[1], FRAME[3]))
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(spots, st.text("abc", min_size=1, max_size=30)), max_size=12), st.lists(spots, max_size=8))
+def test_names_cover_neither_each_other_nor_a_point_nor_the_frame(named, points):
+    tags = place_names([(x, y, name) for (x, y), name in named], points=points)
+    for at, tag in enumerate(tags):
+        left, top, right, bottom = tag.box
+        assert FRAME[0] <= left < right <= FRAME[2]
+        assert FRAME[1] <= top < bottom <= FRAME[3]
+        for x, y in [*points, *(spot for spot, _ in named)]:
+            assert not (left < x < right and top < y < bottom)
+        for other in tags[:at]:
+            assert right <= other.box[0] or other.box[2] <= left or bottom <= other.box[1] or other.box[3] <= top
+
+
+def test_a_name_without_room_is_left_out():
+    assert place_names([(200.0, 100.0, "x" * 200)]) == []

@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from torchseg.harness.scoring.gallery import choose
+from torchseg.harness.scoring.gallery import choose, choose_of_classes
 
 
 def test_the_best_the_median_and_the_worst_are_chosen():
@@ -26,3 +26,10 @@ def test_a_picture_of_which_nothing_is_known_is_chosen_only_when_alone():
     nan = float("nan")
     assert choose([nan, 0.5]) == [("best", 1)]
     assert choose([nan]) == [("best", 0)]
+
+
+def test_the_worst_image_of_each_class_is_added_once_and_the_worst_classes_come_first():
+    worst = {0: (0.9, 4), 1: (0.1, 7), 2: (0.5, 7), 3: (0.2, 5)}
+    classes = ("ground", "wire", "ring", "sky")
+    assert choose_of_classes(worst, classes, taken=[4]) == [("worst wire, ring", 7), ("worst sky", 5)]
+    assert choose_of_classes(worst, classes, taken=[], most=1) == [("worst wire", 7)]

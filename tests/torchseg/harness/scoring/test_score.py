@@ -58,9 +58,10 @@ def test_accuracy_is_that_of_one_confusion_matrix_over_all_pictures(scored, chec
         for name in ("miou", "mean_dice", "pixel_accuracy", "mean_precision", "mean_recall"):
             assert float(row[name]) == pytest.approx(getattr(expected, name), abs=1e-6)
     rows = [row for row in read_table(out / "per_class.csv") if row["artifact"] == "student.fp32.onnx"]
-    assert [row["class"] for row in rows] == list(spec.classes)
-    assert [float(row["iou"]) for row in rows] == pytest.approx(list(expected.iou), abs=1e-6)
-    assert sum(int(row["pixels"]) for row in rows) == counts.sum()
+    assert [row["class"] for row in rows] == [*spec.classes, "mean"]
+    assert [float(row["iou"]) for row in rows] == pytest.approx([*expected.iou, expected.miou], abs=1e-6)
+    assert float(rows[-1]["precision"]) == pytest.approx(expected.mean_precision, abs=1e-6)
+    assert sum(int(row["pixels"]) for row in rows[:-1]) == int(rows[-1]["pixels"]) == counts.sum()
 
 
 def test_every_row_carries_its_conditions(scored):

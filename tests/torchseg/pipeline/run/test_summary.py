@@ -1,6 +1,8 @@
 from __future__ import annotations
 
-from torchseg.pipeline.run.summary import comparison_lines, table_lines
+from torchseg.harness.report.run_record import read_run
+from torchseg.pipeline.run.folder import RunFolder
+from torchseg.pipeline.run.summary import answer_lines, comparison_lines, print_summary, table_lines
 
 
 def test_shares_become_percent_and_empty_cells_a_dash(tmp_path):
@@ -34,3 +36,51 @@ def test_a_comparison_is_told_with_its_intervals(tmp_path):
         "  time      0.500 times (0.450 to 0.600): faster\n"
         "  mean IoU  -0.10 points (-0.40 to +0.20): same"
     ]
+
+
+SCORES = (
+    "artifact,stage,format,precision,runtime,miou,latency_ms_min,size_bytes,certified,mean_dice\n"
+    "teacher/model.safetensors,teacher,torch,fp32,torch,0.75,10,4000000,,0.8\n"
+    "artifacts/student.int8.tflite,student,tflite,int8,litert,0.745,0.5,500000,true,0.79\n"
+)
+
+
+def test_the_last_ten_lines_name_the_file_its_size_speed_up_and_loss(tmp_path, capsys):
+    (tmp_path / "scores.csv").write_text(SCORES)
+    (tmp_path / ".stages").mkdir()
+    (tmp_path / "data.json").write_text('{"train": {"pictures": 8}}')
+    ran = ["data", "student", "artifacts/student.fp32.onnx", "artifacts/student.int8.tflite", "score"]
+    print_summary(RunFolder(tmp_path), ran, problems=[], seconds=60)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1:3] == ["Done in 1.0 minutes: data, student, score", "  artifacts/student: fp32.onnx, int8.tflite"]
+    assert any(line.startswith("Note: Some splits have fewer than 20 images (train 8 images)") for line in lines)
+    last = "\n".join(lines[-10:])
+    for words in (
+        "Take artifacts/student.int8.tflite for a phone",
+        "8.0 times smaller",
+        "20 times faster",
+        "0.50 points",
+    ):
+        assert words in last
+    assert max(map(len, lines)) < 200
+
+
+def test_the_classes_of_the_recommended_file_are_shown_with_their_means(tmp_path):
+    (tmp_path / "scores.csv").write_text(SCORES)
+    (tmp_path / "per_class.csv").write_text(
+        "artifact,runtime,class_index,class,dice,iou,precision,recall\n"
+        "teacher/model.safetensors,torch,0,sky,1,1,1,1\n"
+        "artifacts/student.int8.tflite,litert,0,sky,0.8,0.6667,0.75,0.85\n"
+        "artifacts/student.int8.tflite,litert,1,never,,,,\n"
+    )
+    lines = answer_lines(read_run(tmp_path), target="smallest")
+    assert lines[0].split() == ["student.int8.tflite,", "%", "dice", "iou", "precision", "recall"]
+    assert lines[1].split() == ["sky", "80.00", "66.67", "75.00", "85.00"]
+    assert lines[2].split() == ["never", "-", "-", "-", "-"]
+    assert lines[3].split() == ["mean", "79.00", "74.50", "-", "-"]
+    assert "for the least storage" in lines[5]
+
+
+def test_without_a_file_for_the_target_the_summary_says_so(tmp_path):
+    (tmp_path / "scores.csv").write_text(SCORES)
+    assert answer_lines(read_run(tmp_path), target="browser")[0].startswith("No file to recommend")
