@@ -45,7 +45,8 @@ class Effect:
         value: mean of the differences over settings, or geometric mean of the ratios.
         low: lower end of its 95 % interval; NaN with a single setting.
         high: upper end; NaN with a single setting.
-        settings: number of combinations of the other factors in which both levels have a value.
+        settings: number of pairs of trainings, or of trainings if the level does not change the training, in which
+            both levels have a value.
         mean: mean of the metric at this level, over those settings.
     """
 
@@ -70,32 +71,32 @@ class Effect:
 def main_effects(rows: Sequence[Row], factors: Mapping[str, Sequence[str]], metric: Metric) -> list[Effect]:
     """The effect of every level of every factor compared with the factor's first level.
 
-    Cells are paired: two that differ in this factor alone give one difference. The interval is Student's, over those
-    differences, so it shows how much the effect depends on the other factors. It covers the randomness of a seed only
-    as far as that differs between settings.
+    Cells are paired: two that differ in this factor alone give one difference. Files of one training share its chance,
+    so the pairs of the same two trainings count once, with their mean. The interval is Student's, over those means, so
+    it shows how much the effect depends on the other factors. It covers the randomness of a seed only as far as that
+    differs between settings.
 
     Args:
-        rows: one per cell, with the name of its level for every factor, and the metric, empty if unknown.
+        rows: one per cell, with the name of its level for every factor, the metric, empty if unknown, and the name of
+            its `training`; without one, every cell counts as a training of its own.
         factors: names of the levels, by factor.
         metric: the column to compare.
 
     Returns:
         Effects in the order of factors and levels, leaving out those for which no pair of cells has values.
     """
-    values = {tuple(row[name] for name in factors): _number(row, metric) for row in rows}
+    cells = {tuple(row[name] for name in factors): row for row in rows}
     effects = []
     for at, (factor, levels) in enumerate(factors.items()):
         for level in levels[1:]:
             pairs = [
-                (values.get((*key[:at], levels[0], *key[at + 1 :])), value)
-                for key, value in values.items()
-                if key[at] == level
+                (before, row)
+                for key, row in cells.items()
+                if key[at] == level and (before := cells.get((*key[:at], levels[0], *key[at + 1 :]))) is not None
             ]
-            known = [(before, after) for before, after in pairs if before is not None and after is not None]
-            if known:
-                value, low, high = _interval([_change(pair, metric) for pair in known], metric)
-                mean = statistics.fmean(after for _, after in known)
-                settings = len(known)
+            settings = _settings(pairs, metric)
+            if settings:
+                value, low, high = _interval([each.change for each in settings], metric)
                 effects.append(
                     Effect(
                         factor=factor,
@@ -105,11 +106,36 @@ def main_effects(rows: Sequence[Row], factors: Mapping[str, Sequence[str]], metr
                         value=value,
                         low=low,
                         high=high,
-                        settings=settings,
-                        mean=mean,
+                        settings=len(settings),
+                        mean=statistics.fmean(each.after for each in settings),
                     )
                 )
     return effects
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Setting:
+    """The cells of one pair of trainings: mean change (the logarithm for a ratio), and mean of the metric after it."""
+
+    change: float
+    after: float
+
+
+def _settings(pairs: Sequence[tuple[Row, Row]], metric: Metric) -> list[_Setting]:
+    """Joins the pairs of cells that come from the same two trainings; pairs without both values are left out."""
+    groups: dict[object, list[tuple[float, float]]] = {}
+    for at, (before, after) in enumerate(pairs):
+        old, new = _number(before, metric), _number(after, metric)
+        if old is not None and new is not None:
+            trainings = (before.get("training"), after.get("training"))
+            groups.setdefault(trainings if all(trainings) else at, []).append((old, new))
+    return [
+        _Setting(
+            change=statistics.fmean(_change(pair, metric) for pair in known),
+            after=statistics.fmean(after for _, after in known),
+        )
+        for known in groups.values()
+    ]
 
 
 def student_quantile(degrees: int, share: float = 0.975) -> float:

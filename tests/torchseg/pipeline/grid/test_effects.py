@@ -57,3 +57,20 @@ def test_a_cell_that_failed_takes_its_pair_with_it():
 def test_without_a_pair_there_is_no_effect():
     assert main_effects(rows(["", "", "", 1, 2, 3]), {"epochs": ["50", "100"]} | FACTORS, POINTS)[0].factor == "filters"
     assert main_effects(rows([0, 0, 0, 0, 0, 0], "time_ms"), FACTORS, TIMES) == []
+
+
+def test_files_of_one_training_are_not_counted_as_independent():
+    factors = {"epochs": ["50", "100"], "filters": ["32", "64"], "file": ["fp32", "fp16", "int8", "dynamic"]}
+    iou = {("50", "32"): 0.5, ("50", "64"): 0.6, ("100", "32"): 0.52, ("100", "64"): 0.68}
+    cells = [
+        {"epochs": e, "filters": f, "file": file, "training": f"{e}-{f}", "iou": str(value + at / 1000)}
+        for (e, f), value in iou.items()
+        for at, file in enumerate(factors["file"])
+    ]
+    effects = {(each.factor, each.level): each for each in main_effects(cells, factors, POINTS)}
+    epochs = effects["epochs", "100"]
+    assert (epochs.settings, epochs.value) == (2, pytest.approx(0.05))
+    # Differences 0.02 and 0.08 of two pairs of trainings: standard deviation 0.0424, t of one degree 12.7062.
+    assert epochs.high - epochs.value == pytest.approx(0.03 * 12.7062, abs=1e-5)
+    assert effects["file", "int8"].settings == 4  # one per training
+    assert effects["file", "int8"].value == pytest.approx(0.002)
