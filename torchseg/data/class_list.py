@@ -69,6 +69,7 @@ def read_class_list(path: Path) -> ClassList:
     if lines and _is_heading(lines[0][1]):
         lines = lines[1:]
     entries = _with_values(_with_colours(lines, path), path)
+    _check_colours(entries, path)
     _check_repeats(entries, path)
     names = tuple(entry.name for entry in entries if entry.name.lower() != IGNORED_NAME)
     if len(names) < 2:
@@ -114,6 +115,21 @@ def _with_colours(lines: Sequence[tuple[int, str]], path: Path) -> list[_Entry]:
     return entries
 
 
+def _check_colours(entries: Sequence[_Entry], path: Path) -> None:
+    """Raises a ValueError for a colour with a wrong number of digits, or a class without colour beside others."""
+    coloured = next((entry for entry in entries if entry.colour is not None), None)
+    for entry in entries:
+        if odd := re.search(r"(?:^|[\s,;:])(#[0-9a-fA-F]+|0[xX][0-9a-fA-F]+)$", entry.name):
+            raise ValueError(
+                f"{path}, line {entry.line}: '{odd[1]}' is no colour; write six hexadecimal digits, e.g. #804080"
+            )
+        if coloured and entry.colour is None and entry.name.lower() != IGNORED_NAME:
+            raise ValueError(
+                f"{path}, line {entry.line}: '{entry.name}' has no colour, and line {coloured.line} "
+                f"('{coloured.name}') has one; give every class its colour (black is #000000)"
+            )
+
+
 def _split_colour(text: str, path: Path, line: int) -> tuple[str, int | None, bool]:
     """The name, the packed colour if there is one, and whether it can be nothing but a colour."""
     body = text.rstrip(":;, \t")
@@ -147,8 +163,10 @@ def _with_values(entries: Sequence[_Entry], path: Path) -> list[_Entry]:
     for pattern in _NUMBERED:
         found = [re.fullmatch(pattern, entry.name) for entry in entries]
         values = {int(match["value"]) for match in found if match}
+        if not values:
+            continue
         counted = len(values) == len(entries) and max(values) - min(values) < len(entries) and min(values) < 2
-        if entries and all(found) and (counted or pattern is not _NUMBERED[-1]):
+        if all(found) and (counted or pattern is not _NUMBERED[-1]):
             numbered = [
                 _Entry(line=entry.line, name=_unquoted(match["name"]), value=int(match["value"]), colour=entry.colour)
                 for entry, match in zip(entries, found, strict=True)

@@ -91,6 +91,9 @@ def test_a_class_called_ignore_is_none(listed):
         ("a 0 0 0\nb 0 300 0\n", r"line 2: the colour 0 300 0 has a number above 255"),
         ("0: a\n0: b\n", r"gives the value 0 twice, in lines 1 and 2"),
         ("0: a\n300: b\n", r"line 2: 300 is no mask value"),
+        ("a #00000\nb #804080\n", r"line 1: '#00000' is no colour; write six hexadecimal digits"),
+        ("a\nb #804080\n", r"line 1: 'a' has no colour, and line 2 \('b'\) has one; give every class its colour"),
+        ("", r"names 0 classes; write at least two, one per line"),
         ("# nothing\na\n", r"names 1 classes; write at least two, one per line"),
     ],
 )
