@@ -11,6 +11,8 @@ from tf_bridge.lowering.layout import constant_in
 from tf_bridge.lowering.pointwise import elementwise
 from tf_bridge.lowering.values import Operand, Tensor, TensorFlow, Value, same_layout
 
+_LINEAR = 15  # from here on, softplus and the identity are the same in float32
+
 
 def _leaky_relu(tf: TensorFlow, value: Tensor, slope: float) -> Tensor:
     return tf.nn.leaky_relu(value, slope)
@@ -45,7 +47,9 @@ def _prelu(tf: TensorFlow, value: Value, slope: Any) -> Value:
 def _elu(tf: TensorFlow, value: Tensor, alpha: float, scale: float, input_scale: float) -> Tensor:
     if (alpha, scale, input_scale) == (1, 1, 1):
         return tf.nn.elu(value)
-    negative = np.float32(alpha * scale) * (tf.exp(np.float32(input_scale) * tf.minimum(value, 0.0)) - 1.0)
+    # Not the minimum with zero: in an int8 file it would leave its input, and so the relu, without positive values.
+    below = -tf.nn.relu(-value)
+    negative = np.float32(alpha * scale) * (tf.exp(np.float32(input_scale) * below) - 1.0)
     return np.float32(scale) * tf.nn.relu(value) + negative
 
 
@@ -71,9 +75,10 @@ def _silu(tf: TensorFlow, value: Tensor) -> Tensor:
 
 
 def _softplus(tf: TensorFlow, value: Tensor, beta: float, threshold: float) -> Tensor:
-    # max(x, 0) + log(1 + exp(-|x|)) cannot overflow; PyTorch has the threshold only to avoid that overflow.
+    # max(x, 0) + log(1 + exp(-|x|)) cannot overflow, which is what PyTorch has the threshold for.
     scaled = value * np.float32(beta)
-    return (tf.nn.relu(scaled) + tf.math.log(1.0 + tf.exp(-tf.abs(scaled)))) * np.float32(1 / beta)
+    soft = (tf.nn.relu(scaled) + tf.math.log(1.0 + tf.exp(-tf.abs(scaled)))) * np.float32(1 / beta)
+    return soft if threshold > _LINEAR else tf.where(scaled > np.float32(threshold), value, soft)
 
 
 def _log_sigmoid(tf: TensorFlow, value: Tensor) -> Tensor:

@@ -112,6 +112,8 @@ def _repeat_edges(tf: TensorFlow, image: Tensor, axis: int, counts: tuple[int, i
 
 def _max_pool2d_with_indices(tf: TensorFlow, image: Value, kernel: list[int], *arguments: Any) -> list[Any]:
     def places() -> Value:
+        if image.rank != 4:
+            raise ValueError(f"places of the largest pixels of {image.rank} dimensions; give a batch of images")
         stride, padding, dilation, ceil_mode = arguments
         nhwc, sides = in_channels_last(tf, image), list(image.shape[2:])
         kernels, strides, pads = pair(kernel), pair(stride or kernel), pair(padding)

@@ -19,16 +19,16 @@ _ZEROS, _BORDER = 0, 1  # and of the padding modes; 2 is reflection
 def _grid_sample(
     tf: TensorFlow, image: Value, grid: Operand, interpolation: int, padding: int, align_corners: bool
 ) -> Value:
-    """Takes pixels of `(1, C, H, W)` at the places of a grid `(1, h, w, 2)`, from -1 to 1, x before y."""
-    if interpolation == _BICUBIC or image.shape[0] != 1 or image.rank != 4:
-        raise ValueError(f"a bicubic sampling or one of {image.shape[0]} images; use bilinear or nearest, one image")
+    """Takes pixels of `(B, C, H, W)` at the places of a grid `(B, h, w, 2)`, from -1 to 1, x before y."""
+    if interpolation == _BICUBIC or image.rank != 4:
+        raise ValueError("a bicubic sampling, or one of volumes; use bilinear or nearest, and images")
     places = in_order(tf, grid) if isinstance(grid, Value) else tf.constant(grid)
     sides = image.shape[2:]
     x, y = (
         _pixel(tf, places[..., index], side, padding, align_corners) for index, side in ((0, sides[1]), (1, sides[0]))
     )
     nhwc = in_channels_last(tf, image).tensor
-    pixels = tf.reshape(nhwc, [prod(sides), image.shape[1]])
+    pixels = tf.reshape(nhwc, [image.shape[0] * prod(sides), image.shape[1]])
     if interpolation == _NEAREST:
         corners = [(tf.round(y), tf.round(x), None)]
     else:
@@ -39,7 +39,7 @@ def _grid_sample(
             for column in (np.float32(0), np.float32(1))
         ]
     taken = [_weighted(tf, pixels, corner, sides, padding) for corner in corners]
-    shape = [1, *(int(side) for side in places.shape[1:3]), image.shape[1]]
+    shape = [*(int(side) for side in places.shape[:3]), image.shape[1]]
     return value_of(tf.reshape(reduce(tf.add, taken), shape), channels_last(4))
 
 
@@ -73,6 +73,8 @@ def _weighted(
     height, width = (np.float32(side - 1) for side in sides)
     inside = (tf.clip_by_value(row, np.float32(0), height), tf.clip_by_value(column, np.float32(0), width))
     index = tf.cast(inside[0] * np.float32(sides[1]) + inside[1], tf.int32)
+    if (batch := int(row.shape[0])) > 1:
+        index += (np.arange(batch, dtype=np.int32) * prod(sides))[:, None, None]
     taken = tf.gather(pixels, tf.reshape(index, [-1]), axis=0)
     if padding == _ZEROS:
         there = tf.logical_and(tf.equal(row, inside[0]), tf.equal(column, inside[1]))

@@ -152,6 +152,7 @@ REARRANGING: dict[str, Callable[[], nn.Module]] = {
     "shrunk": lambda: nn.Sequential(nn.Hardshrink(), nn.Softshrink(0.1)),
     "threshold": lambda: nn.Threshold(0.2, -1.0),
     "logarithm of the sigmoid": nn.LogSigmoid,
+    "softplus with a low threshold": lambda: nn.Softplus(threshold=0.3),
     "prelu of tokens": lambda: Tokens(nn.PReLU(init=0.3)),
     "bicubic": lambda: resize("bicubic", False, scale_factor=2.0),
     "bicubic, corners aligned": lambda: resize("bicubic", True, size=(5, 13)),

@@ -44,3 +44,12 @@ def test_layers_that_are_always_zero_leave_a_file_that_runs(
     logits = tflite_predict(tmp_path / "net.tflite")(images)
     expected = torch_predict(network)(images)
     np.testing.assert_allclose(logits, expected, atol=0.02)
+
+
+def test_an_elu_of_any_slope_keeps_its_positive_half_in_int8(
+    tmp_path: Path, spec: ImageSpec, images, torch_predict, tflite_predict
+) -> None:
+    network = nn.ELU(0.5)
+    export_tflite(network, spec, tmp_path / "net.tflite", precision=Precision.INT8, calibration=images)
+    logits = tflite_predict(tmp_path / "net.tflite")(images)
+    assert np.abs(logits - torch_predict(network)(images)).max() < 0.1
