@@ -14,12 +14,12 @@ from tf_bridge.calibration import check_calibration
 from tf_bridge.float_weights import SHARES
 from tf_bridge.mixed_precision.onnx import MixedOnnx
 from tf_bridge.mixed_precision.tflite import MixedTflite
-from tf_bridge.onnx.export import onnx_graph, save_onnx, write_onnx
+from tf_bridge.onnx.export import check_onnx, onnx_graph, save_onnx, write_onnx
 from tf_bridge.onnx.quantize import halve_onnx
 from tf_bridge.tflite.convert import TracedFunction, convert_tflite
 from tf_bridge.tflite.export import tflite_function, write_tflite
 from tf_bridge.tflite.flatbuffer import halve_tflite
-from tf_bridge.tracing import export_program
+from tf_bridge.tracing import export_program, first_line
 from torchseg.modelfile.precision import Precision
 from torchseg.spec import ImageSpec
 
@@ -80,6 +80,31 @@ class Conversion:
             write_tflite(content, self.spec, path, precision=precision)
         else:
             raise ValueError(f"{path} names no format; give a file that ends in .onnx or .tflite")
+
+    def refusal(self, kind: str) -> str:
+        """Why the network cannot be exported to a format, as far as tracing and translating it shows.
+
+        The converters are not run: they need trained weights to be worth their time, and what they refuse is rare.
+
+        Args:
+            kind: `onnx` or `tflite`.
+
+        Returns:
+            One sentence; empty if nothing speaks against the export.
+
+        Raises:
+            ImportError: if a package for the format is not installed.
+        """
+        try:
+            if kind == "onnx":
+                check_onnx(self.graph, Precision.FP32)
+            else:
+                _ = self.function
+        except ImportError:
+            raise
+        except Exception as error:  # what a translator stumbles over cannot be exported, whatever it raises
+            return first_line(error)
+        return ""
 
     def write_fp16(self, path: Path, holds: Callable[[Path], bool]) -> list[str]:
         """Writes an fp16 file; if it is not accurate enough, keeps the smallest weight tensors in float32 until it is.

@@ -14,6 +14,7 @@ from torchseg.config import CompressConfig
 from torchseg.config.distillation import teacher_folders
 from torchseg.harness.csv_table import read_table
 from torchseg.models.external.program import check_layers
+from torchseg.pipeline.export.trial import trial_stage
 from torchseg.pipeline.run.dataset import Pictures, cached_pictures, check_stage, open_pictures
 from torchseg.pipeline.run.folder import Stage
 from torchseg.pipeline.run.installed import CHANNEL_PRUNING, check_installed
@@ -149,6 +150,9 @@ class _Job:
 
     def _training(self) -> Iterator[Stage]:
         config, run = self.config, self.folder.path
+        if config.pack:
+            card = replace(read_card(config.checkpoint), stage=ORIGINAL)
+            yield from trial_stage(card, ["onnx"], writes=self.fabric.is_global_zero)
         yield check_stage(self.pictures, self.config, writes=self.fabric.is_global_zero)
         self.pictures = cached_pictures(self.pictures, run)
         self.trainer = replace(self.trainer, pictures=self.pictures)

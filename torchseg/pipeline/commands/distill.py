@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from torchseg.checkpoint import Card
+from torchseg.checkpoint import Card, read_card
 from torchseg.cli import CHECK_FAILED, DONE
 from torchseg.config import DistillConfig
 from torchseg.models import build_model, parse_arguments
+from torchseg.pipeline.export.trial import planned, trial_stage
 from torchseg.pipeline.run.dataset import Pictures, cached_pictures, check_stage, distill_scaling, open_pictures
 from torchseg.pipeline.run.folder import Stage
 from torchseg.pipeline.run.installed import check_formats
@@ -122,6 +123,8 @@ class Chain:
 
     def run(self) -> Iterator[str]:
         """Runs the remaining stages and yields the names of those that ran."""
+        for trial in self._trials():
+            self._do(trial)
         yield from self.train()
         if not self.fabric.is_global_zero:  # one process writes the files
             return
@@ -158,6 +161,20 @@ class Chain:
             yield trainer.from_start(replace(student, stage="baseline", learning_rate=config.baseline_learning_rate))
         compressor = Compressor(trainer, config, learns_from)
         yield from compressor.stages(self.folder.path / "student")
+
+    def _trials(self) -> Iterator[Stage]:
+        """Tries to export each network before one is trained, to the formats that it will be exported to."""
+        config, spec, writes = self.config, self.pictures.spec, self.fabric.is_global_zero
+        student = planned(config.student, config.student_arguments, spec, stage="student")
+        yield from trial_stage(student, {kind for kind, _ in config.files}, writes=writes)
+        if config.teacher is None:
+            return
+        dense = {kind for kind, precision in config.files if precision in _DENSE["teacher"]}
+        if config.teacher_checkpoint:
+            teacher = replace(read_card(config.teacher_checkpoint), spec=spec, stage="teacher")
+        else:
+            teacher = planned(config.teacher, config.teacher_arguments, spec, stage="teacher")
+        yield from trial_stage(teacher, dense, writes=writes)
 
     def _files(self) -> Iterator[Stage]:
         """Exports the last network at every precision, and the networks before it only as needed for comparison."""

@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
+from torchseg.checkpoint import Card
 from torchseg.config import GridConfig
 from torchseg.console import STDOUT
 from torchseg.harness.format import counted
 from torchseg.models import build_model, multiply_adds, parse_arguments
+from torchseg.pipeline.export.trial import planned, trial_stage
 from torchseg.pipeline.grid.child import BEGIN
 from torchseg.pipeline.grid.effects import Effect
 from torchseg.pipeline.grid.figures import save_effects, save_view
@@ -28,7 +30,7 @@ from torchseg.pipeline.grid.summary import duration
 from torchseg.pipeline.grid.tables import RESERVED, GridTables
 from torchseg.pipeline.grid.trainer import Launch, TrainingRunner
 from torchseg.pipeline.run.dataset import Pictures, check_disjoint, open_pictures
-from torchseg.pipeline.run.folder import RunFolder
+from torchseg.pipeline.run.folder import RunFolder, Stage
 from torchseg.pipeline.run.installed import check_formats
 from torchseg.pipeline.run.session import ENVIRONMENT, environment_record
 from torchseg.pipeline.stages.training import check_network, check_training
@@ -83,6 +85,8 @@ def run_grid(config: GridConfig, launch: Launch) -> GridResult:
             threads=config.threads_each,
         )
         _write_record(config, plan, folder)
+        for trial in _trials(plan, pictures):
+            folder.do(trial)
         failures = make_trainings(maker, pictures, jobs=config.jobs)
         failures |= _score(Scorer(maker=maker, pictures=pictures, measure=plan.measure), failures)
         return _conclude(plan, maker, pictures, failures, seconds=time.monotonic() - started)
@@ -111,6 +115,19 @@ def _checked_pictures(plan: GridPlan) -> dict[str, Pictures]:
         except ValueError as error:
             raise ValueError(f"{training.name}: {error}") from error
     return found
+
+
+def _trials(plan: GridPlan, pictures: Mapping[str, Pictures]) -> Iterator[Stage]:
+    """Tries to export each network once, however many trainings it has, before any of them begins."""
+    trials: dict[str, tuple[Card, set[str]]] = {}
+    for training in plan.trainings:
+        spec, config = pictures[training.name].spec, training.config
+        card = planned(config.model, config.model_arguments, spec, stage=training.name)
+        key = json.dumps([card.builder, dict(card.arguments), spec.to_dict()], sort_keys=True)
+        formats = trials.setdefault(key, (card, set()))[1]
+        formats.update(file.rpartition(".")[2] for file in plan.files(training) if file != "torch")
+    for card, formats in trials.values():
+        yield from trial_stage(card, formats)
 
 
 def _score(scorer: Scorer, failures: Failures) -> Failures:

@@ -13,6 +13,7 @@ from torchseg.checkpoint import WEIGHTS, sha256_of
 from torchseg.config import CompressionFlags, ExportFlags, SearchConfig
 from torchseg.config.distillation import teacher_folders
 from torchseg.console import STDOUT
+from torchseg.pipeline.export.trial import planned, trial_stage
 from torchseg.pipeline.run.dataset import Pictures, cached_pictures, check_stage, distill_pictures
 from torchseg.pipeline.run.folder import is_run
 from torchseg.pipeline.run.session import Session, open_session
@@ -85,7 +86,11 @@ class Search:
 
     def run(self) -> SearchResult:
         """Trains the teacher, runs the configuration as given and the engine's trials, and writes the result."""
-        for stage in teacher_stages(self.config, self.trainer):
+        config, spec = self.config, self.trainer.pictures.spec
+        student = planned(config.student, config.student_arguments, spec, stage="student")
+        for trial in trial_stage(student, ["onnx"]):  # the budget is measured on an ONNX file
+            self.folder.do(trial)
+        for stage in teacher_stages(config, self.trainer):
             self.folder.do(stage)
         runner = TrialRunner(self.config, self.trainer.pictures, self.folder, self.fabric)
         STDOUT.info(f"Budget of the {self.config.budget_precision} ONNX file: {runner.budget.text}")
