@@ -26,6 +26,14 @@ def prepared_network(name: str, arguments: Mapping[str, Any], pictures: Pictures
     """
     network = build_model(name, arguments, pictures.spec).train()
     _learn(network, pictures, steps)
+    settle_norms(network, pictures)
+    fold_branches(network)
+    return network
+
+
+def settle_norms(network: nn.Module, pictures: Pictures) -> None:
+    """Gives batch norm the mean statistics of 32 training images, and leaves the network in eval mode."""
+    network.train()
     for layer in network.modules():
         if isinstance(layer, nn.BatchNorm2d):
             layer.reset_running_stats()
@@ -33,8 +41,7 @@ def prepared_network(name: str, arguments: Mapping[str, Any], pictures: Pictures
     with torch.no_grad():
         for batch in torch.from_numpy(arrays(pictures.train, pictures.spec, 4 * _BATCH)[0]).split(_BATCH):  # type: ignore[no-untyped-call]
             network(batch)
-    fold_branches(network.eval())
-    return network
+    network.eval()
 
 
 def arrays(part: Samples, spec: ImageSpec, count: int) -> tuple[np.ndarray, np.ndarray]:

@@ -1,0 +1,102 @@
+"""The networks of `zoo.py`: architectures by encoders, those of torchvision, and any from files."""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from torchseg.models import build_model
+from torchseg.spec import ImageSpec
+
+ARCHITECTURES = (
+    *("Unet", "UnetPlusPlus", "MAnet", "Linknet", "FPN", "PSPNet", "PAN", "DeepLabV3", "DeepLabV3Plus", "UPerNet"),
+    *("Segformer", "DPT"),
+)
+ENCODERS = (
+    *("resnet18", "mobilenet_v2", "tu-tf_efficientnet_lite0", "efficientnet-b0", "mit_b0", "tu-convnext_atto"),
+    *("tu-mobilenetv4_conv_small", "vgg11_bn", "densenet121"),
+)
+TORCHVISION = ("fcn_resnet50", "deeplabv3_resnet50", "deeplabv3_mobilenet_v3_large", "lraspp_mobilenet_v3_large")
+
+
+class NotBuiltError(Exception):
+    """The library cannot build the network, so there is nothing to export."""
+
+
+class OneOutput(nn.Module):
+    """Returns logits at the size of the image, for networks that return a dictionary, several tensors or a small map.
+
+    Of several tensors, the first counts.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Logits `(B, K, H, W)` for images `(B, C, H, W)`."""
+        logits = self.network(image)
+        if isinstance(logits, dict):
+            logits = logits["out"] if "out" in logits else next(iter(logits.values()))
+        if isinstance(logits, list | tuple):
+            logits = logits[0]
+        if logits.shape[2:] != image.shape[2:]:
+            logits = nn.functional.interpolate(logits, size=image.shape[2:], mode="bilinear", align_corners=False)
+        return logits  # type: ignore[no-any-return]
+
+
+def zoo_names(families: Sequence[str], code: Path | None) -> list[str]:
+    """Names for `zoo_network`; `code` is a text file with one `FILE.py:NAME` per line, relative to its own folder."""
+    names = []
+    if "smp" in families:
+        names += [f"smp:{architecture}:{encoder}" for architecture in ARCHITECTURES for encoder in ENCODERS]
+    if "torchvision" in families:
+        names += [f"torchvision:{name}" for name in TORCHVISION]
+    if code is not None:
+        lines = (line.strip() for line in code.read_text(encoding="utf-8").splitlines())
+        names += [f"code:{code.parent.resolve() / line}" for line in lines if line and not line.startswith("#")]
+    return names
+
+
+def zoo_network(name: str, spec: ImageSpec) -> nn.Module:
+    """Builds a network with random weights.
+
+    Raises:
+        NotBuiltError: if its library or file cannot.
+    """
+    kind, _, rest = name.partition(":")
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            if kind == "smp":
+                return build_model(name, {}, spec)
+            if kind == "torchvision":
+                from torchvision.models import segmentation
+
+                builder = getattr(segmentation, rest)
+                return OneOutput(builder(weights=None, weights_backbone=None, num_classes=spec.num_classes))
+            return OneOutput(_from_file(rest, spec))
+    except Exception as error:  # code of others raises anything
+        raise NotBuiltError(" ".join(f"{type(error).__name__}: {error}".split())[:200]) from error
+
+
+def _from_file(place: str, spec: ImageSpec) -> nn.Module:
+    """Calls `NAME` of `FILE.py`, with the number of classes if it takes that."""
+    file, _, name = place.rpartition(":")
+    described = importlib.util.spec_from_file_location(Path(file).stem, file)
+    if described is None or described.loader is None:
+        raise ValueError(f"{file} is no Python file; give lines such as networks/unet.py:UNet")
+    module = importlib.util.module_from_spec(described)
+    described.loader.exec_module(module)
+    builder: Any = getattr(module, name)
+    known = [each for each in ("num_classes", "n_classes", "classes") if each in inspect.signature(builder).parameters]
+    network = builder(**dict.fromkeys(known[:1], spec.num_classes))
+    if not isinstance(network, nn.Module):
+        raise TypeError(f"{name} of {file} returns {type(network).__name__}; expected a torch.nn.Module")
+    return network
