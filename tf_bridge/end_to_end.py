@@ -52,7 +52,7 @@ def _onnx_end_to_end(source: Path, spec: ImageSpec) -> bytes:
     from tf_bridge.onnx.end_to_end import end_to_end_onnx
 
     model = end_to_end_onnx(onnx.load(source), spec)
-    kept = {entry.key: entry.value for entry in model.metadata_props} | _texts(spec)
+    kept = {entry.key: entry.value for entry in model.metadata_props} | end_to_end_texts(spec)
     del model.metadata_props[:]
     for key, value in kept.items():
         model.metadata_props.add(key=key, value=value)
@@ -63,10 +63,10 @@ def _onnx_end_to_end(source: Path, spec: ImageSpec) -> bytes:
 def _tflite_end_to_end(source: Path, spec: ImageSpec) -> bytes:
     from tf_bridge.tflite.end_to_end import end_to_end_tflite
 
-    return end_to_end_tflite(source.read_bytes(), spec, _texts(spec))
+    return end_to_end_tflite(source.read_bytes(), spec, end_to_end_texts(spec))
 
 
-def _texts(spec: ImageSpec) -> dict[str, str]:
+def end_to_end_texts(spec: ImageSpec) -> dict[str, str]:
     """Metadata entries that an end-to-end file changes; its mean and std leave the uint8 values as they are."""
     plain = end_to_end_spec(spec)
     texts = {

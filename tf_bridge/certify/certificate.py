@@ -13,9 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tf_bridge.certify.description import description_problems
 from tf_bridge.certify.first_difference import FirstDifference
 from tf_bridge.certify.parity import Parity
-from tf_bridge.certify.verdict import MAX_DROP, thresholds, verdict
+from tf_bridge.certify.proof import Proof
+from tf_bridge.certify.verdict import MAX_DROP, accuracy_statement, thresholds, verdict
 from torchseg.atomic_file import partial_file
 from torchseg.modelfile.certificate import CERTIFICATE_VERSION, certificate_path, counted_names
 from torchseg.modelfile.metadata import METADATA_PREFIX, SCALE
@@ -55,6 +57,7 @@ def make_certificate(
     max_drop: float = MAX_DROP,
     max_class_drop: float | None = None,
     first_difference: FirstDifference | None = None,
+    proof: Proof | None = None,
 ) -> dict[str, Any]:
     """Describes a file and states whether it passes; the same arguments give the same certificate.
 
@@ -67,10 +70,12 @@ def make_certificate(
         max_drop: largest allowed drop of mean IoU, as a share; applies to dynamic and int8 files.
         max_class_drop: largest allowed drop of the IoU of any class, as a share; applies to dynamic and int8 files.
         first_difference: first divergent layer of a file that fails, if known.
+        proof: that the layers hold the network's weights and arithmetic; None for a network that is not PyTorch's.
 
     Returns:
         Plain values for JSON. `verdict.passed` says whether every check passed; `verdict.failures` lists those that
-        did not.
+        did not; `verdict.beyond_standard` lists those that the standard limits would add, if the file was judged by
+        others; `verdict.accuracy` says in words what is known of the loss of mean IoU.
 
     Raises:
         ValueError: if the file is damaged, or if the comparison and the evidence do not match.
@@ -84,7 +89,11 @@ def make_certificate(
     described = file.to_dict()
     formula = file.metadata.get(f"{METADATA_PREFIX}scale", SCALE)
     failures = verdict(parity, precision, max_drop=max_drop, max_class_drop=max_class_drop)
+    standard = [each for each in verdict(parity, precision) if each not in failures]
     failures += [str(first_difference)] if failures and first_difference else []
+    failures += [*proof.failures] if proof else []
+    failures += description_problems(file, spec, precision)
+    limits = thresholds(precision, max_drop=max_drop, max_class_drop=max_class_drop)
     return {
         "version": CERTIFICATE_VERSION,
         "file": path.name,
@@ -102,9 +111,16 @@ def make_certificate(
         "float_layers": list(evidence.float_layers),
         "float_latency_ratio": evidence.float_latency_ratio,
         "differences": _differences(parity, spec, evidence),
-        "thresholds": thresholds(precision, max_drop=max_drop, max_class_drop=max_class_drop),
+        "thresholds": limits,
+        "standard_limits": limits == thresholds(precision),
+        "layers": proof.numbers if proof else None,
         "first_difference": _finite(asdict(first_difference)) if first_difference else None,
-        "verdict": {"passed": not failures, "failures": failures},
+        "verdict": {
+            "passed": not failures,
+            "failures": failures,
+            "beyond_standard": standard,
+            "accuracy": accuracy_statement(parity, precision),
+        },
         "runtimes": dict(evidence.runtimes),
     }
 

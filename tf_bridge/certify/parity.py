@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +28,10 @@ class Parity:
     iou_difference: tuple[float | None, ...]  # per class; None for a class that never occurs in the masks
     miou_drop: float  # mean IoU of the reference minus that of the candidate, over classes that occur
     worst_image: int  # index of the image with the least agreement; ties go to the larger error
+    images: int = 1
+    # 95 % interval of the drop of mean IoU, from leaving out one image at a time; None for one image, or if no class
+    # occurs.
+    miou_drop_interval: tuple[float, float] | None = None
 
     @property
     def worst_class_drop(self) -> float:
@@ -75,8 +79,8 @@ class _Pairs:
 
     def __init__(self, num_classes: int) -> None:
         self.num_classes = num_classes
-        # Axes: reference or candidate, true class, predicted class.
-        self.confusion = np.zeros((2, num_classes, num_classes), np.int64)
+        # Axes of each: reference or candidate, true class, predicted class.
+        self.confusions: list[NDArray[np.int64]] = []  # one per image
         self.total_error, self.values = 0.0, 0
         self.low, self.high = np.inf, -np.inf
         self.errors: list[float] = []  # largest error per image
@@ -91,12 +95,13 @@ class _Pairs:
         self.low, self.high = min(self.low, float(reference.min())), max(self.high, float(reference.max()))
         labels = [each if each.ndim == 3 else each.argmax(axis=1) for each in (reference, candidate)]  # (B, H, W) each
         self.agreements += (labels[0] == labels[1]).mean(axis=(1, 2)).tolist()
-        for index, answer in enumerate(labels):
-            self.confusion[index] += confusion_matrix(answer, masks, num_classes=self.num_classes)
+        for index, mask in enumerate(masks):
+            counts = [confusion_matrix(each[[index]], mask[None], num_classes=self.num_classes) for each in labels]
+            self.confusions.append(np.stack(counts))
 
     def summary(self) -> Parity:
-        before, after = (overlap(counts).iou for counts in self.confusion)  # NaN for a class that never occurs
-        differences = after - before
+        total = np.sum(self.confusions, axis=0)
+        differences = _iou_differences(total)
         occurs = ~np.isnan(differences)
         errors = self.errors or [0.0] * len(self.agreements)
         order = sorted(range(len(errors)), key=lambda index: (self.agreements[index], -errors[index]))
@@ -108,9 +113,33 @@ class _Pairs:
             iou_difference=tuple(
                 float(value) if there else None for value, there in zip(differences, occurs, strict=True)
             ),
-            miou_drop=0.0 - float(differences[occurs].mean()) if occurs.any() else 0.0,
+            miou_drop=_drop(total) if occurs.any() else 0.0,
             worst_image=order[0],
+            images=len(self.agreements),
+            miou_drop_interval=_interval(total, self.confusions),
         )
+
+
+def _iou_differences(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
+    """IoU of the candidate minus that of the reference per class; NaN for a class that never occurs."""
+    before, after = (overlap(counts).iou for counts in confusion)
+    return np.asarray(after - before)
+
+
+def _interval(total: NDArray[np.int64], confusions: Sequence[NDArray[np.int64]]) -> tuple[float, float] | None:
+    """The 95 % interval of the drop of mean IoU by the jackknife: leave out one image at a time."""
+    count = len(confusions)
+    drops = [_drop(total - each) for each in confusions]
+    if count < 2 or not np.isfinite([*drops, _drop(total)]).all():
+        return None
+    error = float(np.sqrt((count - 1) / count * np.square(np.asarray(drops) - np.mean(drops)).sum()))
+    return _drop(total) - 1.96 * error, _drop(total) + 1.96 * error
+
+
+def _drop(confusion: NDArray[np.int64]) -> float:
+    differences = _iou_differences(confusion)
+    occurs = ~np.isnan(differences)
+    return 0.0 - float(differences[occurs].mean()) if occurs.any() else float("nan")
 
 
 def _run(predict: Predict, images: NDArray[np.float32], expected: tuple[int, ...]) -> Array:

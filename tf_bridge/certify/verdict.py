@@ -7,8 +7,10 @@ from collections.abc import Mapping
 import numpy as np
 
 from tf_bridge.certify.parity import Parity
+from torchseg.modelfile.certificate import TOO_FEW
 from torchseg.modelfile.precision import Precision
 
+MIN_IMAGES = 20  # below this, a drop of mean IoU is too uncertain to be stated
 MAX_DROP = 0.02  # allowed drop of mean IoU, as a share, for dynamic and int8
 
 # Conditions for a file to pass. `max_error_share` is relative to the range of the reference's logits.
@@ -52,6 +54,20 @@ def verdict(
     if parity.max_abs_error is not None and not np.isfinite(parity.max_abs_error):
         failures.append("some logits are not finite; expected numbers everywhere")
     return failures
+
+
+def accuracy_statement(parity: Parity, precision: Precision) -> str:
+    """What the comparison says of the accuracy of a dynamic or int8 file, in words; empty for other precisions.
+
+    Whether the file computes what its network computes is judged on any number of images; how much mean IoU it loses
+    cannot be said from a few.
+    """
+    if "max_miou_drop" not in THRESHOLDS[precision]:
+        return ""
+    if parity.images < MIN_IMAGES or parity.miou_drop_interval is None:
+        return f"{TOO_FEW}: {parity.images} images; the loss of mean IoU needs at least {MIN_IMAGES}"
+    low, high = (100 * end for end in parity.miou_drop_interval)
+    return f"mean IoU drops by {low:+.2f} to {high:+.2f} points (95 % interval over {parity.images} images)"
 
 
 def thresholds(

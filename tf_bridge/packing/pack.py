@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tf_bridge.packing.codebook import PackedWeight, without_negative_zeros
+from tf_bridge.packing.names import STORAGE
 from tf_bridge.packing.rebuild import PackedRebuild
 from tf_bridge.packing.slim import slim_graph
 from torchseg.atomic_file import partial_file
-from torchseg.modelfile.metadata import METADATA_PREFIX
 from torchseg.modelfile.model_file import complete_file
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 _WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")  # operators whose second input is a weight
 _MIN_OPSET = 13
-_STORAGE = f"{METADATA_PREFIX}storage"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +102,7 @@ def _read(source: Path, target: Path) -> ModelProto:
     for path in (source, target):
         if path.suffix != ".onnx":
             raise ValueError(f"{path} is not an .onnx file; only ONNX files can be packed")
-    if _STORAGE in complete_file(source).metadata:  # raises for a missing or damaged file
+    if STORAGE in complete_file(source).metadata:  # raises for a missing or damaged file
         raise ValueError(f"{source} is packed already; give the file that it was made from")
     model = onnx.load(source)
     opset = next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 0)
@@ -148,7 +147,7 @@ def _replace(model: ModelProto, rebuild: PackedRebuild, packed: Collection[str])
     del graph.initializer[:], graph.node[:]
     graph.initializer.extend([*initializers, *rebuild.initializers])
     graph.node.extend(nodes)
-    model.metadata_props.add(key=_STORAGE, value="packed")
+    model.metadata_props.add(key=STORAGE, value="packed")
 
 
 def _serialize(model: ModelProto) -> bytes:

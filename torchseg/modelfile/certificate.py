@@ -8,8 +8,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-CERTIFICATE_VERSION = 2
-_READABLE = (1, CERTIFICATE_VERSION)  # version 1 lists the names of all images
+CERTIFICATE_VERSION = 3
+# Version 1 lists the names of all images; versions 1 and 2 have no `layers`, `standard_limits` and words on accuracy.
+_READABLE = (1, 2, CERTIFICATE_VERSION)
+TOO_FEW = "too few to say"
 
 
 def certificate_path(path: Path) -> Path:
@@ -36,8 +38,7 @@ def read_certificate(path: Path) -> dict[str, Any]:
         ) from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{source} is damaged; export {path.name} again") from error
-    known = " and ".join(map(str, _READABLE))
-    raise ValueError(f"{source} has version {version}; this release reads version {known}")
+    raise ValueError(f"{source} has version {version}; this release reads versions 1 to {CERTIFICATE_VERSION}")
 
 
 def counted_names(names: Sequence[str]) -> dict[str, Any]:
@@ -46,8 +47,8 @@ def counted_names(names: Sequence[str]) -> dict[str, Any]:
 
 
 def _without_names(certificate: Mapping[str, Any]) -> dict[str, Any]:
-    """The certificate with names of images counted and hashed, as the present version writes them."""
-    current = {**certificate, "version": CERTIFICATE_VERSION}
+    """The certificate with names of images counted and hashed, as version 2 and later write them."""
+    current = {**certificate, "version": max(2, certificate["version"])}
     if "names" in current.get("images", {}):
         images = dict(current["images"])
         current["images"] = {**counted_names(images.pop("names")), **images}

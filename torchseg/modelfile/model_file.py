@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from torchseg.modelfile.card import WEIGHTS, Card, read_card
-from torchseg.modelfile.certificate import certificate_path, read_certificate
+from torchseg.modelfile.certificate import TOO_FEW, certificate_path, read_certificate
 from torchseg.modelfile.contents import Contents, TensorInfo, read_onnx, read_tflite
 from torchseg.modelfile.kinds import CHECKPOINT_FILES, EXPORT_SUFFIXES, check_readable, kind_of
 from torchseg.modelfile.layout import Layout, layout_of
@@ -186,6 +186,22 @@ class ModelFile:
     def certificate(self) -> Mapping[str, Any] | None:
         """The file's certificate; None if there is none. Raises ValueError if it is damaged or of another version."""
         return read_certificate(self.path) if self.certificate_path.is_file() else None
+
+    @cached_property
+    def certificate_state(self) -> str:
+        """`holds`, `fails`, `cannot be read`, `is that of another file`, or `too few to say` (images, on accuracy)."""
+        try:
+            certificate = self.certificate
+        except ValueError:
+            return "cannot be read"
+        if certificate is None:
+            return ""  # it has none
+        if certificate.get("sha256") != self.sha256:
+            return "is that of another file"
+        verdict = certificate.get("verdict", {})
+        if not verdict.get("passed"):
+            return "fails"
+        return TOO_FEW if str(verdict.get("accuracy", "")).startswith(TOO_FEW) else "holds"
 
     def check(self) -> None:
         """Finds out whether a runtime, which might crash on a damaged file, can open this one; runs nothing.

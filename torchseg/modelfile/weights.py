@@ -22,6 +22,7 @@ _ONNX_KERNEL = {
 _ZERO_POINT = {"QLinearConv": 5, "ConvInteger": 3, "MatMulInteger": 3}
 _ONNX_NUMBER_TYPES = ("DequantizeLinear", "QuantizeLinear", "Cast")  # change how values are stored, not the values
 _NONE = np.empty(0, np.int32)
+_NO_SCALE = np.empty(0, np.float32)
 
 # Index of the kernel among the inputs, and its output channel axis.
 _TFLITE_KERNEL = {"CONV_2D": (1, 0), "DEPTHWISE_CONV_2D": (1, 3), "FULLY_CONNECTED": (1, 0), "TRANSPOSE_CONV": (1, 0)}
@@ -35,14 +36,31 @@ class StoredWeight(NamedTuple):
         name: name in the file.
         rows: `(C_out, N)`, one row per output channel; zero points are subtracted, so that 0 represents zero.
         dtype: stored dtype, e.g. `int8`.
+        scale: of the codes, one value or one per output channel; empty for floats.
+        sides: shape of each row before it was flattened, in the file's own order of dimensions.
     """
 
     name: str
     rows: NDArray[Any]
     dtype: str
+    scale: NDArray[np.float32] = _NO_SCALE
+    sides: tuple[int, ...] = ()
+
+    @property
+    def values(self) -> NDArray[np.float32]:
+        """The numbers that the rows stand for, float32 `(C_out, N)`."""
+        values = self.rows.astype(np.float32)
+        return values * self.scale.reshape(-1, 1) if self.scale.size else values
 
 
-def stored_weight(name: str, kernel: NDArray[Any], *, channel_axis: int, zero_point: NDArray[Any]) -> StoredWeight:
+def stored_weight(
+    name: str,
+    kernel: NDArray[Any],
+    *,
+    channel_axis: int,
+    zero_point: NDArray[Any],
+    scale: NDArray[np.float32] = _NO_SCALE,
+) -> StoredWeight:
     """Moves output channels to the front and subtracts the zero point.
 
     Args:
@@ -50,11 +68,13 @@ def stored_weight(name: str, kernel: NDArray[Any], *, channel_axis: int, zero_po
         kernel: stored kernel, any shape.
         channel_axis: axis of the output channels.
         zero_point: one value, or one per output channel `(C_out,)`; empty for floats.
+        scale: likewise.
     """
-    rows = np.moveaxis(kernel, channel_axis, 0).reshape(kernel.shape[channel_axis], -1)  # (C_out, N)
+    moved = np.moveaxis(kernel, channel_axis, 0)
+    rows = moved.reshape(len(moved), -1)  # (C_out, N)
     if np.any(zero_point):
         rows = rows.astype(np.int32) - zero_point.astype(np.int32).reshape(-1, 1)
-    return StoredWeight(name, rows, str(kernel.dtype))
+    return StoredWeight(name, rows, str(kernel.dtype), scale, moved.shape[1:])
 
 
 def onnx_weights(path: Path) -> Iterator[StoredWeight]:
@@ -64,24 +84,28 @@ def onnx_weights(path: Path) -> Iterator[StoredWeight]:
     model = onnx.load(path)
     makers = {name: node for node in model.graph.node for name in node.output}
     wanted = [_source(node, makers) for node in model.graph.node if node.op_type in _ONNX_KERNEL]
-    names = {name for _, name, zero_point in wanted for name in (name, zero_point) if name}
+    names = {each for _, *sources in wanted for each in sources if each}
     arrays = _constants(model, names, makers, path.parent)
-    for node, name, zero_point in wanted:
+    for node, name, zero_point, scale in wanted:
         if name in arrays:
             axis = _channel_axis(node, arrays[name])
-            yield stored_weight(name, arrays[name], channel_axis=axis, zero_point=arrays.get(zero_point, _NONE))
+            codes = {"zero_point": arrays.get(zero_point, _NONE), "scale": arrays.get(scale, _NO_SCALE)}
+            yield stored_weight(name, arrays[name], channel_axis=axis, **codes)
 
 
-def _source(node: NodeProto, makers: dict[str, NodeProto]) -> tuple[NodeProto, str, str]:
-    """The operator, the name of its kernel as stored, and the name of the kernel's zero point (empty if none)."""
+def _source(node: NodeProto, makers: dict[str, NodeProto]) -> tuple[NodeProto, str, str, str]:
+    """The operator, and the names of its kernel as stored, its zero point and its scale (empty if it has none)."""
     name, at = node.input[_ONNX_KERNEL[node.op_type]], _ZERO_POINT.get(node.op_type, len(node.input))
     zero_point = node.input[at] if at < len(node.input) else ""
+    # The quantizer multiplies the scale in behind an integer product, and names it after the kernel.
+    scale = f"{name.removesuffix('_quantized')}_scale" if node.op_type.endswith("Integer") else ""
     while name in makers and makers[name].op_type in _ONNX_NUMBER_TYPES:
         maker = makers[name]
-        if maker.op_type == "DequantizeLinear" and len(maker.input) > 2:
-            zero_point = maker.input[2]
+        if maker.op_type == "DequantizeLinear":
+            scale = maker.input[1]
+            zero_point = maker.input[2] if len(maker.input) > 2 else zero_point
         name = maker.input[0]
-    return node, name, zero_point
+    return node, name, zero_point, scale
 
 
 def _channel_axis(node: NodeProto, kernel: NDArray[Any]) -> int:
@@ -158,9 +182,10 @@ def tflite_weights(path: Path) -> Iterator[StoredWeight]:
         while index in makers and makers[index]["op_name"] in _TFLITE_NUMBER_TYPES:
             index = int(makers[index]["inputs"][0])
         if index not in makers:
-            zero_point = np.asarray(tensors[index]["quantization_parameters"]["zero_points"])
+            codes = tensors[index]["quantization_parameters"]
             kernel = np.asarray(interpreter.get_tensor(index))
-            yield stored_weight(tensors[index]["name"], kernel, channel_axis=axis, zero_point=zero_point)
+            zero_point, scale = np.asarray(codes["zero_points"]), np.asarray(codes["scales"], np.float32)
+            yield stored_weight(tensors[index]["name"], kernel, channel_axis=axis, zero_point=zero_point, scale=scale)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 
 from tf_bridge.certify.certificate import (
@@ -16,6 +17,7 @@ from tf_bridge.certify.certificate import (
     write_certificate,
 )
 from tf_bridge.certify.parity import Parity
+from tf_bridge.certify.proof import Proof
 from torchseg.modelfile.certificate import certificate_path, read_certificate
 from torchseg.modelfile.precision import Precision
 from torchseg.spec import ImageSpec
@@ -56,8 +58,50 @@ def test_a_certificate_holds_file_images_differences_and_conditions(file: Path, 
     assert certificate["layout"] == "NCHW"
     assert certificate["preprocessing"]["mean"] == list(spec.mean)
     assert certificate["thresholds"] == {"min_argmax_agreement": 0.9995, "max_error_share": 1e-3}
-    assert certificate["verdict"] == {"passed": True, "failures": []}
+    assert certificate["verdict"] == {"passed": True, "failures": [], "beyond_standard": [], "accuracy": ""}
+    assert certificate["standard_limits"] is True
     assert certificate["runtimes"]["file"]["threads"] == 1
+
+
+def relabel(file: Path, name: str, text: str) -> None:
+    model = onnx.load(file)
+    (entry,) = (each for each in model.metadata_props if each.key == f"torchseg.{name}")
+    entry.value = text
+    onnx.save(model, file)
+
+
+@pytest.mark.parametrize(("name", "text"), [("colour_order", "BGR"), ("mean", "[0, 0, 0]"), ("precision", "int8")])
+def test_a_file_that_describes_itself_wrongly_fails(name: str, text: str, file: Path, spec: ImageSpec) -> None:
+    relabel(file, name, text)
+    (failure,) = make_certificate(file, spec, PARITY, EVIDENCE, precision=Precision.FP32)["verdict"]["failures"]
+    assert failure.startswith(f"the file's metadata say {name} {text}; the network has ")
+
+
+def test_a_failed_proof_fails_the_file(file: Path, spec: ImageSpec) -> None:
+    proof = Proof(numbers={"weights": {"checked": 3}}, failures=("weights of layer `a` are not the network's",))
+    certificate = make_certificate(file, spec, PARITY, EVIDENCE, precision=Precision.FP32, proof=proof)
+    assert certificate["verdict"]["failures"] == ["weights of layer `a` are not the network's"]
+    assert certificate["layers"] == {"weights": {"checked": 3}}
+
+
+def test_other_limits_are_called_so_and_judged_by_the_standard_ones_too(file: Path, spec: ImageSpec) -> None:
+    relabel(file, "precision", "int8")
+    lossy = replace(PARITY, miou_drop=0.05)
+    certificate = make_certificate(file, spec, lossy, EVIDENCE, precision=Precision.INT8, max_drop=0.1)
+    assert certificate["standard_limits"] is False
+    assert certificate["verdict"]["passed"]
+    assert certificate["verdict"]["beyond_standard"] == ["mean IoU drops by 0.0500; expected at most 0.02"]
+
+
+def test_a_loss_of_accuracy_is_not_stated_from_a_few_images(file: Path, spec: ImageSpec) -> None:
+    relabel(file, "precision", "int8")
+    few, many = replace(PARITY, images=2), replace(PARITY, images=64, miou_drop_interval=(-0.001, 0.011))
+
+    def accuracy(parity: Parity) -> str:
+        return make_certificate(file, spec, parity, EVIDENCE, precision=Precision.INT8)["verdict"]["accuracy"]
+
+    assert accuracy(few) == "too few to say: 2 images; the loss of mean IoU needs at least 20"
+    assert accuracy(many) == "mean IoU drops by -0.10 to +1.10 points (95 % interval over 64 images)"
 
 
 def test_a_failed_check_is_in_the_verdict(file: Path, spec: ImageSpec) -> None:
@@ -69,6 +113,7 @@ def test_a_failed_check_is_in_the_verdict(file: Path, spec: ImageSpec) -> None:
 
 
 def test_layers_left_in_float_and_what_they_cost_are_told(file: Path, spec: ImageSpec) -> None:
+    relabel(file, "precision", "int8")
     plain = make_certificate(file, spec, PARITY, EVIDENCE, precision=Precision.INT8)
     assert (plain["float_layers"], plain["float_latency_ratio"]) == ([], None)
     evidence = replace(EVIDENCE, float_layers=("stem.0",), float_latency_ratio=1.2)
@@ -114,7 +159,7 @@ def test_a_certificate_that_lists_names_is_read_as_one_that_counts_them(file: Pa
         "calibration_images": ["c.jpg", "d.jpg", "e.jpg"],
     }
     write_certificate(file, old)
-    assert read_certificate(file) == certificate
+    assert read_certificate(file) == {**certificate, "version": 2}
 
 
 def test_a_comparison_of_other_images_is_refused(file: Path, spec: ImageSpec) -> None:
@@ -136,7 +181,7 @@ def test_a_damaged_certificate_is_refused(tmp_path: Path, content: str) -> None:
 
 def test_a_certificate_of_another_version_is_refused(tmp_path: Path) -> None:
     (tmp_path / "net.onnx.json").write_text('{"version": 99}')
-    with pytest.raises(ValueError, match="has version 99; this release reads version 1 and 2"):
+    with pytest.raises(ValueError, match="has version 99; this release reads versions 1 to 3"):
         read_certificate(tmp_path / "net.onnx")
 
 

@@ -128,3 +128,26 @@ def test_logits_in_the_wrong_layout_are_refused() -> None:
             labels,
             num_classes=CLASSES,
         )
+
+
+def test_the_interval_holds_the_drop_and_narrows_with_more_images() -> None:
+    def width(count: int) -> float:
+        labels = some_labels(0, count)
+
+        def candidate(images: np.ndarray) -> np.ndarray:
+            wrong = images[:, 0].astype(int)
+            wrong[:, :2] = np.random.default_rng(1).integers(0, CLASSES, wrong[:, :2].shape)
+            return logits_of(wrong)
+
+        parity = compare(read_labels, candidate, images_of(labels), labels, num_classes=CLASSES)
+        low, high = parity.miou_drop_interval
+        assert low < parity.miou_drop < high
+        assert parity.images == count
+        return high - low
+
+    assert width(64) < width(8) / 2
+
+
+def test_one_image_gives_no_interval() -> None:
+    labels = some_labels(0, 1)
+    assert compare(read_labels, read_labels, images_of(labels), labels, num_classes=CLASSES).miou_drop_interval is None

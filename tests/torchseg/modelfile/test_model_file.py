@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 
 import onnx
@@ -8,6 +9,7 @@ import pytest
 from torch import nn
 
 from tf_bridge.tflite.export import export_tflite
+from torchseg.modelfile.certificate import certificate_path
 from torchseg.modelfile.model_file import ModelFile, describe_file
 from torchseg.modelfile.precision import Precision
 from torchseg.spec import ImageSpec
@@ -173,3 +175,22 @@ def test_a_file_is_read_when_it_is_asked_and_only_once(convolution_file, monkeyp
     file.check()
     _ = file.to_dict(), file.spec, file.image, file.precision, file.num_classes, file.size_bytes, file.parts
     assert reads == [convolution_file]
+
+
+@pytest.mark.parametrize(
+    ("changes", "state"),
+    [
+        ({}, "holds"),
+        ({"sha256": "0" * 64}, "is that of another file"),
+        ({"verdict": {"passed": False}}, "fails"),
+        ({"verdict": {"passed": True, "accuracy": "too few to say: 3 images"}}, "too few to say"),
+        ({"version": 99}, "cannot be read"),
+    ],
+)
+def test_what_a_certificate_says_is_told_in_words(changes: dict, state: str, tmp_path: Path) -> None:
+    path = tmp_path / "net.onnx"
+    path.write_bytes(b"weights")
+    assert ModelFile(path).certificate_state == ""
+    certificate = {"version": 3, "sha256": ModelFile(path).sha256, "verdict": {"passed": True}, **changes}
+    certificate_path(path).write_text(json.dumps(certificate))
+    assert ModelFile(path).certificate_state == state

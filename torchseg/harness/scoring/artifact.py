@@ -24,7 +24,7 @@ class Artifact:
         precision: of the file, e.g. `fp32`, `int8`.
         reference: the checkpoint folder or model file that it was made from; None if that is unknown or the file is
             itself a checkpoint.
-        certified: whether its certificate passed; None without a certificate.
+        certified: whether its certificate passed, in words if that is not all to say; None without a certificate.
         runtime: runtime to use, a key of `RUNTIMES`; None chooses by the kind of file.
         threads: threads per prediction; None uses the common setting.
         baseline: file to compare latency and accuracy with; None uses `reference`.
@@ -38,7 +38,7 @@ class Artifact:
     format: str
     precision: str
     reference: Path | None = None
-    certified: bool | None = None
+    certified: bool | str | None = None
     runtime: str | None = None
     threads: int | None = None
     baseline: Path | None = None

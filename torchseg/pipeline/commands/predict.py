@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -25,6 +26,7 @@ from torchseg.harness.format import percent, short_name
 from torchseg.harness.runtimes.process import RuntimeProcess
 from torchseg.harness.sliding_window import Segment, by_resizing, by_tiles
 from torchseg.metrics import Counts, confusion_matrix, overlap
+from torchseg.modelfile.certificate import TOO_FEW
 from torchseg.modelfile.model_file import ModelFile
 from torchseg.modelfile.run_options import DEFAULT_OPTIONS
 from torchseg.pipeline.run.dataset import open_configured
@@ -39,6 +41,8 @@ _COLUMNS = ("model", "image", "miou", "mean_dice", "pixel_accuracy")
 _ALL = "all images"
 
 Read = Callable[[Path], Sample]
+
+_LOG = logging.getLogger(__name__)
 
 
 def predict(config: PredictConfig) -> int:
@@ -196,6 +200,8 @@ class OpenedModel:
     ) -> None:
         file = ModelFile(path)
         file.check()
+        if (state := file.certificate_state) not in ("", "holds", TOO_FEW):
+            _LOG.warning("%s: its certificate %s; export it again before you trust the masks", path, state)
         self.name, options = name, DEFAULT_OPTIONS
         if flags is not None and recorded_spec_of(file) is None:
             self.spec, options = foreign_spec(file, flags), flags.run_options

@@ -5,62 +5,130 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from tf_bridge.certify.compare_certificates import float_layer_lies, recorded_lies
 from tf_bridge.certify.verdict import MAX_DROP
 from torchseg.checkpoint import read_card, sha256_of
 from torchseg.cli import CHECK_FAILED, DONE
 from torchseg.config import VerifyConfig
 from torchseg.harness.runtimes.process import try_model_file
-from torchseg.modelfile.certificate import read_certificate
+from torchseg.modelfile.certificate import CERTIFICATE_VERSION, TOO_FEW, read_certificate
+from torchseg.modelfile.kinds import EXPORT_SUFFIXES
 from torchseg.modelfile.precision import Precision
 from torchseg.pipeline.commands.import_tf import certify_again
-from torchseg.pipeline.export.budget import Budget
+from torchseg.pipeline.export.budget import CERTIFIED_WITH, Budget
 from torchseg.pipeline.export.exporter import NetworkExport
 from torchseg.pipeline.run.dataset import Pictures, open_pictures
 from torchseg.pipeline.run.imported import read_imported, sha256_of_model
 from torchseg.pipeline.run.recorded_config import recorded_config, run_of
+from torchseg.pipeline.run.session import CONFIG
+from torchseg.pipeline.stages.export import ARTIFACTS
 
 
 def verify(config: VerifyConfig) -> int:
-    """Compares each file with its source network again; returns 1 if any certificate does not hold, otherwise 0."""
-    failed = False
-    for path in config.files:
-        read_certificate(path)  # before the images: a file without one has nothing to verify
-        pictures = open_pictures(recorded_config(run_of(path), root=config.root))
-        problems = _problems(path, pictures)
-        failed |= bool(problems)
-        print(f"{path}: " + ("; ".join(problems) or "its certificate holds"))
+    """Compares each file with its source network again; returns 1 if any certificate does not hold, otherwise 0.
+
+    A run's folder stands for all files in it. Every file is judged, whatever is wrong with those before it.
+
+    Raises:
+        ValueError: if a path is not in a run, or its run's images cannot be read.
+    """
+    failed, opened = False, Verifier()
+    for given in config.files:
+        for path in _files_in(given):
+            try:
+                read_certificate(path)  # before the images: a file without one has nothing to verify
+                problems, holds = opened.problems(path, opened.pictures(run_of(path), config.root))
+            except (ValueError, ImportError) as error:
+                if len(config.files) == 1 and path == given:
+                    raise
+                problems, holds = [str(error)], ""
+            failed |= bool(problems)
+            print(f"{path}: " + ("; ".join(problems) or holds), flush=True)
     return CHECK_FAILED if failed else DONE
 
 
-def _problems(path: Path, pictures: Pictures) -> list[str]:
-    """What no longer matches the file's certificate; empty if all of it holds."""
-    recorded = read_certificate(path)
-    if sha256_of(path) != recorded["sha256"]:
-        return ["the file has changed since it was certified (its SHA-256 differs); export it again"]
-    run, stage = run_of(path), path.name.split(".")[0]
-    imported = read_imported(run, stage)
-    source = run / imported.file if imported else run / stage / "model.safetensors"
-    if not source.exists() or sha256_of_model(source) != recorded["checkpoint_sha256"]:
-        return [f"{source} is not the network that it was made from; make the file again"]
-    if imported:
-        fresh = certify_again(path, source, imported.spec, pictures)
-    else:
+def _files_in(path: Path) -> list[Path]:
+    """The model files of a run, or the path itself; raises ValueError for a run without model files."""
+    if not (path / CONFIG).is_file():
+        return [path]
+    folder = path / ARTIFACTS
+    files = [each for each in sorted(folder.glob("*")) if each.suffix in EXPORT_SUFFIXES and ".failed" not in each.name]
+    if not files:
+        raise ValueError(f"{path} has no model files in {ARTIFACTS}; export a network first")
+    return files
+
+
+class Verifier:
+    """Images and networks that several files share, each opened once."""
+
+    def __init__(self) -> None:
+        self._pictures: dict[Path, Pictures] = {}
+        self._exports: dict[tuple[Path, Budget], NetworkExport] = {}
+
+    def pictures(self, run: Path, root: Path | None) -> Pictures:
+        """The images of a run."""
+        if run not in self._pictures:
+            self._pictures[run] = open_pictures(recorded_config(run, root=root))
+        return self._pictures[run]
+
+    def problems(self, path: Path, pictures: Pictures) -> tuple[list[str], str]:
+        """What no longer matches the file's certificate, and what to say if that is nothing."""
+        recorded = read_certificate(path)
+        if recorded["file"] != path.name:
+            return [f"its certificate is that of {recorded['file']}; export {path.name} again"], ""
+        if sha256_of(path) != recorded["sha256"]:
+            return ["the file has changed since it was certified (its SHA-256 differs); export it again"], ""
+        run, stage = run_of(path), path.name.split(".")[0]
+        imported = read_imported(run, stage)
+        source = run / imported.file if imported else run / stage / "model.safetensors"
+        if not source.exists() or sha256_of_model(source) != recorded["checkpoint_sha256"]:
+            return [f"{source} is not the network that it was made from; make the file again"], ""
+        if imported:
+            fresh = certify_again(path, source, imported.spec, pictures)
+            return _problems(recorded, fresh), _holds(recorded, fresh)
         spec = read_card(run / stage).spec
-        pictures = pictures.scaled((spec.mean, spec.std))
         try_model_file(path, spec)
-        export = NetworkExport(run / stage, pictures, _budget(recorded))
-        fresh = export.certify(path, precision=Precision(recorded["precision"]))
-    problems = list(fresh["verdict"]["failures"])
-    if fresh["images"] != recorded["images"]:
-        problems.append("the validation images are not those of the certificate")
-    return problems
+        export = self._export(run / stage, pictures.scaled((spec.mean, spec.std)), _budget(recorded))
+        # The name decides, and not the certificate, which may claim a precision with wider limits.
+        precision = Precision(path.name.split(".")[1])
+        calibration = export.calibrated_with if precision is Precision.INT8 else ()
+        fresh = export.certify(path, precision=precision, calibration=calibration)
+        problems = _problems(recorded, fresh)
+        if fresh["precision"] == Precision.INT8:
+            problems += float_layer_lies(recorded, tuple(fresh["layers"]["float_layers"]))
+        return problems, _holds(recorded, fresh)
+
+    def _export(self, checkpoint: Path, pictures: Pictures, budget: Budget) -> NetworkExport:
+        key = checkpoint, budget
+        if key not in self._exports:
+            self._exports.clear()  # one network at a time, which bounds memory
+            self._exports[key] = NetworkExport(checkpoint, pictures, budget)
+        return self._exports[key]
+
+
+def _problems(recorded: dict[str, Any], fresh: dict[str, Any]) -> list[str]:
+    verdict = fresh["verdict"]
+    beyond = [f"made with limits of its own; by the standard ones, {each}" for each in verdict["beyond_standard"]]
+    return [*verdict["failures"], *beyond, *recorded_lies(recorded, fresh)]
+
+
+def _holds(recorded: dict[str, Any], fresh: dict[str, Any]) -> str:
+    """What a certificate proves whose numbers all hold."""
+    words = ["its certificate holds"]
+    if not fresh["standard_limits"]:
+        words.append("by its own limits and by the standard ones")
+    if fresh["verdict"]["accuracy"].startswith(TOO_FEW):
+        words.append(f"on what the file computes; on accuracy, {fresh['verdict']['accuracy']}")
+    if recorded["version"] < CERTIFICATE_VERSION:
+        words.append(f"(it is of version {recorded['version']}; export again for one that names the proof)")
+    return " ".join(words)
 
 
 def _budget(recorded: dict[str, Any]) -> Budget:
-    """The accuracy budget in the certificate, and the number of images that it was checked on."""
+    """The accuracy budget in the certificate, on as many images as it says, and no fewer than any export takes."""
     limits = recorded["thresholds"]
     return Budget(
         drop=limits.get("max_miou_drop", MAX_DROP),
         class_drop=limits.get("max_class_drop"),
-        pictures=recorded["images"]["count"],
+        pictures=max(recorded["images"]["count"], CERTIFIED_WITH),
     )

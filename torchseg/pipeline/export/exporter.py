@@ -20,13 +20,17 @@ from tf_bridge.certify.certificate import (
     write_certificate,
 )
 from tf_bridge.certify.first_difference import FirstDifference, first_difference
+from tf_bridge.certify.network_layers import NetworkLayers
 from tf_bridge.certify.parity import Parity, Predict, compare
+from tf_bridge.certify.proof import Proof, prove
+from tf_bridge.certify.range_check import Ranges
 from tf_bridge.certify.verdict import verdict
 from tf_bridge.conversion import Conversion
 from tf_bridge.end_to_end import end_to_end_spec, is_end_to_end
 from tf_bridge.onnx.export import OnnxShape, export_onnx
+from tf_bridge.packing.names import is_packed
 from torchseg.checkpoint import load_checkpoint, sha256_of
-from torchseg.data import Sample, Samples, resize
+from torchseg.data import Sample
 from torchseg.harness.postprocess import labels_of
 from torchseg.harness.runtimes.base import Runtime
 from torchseg.harness.runtimes.registry import open_runtime
@@ -35,14 +39,12 @@ from torchseg.modelfile.layout import to_pixels
 from torchseg.modelfile.precision import Precision
 from torchseg.models import fold_branches
 from torchseg.pipeline.export.budget import Budget, FloatChoice, choose_float_layers
+from torchseg.pipeline.export.calibration import calibration_samples
 from torchseg.pipeline.run.dataset import Pictures
-from torchseg.spec import ImageSpec
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
 
-
-CALIBRATED_WITH = 48  # training images, at most
 
 Images = NDArray[np.float32]
 
@@ -143,6 +145,20 @@ class NetworkExport:
             max_drop=self.budget.drop,
             max_class_drop=self.budget.class_drop,
             first_difference=self._first_divergent_layer(path, parity, precision),
+            proof=self._prove(path, parity, precision),
+        )
+
+    def _prove(self, path: Path, parity: Parity, precision: Precision) -> Proof:
+        """Holds the file's layers against the network's, on the image that agrees least."""
+        at = [parity.worst_image]
+        image = self._compared_on[0][at]
+        return prove(
+            path,
+            self._network,
+            [(image, to_pixels(self._pictures[at]) if is_end_to_end(path) else image)],
+            precision=precision,
+            ranges=self._ranges if precision is Precision.INT8 else None,
+            graph=self._conversion.graph if path.suffix == ".onnx" and is_packed(path) else None,
         )
 
     def _first_divergent_layer(self, path: Path, parity: Parity, precision: Precision) -> FirstDifference | None:
@@ -182,6 +198,14 @@ class NetworkExport:
         return Conversion(network, card.spec)
 
     @cached_property
+    def _network(self) -> NetworkLayers:
+        return NetworkLayers(self._conversion.program)
+
+    @cached_property
+    def _ranges(self) -> Ranges:
+        return self._network.ranges(self._prepare(self._calibration))
+
+    @cached_property
     def _reference(self) -> Runtime:
         return open_runtime(self.checkpoint)
 
@@ -203,40 +227,17 @@ class NetworkExport:
         """The images before normalisation, float32 `(B, C, H, W)`, 0 to 255: for end-to-end files."""
         return end_to_end_spec(self.pictures.spec).prepare(np.stack([each.picture for each in self._samples]))
 
+    @property
+    def calibrated_with(self) -> list[Sample]:
+        """The training images that calibrate int8 files."""
+        return self._calibration
+
     @cached_property
     def _calibration(self) -> list[Sample]:
         return calibration_samples(self.pictures.train, self.pictures.spec)
 
     def _prepare(self, samples: Sequence[Sample]) -> Images:
         return self.pictures.spec.prepare(np.stack([each.picture for each in samples]))  # (B, C, H, W)
-
-
-def calibration_samples(train: Samples, spec: ImageSpec) -> list[Sample]:
-    """Training images for calibration, resized to the spec's size.
-
-    First every image that shows a class not seen before, then the first of the others. At most 48 in all, unless
-    classes are still missing after 48.
-    """
-    bringing: list[Sample] = []
-    others: list[Sample] = []
-    missing = set(range(spec.num_classes))
-    for index in range(len(train)):
-        full = len(bringing) + len(others) >= CALIBRATED_WITH
-        if full and not missing:
-            break
-        sample = resize(train[index], height=spec.height, width=spec.width)
-        if brings := missing & set(np.unique(sample.mask).tolist()):
-            missing -= brings
-            bringing.append(sample)
-        elif not full:
-            others.append(sample)
-    return bringing + others
-
-
-def calibration_images(pictures: Pictures) -> Images:
-    """The images of `calibration_samples`, normalised for the network: float32 `(B, C, H, W)`."""
-    chosen = calibration_samples(pictures.train, pictures.spec)
-    return pictures.spec.prepare(np.stack([each.picture for each in chosen]))
 
 
 def _remember(predict: Predict) -> Predict:

@@ -14,7 +14,7 @@ from torchseg.harness.runtimes.process import RuntimeProcess
 from torchseg.harness.scoring.latency import LatencyConfig, measure_latency
 from torchseg.modelfile.precision import Precision
 from torchseg.models import build_model, fold_branches, multiply_adds, parse_arguments, randomize_norms
-from torchseg.pipeline.export.exporter import calibration_images
+from torchseg.pipeline.export.calibration import calibration_images
 from torchseg.pipeline.run.dataset import Pictures
 from torchseg.pipeline.run.folder import RunFolder, Stage
 from torchseg.record import build, read_json

@@ -14,7 +14,7 @@ from torchseg.compress import ChannelPruneConfig, prune_channels
 from torchseg.config import CompressConfig
 from torchseg.console import STDOUT
 from torchseg.losses import segmentation_loss
-from torchseg.pipeline.export.exporter import calibration_samples
+from torchseg.pipeline.export.calibration import calibration_samples
 from torchseg.pipeline.run.dataset import Pictures
 from torchseg.pipeline.run.folder import Stage
 from torchseg.pipeline.stages.compression import unbranched

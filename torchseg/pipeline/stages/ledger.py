@@ -60,7 +60,7 @@ def ledger_stage(folder: RunFolder, stages: Sequence[str]) -> Stage:
 def _rows(artifact: Artifact) -> list[LedgerRow]:
     if artifact.format == "torch":
         return model_ledger(load_checkpoint(artifact.path)[0])
-    return [ledger_row(name, rows, dtype=dtype) for name, rows, dtype in weights_in(artifact.path)]
+    return [ledger_row(each.name, each.rows, dtype=each.dtype) for each in weights_in(artifact.path)]
 
 
 def _losses(entries: Sequence[_Entry]) -> Iterator[str]:

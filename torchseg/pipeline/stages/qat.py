@@ -13,7 +13,7 @@ from torchseg.checkpoint import Card, load_checkpoint, read_card, save_checkpoin
 from torchseg.compress import Int8Simulation
 from torchseg.config import LearningConfig
 from torchseg.models.external.program import check_layers
-from torchseg.pipeline.export.exporter import calibration_images
+from torchseg.pipeline.export.calibration import calibration_images
 from torchseg.pipeline.run.dataset import Pictures
 from torchseg.pipeline.run.folder import RunFolder
 from torchseg.pipeline.run.session import launch

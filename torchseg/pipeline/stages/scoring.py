@@ -12,6 +12,7 @@ from torchseg.checkpoint import sha256_of
 from torchseg.harness.scoring.artifact import Artifact
 from torchseg.harness.scoring.latency import LatencyConfig
 from torchseg.harness.scoring.score import score_artifacts
+from torchseg.modelfile.certificate import TOO_FEW
 from torchseg.modelfile.kinds import EXPORT_SUFFIXES
 from torchseg.modelfile.model_file import ModelFile
 from torchseg.pipeline.run.dataset import Pictures
@@ -143,8 +144,12 @@ def _source_in(certificate: Mapping[str, Any]) -> Source:
     return certificate["checkpoint_sha256"], pictures["height"], pictures["width"]
 
 
-def _is_certified(file: ModelFile) -> bool | None:
-    """Whether the certificate belongs to this exact file and passed; None if there is no certificate."""
-    if file.certificate is None:
-        return None
-    return bool(file.certificate["verdict"]["passed"]) and file.certificate["sha256"] == file.sha256
+def _is_certified(file: ModelFile) -> bool | str | None:
+    """Whether the certificate belongs to this exact file and passed; None if there is no certificate.
+
+    A string says that it passed on too few images for a statement on accuracy.
+    """
+    if (state := file.certificate_state) in ("", "holds", TOO_FEW):
+        return {"": None, "holds": True}.get(state, TOO_FEW)
+    _LOG.warning("%s is scored, but its certificate %s; export it again", file.path, state)
+    return False

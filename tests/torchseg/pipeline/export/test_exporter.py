@@ -9,7 +9,8 @@ from torchseg.data import Sample
 from torchseg.data.datasets.scenes import CLASSES, Scenes
 from torchseg.modelfile.precision import Precision
 from torchseg.models import build_model
-from torchseg.pipeline.export.exporter import CALIBRATED_WITH, NetworkExport, calibration_samples
+from torchseg.pipeline.export.calibration import CALIBRATED_WITH, calibration_samples
+from torchseg.pipeline.export.exporter import NetworkExport
 from torchseg.pipeline.run.dataset import Pictures
 from torchseg.spec import ImageSpec
 

@@ -1,0 +1,93 @@
+"""The proof of the layers of honest files; files that were tampered with are in the tests of `verify`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from tf_bridge.certify.file_layers import Grid
+from tf_bridge.certify.layer_check import on_grid
+from tf_bridge.certify.network_layers import NetworkLayers
+from tf_bridge.certify.proof import prove
+from tf_bridge.certify.range_check import check_ranges
+from tf_bridge.certify.weight_check import check_weights
+from tf_bridge.onnx.export import export_onnx
+from tf_bridge.tracing import export_program
+from torchseg.modelfile.precision import Precision
+from torchseg.spec import ImageSpec
+
+SPEC = ImageSpec(height=16, width=24, classes=("background", "body", "rim"))
+
+
+class Shared(nn.Module):
+    """A grouped transposed convolution, a linear layer, and a convolution with batch norm that is used twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3, padding=1)
+        self.norm = nn.BatchNorm2d(4)
+        self.up = nn.ConvTranspose2d(4, 4, 2, stride=2, groups=2, bias=False)
+        self.mix = nn.Linear(4, 3)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        half = nn.functional.avg_pool2d(image, 2)
+        features = self.up(self.norm(self.conv(half)) + self.norm(self.conv(-half)))
+        return self.mix(features.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+@pytest.fixture(scope="module")
+def network() -> nn.Module:
+    torch.manual_seed(0)
+    model = Shared().eval()
+    model.norm.running_var.uniform_(0.5, 2)
+    model.norm.weight.data.uniform_(0.5, 2)
+    return model
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", [Precision.FP32, Precision.FP16, Precision.DYNAMIC, Precision.INT8])
+def test_every_kind_of_weight_is_compared(precision: Precision, network: nn.Module, tmp_path: Path) -> None:
+    images = np.random.default_rng(0).normal(size=(4, 3, 16, 24)).astype(np.float32)
+    path = tmp_path / "net.onnx"
+    export_onnx(network, SPEC, path, precision=precision, calibration=images)
+    layers = NetworkLayers(export_program(network, SPEC))
+    assert [kernel.layer for kernel in layers.kernels] == ["conv", "conv", "up", "mix"]
+    proof = prove(path, layers, [(images[:1], images[:1])], precision=precision, ranges=layers.ranges(images))
+    assert proof.failures == ()
+    assert proof.numbers["weights"]["checked"] == 3
+
+
+@pytest.mark.slow
+def test_weights_of_another_network_are_named(network: nn.Module, tmp_path: Path) -> None:
+    path = tmp_path / "net.onnx"
+    export_onnx(network, SPEC, path)
+    torch.manual_seed(1)
+    other = Shared().eval()
+    check = check_weights(path, NetworkLayers(export_program(other, SPEC)))
+    assert {failure.split("`")[1] for failure in check.failures} == {"conv", "up", "mix"}
+
+
+def test_values_are_rounded_to_the_grid_and_cut_off_at_its_ends() -> None:
+    grid = Grid(step=0.5, low=-1.0, high=2.0)
+    assert on_grid(np.float32([-3, -0.6, 0.2, 0.3, 9]), grid).tolist() == [-1, -0.5, 0, 0.5, 2]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("grid", "right"),
+    [
+        (Grid(4 / 255, -1.0, 3.0), True),
+        (Grid(4 / 255, -1.0 + 0.01, 3.0 + 0.01), True),  # moved by half a step, so that zero is on the grid
+        (Grid(4 / 255, -1.0 + 0.05, 3.0 + 0.05), False),
+        (Grid(8 / 255, -2.0, 6.0), False),
+        (Grid(2 / 255, -0.5, 1.5), False),
+    ],
+)
+def test_a_grid_has_the_ends_of_the_measured_range(grid: Grid, right: bool) -> None:
+    layers = NetworkLayers(export_program(nn.Conv2d(3, 3, 1), SPEC))
+    wrong = check_ranges(layers, {layers.output: grid}, {layers.output: (-1.0, 3.0), "image": (0.0, 1.0)})
+    assert (not wrong) == right

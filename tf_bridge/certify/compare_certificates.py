@@ -1,0 +1,85 @@
+"""Compares a stored certificate with one that was made again from the same file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torchseg.modelfile.certificate import CERTIFICATE_VERSION
+
+_SAME = (
+    "file", "sha256", "size_bytes", "checkpoint_sha256", "format", "precision", "layout", "inputs", "outputs",
+    "preprocessing", "thresholds",
+)  # fmt: skip
+_SHARE = 1e-3  # by which agreement and IoU may differ between two processors
+_LOGITS = 0.25  # of the larger value, for errors of logits, which are largest errors or close to rounding
+_NOISE = 1e-4  # of the logit range: float kernels of two processors differ by as much
+
+Certificate = Mapping[str, Any]
+
+
+def recorded_lies(recorded: Certificate, fresh: Certificate) -> list[str]:
+    """What a stored certificate says that is not so, one sentence each.
+
+    Numbers may differ as far as two processors do. An entry that an earlier version of certificates lacks is not
+    compared.
+
+    Args:
+        recorded: from `read_certificate`.
+        fresh: made again, from `make_certificate`.
+    """
+    lies = [_sentence(name, recorded.get(name), fresh[name]) for name in _SAME if recorded.get(name) != fresh[name]]
+    if recorded["images"] != fresh["images"]:
+        lies.append("the validation images are not those of the certificate")
+    if fresh["calibration_images"]["count"] and recorded["calibration_images"] != fresh["calibration_images"]:
+        lies.append("its calibration images are not those that the run's training split gives")
+    lies += _other_numbers(recorded["differences"], fresh["differences"])
+    if recorded["version"] == CERTIFICATE_VERSION and recorded.get("standard_limits") != fresh["standard_limits"]:
+        lies.append(_sentence("standard_limits", recorded.get("standard_limits"), fresh["standard_limits"]))
+    if recorded["verdict"].get("passed") is not True:
+        lies.append("it says itself that the file fails")
+    return lies
+
+
+def float_layer_lies(recorded: Certificate, found: tuple[str, ...]) -> list[str]:
+    """Layers with float weights in an int8 file that its certificate does not name, as one sentence.
+
+    Args:
+        recorded: from `read_certificate`.
+        found: layers whose weights the file stores as floats, from `Proof.float_layers`.
+    """
+    named = {layer for entry in recorded["float_layers"] for layer in entry.split(", ")}
+    if hidden := [layer for layer in found if layer not in named]:
+        return [f"the file keeps {', '.join(hidden)} in float, which its certificate does not say"]
+    return []
+
+
+def _other_numbers(recorded: Certificate, fresh: Certificate) -> list[str]:
+    lies = []
+    for name, value in fresh.items():
+        old = recorded.get(name)
+        if name in ("worst_image", "images", "miou_drop_interval") or (old is None and name not in recorded):
+            continue
+        if isinstance(value, Mapping):
+            known = old if isinstance(old, Mapping) else {}
+            pairs = {f"{name} of {key}": (known.get(key), value[key]) for key in value}
+        else:
+            pairs = {name: (old, value)}
+        span = fresh["logit_range"] or 0.0
+        lies += [_sentence(key, *pair) for key, pair in pairs.items() if not _near(key, *pair, logit_range=span)]
+    return lies
+
+
+def _near(name: str, old: Any, new: Any, *, logit_range: float) -> bool:
+    if not isinstance(old, int | float) or not isinstance(new, int | float):
+        return bool(old == new)
+    of_logits = name.endswith(("_error", "_range"))
+    allowed = max(_LOGITS * abs(new), _NOISE * logit_range) if of_logits else _SHARE
+    return abs(old - new) <= allowed
+
+
+def _sentence(name: str, old: Any, new: Any) -> str:
+    shown = [f"{each:.6g}" if isinstance(each, float) else str(each) for each in (old, new)]
+    if max(map(len, shown)) > 60:
+        return f"its {name.replace('_', ' ')} is not that of the file"
+    return f"it says {name.replace('_', ' ')} {shown[0]}, but it is {shown[1]}"

@@ -1,0 +1,132 @@
+"""Checks layer by layer that a quantized file computes what its network computes, up to its own rounding."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tf_bridge.certify.file_layers import OUTPUT, FileLayers, Grid
+from tf_bridge.certify.network_layers import IMAGE, NetworkLayers, Values
+
+_NO_NOISE = 1e-10  # share of the squared range of the logits: float32 rounds as much
+
+Weights = Mapping[str, NDArray[np.float32]]
+
+
+@dataclass
+class LayerErrors:
+    """Errors of a file's layers, each computed from the file's own inputs of that layer, so that none is carried on.
+
+    Attributes:
+        steps: root mean square error in steps of the layer's grid, by name, the largest over the images.
+        shares: root mean square error over the layer's range, of the layers without a grid.
+        file_noise: mean square error of the file's logits against the network's, summed over the images.
+        simulated_noise: likewise for the network with its weights and values rounded in PyTorch.
+        logit_range: largest logit of the network minus the smallest.
+    """
+
+    steps: dict[str, float] = field(default_factory=dict)
+    shares: dict[str, float] = field(default_factory=dict)
+    file_noise: float = 0.0
+    simulated_noise: float = 0.0
+    logit_range: float = 0.0
+
+    @property
+    def noise_ratio(self) -> float:
+        """Noise of the file over that of the simulation; noise that float32 rounding explains counts as equal."""
+        least = _NO_NOISE * self.logit_range**2 or 1e-30
+        return (self.file_noise + least) / (self.simulated_noise + least)
+
+
+def measure_layers(
+    network: NetworkLayers,
+    file: FileLayers,
+    images: Sequence[tuple[NDArray[np.float32], NDArray[np.generic]]],
+    weights: Weights,
+) -> LayerErrors:
+    """Runs file and network on a few images and compares them layer by layer.
+
+    Args:
+        network: that the file should compute.
+        file: from `open_layers`.
+        images: pairs of an image for the network, float32 `(1, C, H, W)`, and the same for the file, which differs for
+            an end-to-end file.
+        weights: the network's weights, rounded where the file holds integers, from `simulated_weights`.
+    """
+    errors = LayerErrors()
+    grids = {network.output if name == OUTPUT else name: grid for name, grid in file.grids.items()}
+    for image, fed in images:
+        found = file.run(fed)
+        if OUTPUT in found:
+            found[network.output] = found.pop(OUTPUT)
+        exact = _values(network, image)
+        _local_errors(errors, network, image, (found, grids, weights))
+        simulated = _values(network, image, grids=grids, weights=weights)
+        if network.output in found:
+            errors.file_noise += float(np.square(found[network.output] - exact[network.output]).mean())
+            errors.logit_range = max(errors.logit_range, float(np.ptp(exact[network.output])))
+            errors.simulated_noise += float(np.square(simulated[network.output] - exact[network.output]).mean())
+    return errors
+
+
+def _values(
+    network: NetworkLayers,
+    image: NDArray[np.float32],
+    *,
+    grids: Mapping[str, Grid] | None = None,
+    weights: Weights | None = None,
+) -> Values:
+    """The network's values, rounded to the grids where there are any."""
+    kept: Values = {}
+    # Without grids of their own, the inputs of integer weights are rounded to 8 bits of their range at run time.
+    at_run_time = network.readers(weights or {}) if not grids else frozenset[str]()
+
+    def visit(name: str, value: NDArray[np.float32]) -> NDArray[np.float32] | None:
+        grid = (grids or {}).get(name) or (_own_grid(value) if name in at_run_time else None)
+        kept[name] = value if grid is None else on_grid(value, grid)
+        return None if grid is None else kept[name]
+
+    network.run(image, visit, weights=weights)
+    return kept
+
+
+def _own_grid(value: NDArray[np.float32]) -> Grid:
+    low, high = min(float(value.min()), 0.0), max(float(value.max()), 0.0)
+    return Grid((high - low) / 255 or 1.0, low, high)
+
+
+def on_grid(values: NDArray[np.float32], grid: Grid) -> NDArray[np.float32]:
+    """The nearest numbers of a grid."""
+    rounded = np.round((np.clip(values, grid.low, grid.high) - grid.low) / grid.step)
+    return np.asarray(rounded * grid.step + grid.low, np.float32)
+
+
+def _local_errors(
+    errors: LayerErrors,
+    network: NetworkLayers,
+    image: NDArray[np.float32],
+    given: tuple[Values, Mapping[str, Grid], Weights],
+) -> None:
+    found, grids, weights = given
+
+    def visit(name: str, value: NDArray[np.float32]) -> NDArray[np.float32] | None:
+        own = found.get(name)
+        if own is None or own.shape != value.shape:
+            return None
+        grid = grids.get(name)
+        if grid is not None:
+            size = _rms(own - np.clip(value, grid.low, grid.high)) / grid.step
+            errors.steps[name] = max(size, errors.steps.get(name, 0.0))
+        elif name != IMAGE:
+            size = _rms(own - value) / (float(np.ptp(value)) or 1.0)
+            errors.shares[name] = max(size, errors.shares.get(name, 0.0))
+        return own
+
+    network.run(image, visit, weights=weights)
+
+
+def _rms(values: NDArray[np.float32]) -> float:
+    return float(np.sqrt(np.square(values, dtype=np.float64).mean()))

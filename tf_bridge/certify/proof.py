@@ -1,0 +1,134 @@
+"""The proof that a file holds its network's weights and arithmetic, layer by layer: limits, numbers and verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tf_bridge.certify.file_layers import OUTPUT, open_layers
+from tf_bridge.certify.layer_check import LayerErrors, measure_layers
+from tf_bridge.certify.network_layers import NetworkLayers
+from tf_bridge.certify.range_check import Ranges, check_ranges
+from tf_bridge.certify.weight_check import WeightCheck, check_weights, simulated_weights
+from torchseg.modelfile.precision import Precision
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+# Rounding to a grid costs 1 / sqrt(12) = 0.29 steps; each layer starts from the file's own inputs, so nothing adds up.
+MAX_STEPS = 0.5
+# Of a layer's range, where a file computes in float: dynamic files round each layer's input at run time.
+MAX_SHARE = {Precision.DYNAMIC: 2e-2, Precision.INT8: 1e-3}
+# Mean square error of a file's logits over that of the network with its values rounded in PyTorch.
+MAX_NOISE = {Precision.DYNAMIC: 4.0, Precision.INT8: 2.0}
+_NAMED = 3  # layers that a message names
+
+Pair = tuple[NDArray[np.float32], NDArray[Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proof:
+    """What the layers of a file show.
+
+    Attributes:
+        numbers: plain values for the certificate.
+        failures: one sentence per fault, the first few of each kind; empty if the proof holds.
+    """
+
+    numbers: dict[str, Any]
+    failures: tuple[str, ...]
+
+
+def prove(
+    path: Path,
+    network: NetworkLayers,
+    images: Sequence[Pair],
+    *,
+    precision: Precision,
+    ranges: Ranges | None = None,
+    graph: ModelProto | None = None,
+) -> Proof:
+    """Holds the weights of a file, and its arithmetic if it is quantized, against the network layer by layer.
+
+    Args:
+        path: `.onnx` or `.tflite`.
+        network: that the file should compute.
+        images: a few pairs of an image for the network, float32 `(1, C, H, W)`, and the same image for the file.
+        precision: of the file.
+        ranges: for int8, of the network's values on the calibration images.
+        graph: for a packed file, the network as a float32 ONNX model.
+    """
+    weights = check_weights(path, network)
+    numbers: dict[str, Any] = {"weights": _weight_numbers(weights)}
+    failures = [*_first(weights.failures)]
+    if precision is Precision.INT8:
+        kept = (kernel.layer for kernel in network.kernels if kernel.parameter not in weights.integers)
+        numbers["float_layers"] = list(dict.fromkeys(kept))
+    if precision in MAX_SHARE:
+        file = open_layers(path, graph)
+        grids = {network.output if name == OUTPUT else name: grid for name, grid in file.grids.items()}
+        errors = measure_layers(network, file, images, simulated_weights(network, weights))
+        if ranges is not None:
+            shown = {name: grids[name] for name in errors.steps}
+            wrong = check_ranges(network, shown, ranges)
+            numbers["ranges"] = {"checked": len(shown), "wrong": sorted(wrong)}
+            failures += _first([f"the grid of `{name}` {reason}" for name, reason in wrong.items()])
+        numbers["arithmetic"] = _error_numbers(errors)
+        failures += _judge(errors, network.output, precision)
+    return Proof(numbers=numbers, failures=tuple(failures))
+
+
+def _judge(errors: LayerErrors, output: str, precision: Precision) -> list[str]:
+    if output not in errors.steps | errors.shares:
+        return ["the file has no tensor `logits` that can be compared with the network's"]
+    share, noise = MAX_SHARE[precision], MAX_NOISE[precision]
+    beyond = [
+        f"layer `{name}` is off by {error:.3g} steps of its own grid; expected at most {MAX_STEPS}"
+        for name, error in errors.steps.items()
+        if not error <= MAX_STEPS
+    ]
+    beyond += [
+        f"layer `{name}` is off by {error:.3g} of its range; expected at most {share}"
+        for name, error in errors.shares.items()
+        if not error <= share
+    ]
+    failures = _first(beyond)
+    if not errors.noise_ratio <= noise:
+        failures.append(
+            f"the logits are off by {errors.noise_ratio:.3g} times what rounding this network must cost; "
+            f"expected at most {noise}"
+        )
+    return failures
+
+
+def _weight_numbers(check: WeightCheck) -> dict[str, Any]:
+    share = check.worst_share
+    return {
+        "checked": check.checked,
+        "worst_layer": check.worst_layer,
+        "share_of_limit": round(share, 4) if np.isfinite(share) else None,
+    }
+
+
+def _error_numbers(errors: LayerErrors) -> dict[str, Any]:
+    numbers: dict[str, Any] = {"checked": len(errors.steps) + len(errors.shares)}
+    for key, found in (("steps", errors.steps), ("share_of_range", errors.shares)):
+        if found:
+            worst = max(found, key=lambda name: found[name])
+            numbers[key] = {"layer": worst, "error": _number(found[worst])}
+    return numbers | {"noise_ratio": _number(errors.noise_ratio)}
+
+
+def _number(value: float) -> float | None:
+    return float(f"{value:.4g}") if np.isfinite(value) else None
+
+
+def _first(sentences: Sequence[str]) -> list[str]:
+    """The first few sentences, and how many there are besides."""
+    more = len(sentences) - _NAMED
+    return [*sentences[:_NAMED], *([f"and so on for {more} more layers"] if more > 0 else [])]

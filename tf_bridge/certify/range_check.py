@@ -1,0 +1,76 @@
+"""Compares the integer grids in an int8 file with the ranges that its network has on the calibration images."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from tf_bridge.certify.file_layers import Grid
+from tf_bridge.certify.network_layers import IMAGE, NetworkLayers
+
+Ranges = Mapping[str, tuple[float, float]]
+
+# A quantizer moves the ends of a range by up to half a step, so that zero is on the grid; the ends of a network's own
+# range differ between two libraries by rounding errors.
+_STEPS = 1.0
+_SHARE = 2e-3
+# Operators whose output has the codes of the input, or whose inputs share the grid of the output.
+_SAME_CODES = (
+    "cat", "max_pool2d", "avg_pool2d", "mean", "upsample", "pad", "view", "reshape", "_unsafe_view", "permute",
+    "slice", "select", "expand", "squeeze", "unsqueeze", "relu", "add", "clone", "index", "split", "amax", "adaptive",
+)  # fmt: skip
+# Operators with a grid that depends on no image.
+_FIXED = {"sigmoid": (0.0, 1.0), "hardsigmoid": (0.0, 1.0), "softmax": (0.0, 1.0), "tanh": (-1.0, 1.0)}
+_FINEST = 1 / 64  # the exporters widen a range that is that small against the values it comes from
+
+
+def check_ranges(network: NetworkLayers, grids: Mapping[str, Grid], ranges: Ranges) -> dict[str, str]:
+    """The quantized tensors whose grid is not that of a measured range, and what is wrong with each, one phrase each.
+
+    A tensor may have the range of a tensor that it shares its codes with, such as the output of a concatenation.
+
+    Args:
+        network: that the file should compute.
+        grids: of the file, by the name of the layer's value.
+        ranges: of the network's values on the calibration images, from `NetworkLayers.ranges`.
+    """
+    groups = _groups(network)
+    found = {}
+    for name, grid in grids.items():
+        if name not in ranges:
+            continue
+        known = [ranges[each] for each in groups.get(name, {name}) if each in ranges]
+        operator = network.operators.get(name, "")
+        known += [ends for word, ends in _FIXED.items() if word in operator]
+        if not _is_measured(grid, known, slack=_FINEST * _reach(network, name, ranges)):
+            low, high = ranges[name]
+            found[name] = f"holds {grid.low:.4g} to {grid.high:.4g}; calibration gives {low:.4g} to {high:.4g}"
+    return found
+
+
+def _is_measured(grid: Grid, known: Collection[tuple[float, float]], *, slack: float) -> bool:
+    """Whether each end of a grid is that of a known range."""
+    lows, highs = [low for low, _ in known], [high for _, high in known]
+    lows.append(min(lows))
+    near = _STEPS * grid.step + _SHARE * (max(highs) - min(lows)) + slack
+    return min(abs(grid.low - low) for low in lows) <= near and min(abs(grid.high - high) for high in highs) <= near
+
+
+def _reach(network: NetworkLayers, name: str, ranges: Ranges) -> float:
+    """Width that a degenerate range may be widened to."""
+    low, high = ranges[name]
+    sources = [ranges[each] for each in network.sources.get(name, ()) if each in ranges]
+    widest = max((end - start for start, end in sources), default=0.0)
+    return widest if high - low < _FINEST * widest else 0.0
+
+
+def _groups(network: NetworkLayers) -> dict[str, set[str]]:
+    """Name of each value -> the values that may share its grid, itself included."""
+    groups: dict[str, set[str]] = {}
+    for name, sources in network.sources.items():
+        groups.setdefault(name, {name})
+        operator = network.operators[name].split(".")[1].strip("_")
+        if operator.startswith(_SAME_CODES):
+            merged = groups[name].union(*(groups.get(each, {each}) for each in sources if each != IMAGE))
+            for each in merged:
+                groups[each] = merged
+    return groups

@@ -1,0 +1,151 @@
+"""Compares the weights in a model file with those of its network; needs no images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tf_bridge.certify.network_layers import Kernel, NetworkLayers
+from tf_bridge.layer_names import layer_of_tensor
+from torchseg.modelfile.weights import StoredWeight, onnx_weights, tflite_weights
+
+_INTEGERS = ("int8", "uint8")
+# Largest error of a stored weight: of integers in steps (of the channel, or of the tensor if that has one scale), of
+# floats as a share of the channel's largest weight.
+LIMITS = {"int8": 0.52, "uint8": 1.02, "float16": 6e-4, "float32": 1e-4}
+_FLOAT_NOISE = 1e-4  # of the largest weight of a layer: batch norm is folded in float32
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightCheck:
+    """How close the weights in a file are to those of its network.
+
+    Attributes:
+        checked: number of layers compared.
+        integers: dtype of each parameter that the file stores as 8-bit integers, and the axis of the parameter whose
+            channels have scales of their own; None if it has one scale.
+        worst_layer: the layer with the largest error relative to its limit; empty if none was compared.
+        worst_share: that error over its limit; the weights hold up to 1.
+        failures: one sentence per layer that differs, or that the file lacks.
+    """
+
+    checked: int
+    integers: Mapping[str, tuple[str, int | None]]
+    worst_layer: str
+    worst_share: float
+    failures: tuple[str, ...]
+
+
+def check_weights(path: Path, network: NetworkLayers) -> WeightCheck:
+    """Compares the kernel of each convolution and linear layer, dequantized, with the network's, batch norm folded in.
+
+    Args:
+        path: `.onnx` or `.tflite`, packed or not.
+        network: that the file should compute.
+    """
+    stored = list(onnx_weights(path) if path.suffix == ".onnx" else tflite_weights(path))
+    nameless = [each for each in stored if not any(_is_named(each.name, kernel) for kernel in network.kernels)]
+    errors: dict[str, float] = {}
+    integers: dict[str, tuple[str, int | None]] = {}
+    failures = []
+    for kernel in network.kernels:
+        parts = _stored(kernel, stored) or _nearest(kernel, nameless, channels_last=path.suffix == ".tflite")
+        if not parts:
+            failures.append(f"layer `{kernel.layer}` has no weights of shape {kernel.values.shape} in the file")
+            continue
+        if parts[0].dtype in _INTEGERS:
+            integers[kernel.parameter] = (parts[0].dtype, kernel.axis if parts[0].scale.size > 1 else None)
+        share = _errors(kernel, parts, channels_last=path.suffix == ".tflite")  # (C_out,)
+        errors[kernel.layer] = max(float(share.max()), errors.get(kernel.layer, 0.0))
+        if not errors[kernel.layer] <= 1:
+            limit, unit = LIMITS[parts[0].dtype], "steps" if parts[0].dtype in _INTEGERS else "of the largest weight"
+            failures.append(
+                f"weights of layer `{kernel.layer}` are not the network's: {int((~(share <= 1)).sum())} of "
+                f"{len(share)} channels are off by up to {limit * share.max():.3g} {unit}; expected at most {limit}"
+            )
+    worst = max(errors, key=lambda layer: errors[layer], default="")
+    return WeightCheck(
+        checked=len(errors),
+        integers=integers,
+        worst_layer=worst,
+        worst_share=errors.get(worst, 0.0),
+        failures=tuple(failures),
+    )
+
+
+def _stored(kernel: Kernel, stored: Sequence[StoredWeight]) -> list[StoredWeight]:
+    """The tensors that hold a kernel; a transposed convolution with groups has one per group in a TFLite file."""
+    size = kernel.values.size
+    named = [each for each in stored if _is_named(each.name, kernel)]
+    if whole := [each for each in named if each.rows.size == size]:
+        return whole[:1]
+    return named if sum(each.rows.size for each in named) == size else []
+
+
+def _nearest(kernel: Kernel, nameless: Sequence[StoredWeight], *, channels_last: bool) -> list[StoredWeight]:
+    """The closest of the tensors without a layer's name: converters rename weights that two layers share."""
+    fitting = [each for each in nameless if each.rows.shape == (len(kernel.values), kernel.values[0].size)]
+    return sorted(fitting, key=lambda each: _errors(kernel, [each], channels_last=channels_last).max())[:1]
+
+
+def _is_named(name: str, kernel: Kernel) -> bool:
+    rest = name.removeprefix(kernel.parameter)
+    return rest in ("", "_quantized", ".fp16") or layer_of_tensor(name) == kernel.layer
+
+
+def _errors(kernel: Kernel, parts: Sequence[StoredWeight], *, channels_last: bool) -> NDArray[np.float64]:
+    """Largest error per output channel over what is allowed, `(C_out,)`; not finite for weights that are not."""
+    expected = (np.moveaxis(each, 1, -1) if channels_last else each for each in (kernel.values, kernel.plain))
+    errors = [_row_errors(each.reshape(len(each), -1).astype(np.float64), parts) for each in expected]
+    return min(errors, key=lambda each: float(each.max()))
+
+
+def _row_errors(rows: NDArray[np.float64], parts: Sequence[StoredWeight]) -> NDArray[np.float64]:
+    """The same against rows of weights, `(C_out, N)`."""
+    found = np.concatenate([part.values for part in parts])
+    if groups := len(rows) // len(found) if len(found) < len(rows) else 0:  # of a transposed convolution in ONNX
+        found = found.reshape(len(found), groups, -1).swapaxes(0, 1)
+    found = found.reshape(rows.shape)
+    dtype, largest = parts[0].dtype, np.abs(rows).max(axis=1)
+    shared = np.tile(largest.reshape(groups, -1).max(axis=0), groups) if groups else largest
+    unit = _steps(rows, shared if parts[0].scale.size > 1 else None) if dtype in _INTEGERS else largest
+    noise = _FLOAT_NOISE * largest.max(initial=0.0)
+    allowed = LIMITS[dtype] * unit + (noise if dtype in _INTEGERS else LIMITS["float32"] * noise)
+    return np.asarray(np.abs(found - rows).max(axis=1) / np.maximum(allowed, np.finfo(np.float32).tiny))
+
+
+def _steps(rows: NDArray[np.float64], largest: NDArray[np.float64] | None) -> NDArray[np.float64]:
+    """The step that 8 bits give each channel, `(C_out,)`: by its largest weight, or None for one step per tensor."""
+    if largest is not None:
+        return largest / 127
+    span = max(2 * np.abs(rows).max(), 1e-30)
+    return np.full(len(rows), span / 254)
+
+
+def simulated_weights(network: NetworkLayers, check: WeightCheck) -> dict[str, NDArray[np.float32]]:
+    """The network's own weights, rounded as the quantizers of both formats do; by parameter.
+
+    Rounding before batch norm is folded in gives the same codes as rounding after it: a channel's step grows with the
+    factor.
+
+    Args:
+        network: whose weights to round.
+        check: says which weights the file stores as integers, and how many scales each has.
+    """
+    rounded = {}
+    for kernel in network.kernels:
+        dtype, axis = check.integers.get(kernel.parameter, ("", None))
+        if dtype:
+            weight = network.parameter(kernel.parameter)
+            others = tuple(each for each in range(weight.ndim) if each != axis)
+            low = np.minimum(weight.min(axis=others, keepdims=True), 0)
+            high = np.maximum(weight.max(axis=others, keepdims=True), 0)
+            step = np.maximum(-low, high) / 127 if dtype == "int8" else (high - low) / 255
+            step[step == 0] = 1
+            shift = 0 if dtype == "int8" else np.round(low / step)
+            rounded[kernel.parameter] = ((np.round(weight / step - shift) + shift) * step).astype(np.float32)
+    return rounded
