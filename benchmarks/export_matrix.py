@@ -10,7 +10,7 @@ Fp16 files are made as by the commands: if rounding all weights changes the clas
 weight tensors stay in float32.
 
 Dynamic and int8 files are judged by their drop of mean IoU against the masks; the agreement in --rows does not count
-for them.
+for them. Every file must also pass the checks of its layers: an honest file that fails these is a false alarm.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import astuple, dataclass
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -29,7 +30,10 @@ import numpy as np
 from prepared_network import arrays, predictor, prepared_network
 from torch import nn
 
+from tf_bridge.certify.network_layers import NetworkLayers
 from tf_bridge.certify.parity import Parity, compare
+from tf_bridge.certify.proof import prove
+from tf_bridge.certify.range_check import Ranges
 from tf_bridge.certify.verdict import verdict
 from tf_bridge.conversion import Conversion
 from torchseg.config import FORMATS, DataConfig
@@ -93,6 +97,16 @@ class Judged:
         self.images, self.masks = arrays(pictures.validation, spec, JUDGED_ON)
         self._answers: dict[bytes, np.ndarray] = {}
 
+    @cached_property
+    def layers(self) -> NetworkLayers:
+        """The network, to be run layer by layer."""
+        return NetworkLayers(self.conversion.program)
+
+    @cached_property
+    def ranges(self) -> Ranges:
+        """Of the network's values on the calibration images."""
+        return self.layers.ranges(self.calibration)
+
     def reference(self, images: np.ndarray) -> np.ndarray:
         """Logits of PyTorch, `(B, K, H, W)`, for images `(B, C, H, W)`."""
         key = images.tobytes()
@@ -150,11 +164,14 @@ def _row(file: File, network: Judged) -> Row:
         try:
             float_layers = _write(network, path, file)
             parity = _judge(network, path)
+            image = network.images[[parity.worst_image]]
+            ranges = network.ranges if file.precision is Precision.INT8 else None
+            proof = prove(path, network.layers, [(image, image)], precision=file.precision, ranges=ranges)
         except ValueError as error:
             return Row(file=file, failures=str(error))
         return Row(
             file=file,
-            failures="; ".join(verdict(parity, file.precision)),
+            failures="; ".join([*verdict(parity, file.precision), *proof.failures]),
             error_share=(parity.max_abs_error or 0.0) / parity.logit_range,
             argmax_agreement=parity.argmax_agreement,
             miou_drop=parity.miou_drop,

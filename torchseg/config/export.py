@@ -104,7 +104,7 @@ class VerifyConfig(CommonConfig):
     """Recomputes the certificates of exported files and compares them with the stored ones.
 
     Attributes:
-        files: Model files of a run, e.g. runs/scenes/artifacts/student.fp32.onnx.
+        files: Model files of a run, e.g. runs/scenes/artifacts/student.fp32.onnx, or the run's folder for all of them.
         root: Folder where the run's data set is now. Default: where it was when the run was made.
     """
 
