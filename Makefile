@@ -11,7 +11,7 @@ endif
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help distill test machines docs lint format clean
+.PHONY: help distill test faults machines docs lint format clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s%s\n", $$1, $$2}'
@@ -21,6 +21,9 @@ distill: $(VENV)/.installed  ## the whole chain on the built-in images, into run
 
 test: $(VENV)/.installed-dev  ## the test suite
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+faults: $(VENV)/.installed-dev  ## the tests of faults with many seeds: bit flips, kills at random moments
+	FAULT_SEEDS=200 $(BIN)/python -m pytest -n 2 tests/faults
 
 machines: $(VENV)/.installed-dev  ## the main job in miniature on emulated machines, into results/machines.md
 	PYTHONPATH=benchmarks $(BIN)/python -m machines

@@ -1,4 +1,4 @@
-"""Writes tensors to a safetensors file."""
+"""Reads and writes tensors in safetensors files."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from safetensors import SafetensorError
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 
@@ -16,3 +16,11 @@ def write_tensors(tensors: Mapping[str, Tensor], path: Path, *, metadata: Mappin
         save_file(dict(tensors), path, metadata=dict(metadata) if metadata else None)
     except SafetensorError as error:
         raise OSError(f"{path} cannot be written ({error}); free some space and run the same command again") from error
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file; raises ValueError that names the file if it is missing or damaged."""
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"{path} is damaged ({error}); train it again or copy both files from one run") from error

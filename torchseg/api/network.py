@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file
 from torch import nn
 
 from torchseg.checkpoint import WEIGHTS, Card, load_checkpoint
@@ -16,6 +15,7 @@ from torchseg.harness.format import percent
 from torchseg.harness.sliding_window import by_resizing
 from torchseg.models import count_parameters
 from torchseg.spec import ImageSpec
+from torchseg.tensor_file import read_tensors
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -87,7 +87,7 @@ def folder_of(network: Network | str | Path) -> Path:
     """
     if not isinstance(network, Network):
         return Path(network)
-    weights = load_file(network.folder / WEIGHTS) if (network.folder / WEIGHTS).is_file() else {}
+    weights = read_tensors(network.folder / WEIGHTS) if (network.folder / WEIGHTS).is_file() else {}
     own = network.module.state_dict()
     if own.keys() != weights.keys() or not all(_same(own[name], weights[name]) for name in weights):
         raise ValueError(

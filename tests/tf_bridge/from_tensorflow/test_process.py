@@ -72,3 +72,11 @@ def test_a_text_starts_no_process(tmp_path, work):
     with pytest.raises(ValueError, match=r"is not a complete \.keras file"):
         import_apart(tmp_path / "net.keras", SPEC, IMAGES, work, notes={})
     assert list(work.iterdir()) == []
+
+
+@needs_tf2onnx
+def test_a_process_that_does_not_end_is_killed(saved_model, fake_tensorflow, work, monkeypatch):
+    fake_tensorflow("import time\ntime.sleep(600)\n")
+    monkeypatch.setattr("tf_bridge.from_tensorflow.process._LIMIT_S", 1)
+    with pytest.raises(ValueError, match=r"the process that opened .*saved has not ended within 1 s; .*save it again"):
+        import_apart(saved_model, SPEC, IMAGES, work, notes={})
