@@ -10,6 +10,7 @@ from torchseg.config import DistillConfig
 
 
 def _job(config: DistillConfig) -> int:
+    print("Loading PyTorch and reading the data", flush=True)  # takes seconds
     from torchseg.pipeline.commands.distill import distill
 
     return distill(config)

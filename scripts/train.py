@@ -10,6 +10,7 @@ from torchseg.config import TrainConfig
 
 
 def _job(config: TrainConfig) -> int:
+    print("Loading PyTorch and reading the data", flush=True)  # takes seconds
     from torchseg.pipeline.commands.train import train
 
     return train(config)

@@ -6,6 +6,7 @@ import importlib
 import sys
 from collections.abc import Sequence
 
+from torchseg.help_page import version_text
 from torchseg.spec import nearest
 
 COMMANDS = {
@@ -35,6 +36,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         return 0
     name = arguments[0]
+    if name == "--version":
+        print(version_text())
+        return 0
     if name not in COMMANDS:
         print(f"error: there is no command '{name}'{nearest(name, COMMANDS)}; see torchseg --help", file=sys.stderr)
         return 2

@@ -7,7 +7,6 @@ import errno
 import io
 import logging
 import os
-import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,6 +14,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
 from torchseg.console import console
+from torchseg.flag_names import normalised
+from torchseg.help_page import (
+    example_text,
+    formatter,
+    group_titles,
+    placeholder,
+    usage_text,
+    version_text,
+    with_default,
+)
 from torchseg.interruption import interruptible
 from torchseg.spec import nearest
 from torchseg.trusted_code import FLAG, trusting, without_trust
@@ -150,7 +159,7 @@ def _called_as() -> str | None:
 
 def _parse(config_class: type[Config], parser: ArgumentParser, argv: Sequence[str]) -> Config:
     with _bounded_values():
-        values = parser.parse_args(_joined(argv))
+        values = parser.parse_args(normalised(argv, _known_flags(config_class)))
     if values[FLAG] is not None:  # whoever wrote the file, or the recipe, must not decide what runs here
         raise ValueError(f"{FLAG} stands in a file of flags or a recipe; give it on the command line alone")
     fields = dataclasses.fields(config_class)  # type: ignore[arg-type]
@@ -167,34 +176,60 @@ def _parse(config_class: type[Config], parser: ArgumentParser, argv: Sequence[st
 
 def _parser(config_class: type[Any], *, exit_on_error: bool = True) -> ArgumentParser:
     """Makes one flag per field: booleans are switches, `positional` fields are arguments, `was` gives an old name."""
-    from argparse import SUPPRESS
-
     from jsonargparse import ArgumentParser
 
-    description = (config_class.__doc__ or "").split("\n")[0]
-    parser = ArgumentParser(prog=_called_as(), description=description, exit_on_error=exit_on_error)
-    parser.add_argument("--config", action=_config_action(), help="YAML file with any of the flags below.")
+    fields = {field.name: field for field in dataclasses.fields(config_class)}
+    positional = {name: each.metadata["positional"] for name, each in fields.items() if "positional" in each.metadata}
+    parser = ArgumentParser(
+        prog=_called_as(),
+        usage=usage_text(positional),
+        description=(config_class.__doc__ or "").split("\n")[0],
+        epilog=example_text(config_class, _called_as()),
+        formatter_class=formatter(),
+        version=version_text(),
+        exit_on_error=exit_on_error,
+    )
+    parser.add_argument("--config", action=_config_action(), metavar="FILE", help="YAML file with any of these flags.")
     parser.add_argument(f"--{FLAG}", default=None, metavar="SHA256", help=_TRUST_HELP)
     types, texts = get_type_hints(config_class), help_texts(config_class)
-    for field in dataclasses.fields(config_class):
-        options: dict[str, Any] = {"help": texts.get(field.name)}
-        if "positional" in field.metadata:
-            item = Path  # all positional arguments are files and folders
-            many = {"nargs": field.metadata["positional"]} if field.metadata["positional"] else {}
-            parser.add_argument(field.name, type=item, **many, **options)
-        elif "nargs" in field.metadata:
-            item, nargs = field.metadata.get("type", Path), field.metadata["nargs"]
-            parser.add_argument(f"--{field.name}", type=item, nargs=nargs, default=[], **options)
-        elif types[field.name] is bool:
-            parser.add_argument(f"--{field.name}", action="store_true", **options)
-            if "was" in field.metadata:
-                parser.add_argument(f"--{field.metadata['was']}", action="store_true", default=None, help=SUPPRESS)
-        else:
-            kind = _Text() if types[field.name] is str else types[field.name]
-            parser.add_argument(f"--{field.name}", type=kind, default=field.default, **options)
-            if "was" in field.metadata:
-                parser.add_argument(f"--{field.metadata['was']}", type=kind, default=None, help=SUPPRESS)
+    groups: dict[str, Any] = {}
+    for name, title in group_titles(config_class).items():
+        if name in positional:
+            many = {"nargs": positional[name]} if positional[name] else {}
+            parser.add_argument(name, type=Path, **many, help=texts.get(name))  # all are files and folders
+            continue
+        if title not in groups:
+            groups[title] = parser.add_argument_group(title)
+        _add_flag(groups[title], fields[name], types[name], texts.get(name, ""))
     return parser
+
+
+def _add_flag(group: Any, field: dataclasses.Field[Any], kind: Any, text: str) -> None:
+    """Adds a flag, and its old name without help."""
+    from argparse import SUPPRESS
+
+    name, old = f"--{field.name}", field.metadata.get("was")
+    text = with_default(text, field.default)
+    if "nargs" in field.metadata:
+        item, nargs = field.metadata.get("type", Path), field.metadata["nargs"]
+        group.add_argument(name, type=item, nargs=nargs, default=[], metavar=placeholder(item), help=text)
+    elif kind is bool:
+        group.add_argument(name, action="store_true", help=text)
+        if old:
+            group.add_argument(f"--{old}", action="store_true", default=None, help=SUPPRESS)
+    else:
+        item = _Text() if kind is str else kind
+        group.add_argument(name, type=item, default=field.default, metavar=placeholder(kind), help=text)
+        if old:
+            group.add_argument(f"--{old}", type=item, default=None, help=SUPPRESS)
+
+
+def _known_flags(config_class: type[Any]) -> set[str]:
+    """Names of all flags, old ones and those of every command included."""
+    fields = dataclasses.fields(config_class)
+    olds = {field.metadata["was"] for field in fields if "was" in field.metadata}
+    own = {field.name for field in fields if "positional" not in field.metadata}
+    return own | olds | {"config", "print_config", "help", "version", FLAG}
 
 
 def _config_action() -> type[Any]:
@@ -263,17 +298,6 @@ class _Text:
 
     def __repr__(self) -> str:
         return "str"
-
-
-def _joined(argv: Sequence[str]) -> list[str]:
-    """Turns `--mean -1,0,0` into `--mean=-1,0,0`, because argparse takes a value like `-1,0,0` for a flag."""
-    joined: list[str] = []
-    for item in argv:
-        if joined and re.fullmatch(r"--\w+", joined[-1]) and re.match(r"-[\d.]", item):
-            joined[-1] += f"={item}"
-        else:
-            joined.append(item)
-    return joined
 
 
 def help_texts(config_class: type[Any]) -> dict[str, str]:

@@ -21,6 +21,11 @@ SCALINGS = {
     "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
     "0-255": ((0.0, 0.0, 0.0), (1 / 255, 1 / 255, 1 / 255)),
 }
+MODEL_NAMES = (
+    *("attention_unet", "fast_unet", "lite_student", "multi_unet", "multiscale_student", "multiscale_unet"),
+    *("small_unet", "unet", "xception_unet"),
+)
+"""Keys of `torchseg.models.MODELS`, which is slow to import."""
 TargetName = Literal["phone", "server-cpu", "browser", "smallest"]
 SEARCH_ENGINES = ("nni", "optuna")
 Auto = Literal["auto"]
@@ -108,6 +113,9 @@ class DataConfig(CommonConfig):
 @dataclass(frozen=True, kw_only=True)
 class PrepareConfig(DataConfig):
     """Checks a data set, shows what it contains, and can write a smaller copy of it.
+
+    Example:
+        --data folder --root mine --out mine_small
 
     Attributes:
         out: Folder for a copy whose images are no larger than training at --image_size needs (about twice that size);

@@ -16,6 +16,9 @@ from torchseg.config.training import LearningConfig, check_epochs
 class CompressConfig(CompressionFlags, DistillationConfig, LearningConfig):
     """Removes channels from a trained network, prunes and clusters its weights, and retrains after each step.
 
+    Example:
+        runs/mine/trained --sparsity 0.6 --clusters 6
+
     Attributes:
         checkpoint: Folder of a trained network, e.g. runs/scenes/trained.
         out: Folder of the run. Default: compressed/ in the run of the checkpoint.

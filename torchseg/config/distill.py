@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from torchseg.checks import check_positive
-from torchseg.config.base import TargetName
+from torchseg.config.base import MODEL_NAMES, TargetName
 from torchseg.config.compression_flags import CompressionFlags
 from torchseg.config.distillation import DistillationConfig
 from torchseg.config.export import ExportFlags
@@ -21,14 +21,17 @@ _MOST_ROUNDS = 5
 class DistillConfig(CompressionFlags, ExportFlags, DistillationConfig, FromStartConfig):
     """Trains a teacher, distils a small student, prunes and clusters it, and exports, certifies and scores them.
 
+    Example:
+        --data folder --root mine --image_size 128 --out runs/mine
+
     Attributes:
-        teacher: Teacher network: a name, smp:ARCHITECTURE:ENCODER, torchvision:NAME, timm:ENCODER, or auto: on
+        teacher: Teacher network: {known}, smp:ARCHITECTURE:ENCODER, torchvision:NAME, timm:ENCODER, or auto: on
             photos one that starts from ImageNet, if its weights are installed, else attention_unet. null trains the
             student and its compressed versions without a teacher, from the masks alone.
         teacher_arguments: Arguments of the teacher's builder, e.g. base_width=64,dropout=0.1.
         teacher_checkpoint: Folder of a trained teacher, to use instead of training one; several, separated by commas,
             teach with the mean of their probabilities.
-        student: Student network: a name, smp:ARCHITECTURE:ENCODER, or auto: on photos lite_student, if its ImageNet
+        student: Student network: {known}, smp:ARCHITECTURE:ENCODER, or auto: on photos lite_student, if its ImageNet
             weights are installed, else fast_unet. With --max_latency_ms or --max_size_kb, auto measures the networks
             that `students` lists and takes the one with the most multiply-adds within these limits.
         max_latency_ms: With --student auto: largest latency of the student's int8 file in milliseconds, the fastest
@@ -53,10 +56,10 @@ class DistillConfig(CompressionFlags, ExportFlags, DistillationConfig, FromStart
             browser, or smallest for the fewest bytes. Default: phone if tflite is among the formats, else server-cpu.
     """
 
-    teacher: str | None = AUTO
+    teacher: str | None = field(default=AUTO, metadata={"known": MODEL_NAMES})
     teacher_arguments: str = ""
     teacher_checkpoint: Path | None = None
-    student: str = AUTO
+    student: str = field(default=AUTO, metadata={"known": MODEL_NAMES})
     student_arguments: str = ""
     max_latency_ms: float | None = None
     max_size_kb: float | None = None

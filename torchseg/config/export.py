@@ -63,6 +63,9 @@ class VariantFlags:
 class ExportConfig(VariantFlags, ExportFlags, DataConfig):
     """Exports a trained network to ONNX and TFLite, each file with its certificate.
 
+    Example:
+        runs/mine/student --formats tflite --precisions int8
+
     Attributes:
         checkpoint: Folder of a trained network, e.g. runs/scenes/student.
         out: Folder for the files. Default: artifacts/ beside the checkpoint's folder.
@@ -102,6 +105,9 @@ class ExportConfig(VariantFlags, ExportFlags, DataConfig):
 @dataclass(frozen=True, kw_only=True)
 class VerifyConfig(CommonConfig):
     """Recomputes the certificates of exported files and compares them with the stored ones.
+
+    Example:
+        runs/mine/artifacts/student.int8.tflite
 
     Attributes:
         files: Model files of a run, e.g. runs/scenes/artifacts/student.fp32.onnx, or the run's folder for all of them.

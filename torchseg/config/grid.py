@@ -13,6 +13,9 @@ from torchseg.spec import nearest
 class GridConfig(CommonConfig):
     """Trains, exports and measures every combination of a recipe's factors, and writes one table.
 
+    Example:
+        recipes/unet12.yaml --root data --jobs 2
+
     Attributes:
         recipe: YAML file with base flags and the factors with their levels, e.g. recipes/unet12.yaml.
         jobs: Number of trainings that run at the same time; they share the threads. Measurements never run in parallel.

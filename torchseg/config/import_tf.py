@@ -14,6 +14,9 @@ from torchseg.config.scaling import mean_and_std
 class ImportConfig(DataConfig):
     """Converts a TensorFlow model to ONNX, certifies it against the original, and adds both to a run for scoring.
 
+    Example:
+        model.keras --data folder --root mine --scaling 0-1 --out runs/imported
+
     Attributes:
         model: A .keras, .h5 or .tflite file, or the folder of a SavedModel.
         scaling: Pixel range that the model expects: 0-1, -1-1, imagenet (mean and standard deviation of ImageNet) or

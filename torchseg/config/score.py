@@ -14,6 +14,9 @@ from torchseg.harness.runtimes.table import RUNTIMES
 class ScoreConfig(ForeignFileFlags, DataConfig):
     """Measures accuracy and latency of model files on labelled images: all files of a run, or any files.
 
+    Example:
+        runs/mine
+
     Attributes:
         files: Folder of a run, or model files from anywhere: .onnx, .tflite, checkpoint folders.
         against: Reference model file; the latency and accuracy of the others are compared with it.
@@ -59,6 +62,9 @@ class ScoreConfig(ForeignFileFlags, DataConfig):
 class PredictConfig(ForeignFileFlags, CommonConfig):
     """Predicts masks for images with any model file.
 
+    Example:
+        runs/mine/artifacts/student.int8.tflite PHOTO.jpg --out masks
+
     Attributes:
         model: A checkpoint folder, or an .onnx or .tflite file; one that no run of this project made needs --scaling.
         images: Image files, or folders of images.
@@ -101,6 +107,9 @@ class PredictConfig(ForeignFileFlags, CommonConfig):
 @dataclass(frozen=True, kw_only=True)
 class ReportConfig(CommonConfig):
     """Rebuilds report.html and the figures of a run.
+
+    Example:
+        runs/mine --target browser
 
     Attributes:
         run: Folder of a run, e.g. runs/scenes.

@@ -23,6 +23,9 @@ class SearchConfig(DistillConfig):
     The flags of distill.py define trial 0, where the search starts. Flags for compression and model files are not
     searched: they are copied into the best configuration, which distill.py accepts as its --config.
 
+    Example:
+        --data folder --root mine --out runs/search
+
     Attributes:
         student: Student network of every trial: a name or smp:ARCHITECTURE:ENCODER.
         engine: Search engine: nni or optuna; both use a tree of Parzen estimators (TPE).

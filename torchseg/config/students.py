@@ -15,6 +15,9 @@ _FEWEST_CLASSES, _MOST_CLASSES = 2, 255
 class StudentsConfig(CommonConfig):
     """Measures how large and how fast each student is on this machine, before any training.
 
+    Example:
+        --image_size 128
+
     Attributes:
         size: Size of the images in pixels: N, or H,W.
         classes: Number of classes.

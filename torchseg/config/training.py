@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from torchseg.checks import check_ema, check_positive
-from torchseg.config.base import Auto, DataConfig
+from torchseg.config.base import MODEL_NAMES, Auto, DataConfig
 from torchseg.spec import GENERATED
 
 _MOST_WORKERS = 64
@@ -124,13 +124,17 @@ class FromStartConfig(LearningConfig):
 class TrainConfig(FromStartConfig):
     """Trains one network with labels.
 
+    Example:
+        --data folder --root mine --model small_unet --out runs/mine
+
     Attributes:
-        model: Network to train: a name, smp:ARCHITECTURE:ENCODER, torchvision:NAME, timm:ENCODER or code:FILE:FUNCTION.
+        model: Network to train: {known}, smp:ARCHITECTURE:ENCODER, torchvision:NAME, timm:ENCODER or
+            code:FILE:FUNCTION.
         model_arguments: Arguments of the network's builder, e.g. base_width=16,depth=4,batch_norm=false.
         epochs: Passes over the labelled images. Default: enough for 960 steps on scenes, 1440 otherwise.
     """
 
-    model: str = "small_unet"
+    model: str = field(default="small_unet", metadata={"known": MODEL_NAMES})
     model_arguments: str = ""
     epochs: int = 0
 
