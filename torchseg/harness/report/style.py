@@ -48,6 +48,7 @@ stroke:var(--panel);stroke-width:3;paint-order:stroke}
 .tip{white-space:pre-line;min-height:4.6em;margin-top:6px}
 .point.chosen{stroke:var(--text);stroke-width:2;opacity:1}.lead{stroke:var(--soft);stroke-width:.8}
 .line.dashed polyline{stroke-dasharray:5 4}.dash{width:22px;border-top:2px dashed var(--soft)}
+.dash.solid{border-top-style:solid}
 .choose{display:flex;flex-wrap:wrap;gap:8px 18px;align-items:center;font-size:14px}
 select{font:inherit;color:var(--text);background:var(--panel);border:1px solid var(--line);border-radius:6px;
 padding:3px 6px;max-width:70vw}
@@ -73,6 +74,7 @@ footer{margin:40px auto 24px;max-width:1280px;padding:0 20px;color:var(--soft);f
 for _at in range(8):
     STYLE += f".s{_at}{{fill:var(--s{_at});stroke:var(--s{_at})}}.point.s{_at}{{stroke:var(--bg)}}"
     STYLE += f".point.kept.s{_at}{{stroke:var(--text)}}i.s{_at}{{background:var(--s{_at})}}\n"
+    STYLE += f"b.s{_at}{{border-color:var(--s{_at})}}"
 for _side in ("left", "right"):
     for _layer in ("truth", "teacher", "file", "wrong", "changed"):
         STYLE += f"[data-{_side}={_layer}] .{_side} b{{background-image:var(--{_layer},none)}}"

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 
 from torchseg.harness.report.run_record import Row, RunRecord, number, stage_colours
-from torchseg.harness.report.svg import axis_of, chart, name_tags, point_x, point_y
+from torchseg.harness.report.svg import axis_of, chart, point_x, point_y
 
 _FROM_MASKS = ("teacher", "trained", "baseline", "twin")  # stages that never learn from a teacher
 Points = list[tuple[float, float]]
@@ -77,18 +77,22 @@ def _figure(plot: str, caption: str) -> str:
 
 
 def _chart(curves: Curves, colours: Mapping[str, int], title: str, unit: float = 1.0, suffix: str = "") -> str:
-    """Lines with their names at their ends; a training curve is dashed."""
+    """Lines, dashed for training, and below them a key with the last values."""
     every = [point for line in curves.values() for point in line]
     x = axis_of([point[0] for point in every], "Epoch", whole=True)
     y = axis_of([point[1] for point in every], title, unit=unit, suffix=suffix)
-    marks, ends = [], []
+    marks, keys = [], []
     for name, line in curves.items():
         path = " ".join(f"{point_x(x, across):.1f},{point_y(y, up):.1f}" for across, up in line)
-        kind = f"line s{colours[name]}" + (" dashed" if name.endswith("training") else "")
-        marks.append(f'<g class="{kind}"><title>{escape(name)}</title><polyline points="{path}"/></g>')
+        dashed = name.endswith("training")
+        marks.append(
+            f'<g class="line s{colours[name]}{" dashed" if dashed else ""}"><title>{escape(name)}</title>'
+            f'<polyline points="{path}"/></g>'
+        )
         across, up = line[-1]
-        ends.append((point_x(x, across), point_y(y, up), f"{name} {y.text(float(f'{up:.3g}'))}"))
-        place = f'cx="{ends[-1][0]:.1f}" cy="{ends[-1][1]:.1f}"'
+        place = f'cx="{point_x(x, across):.1f}" cy="{point_y(y, up):.1f}"'
         marks.append(f'<g class="point s{colours[name]}"><circle {place} r="3.5"/></g>')
-    line = [(point_x(x, across), point_y(y, up)) for across, up in every]
-    return chart(x, y, [*marks, *name_tags(ends, points=line)], title=f"{title} over epochs: {', '.join(curves)}")
+        key = f'<b class="dash s{colours[name]}{"" if dashed else " solid"}"></b>'
+        keys.append(f"<span>{key}{escape(name)} {y.text(float(f'{up:.3g}'))}</span>")
+    plot = chart(x, y, marks, title=f"{title} over epochs: {', '.join(curves)}")
+    return f'{plot}<p class="legend">{"".join(keys)}</p>'
