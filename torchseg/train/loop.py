@@ -249,9 +249,7 @@ class _Training:
 
 def _check_finite(losses: Sequence[Tensor], *, first: int, steps: int, name: str) -> None:
     """Raises ValueError that names the step if a loss is infinite or not a number; `first` is the step of the first."""
-    wrong = (~torch.isfinite(torch.stack(list(losses)))).nonzero()
-    if len(wrong):
-        index = int(wrong[0])
+    for index in (~torch.isfinite(torch.stack(list(losses)))).nonzero()[:1].flatten().tolist():
         epoch, step = divmod(first + index, steps)
         raise ValueError(
             f"{name}: the loss is {float(losses[index])} in epoch {epoch + 1}, step {step + 1} of {steps}; the weights "
