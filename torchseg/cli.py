@@ -8,12 +8,12 @@ import io
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
 from torchseg.console import console
+from torchseg.flag_file import bounded_values, config_action
 from torchseg.flag_names import normalised
 from torchseg.help_page import (
     example_text,
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 Config = TypeVar("Config")
 
 DONE, CHECK_FAILED, WRONG_INPUT = 0, 1, 2
-_LONGEST_ARGUMENT, _LONGEST_PATH = 2**14, 2**12
+_LONGEST_ARGUMENT = 2**14
 _TRUST_HELP = (
     "Lets the code inside a checkpoint run: its SHA-256, or the file with that code. Only the command line can give it."
 )
@@ -158,7 +158,7 @@ def _called_as() -> str | None:
 
 
 def _parse(config_class: type[Config], parser: ArgumentParser, argv: Sequence[str]) -> Config:
-    with _bounded_values():
+    with bounded_values():
         values = parser.parse_args(normalised(argv, _known_flags(config_class)))
     if values[FLAG] is not None:  # whoever wrote the file, or the recipe, must not decide what runs here
         raise ValueError(f"{FLAG} stands in a file of flags or a recipe; give it on the command line alone")
@@ -189,7 +189,7 @@ def _parser(config_class: type[Any], *, exit_on_error: bool = True) -> ArgumentP
         version=version_text(),
         exit_on_error=exit_on_error,
     )
-    parser.add_argument("--config", action=_config_action(), metavar="FILE", help="YAML file with any of these flags.")
+    parser.add_argument("--config", action=config_action(), metavar="FILE", help="YAML file with any of these flags.")
     parser.add_argument(f"--{FLAG}", default=None, metavar="SHA256", help=_TRUST_HELP)
     types, texts = get_type_hints(config_class), help_texts(config_class)
     groups: dict[str, Any] = {}
@@ -230,62 +230,6 @@ def _known_flags(config_class: type[Any]) -> set[str]:
     olds = {field.metadata["was"] for field in fields if "was" in field.metadata}
     own = {field.name for field in fields if "positional" not in field.metadata}
     return own | olds | {"config", "print_config", "help", "version", FLAG}
-
-
-def _config_action() -> type[Any]:
-    """Makes an action that reads `--config` files as UTF-8; the parser would use the encoding of the locale."""
-    from jsonargparse import ActionConfigFile  # type: ignore[attr-defined]
-
-    class ConfigFile(ActionConfigFile):
-        def __call__(self, parser: Any, cfg: Any, values: Any, option_string: str | None = None) -> None:
-            text = _flags_in(Path(values)) if len(values) < _LONGEST_PATH and Path(values).exists() else ""
-            super().__call__(parser, cfg, values if text.isascii() else _escaped(text), option_string)  # type: ignore[no-untyped-call]
-
-    return ConfigFile
-
-
-def _flags_in(path: Path) -> str:
-    """The text of a file of flags; raises ValueError if it is not YAML, or has an alias or other unbounded content."""
-    import yaml
-
-    from torchseg.record import text_of_file
-    from torchseg.record.yaml_text import check_yaml
-
-    remedy = "give a YAML file of flags, as --print_config writes it"
-    text = text_of_file(path, remedy=remedy)
-    try:
-        check_yaml(text)
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path} is not a file of flags: {' '.join(str(error).split())}; {remedy}") from error
-    return text
-
-
-def _escaped(text: str) -> str:
-    """The same YAML in ASCII and on more than one line, so that the parser does not take it for the name of a file."""
-    import yaml
-
-    return f"# flags\n{yaml.safe_dump(yaml.safe_load(text))}"
-
-
-@contextmanager
-def _bounded_values() -> Iterator[None]:
-    """Lets the parser read no value that has an alias or is nested deeply: it may stand for gigabytes, or crash."""
-    import yaml
-    from jsonargparse import get_loader, set_loader
-
-    from torchseg.record.yaml_text import check_yaml
-
-    read = get_loader("yaml")
-
-    def checked(text: str) -> Any:
-        check_yaml(text)
-        return read(text)
-
-    set_loader("yaml", checked, exceptions=(yaml.YAMLError,))
-    try:
-        yield
-    finally:
-        set_loader("yaml", read, exceptions=(yaml.YAMLError,))
 
 
 class _Text:

@@ -69,13 +69,10 @@ class FitConfig:
         if self.epochs < 1:
             raise ValueError(f"epochs is {self.epochs}; train for at least 1")
         check_positive("learning_rate", self.learning_rate, example="0.002")
-        if self.schedule not in SCHEDULES:
-            raise ValueError(f"schedule is '{self.schedule}'; choose from {', '.join(SCHEDULES)}")
-        if self.optimizer not in OPTIMIZERS:
-            raise ValueError(f"optimizer is '{self.optimizer}'; choose from {', '.join(OPTIMIZERS)}")
-        if self.precision not in get_args(TrainingPrecision):
-            known = ", ".join(get_args(TrainingPrecision))
-            raise ValueError(f"precision is '{self.precision}'; choose from {known}")
+        choices = {"schedule": SCHEDULES, "optimizer": OPTIMIZERS, "precision": get_args(TrainingPrecision)}
+        for name, known in choices.items():
+            if (value := getattr(self, name)) not in known:
+                raise ValueError(f"{name} is '{value}'; choose from {', '.join(known)}")
         if self.micro_batches not in (1, 2):
             raise ValueError(f"micro_batches is {self.micro_batches}; give 1 for whole batches, or 2 for halves")
         check_ema(self.ema)
