@@ -283,9 +283,7 @@ def normalise(pictures: Tensor, spec: ImageSpec) -> Tensor:
 def _bar(task: Task, first: int, last: int, fabric: Fabric) -> Iterable[int]:
     """Epoch numbers, with a progress bar on a terminal, or with an occasional plain line of output in a pipe."""
     epochs = range(first, last)
-    if not fabric.is_global_zero:
-        return epochs
-    return _epochs_with_progress(task.name, epochs, last)
+    return _epochs_with_progress(task.name, epochs, last) if fabric.is_global_zero else epochs
 
 
 def _epochs_with_progress(name: str, epochs: range, last: int) -> Iterator[int]:
