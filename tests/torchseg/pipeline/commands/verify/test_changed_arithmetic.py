@@ -65,14 +65,14 @@ def test_a_changed_grid_of_input_or_output_is_found_in_tflite(name: str, problem
 def test_a_wrong_bias_is_found_and_its_layer_named(problems):
     said = problems(
         "int8.onnx",
-        lambda tamper, path: tamper.change_initializer(path, "stem.3.*bias_quantized", added(4000, (0,))),
+        lambda tamper, path: tamper.change_initializer(path, "gate.0.skip.bias_quantized", added(4000, (0,))),
     )
-    assert "layer `stem.5/relu` is off by" in said
+    assert "layer `gate.0.skip/conv2d` is off by" in said
     said = problems(
         "int8.tflite",
-        lambda tamper, path: tamper.change_constant(path, "stem.5/relu/Relu", added(4000, (0,)), np.int32),
+        lambda tamper, path: tamper.change_constant(path, "gate.0.skip/conv2d/BiasAdd", added(4000, (0,)), np.int32),
     )
-    assert "layer `stem.5/relu` is off by" in said
+    assert "layer `gate.0.skip/conv2d` is off by" in said
 
 
 def other_operator(old: str, new: str) -> Change:
