@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from tf_bridge.certify.file_layers import Grid
+from tf_bridge.certify.layer_check import DIRECT
 from tf_bridge.certify.network_layers import IMAGE, NetworkLayers
 
 Ranges = Mapping[str, tuple[float, float]]
@@ -15,8 +16,9 @@ _STEPS = 1.0
 _SHARE = 2e-3
 # Operators whose output has the codes of the input, or whose inputs share the grid of the output.
 _SAME_CODES = (
-    "cat", "max_pool2d", "avg_pool2d", "mean", "upsample", "pad", "view", "reshape", "_unsafe_view", "permute",
-    "slice", "select", "expand", "squeeze", "unsqueeze", "relu", "add", "clone", "index", "split", "amax", "adaptive",
+    "cat", "max_pool", "avg_pool", "mean", "upsample", "pad", "view", "reshape", "_unsafe_view", "permute",
+    "slice", "select", "expand", "squeeze", "unsqueeze", "transpose",
+    "flatten", "relu", "add", "clone", "index", "split", "amax", "adaptive",
 )  # fmt: skip
 # Operators with a grid that depends on no image.
 _FIXED = {"sigmoid": (0.0, 1.0), "hardsigmoid": (0.0, 1.0), "softmax": (0.0, 1.0), "tanh": (-1.0, 1.0)}
@@ -38,11 +40,14 @@ def check_ranges(network: NetworkLayers, grids: Mapping[str, Grid], ranges: Rang
     for name, grid in grids.items():
         if name not in ranges:
             continue
-        known = [ranges[each] for each in groups.get(name, {name}) if each in ranges]
-        operator = network.operators.get(name, "")
-        known += [ends for word, ends in _FIXED.items() if word in operator]
+        low, high = ranges[name]
+        if low == high or not network.operators.get(name, "").startswith(DIRECT):
+            continue  # always zero, so that any grid holds it; or its grid is that of some value it is made of
+        members = groups.get(name, {name})
+        known = [ranges[each] for each in members if each in ranges]
+        operators = [network.operators.get(each, "") for each in members]
+        known += [ends for word, ends in _FIXED.items() if any(word in operator for operator in operators)]
         if not _is_measured(grid, known, slack=_FINEST * _reach(network, name, ranges)):
-            low, high = ranges[name]
             found[name] = f"holds {grid.low:.4g} to {grid.high:.4g}; calibration gives {low:.4g} to {high:.4g}"
     return found
 

@@ -101,9 +101,33 @@ def _fp16(model: ModelProto, images: Images | None) -> ModelProto:
 def _dynamic(model: ModelProto, images: Images | None) -> ModelProto:
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
+    plain = _for_transposing(model)
     # ConvInteger has no kernel for signed weights on x86.
     with one_message("dynamic quantization", model, advice="export fp32 or fp16, or replace that layer"):
-        return _through_file(lambda path: quantize_dynamic(model, path, weight_type=QuantType.QUInt8))
+        return _through_file(lambda path: quantize_dynamic(plain, path, weight_type=QuantType.QUInt8))
+
+
+def _for_transposing(model: ModelProto) -> ModelProto:
+    """A copy of a model whose linear weights the dynamic quantizer can transpose in place, under their old names.
+
+    So no shapes of them may be noted, and each linear layer needs weights of its own.
+    """
+    import onnx
+
+    copied = onnx.ModelProto()
+    copied.CopyFrom(model)
+    del copied.graph.value_info[:]
+    weights = {each.name: each for each in copied.graph.initializer}
+    seen: set[str] = set()
+    for node in copied.graph.node:
+        if node.op_type != "Gemm" or node.input[1] not in weights:
+            continue
+        if node.input[1] in seen:
+            own = copied.graph.initializer.add()
+            own.CopyFrom(weights[node.input[1]])
+            own.name = node.input[1] = f"{node.output[0]}/weight"
+        seen.add(node.input[1])
+    return copied
 
 
 def _int8(model: ModelProto, images: Images | None) -> ModelProto:

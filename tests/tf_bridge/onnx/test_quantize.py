@@ -113,3 +113,27 @@ def test_a_grouped_transposed_convolution_keeps_its_bias(tmp_path, images, torch
     )
     expected = torch_predict(network)(images)
     assert np.abs(onnx_predict(tmp_path / "net.onnx")(images) - expected).max() <= 0.08 * np.ptp(expected)
+
+
+class SharedGate(nn.Module):
+    """Two uses of the same two linear layers, which are not square, as in channel attention."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.head = nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 3, 1)
+        self.gate = nn.Sequential(nn.Linear(8, 2), nn.ReLU(), nn.Linear(2, 8))
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        features = self.conv(image)
+        gates = self.gate(features.mean(dim=(2, 3))) + self.gate(features.amax(dim=(2, 3)))
+        return self.head(features * gates.sigmoid()[:, :, None, None])
+
+
+def test_linear_layers_used_twice_are_quantized_dynamically(tmp_path: Path, torch_predict, onnx_predict) -> None:
+    torch.manual_seed(0)
+    gate = SharedGate().eval()
+    image = np.random.default_rng(0).normal(size=(1, 3, 16, 16)).astype(np.float32)
+    path = tmp_path / "net.onnx"
+    path.write_bytes(convert_onnx(in_onnx(gate, image), Precision.DYNAMIC, None).SerializeToString())
+    expected = torch_predict(gate)(image)
+    assert np.abs(onnx_predict(path)(image) - expected).max() <= ERRORS[Precision.DYNAMIC] * np.ptp(expected)
