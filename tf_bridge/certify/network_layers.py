@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,6 +24,15 @@ IMAGE = "image"  # name of the network's input, here and in every exported file
 _CONVOLUTION = ("aten.conv2d", "aten.convolution", "aten.conv_transpose2d")
 _LINEAR = ("aten.linear",)
 _TRANSPOSED = "aten.conv_transpose2d"
+_DILATION = 7  # index of an argument of aten.conv_transpose2d
+_KEPT = tuple(
+    f"aten.{name}."
+    for name in (
+        *("conv2d", "cat", "max_pool2d", "avg_pool2d", "mean", "relu", "relu_", "leaky_relu", "hardtanh", "hardtanh_"),
+        *("sigmoid", "upsample_bilinear2d", "upsample_nearest2d", "pad", "constant_pad_nd", "clone", "detach", "alias"),
+        *("_native_batch_norm_legit_no_training", "dropout", "feature_dropout"),
+    )
+)
 _NORM = "aten._native_batch_norm_legit_no_training"
 
 
@@ -92,6 +102,26 @@ class NetworkLayers:
             if node.name in self.names:
                 found.setdefault(self.names[node.name], str(node.target))
         return found
+
+    @cached_property
+    def unproven(self) -> list[str]:
+        """Operators whose layers in a file cannot be told from PyTorch's: exporters merge, split or reorder them."""
+        found = set()
+        for node in self._nodes:
+            if node.op == "call_function" and node.target is not operator.getitem and not self._is_kept(node):
+                found.add(str(node.target))
+        return sorted(found)
+
+    def _is_kept(self, node: Any) -> bool:
+        """Whether both formats hold this operation as one of their own, with the same weights."""
+        name = str(node.target)
+        if name.startswith(("aten.mul.", "aten.add.")):  # constants are folded into the weights of a neighbour
+            return all(hasattr(each, "name") and each.name not in self._parameters for each in node.args)
+        if name.startswith(_TRANSPOSED):
+            return len(node.args) <= _DILATION or set(node.args[_DILATION]) == {1}
+        if name.startswith("aten.adaptive_avg_pool2d"):
+            return set(node.args[1]) == {1}
+        return name.startswith(_KEPT)
 
     @cached_property
     def output(self) -> str:

@@ -12,7 +12,7 @@ from torch import nn
 from tf_bridge.certify.file_layers import Grid
 from tf_bridge.certify.layer_check import on_grid
 from tf_bridge.certify.network_layers import NetworkLayers
-from tf_bridge.certify.proof import prove
+from tf_bridge.certify.proof import prove, prove_layers
 from tf_bridge.certify.range_check import check_ranges
 from tf_bridge.certify.weight_check import check_weights
 from tf_bridge.onnx.export import export_onnx
@@ -56,9 +56,11 @@ def test_every_kind_of_weight_is_compared(precision: Precision, network: nn.Modu
     export_onnx(network, SPEC, path, precision=precision, calibration=images)
     layers = NetworkLayers(export_program(network, SPEC))
     assert [kernel.layer for kernel in layers.kernels] == ["conv", "conv", "up", "mix"]
-    proof = prove(path, layers, [(images[:1], images[:1])], precision=precision, ranges=layers.ranges(images))
+    proof = prove_layers(path, layers, [(images[:1], images[:1])], precision=precision, ranges=layers.ranges(images))
     assert proof.failures == ()
     assert proof.numbers["weights"]["checked"] == 3
+    unproven = ["aten.linear.default", "aten.neg.default", "aten.permute.default"]
+    assert prove(path, layers, [], precision=precision).numbers == {"not_checked_because_of": unproven}
 
 
 @pytest.mark.slow

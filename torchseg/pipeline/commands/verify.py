@@ -94,7 +94,7 @@ class Verifier:
         calibration = export.calibrated_with if precision is Precision.INT8 else ()
         fresh = export.certify(path, precision=precision, calibration=calibration)
         problems = _problems(recorded, fresh)
-        if fresh["precision"] == Precision.INT8:
+        if fresh["precision"] == Precision.INT8 and "float_layers" in fresh["layers"]:
             problems += float_layer_lies(recorded, tuple(fresh["layers"]["float_layers"]))
         return problems, _holds(recorded, fresh)
 
