@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from torchseg.data.file_samples import share_of
+from torchseg.data.split import Member, split_images
 from torchseg.data.split_lists import split_of_folder
 
-_VALIDATION_SHARE, _TEST_BELOW, _VALIDATION_BELOW = 0.15, 0.15, 0.30
+_VALIDATION_SHARE = 0.15
 Pairs = Sequence[tuple[Path, Path]]
 
 
@@ -28,8 +29,7 @@ def three_splits(
     """Three splits of one to three.
 
     Three splits stay as they are. Of training and one more split, the other one is the test split, and about 15 % of
-    training, whole groups, is the validation split. One split alone is divided by a hash of each group's name, 70, 15
-    and 15 %.
+    training, whole groups, is the validation split. One split alone is divided by `split_images`.
 
     Args:
         parts: pairs of image and mask by split; images of the split `""` count as training images.
@@ -43,10 +43,10 @@ def three_splits(
     if not train:
         raise ValueError(f"the data set has no training images (splits: {', '.join(filter(None, parts)) or 'none'})")
     if not validation and not test:
-        shares = {pair[0]: share_of(group(pair[0])) for pair in train}
-        test = [pair for pair in train if shares[pair[0]] < _TEST_BELOW]
-        validation = [pair for pair in train if _TEST_BELOW <= shares[pair[0]] < _VALIDATION_BELOW]
-        train = [pair for pair in train if shares[pair[0]] >= _VALIDATION_BELOW]
+        assigned = split_images([Member(name=str(picture), group=group(picture)) for picture, _ in train])
+        validation, test, train = (
+            [pair for pair in train if assigned[str(pair[0])] == part] for part in ("validation", "test", "train")
+        )
     elif not validation or not test:
         test = test or validation
         groups = {group(picture) for picture, _ in train}
