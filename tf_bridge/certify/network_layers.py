@@ -24,7 +24,7 @@ IMAGE = "image"  # name of the network's input, here and in every exported file
 _CONVOLUTION = ("aten.conv2d", "aten.convolution", "aten.conv_transpose2d")
 _LINEAR = ("aten.linear",)
 _TRANSPOSED = "aten.conv_transpose2d"
-_DILATION = 7  # index of an argument of aten.conv_transpose2d
+_DILATION, _CEIL_MODE = 7, 4  # index of an argument of aten.conv_transpose2d, of aten.avg_pool2d
 _KEPT = tuple(
     f"aten.{name}."
     for name in (
@@ -121,6 +121,8 @@ class NetworkLayers:
             return len(node.args) <= _DILATION or set(node.args[_DILATION]) == {1}
         if name.startswith("aten.adaptive_avg_pool2d"):
             return set(node.args[1]) == {1}
+        if name.startswith("aten.avg_pool2d"):  # windows that reach over the edge are divided by their own size
+            return not any(node.args[_CEIL_MODE : _CEIL_MODE + 1])
         return name.startswith(_KEPT)
 
     @cached_property
