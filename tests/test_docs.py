@@ -9,6 +9,7 @@ import pytest
 
 import torchseg.config
 from torchseg.__main__ import COMMANDS
+from torchseg.flag_names import ALIASES
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -89,7 +90,7 @@ def test_every_flag_of_a_command_line_is_one_of_that_command(page):
 @pytest.mark.parametrize("page", PAGES, ids=id_of)
 def test_every_flag_in_prose_is_one_of_some_command(page):
     configs = [getattr(torchseg.config, name) for name in torchseg.config.__all__ if name.endswith(("Config", "Flags"))]
-    known = set().union(*map(flags_of, configs)) | OF_OTHER_PROGRAMS
+    known = set().union(*map(flags_of, configs), ALIASES) | OF_OTHER_PROGRAMS
     prose = TABLE.sub("", text_of(page))
     assert {flag for flag in re.findall(r"`--([a-z]\w*)", prose) if flag not in known} == set()
 

@@ -21,13 +21,19 @@ def check_ema(ema: float) -> None:
 
 
 def check_name(what: str, name: str) -> None:
-    """Raises a ValueError unless a name that a file gives can be part of a path without leading elsewhere."""
+    """Raises a ValueError unless a name that a file gives can be part of a path without leading elsewhere.
+
+    Parts may be separated by slashes, as in `trials/000`.
+    """
+    parts = name.split("/")
     if (
         not 0 < len(name) <= 200
-        or name.startswith(".")
-        or any(each in "/\\:" or not each.isprintable() for each in name)
+        or any(not part or part.startswith(".") for part in parts)
+        or any(each in "\\:" or not each.isprintable() for each in name)
     ):
-        raise ValueError(f"{what} is {name[:80]!r}; expected a name without slashes, colons and a leading dot")
+        raise ValueError(
+            f"{what} is {name[:80]!r}; expected a name without leading slashes or dots, backslashes and colons"
+        )
 
 
 def check_no_device(path: Path) -> None:

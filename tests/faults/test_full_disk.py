@@ -33,7 +33,7 @@ def test_weights_that_cannot_be_written_are_named(tmp_path, monkeypatch):
     def fails(*_, **__):
         raise SafetensorError("No space left on device (os error 28)")
 
-    monkeypatch.setattr("torchseg.checkpoint.save_file", fails)
+    monkeypatch.setattr("torchseg.tensor_file.save_file", fails)
     with pytest.raises(OSError, match=r"net\.safetensors cannot be written .*; free some space"):
         write_tensors({"a": torch.zeros(1)}, tmp_path / "net.safetensors")
 

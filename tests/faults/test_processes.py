@@ -76,7 +76,7 @@ def _children(process):
 def _wait_for_end(children, *, seconds):
     deadline = time.monotonic() + seconds
     while any(each.is_running() and each.status() != psutil.STATUS_ZOMBIE for each in children):
-        assert time.monotonic() < deadline, f"still alive after {seconds} s"
+        assert time.monotonic() < deadline, "still alive"
         time.sleep(0.02)
 
 
@@ -86,8 +86,8 @@ def test_reading_processes_and_the_lock_end_with_a_command_that_dies(number, tmp
     process = start(f"{READS}\nread()", tmp_path)
     children = _children(process)
     process.send_signal(number)
-    process.wait(10)
-    _wait_for_end(children, seconds=2)
+    process.wait(60)
+    _wait_for_end(children, seconds=30)
     with locked(tmp_path):
         pass
 
@@ -100,7 +100,7 @@ def test_the_lock_is_free_the_moment_its_command_dies(tmp_path, start):
     for child in children:
         child.suspend()
     process.kill()
-    process.wait(10)
+    process.wait(60)
     try:
         with locked(tmp_path):
             pass
@@ -115,7 +115,7 @@ def test_a_signal_ends_a_command_and_its_processes_with_one_message(number, code
     process = start(READS + COMMAND, tmp_path)
     children = _children(process)
     os.killpg(process.pid, number)  # as a terminal does
-    _wait_for_end(children, seconds=2)
+    _wait_for_end(children, seconds=30)
     assert process.wait(20) == code  # on a busy machine, Python takes seconds to take PyTorch down
     assert process.stderr.read() == "\nstopped; run the same command to resume\n"
 
@@ -144,5 +144,5 @@ sys.exit(run_command(Config, wait, []))
     for _ in range(2):
         process.stdout.readline()
         process.send_signal(signal.SIGINT)
-    assert process.wait(10) == 130
+    assert process.wait(60) == 130
     assert process.stderr.read() == "\nstopped; run the same command to resume\n"

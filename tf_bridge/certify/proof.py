@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from onnx import ModelProto
 
 # Rounding to a grid costs 1 / sqrt(12) = 0.29 steps; each layer starts from the file's own inputs, so nothing adds up.
-MAX_STEPS = 0.5
+MAX_STEPS = 0.6
 # With roundings between that no tensor of the file shows, see `LayerErrors.indirect`.
 MAX_INDIRECT_STEPS = 8.0
 # Of a layer's range, where a file computes in float: dynamic files round each layer's input at run time.

@@ -63,14 +63,17 @@ def read_table(path: Path) -> list[dict[str, str]]:
 
 
 def read_values(path: Path, *, texts: Collection[str]) -> list[dict[str, Any]]:
-    """Rows with typed values: numbers, booleans, None for an empty cell; columns named in `texts` stay strings."""
+    """Rows with typed values: numbers, booleans, None for an empty cell; words and columns in `texts` stay strings."""
     return [{name: cell if name in texts else _value(cell) for name, cell in row.items()} for row in read_table(path)]
 
 
-def _value(cell: str) -> bool | float | None:
+def _value(cell: str) -> bool | float | str | None:
     if cell in ("", "true", "false"):
         return None if not cell else cell == "true"
-    return int(cell) if cell.lstrip("-").isdecimal() else float(cell)
+    try:
+        return int(cell) if cell.lstrip("-").isdecimal() else float(cell)
+    except ValueError:
+        return cell
 
 
 def _cell(value: object) -> object:

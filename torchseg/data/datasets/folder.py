@@ -133,7 +133,10 @@ def choose_splits(
 
 
 def _small(picture: Path) -> NDArray[np.uint8]:
-    return read_reduced(picture, lambda height, width: (min(height, _SMALL), min(width, _SMALL)))[0]
+    try:
+        return read_reduced(picture, lambda height, width: (min(height, _SMALL), min(width, _SMALL)))[0]
+    except ValueError:  # reported with all other faults when the images are checked
+        return np.zeros((1, 1, 3), np.uint8)
 
 
 def _classes_in(mask: Path, *, encoding: MaskEncoding) -> frozenset[int]:

@@ -35,7 +35,7 @@ def _weak_teacher(miou: Mapping[str, float]) -> list[str]:
 
 
 def _no_gain(miou: Mapping[str, float]) -> list[str]:
-    student, baseline = miou.get("student"), miou.get("baseline", miou.get("twin"))
+    student, baseline = miou.get("student"), miou.get("baseline")
     if student is None or baseline is None or student > baseline + _NO_GAIN:
         return []
     return [

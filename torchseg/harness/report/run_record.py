@@ -19,7 +19,6 @@ _STAGES = (
     "trained",
     "student",
     "baseline",
-    "twin",  # name of the baseline in runs of version 0.1
     "channel_pruned",
     "shrunk",  # name of channel_pruned in those runs
     "pruned",

@@ -36,7 +36,7 @@ def named_rows(rows: Sequence[Row], cost: str, found: Recommendation | None) -> 
     """
     first = [found.file, found.reference, found.floor, *found.others.values()] if found else []
     known = [row for row in rows if number(row, cost) and number(row, "miou") is not None]
-    checkpoints = [row for row in known if row["format"] == "torch" and row["stage"] in ("teacher", "baseline", "twin")]
+    checkpoints = [row for row in known if row["format"] == "torch" and row["stage"] in ("teacher", "baseline")]
     kept = pareto([(number(row, cost) or 0.0, number(row, "miou") or 0.0) for row in known])
     wanted = {id(row): row for row in (*first, *checkpoints, *(known[at] for at in kept))}
     places = {id(row) for row in known}

@@ -8,7 +8,7 @@ from html import escape
 from torchseg.harness.report.run_record import Row, RunRecord, number, stage_colours
 from torchseg.harness.report.svg import axis_of, chart, point_x, point_y
 
-_FROM_MASKS = ("teacher", "trained", "baseline", "twin")  # stages that never learn from a teacher
+_FROM_MASKS = ("teacher", "trained", "baseline")  # stages that never learn from a teacher
 Points = list[tuple[float, float]]
 Curves = Mapping[str, Points]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import torch
 from torchseg.adopt import STAGE, Adopted, Source, adopt_network, read_weights
 from torchseg.checkpoint import CARD, WEIGHTS, code_copies, read_card, save_checkpoint
 from torchseg.cli import DONE, other_command
-from torchseg.config import AdoptConfig
+from torchseg.config import AdoptConfig, DataConfig
 from torchseg.models import count_parameters, multiply_adds, parse_arguments, pretrained_scaling
 from torchseg.models.external.code_file import read_code
 from torchseg.models.external.program import BUILDER as PROGRAM
@@ -144,7 +144,9 @@ def _scaling_note(config: AdoptConfig) -> list[str]:
 def _next_commands(config: AdoptConfig, checkpoint: Path) -> list[str]:
     """How to go on: commands that take the checkpoint."""
     given = checkpoint_argument(checkpoint)
-    data = [f"--{name} {shlex.quote(str(getattr(config, name)))}" for name in PICTURE_FLAGS if getattr(config, name)]
+    defaults = {field.name: field.default for field in fields(DataConfig)}
+    stated = {name: value for name in PICTURE_FLAGS if (value := getattr(config, name)) != defaults[name]}
+    data = [f"--{name} {shlex.quote(str(value))}" for name, value in stated.items()]
     compressible = read_card(checkpoint).builder != PROGRAM
     lines = [f"{other_command('compress')} {given}"] if compressible else []
     lines.append(f"{other_command('distill')} {' '.join(data)} --teacher_checkpoint {given}")

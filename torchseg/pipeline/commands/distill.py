@@ -17,7 +17,7 @@ from torchseg.pipeline.run.dataset import Pictures, cached_pictures, check_stage
 from torchseg.pipeline.run.folder import Stage
 from torchseg.pipeline.run.installed import check_formats
 from torchseg.pipeline.run.session import Session, open_session
-from torchseg.pipeline.run.summary import print_summary
+from torchseg.pipeline.run.summary import summary_lines
 from torchseg.pipeline.stages.compression import Compressor, check_compression
 from torchseg.pipeline.stages.default_networks import with_default_networks
 from torchseg.pipeline.stages.distillation import (
@@ -49,7 +49,7 @@ def distill(config: DistillConfig) -> int:
         session.fabric.barrier()
         if session.fabric.is_global_zero:
             seconds = time.monotonic() - started
-            print_summary(session.folder, ran, problems=chain.problems, seconds=seconds)
+            print("\n" + "\n".join(summary_lines(session.folder, ran, problems=chain.problems, seconds=seconds)))
     return CHECK_FAILED if chain.problems else DONE
 
 

@@ -44,20 +44,19 @@ def checkpoint_argument(checkpoint: Path) -> str:
     return f"{checkpoint} --trust_code {code['sha256']}" if code else str(checkpoint)
 
 
-def print_summary(folder: RunFolder, ran: Sequence[str], *, problems: Sequence[str], seconds: float) -> None:
-    """Prints what ran, the score table, what the scores say of the training, and which file to take."""
+def summary_lines(folder: RunFolder, ran: Sequence[str], *, problems: Sequence[str], seconds: float) -> list[str]:
+    """What ran, the score table, what the scores say of the training, and which file to take."""
     path = folder.path
+    lines = [*_done_lines(ran, seconds)]
     if not ran and not problems:
-        print(f"Nothing to do: {path} is complete and its inputs have not changed ({seconds:.0f} s).")
-    else:
-        print("\n" + "\n".join(_done_lines(ran, seconds)))
-    print("\n" + "\n".join(table_lines(path / "scores.csv")))
+        lines = [f"Nothing to do: {path} is complete and its inputs have not changed ({seconds:.0f} s)."]
+    lines += ["", *table_lines(path / "scores.csv")]
     run = read_run(path)
     for sentence in findings(run.scores, run.data):
-        print("\n" + "\n".join(textwrap.wrap(f"Note: {sentence}", _WIDTH)))
+        lines += ["", *textwrap.wrap(f"Note: {sentence}", _WIDTH)]
     for problem in problems:
-        print(f"\nFAILED: {problem}")
-    print("\n" + "\n".join(answer_lines(run, target=run.target)))
+        lines += ["", f"FAILED: {problem}"]
+    return [*lines, "", *answer_lines(run, target=run.target)]
 
 
 def answer_lines(run: RunRecord, *, target: str | None) -> list[str]:

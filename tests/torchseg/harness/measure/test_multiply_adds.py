@@ -23,7 +23,7 @@ def test_a_checkpoint_and_its_export_have_the_same_work(checkpoint, onnx_file):
 
 def test_a_count_that_the_card_holds_is_counted_again_for_another_size(checkpoint, tmp_path):
     checkpoint = shutil.copytree(checkpoint, tmp_path / "student")
-    card = json.loads((checkpoint / CARD).read_text())
+    card = {name: each for name, each in json.loads((checkpoint / CARD).read_text()).items() if name != "checksum"}
     spec = (1, 3, card["spec"]["height"], card["spec"]["width"])
     counted = multiply_adds_in(checkpoint, spec)
     (checkpoint / CARD).write_text(json.dumps(card | {"metrics": {"multiply_adds": 7}}))

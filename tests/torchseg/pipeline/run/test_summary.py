@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from torchseg.harness.report.run_record import read_run
 from torchseg.pipeline.run.folder import RunFolder
-from torchseg.pipeline.run.summary import answer_lines, comparison_lines, print_summary, table_lines
+from torchseg.pipeline.run.summary import answer_lines, comparison_lines, summary_lines, table_lines
 
 
 def test_shares_become_percent_and_empty_cells_a_dash(tmp_path):
@@ -45,14 +45,13 @@ SCORES = (
 )
 
 
-def test_the_last_ten_lines_name_the_file_its_size_speed_up_and_loss(tmp_path, capsys):
+def test_the_last_ten_lines_name_the_file_its_size_speed_up_and_loss(tmp_path):
     (tmp_path / "scores.csv").write_text(SCORES)
     (tmp_path / ".stages").mkdir()
     (tmp_path / "data.json").write_text('{"train": {"pictures": 8}}')
     ran = ["data", "student", "artifacts/student.fp32.onnx", "artifacts/student.int8.tflite", "score"]
-    print_summary(RunFolder(tmp_path), ran, problems=[], seconds=60)
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[1:3] == ["Done in 1.0 minutes: data, student, score", "  artifacts/student: fp32.onnx, int8.tflite"]
+    lines = summary_lines(RunFolder(tmp_path), ran, problems=[], seconds=60)
+    assert lines[:2] == ["Done in 1.0 minutes: data, student, score", "  artifacts/student: fp32.onnx, int8.tflite"]
     assert any(line.startswith("Note: Some splits have fewer than 20 images (train 8 images)") for line in lines)
     last = "\n".join(lines[-10:])
     for words in (
