@@ -18,9 +18,11 @@ GENERATED = "scenes"  # name of the data set that is drawn, not read
 class ImageSpec:
     """Size, colour scaling and classes of the images that a network was made for.
 
-    Channels are in RGB order. `mean` and `std` apply to images scaled to [0, 1], so a network sees
-    `(image / 255 - mean) / std`. Mask values run from 0 to `num_classes - 1`; pixels with the value `ignore_index` are
-    left out of every loss and metric.
+    Three channels are in RGB order, others in that of the files. `mean` and `std` apply to images scaled to [0, 1], so
+    a network sees `(image / 255 - mean) / std`; by default they are those of ImageNet for three channels, and 0.5 and
+    0.25 otherwise. Mask values run from 0 to `num_classes - 1`; pixels with the value `ignore_index` are left out of
+    every loss and metric. Image files of more than 8 bits were scaled so that `value_range` became 0 to 255; it is None
+    for 8-bit files.
 
     Raises:
         ValueError: if a size, a scale or the list of classes is invalid.
@@ -30,11 +32,15 @@ class ImageSpec:
     width: int
     classes: tuple[str, ...]
     channels: int = 3
-    mean: tuple[float, ...] = (0.485, 0.456, 0.406)
-    std: tuple[float, ...] = (0.229, 0.224, 0.225)
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
     ignore_index: int = IGNORE_INDEX
+    value_range: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
+        for name, values in zip(("mean", "std"), default_scaling(self.channels), strict=True):
+            if not getattr(self, name):
+                object.__setattr__(self, name, values)
         if self.height < 1 or self.width < 1:
             raise ValueError(f"image size is {self.height}x{self.width}; both sides must be at least 1 pixel")
         if not 2 <= len(self.classes) <= 255:
@@ -61,7 +67,7 @@ class ImageSpec:
         """Turns decoded pictures into a network's input.
 
         Args:
-            pictures: uint8 RGB, `(B, H, W, C)`.
+            pictures: uint8, `(B, H, W, C)`.
 
         Returns:
             Normalised images, float32 `(B, C, H, W)`, contiguous.
@@ -80,7 +86,10 @@ class ImageSpec:
 
     def to_dict(self) -> dict[str, Any]:
         """Values that JSON can hold, for a card or a file's metadata."""
-        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+        values = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+        if self.value_range is None:
+            del values["value_range"]  # releases that do not know it can read the card of 8-bit images
+        return values
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> ImageSpec:
@@ -89,6 +98,13 @@ class ImageSpec:
             key: tuple(value) if isinstance(value, list) else value for key, value in values.items()
         }
         return cls(**arguments)
+
+
+def default_scaling(channels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation for images in [0, 1]: ImageNet's for three channels, else 0.5 and 0.25."""
+    if channels == 3:
+        return (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+    return (0.5,) * channels, (0.25,) * channels
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -65,10 +65,12 @@ class LearningOptions(CommonOptions, total=False):
 
 
 class TrainOptions(LearningOptions, total=False):
-    """Options of `train`; those after `progressive` need a teacher."""
+    """Options of `train`; those after `std` need a teacher."""
 
     ema: float
     progressive: float
+    mean: Listed
+    std: Listed
     temperature: float
     alpha: float
     soft_loss: str

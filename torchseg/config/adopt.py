@@ -32,8 +32,8 @@ class AdoptConfig(DataConfig):
             of the data set.
         scaling: Pixel range that the network was trained with: imagenet (mean and standard deviation of ImageNet), 0-1,
             -1-1 or 0-255. Default: imagenet.
-        mean: Three means (red,green,blue) for images in [0, 1], in place of --scaling; needs --std.
-        std: Three standard deviations (red,green,blue) for images in [0, 1], in place of --scaling; needs --mean.
+        mean: Means of the channels for images in [0, 1], separated by commas, in place of --scaling; needs --std.
+        std: Standard deviations of the channels, separated by commas, in place of --scaling; needs --mean.
         out: Folder of the run. Default: runs/DATA-adopted.
     """
 

@@ -67,6 +67,11 @@ class DataConfig(CommonConfig):
         root: Folder of the data set, or its parent folder.
         download: Download the data set into --root first; only some data sets support this.
         image_size: Input size of the networks in pixels: N, or H,W. Default: 64 for scenes, 128 otherwise.
+        channels: Channels of the images. Default: as many as the images of --data folder have, all alike, else 3. 3
+            turns grey images into RGB, 1 turns RGB into grey, and of more bands the first ones are taken.
+        value_range: Values LOW,HIGH of the image files that become black and white. Default: 0,255 for 8 bits; for 16
+            bits the smallest of 10, 12, 14 and 16 bits that holds every image; 0,1 for floats.
+        exif: apply turns images as their EXIF orientation says; ignore reads the pixels as stored.
         patch_size: Cut large images (e.g. those of aerial) into square patches with this side in pixels, then resize
             each patch to --image_size. 0 uses whole images.
         patch_overlap: Share of its side by which a patch overlaps its neighbour, in [0, 1).
@@ -84,6 +89,9 @@ class DataConfig(CommonConfig):
     root: Path | None = None
     download: bool = False
     image_size: str = ""
+    channels: int = 0
+    value_range: str = ""
+    exif: Literal["apply", "ignore"] = "apply"
     patch_size: int = 0
     patch_overlap: float = 0.0
     mask_suffix: str = ""
@@ -94,7 +102,9 @@ class DataConfig(CommonConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _ = self.size
+        _ = self.size, self.values
+        if self.channels < 0:
+            raise ValueError(f"channels is {self.channels}; give a number such as 1 or 4, or 0 to count them")
         if self.patch_size < 0:
             raise ValueError(f"patch_size is {self.patch_size}; give a side in pixels, or 0 for whole images")
         if self.ignore_value is not None and not 0 <= self.ignore_value <= IGNORE_INDEX:
@@ -108,6 +118,11 @@ class DataConfig(CommonConfig):
         if not self.image_size:
             return (64, 64) if self.data == GENERATED else (128, 128)
         return height_and_width("image_size", self.image_size)
+
+    @property
+    def values(self) -> tuple[float, float] | None:
+        """`value_range`, parsed: the values that become black and white; None if not given."""
+        return low_and_high(self.value_range)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,6 +160,16 @@ def height_and_width(flag: str, text: str) -> tuple[int, int]:
             f"{flag} is '{text}'; give at most {_LONGEST_SIDE} pixels a side, or cut images by --patch_size"
         )
     return int(sides[0]), int(sides[-1])
+
+
+def low_and_high(text: str) -> tuple[float, float] | None:
+    """Parses the flag value_range, LOW,HIGH; None for an empty text. Raises ValueError that names the flag."""
+    if not text:
+        return None
+    values = numbers("value_range", text)
+    if len(values) != 2 or not values[0] < values[1]:
+        raise ValueError(f"value_range is '{text}'; give LOW,HIGH with LOW below HIGH, e.g. 0,4095")
+    return values[0], values[1]
 
 
 def numbers(flag: str, text: str) -> tuple[float, ...]:

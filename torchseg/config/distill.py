@@ -10,7 +10,7 @@ from torchseg.config.base import MODEL_NAMES, TargetName
 from torchseg.config.compression_flags import CompressionFlags
 from torchseg.config.distillation import DistillationConfig
 from torchseg.config.export import ExportFlags
-from torchseg.config.training import FromStartConfig, check_epochs, check_rates
+from torchseg.config.training import FromStartConfig, NormalisationFlags, check_epochs, check_rates
 from torchseg.modelfile.kinds import TARGET_FORMATS
 
 AUTO = "auto"  # a network that the command chooses
@@ -18,7 +18,7 @@ _MOST_ROUNDS = 5
 
 
 @dataclass(frozen=True, kw_only=True)
-class DistillConfig(CompressionFlags, ExportFlags, DistillationConfig, FromStartConfig):
+class DistillConfig(CompressionFlags, ExportFlags, DistillationConfig, NormalisationFlags, FromStartConfig):
     """Trains a teacher, distils a small student, prunes and clusters it, and exports, certifies and scores them.
 
     Example:
@@ -79,6 +79,7 @@ class DistillConfig(CompressionFlags, ExportFlags, DistillationConfig, FromStart
         ExportFlags.__post_init__(self)
         CompressionFlags.__post_init__(self)
         DistillationConfig.__post_init__(self)
+        NormalisationFlags.__post_init__(self)
         check_epochs(epochs=self.epochs, teacher_epochs=self.teacher_epochs)
         check_rates(
             teacher_learning_rate=self.teacher_learning_rate, baseline_learning_rate=self.baseline_learning_rate

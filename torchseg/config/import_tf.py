@@ -21,8 +21,8 @@ class ImportConfig(DataConfig):
         model: A .keras, .h5 or .tflite file, or the folder of a SavedModel.
         scaling: Pixel range that the model expects: 0-1, -1-1, imagenet (mean and standard deviation of ImageNet) or
             0-255.
-        mean: Three means (red,green,blue) for images in [0, 1], in place of --scaling; needs --std.
-        std: Three standard deviations (red,green,blue) for images in [0, 1], in place of --scaling; needs --mean.
+        mean: Means of the channels for images in [0, 1], separated by commas, in place of --scaling; needs --std.
+        std: Standard deviations of the channels, separated by commas, in place of --scaling; needs --mean.
         classes: Names of the model's classes in the order of its outputs. Default: those of the data set.
         name: Name of the model in tables and file names. Default: the file's name.
         out: Folder of the run: a new one, or one on the same data. Default: runs/DATA.

@@ -13,7 +13,7 @@ def mean_and_std(scaling: str, mean: str, std: str) -> MeanAndStd:
 
     Args:
         scaling: a key of `SCALINGS`.
-        mean: one number per channel, separated by commas; with `std`, it replaces `scaling`.
+        mean: one number per channel or one for all, separated by commas; with `std`, it replaces `scaling`.
         std: the same.
 
     Raises:
@@ -23,8 +23,8 @@ def mean_and_std(scaling: str, mean: str, std: str) -> MeanAndStd:
         raise ValueError("--mean and --std belong together; give both, or --scaling")
     if mean:
         means, stds = numbers("mean", mean), numbers("std", std)
-        if not len(means) == len(stds) == 3:
-            raise ValueError(f"--mean has {len(means)} and --std {len(stds)} numbers; give three each: red,green,blue")
+        if len(means) != len(stds):
+            raise ValueError(f"--mean has {len(means)} and --std {len(stds)} numbers; give one per channel in both")
         return means, stds
     if scaling not in SCALINGS:
         near, known = nearest(scaling, SCALINGS), ", ".join(SCALINGS)

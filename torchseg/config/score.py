@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
-from torchseg.config.base import Auto, CommonConfig, DataConfig, TargetName, choices, height_and_width
+from torchseg.config.base import Auto, CommonConfig, DataConfig, TargetName, choices, height_and_width, low_and_high
 from torchseg.config.foreign_file import ForeignFileFlags
 from torchseg.harness.runtimes.table import RUNTIMES
 
@@ -73,6 +74,9 @@ class PredictConfig(ForeignFileFlags, CommonConfig):
         compare: Further model files; shows all predictions side by side and where they differ.
         tiles: Predict at full resolution in overlapping tiles of the network's input size, instead of resizing images.
         image_size: Input size, N or H,W in pixels, for a file from another tool that takes any size.
+        value_range: Values LOW,HIGH of the images that become black and white, if they are not 8-bit. Default: those of
+            the images that the model was trained on, or the whole range of 16 bits, or 0,1 for floats.
+        exif: apply turns images as their EXIF orientation says; ignore reads the pixels as stored.
         classes: Names of the classes of a file from another tool, separated by commas, or their number. Default: as
             many as its output has.
     """
@@ -84,12 +88,19 @@ class PredictConfig(ForeignFileFlags, CommonConfig):
     compare: list[Path] = field(default_factory=list, metadata={"nargs": "+"})
     tiles: bool = False
     image_size: str = ""
+    value_range: str = ""
+    exif: Literal["apply", "ignore"] = "apply"
     classes: str = ""
 
     def __post_init__(self) -> None:
         CommonConfig.__post_init__(self)
         ForeignFileFlags.__post_init__(self)
-        _ = self.size
+        _ = self.size, self.values
+
+    @property
+    def values(self) -> tuple[float, float] | None:
+        """`value_range`, parsed; None if not given."""
+        return low_and_high(self.value_range)
 
     @property
     def size(self) -> tuple[int, int] | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from torchseg.checks import check_ema, check_positive
-from torchseg.config.base import MODEL_NAMES, Auto, DataConfig
+from torchseg.config.base import MODEL_NAMES, Auto, DataConfig, numbers
 from torchseg.spec import GENERATED
 
 _MOST_WORKERS = 64
@@ -121,7 +121,31 @@ class FromStartConfig(LearningConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainConfig(FromStartConfig):
+class NormalisationFlags:
+    """Flags for the normalisation of images.
+
+    Attributes:
+        mean: Means of the channels for images in [0, 1], separated by commas, or one for all. Default: those of a
+            pretrained network or given teacher; else ImageNet's for 3 channels and 0.5 for others.
+        std: Standard deviations that go with --mean. Default: as for --mean; 0.25 for other than 3 channels.
+    """
+
+    mean: str = ""
+    std: str = ""
+
+    def __post_init__(self) -> None:
+        if len(numbers("mean", self.mean)) != len(numbers("std", self.std)):
+            raise ValueError(f"--mean is '{self.mean}' and --std '{self.std}'; give one number per channel in both")
+
+    @property
+    def normalisation(self) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+        """Mean and standard deviation by channel, or one value for all; None if not given."""
+        mean, std = numbers("mean", self.mean), numbers("std", self.std)
+        return (mean, std) if mean else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig(NormalisationFlags, FromStartConfig):
     """Trains one network with labels.
 
     Example:
@@ -139,5 +163,6 @@ class TrainConfig(FromStartConfig):
     epochs: int = 0
 
     def __post_init__(self) -> None:
-        super().__post_init__()
+        FromStartConfig.__post_init__(self)
+        NormalisationFlags.__post_init__(self)
         check_epochs(epochs=self.epochs)

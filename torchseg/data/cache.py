@@ -60,7 +60,7 @@ class CacheWriter:
         if self._full:
             return
         content = np.concatenate([sample.picture.reshape(-1), sample.mask.reshape(-1)])
-        row = {"name": sample.name, "shape": sample.mask.shape, "offset": self._file.tell()}
+        row = {"name": sample.name, "shape": sample.picture.shape, "offset": self._file.tell()}
         self._rows.append(row | {"crc32": zlib.crc32(content.data)})
         with naming(Path(self._file.name)):
             self._file.write(content.data)
@@ -97,9 +97,9 @@ class CachedSamples:
             return self._uncached[index]
         row = self.rows[index]
         self._check(index)
-        (height, width), start = row["shape"], row["offset"]
-        middle = start + height * width * 3
-        picture = self._bytes[start:middle].reshape(height, width, 3)
+        (height, width, channels), start = row["shape"], row["offset"]
+        middle = start + height * width * channels
+        picture = self._bytes[start:middle].reshape(height, width, channels)
         return Sample(
             name=row["name"], picture=picture, mask=self._bytes[middle : middle + height * width].reshape(height, width)
         )
@@ -109,7 +109,8 @@ class CachedSamples:
         if self._checked[index]:
             return
         row = self.rows[index]
-        start, size = row["offset"], 4 * row["shape"][0] * row["shape"][1]  # RGB and the class of each pixel
+        height, width, channels = row["shape"]
+        start, size = row["offset"], height * width * (channels + 1)  # the bands and the class of each pixel
         if zlib.crc32(self._bytes[start : start + size].data) != row["crc32"]:
             file = self.path.with_name(self.path.name + _BYTES)
             raise ValueError(

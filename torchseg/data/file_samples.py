@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from torchseg.data.image_io import find_pictures, picture_size, read_reduced
-from torchseg.data.mask_io import read_mask
+from torchseg.data.image_io import find_pictures
+from torchseg.data.image_reader import RGB, ImageReader
+from torchseg.data.mask_io import read_header, read_mask
 from torchseg.data.mask_values import smoothing
 from torchseg.data.sample import Fit, Sample
 from torchseg.spec import IGNORE_INDEX
@@ -29,6 +30,7 @@ class FileSamples:
         read: reads a stored mask from its file.
         name: gives the name of the image in a file, unique within the data set. Default: the file's name without
             suffix.
+        images: reads the images.
     """
 
     def __init__(
@@ -39,8 +41,9 @@ class FileSamples:
         decode: Decode | None = None,
         read: Read = read_mask,
         name: Callable[[Path], str] | None = None,
+        images: ImageReader = RGB,
     ) -> None:
-        self.pairs = list(pairs)
+        self.pairs, self.images = list(pairs), images
         self.classes = tuple(classes)
         self.decode, self.read, self.name = decode, read, name or _stem
 
@@ -54,7 +57,7 @@ class FileSamples:
     def reduced(self, index: int, fit: Fit | None = None) -> Sample:
         """Reads one pair with the image possibly smaller, see `ReducibleSamples`; raises like indexing."""
         picture_path, mask_path = self.pairs[index]
-        (picture, size), stored = read_reduced(picture_path, fit), self.read(mask_path)
+        (picture, size), stored = self.images.read(picture_path, fit), self.read(mask_path)
         check_sizes(picture_path, size, mask_path, stored.shape[:2])
         try:
             mask = self.decode(stored) if self.decode else stored
@@ -66,7 +69,7 @@ class FileSamples:
 
     def size(self, index: int) -> tuple[int, int]:
         """Height and width of an image in pixels, read from its header only."""
-        return picture_size(self.pairs[index][0])
+        return self.images.size(self.pairs[index][0])
 
 
 def check_values(mask: NDArray[np.uint8], classes: Sequence[str]) -> None:
@@ -90,7 +93,16 @@ def check_pair(picture: Path, mask: Path) -> None:
     """Reads both headers; raises ValueError if the mask is missing or has another size than the image."""
     if not mask.is_file():
         raise ValueError(f"image {picture} has no mask: expected {mask}; add the mask or remove the image")
-    check_sizes(picture, picture_size(picture), mask, picture_size(mask))
+    check_headers(picture, mask, read_header(mask).size)
+
+
+def check_headers(picture: Path, mask: Path, mask_hw: tuple[int, int]) -> None:
+    """Raises a ValueError unless a mask of this size, (height, width), fits the image, of which the header is read.
+
+    An image with an EXIF orientation may have either the size as it is stored or that when it stands upright.
+    """
+    if ImageReader(exif="ignore").size(picture) != mask_hw:
+        check_sizes(picture, RGB.size(picture), mask, mask_hw)
 
 
 def check_sizes(picture: Path, picture_hw: tuple[int, ...], mask: Path, mask_hw: tuple[int, ...]) -> None:
@@ -106,8 +118,8 @@ def check_sizes(picture: Path, picture_hw: tuple[int, ...], mask: Path, mask_hw:
 class UnlabelledPictures:
     """All images directly in a folder, each with a mask that holds the ignored value everywhere."""
 
-    def __init__(self, folder: Path) -> None:
-        self.files = find_pictures(folder)
+    def __init__(self, folder: Path, *, images: ImageReader = RGB) -> None:
+        self.files, self.images = find_pictures(folder), images
 
     def __len__(self) -> int:
         return len(self.files)
@@ -119,7 +131,7 @@ class UnlabelledPictures:
     def reduced(self, index: int, fit: Fit | None = None) -> Sample:
         """Reads one image, possibly smaller, see `ReducibleSamples`."""
         path = self.files[index]
-        picture, size = read_reduced(path, fit)
+        picture, size = self.images.read(path, fit)
         return Sample(name=path.stem, picture=picture, mask=np.full(size, IGNORE_INDEX, np.uint8))
 
 

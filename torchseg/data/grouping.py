@@ -82,8 +82,8 @@ def _by_pattern(names: Mapping[Path, str], pattern: str) -> dict[Path, str]:
 
 
 def thumbnail(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Grey values of an image `(H, W, C)`, averaged to 16x16."""
-    grey = picture[..., :3].mean(axis=2, dtype=np.float32).round().astype(np.uint8)
+    """Mean of the bands of an image `(H, W, C)`, averaged to 16x16."""
+    grey = picture.mean(axis=2, dtype=np.float32).round().astype(np.uint8)
     return np.asarray(Image.fromarray(grey).resize((_SIDE, _SIDE), Image.Resampling.BOX))
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from torchseg.data.cache import HeldSamples
 from torchseg.data.file_samples import FileSamples, UnlabelledPictures
-from torchseg.data.image_io import picture_size, read_picture
+from torchseg.data.image_reader import RGB, ImageReader
 from torchseg.data.patches import PatchSamples
 from torchseg.data.sample import Samples, UnmaskedSamples
 from torchseg.data.transforms import BoundedSamples, ResizedSamples
@@ -43,8 +43,8 @@ class SeenImages:
         return ""
 
 
-def digest_of(picture: NDArray[np.uint8]) -> bytes:
-    """A hash of an image's size and pixels, uint8 `(H, W, C)`."""
+def digest_of(picture: NDArray[np.generic]) -> bytes:
+    """A hash of an image's size and pixels, `(H, W, C)`."""
     return hashlib.sha256(repr(picture.shape).encode() + picture.tobytes()).digest()
 
 
@@ -57,7 +57,9 @@ def image_files(samples: Samples) -> Sequence[Path]:
     return samples.files if isinstance(samples, UnlabelledPictures) else ()
 
 
-def shared_images(files: Mapping[str, Sequence[Path]], *, most_pixels: int = _MOST_PIXELS) -> list[str]:
+def shared_images(
+    files: Mapping[str, Sequence[Path]], *, images: ImageReader = RGB, most_pixels: int = _MOST_PIXELS
+) -> list[str]:
     """One sentence per image that two splits share; splits without masks may share images with all but the test split.
 
     Files with equal bytes are always found. Files of other bytes whose pixels are equal are found where all candidates
@@ -65,6 +67,7 @@ def shared_images(files: Mapping[str, Sequence[Path]], *, most_pixels: int = _MO
 
     Args:
         files: image files by split.
+        images: reads them.
         most_pixels: limit of pixels to decode.
 
     Raises:
@@ -73,10 +76,10 @@ def shared_images(files: Mapping[str, Sequence[Path]], *, most_pixels: int = _MO
     faults = _repeated(files, _sizes_in_two(files, lambda path: path.stat().st_size), _file_digest)
     if faults or sum(map(len, files.values())) * 64 > most_pixels:
         return faults
-    candidates = _sizes_in_two(files, picture_size)
-    if sum(int(np.prod(picture_size(path))) for path in candidates) > most_pixels:
+    candidates = _sizes_in_two(files, images.size)
+    if sum(int(np.prod(images.size(path))) for path in candidates) > most_pixels:
         return []
-    return _repeated(files, candidates, lambda path: digest_of(read_picture(path)))
+    return _repeated(files, candidates, lambda path: digest_of(images.read(path)[0]))
 
 
 def _sizes_in_two(files: Mapping[str, Sequence[Path]], size: Callable[[Path], object]) -> set[Path]:

@@ -2,63 +2,22 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 
 from torchseg.checks import check_no_device
-from torchseg.data.sample import DataSet, Fit
+from torchseg.data.bands import reading
+from torchseg.data.sample import DataSet
 from torchseg.data.transforms import BoundedSamples
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".npy")
 
 PARTS = ("train", "validation", "test")
-
-
-def read_picture(path: Path) -> NDArray[np.uint8]:
-    """Reads an image as RGB with its EXIF orientation applied, uint8 `(H, W, 3)`.
-
-    Raises:
-        ValueError: naming the file, if it is missing, truncated, not an image, or has more than 8 bits per channel.
-    """
-    return read_reduced(path)[0]
-
-
-def read_reduced(path: Path, fit: Fit | None = None) -> tuple[NDArray[np.uint8], tuple[int, int]]:
-    """Reads an image like `read_picture`, but possibly at a reduced size.
-
-    Args:
-        path: of the file.
-        fit: takes the full height and width and returns those that are enough. A JPEG that is at least that large at
-            1/2, 1/4 or 1/8 of its size is decoded at that scale, in half the time or less; other formats are always
-            read at full size. Default: full size.
-
-    Returns:
-        The image, uint8 `(H, W, 3)`, and the height and width of the full image.
-
-    Raises:
-        ValueError: under the same conditions as `read_picture`.
-    """
-    with open_image(path, decode=False) as image:
-        full = _size(image)
-        if image.mode.startswith(("I", "F")):  # Pillow would clip every value above 255
-            raise ValueError(f"{path} is a {image.mode} image; an image must have 8 bits a colour: save it as such")
-        if fit:
-            height, width = fit(*full)
-            image.draft(None, (height, width) if _is_turned(image) else (width, height))
-        ImageOps.exif_transpose(image, in_place=True)
-        return np.asarray(image if image.mode == "RGB" else image.convert("RGB")), full
-
-
-def picture_size(path: Path) -> tuple[int, int]:
-    """Height and width in pixels, read from the header only, with the EXIF orientation applied."""
-    with open_image(path, decode=False) as image:
-        return _size(image)
 
 
 def find_pictures(folder: Path) -> list[Path]:
@@ -77,40 +36,14 @@ def find_pictures(folder: Path) -> list[Path]:
     return pictures
 
 
-def _size(image: Image.Image) -> tuple[int, int]:
-    width, height = image.size
-    return (width, height) if _is_turned(image) else (height, width)
-
-
-def _is_turned(image: Image.Image) -> bool:
-    """Whether the EXIF orientation swaps height and width."""
-    return image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
-
-
 @contextmanager
 def open_image(path: Path, *, decode: bool = True) -> Iterator[Image.Image]:
     """Opens an image file; errors while it is open and read name it. `decode` reads all pixels at once."""
-    _check_name(path)
-    with ExitStack() as opened:
-        try:
-            image = Image.open(opened.enter_context(path.open("rb")))
-            if decode:
-                image.load()
-            yield image  # lazy reads, such as that of a PNG's orientation, may fail here too
-        except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError) as error:
-            raise ValueError(f"cannot read the image {path}: {error}; replace the file or remove it") from error
-
-
-def _check_name(path: Path) -> None:
-    """Refuses file names that are not valid text, because tables and reports print them."""
-    try:
-        str(path).encode()
-    except UnicodeEncodeError as error:
-        encoding = sys.getfilesystemencoding()
-        raise ValueError(
-            f"the name of the image {str(path)!a} has bytes that are not {encoding}, the encoding of this locale; "
-            "rename it, or set PYTHONUTF8=1"
-        ) from error
+    with reading(path), ExitStack() as opened:
+        image = Image.open(opened.enter_context(path.open("rb")))
+        if decode:
+            image.load()
+        yield image  # lazy reads, such as that of a palette, may fail here too
 
 
 def check_new_folder(folder: Path, *, flag: str) -> None:
@@ -125,7 +58,7 @@ def write_folder(
     """Writes `images/`, `masks/`, `classes.txt`, and a list of names per split, so that the splits stay the same.
 
     Images that are larger than training at `size` can use are downscaled; their aspect ratio stays. Files are PNG, so
-    compression loses nothing.
+    compression loses nothing; images of other than one or three channels are NumPy arrays.
 
     Args:
         data: the data set to copy; images without masks are left out.
@@ -145,8 +78,15 @@ def write_folder(
         names = []
         for index in range(len(samples)):
             sample = samples[index]
-            Image.fromarray(sample.picture).save(root / "images" / f"{sample.name}.png")
+            _save(sample.picture, root / "images" / sample.name)
             Image.fromarray(sample.mask).save(root / "masks" / f"{sample.name}.png")
             names.append(sample.name)
             on_picture()
         (root / f"{part}.txt").write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
+
+
+def _save(picture: NDArray[np.uint8], path: Path) -> None:
+    if picture.shape[2] in (1, 3):
+        Image.fromarray(picture[..., 0] if picture.shape[2] == 1 else picture).save(f"{path}.png")
+    else:
+        np.save(f"{path}.npy", picture)

@@ -117,7 +117,8 @@ def _relabelled(samples: Samples, classes: tuple[str, ...], table: NDArray[np.ui
     if not isinstance(samples, FileSamples):
         raise ValueError("the generated data set has its own classes; drop --merge and --ignore_classes")
     decode = _Relabel(samples.decode, samples.classes, table)
-    return FileSamples(samples.pairs, classes=classes, decode=decode, read=samples.read, name=samples.name)
+    read, name, images = samples.read, samples.name, samples.images
+    return FileSamples(samples.pairs, classes=classes, decode=decode, read=read, name=name, images=images)
 
 
 class _Relabel:

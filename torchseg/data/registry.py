@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from copy import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from torchseg.data.datasets.ade20k import ade20k
 from torchseg.data.datasets.aerial import aerial
@@ -21,10 +23,14 @@ from torchseg.data.datasets.scenes import scenes
 from torchseg.data.datasets.voc import voc
 from torchseg.data.file_samples import FileSamples
 from torchseg.data.grouping import AUTO
+from torchseg.data.identical_images import image_files
+from torchseg.data.image_reader import ANY, ImageReader, reader_for
 from torchseg.data.label_rules import LabelRules
 from torchseg.data.patches import PatchPlan, PatchSamples
 from torchseg.data.sample import DataSet, Samples, UnmaskedSamples
 from torchseg.spec import GENERATED, nearest
+
+_JPEG = (".jpg", ".jpeg")  # always 8 bits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,11 +41,14 @@ class Source:
         open: opens the data set; takes the `options` as keyword arguments, too.
         download: downloads it; None if that is not possible.
         options: names of the options that it takes: `mask_suffix` and `ignore_value` of the `LabelRules`, and `group`.
+        finds_channels: whether `open` also takes `images`, a reader, and finds out how many channels the images have;
+            those of other data sets have 3.
     """
 
     open: Callable[..., DataSet]
     download: Callable[[Path], None] | None = None
     options: tuple[str, ...] = ()
+    finds_channels: bool = False
 
 
 SOURCES: Mapping[str, Source] = {
@@ -49,7 +58,7 @@ SOURCES: Mapping[str, Source] = {
     "cityscapes": Source(open=cityscapes),
     "coco": Source(open=coco),
     "cvat": Source(open=cvat),
-    "folder": Source(open=folder, options=("mask_suffix", "ignore_value", "group")),
+    "folder": Source(open=folder, options=("mask_suffix", "ignore_value", "group"), finds_channels=True),
     "idd": Source(open=idd),
     "labelme": Source(open=labelme),
     "oxford-pet": Source(open=oxford_pet, download=download_oxford_pet),
@@ -68,6 +77,7 @@ def open_data(
     patches: PatchPlan | None = None,
     rules: LabelRules = LabelRules(),  # noqa: B008 - frozen
     group: str = AUTO,
+    images: ImageReader = ANY,
 ) -> DataSet:
     """Opens a data set; images on disk keep their own size, generated ones have the requested size.
 
@@ -79,6 +89,7 @@ def open_data(
         patches: cuts the images of a data set on disk into patches, after they were assigned to splits.
         rules: what masks stand for, beyond what the files say.
         group: which images of a data set without lists of its splits stay in one, see `group_images`.
+        images: how to read image files; 0 channels are as many as the images of `folder` have, and 3 for the others.
 
     Raises:
         ValueError: for an unknown name, a missing folder, damaged data, or an option that the data set lacks.
@@ -86,6 +97,8 @@ def open_data(
     if name == GENERATED:
         if patches:
             raise ValueError(f"data set '{name}' is drawn at the size asked for; drop --patch_size")
+        if images.channels not in (0, 3):
+            raise ValueError(f"data set '{name}' is drawn in 3 channels; drop --channels")
         return rules.apply(scenes(*size))
     if name not in SOURCES:
         known = [GENERATED, *SOURCES]
@@ -104,7 +117,11 @@ def open_data(
         if value not in ("", None, AUTO) and option not in source.options:
             what = "splits of its own" if option == "group" else "masks of its own kind"
             raise ValueError(f"data set '{name}' has {what}; drop --{option}")
-    data = rules.apply(source.open(root, **{option: options[option] for option in source.options}))
+    chosen: dict[str, Any] = {option: options[option] for option in source.options}
+    if source.finds_channels:
+        data = rules.apply(source.open(root, images=images, **chosen))
+    else:
+        data = _read_with(rules.apply(source.open(root, **chosen)), images)
     if patches is None:
         return data
     return replace(
@@ -114,6 +131,24 @@ def open_data(
         test=_cut(data.test, patches),
         transfer=_cut(data.transfer, patches) if len(data.transfer) else (),
     )
+
+
+def _read_with(data: DataSet, images: ImageReader) -> DataSet:
+    """The data set with its image files read in another way; images without other word have 3 channels."""
+    parts: dict[str, Any] = {part: getattr(data, part) for part in ("train", "validation", "test", "transfer")}
+    may_be_deep = {path for part in parts.values() for path in image_files(part) if path.suffix.lower() not in _JPEG}
+    chosen = reader_for(sorted(may_be_deep), replace(images, channels=images.channels or 3))
+    parts = {part: _samples_with(samples, chosen) for part, samples in parts.items()}
+    return replace(data, images=chosen, **parts)
+
+
+def _samples_with(samples: Samples, images: ImageReader) -> Samples:
+    if isinstance(samples, UnmaskedSamples):
+        return UnmaskedSamples(_samples_with(samples.samples, images), ignore_index=samples.ignore_index)
+    if isinstance(samples, FileSamples):
+        samples = copy(samples)
+        samples.images = images
+    return samples
 
 
 def _cut(samples: Samples, plan: PatchPlan) -> Samples:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,8 @@ from torchseg.data.class_list import read_class_list
 from torchseg.data.datasets.folder import choose_splits
 from torchseg.data.grouping import AUTO
 from torchseg.data.identical_images import digest_of
-from torchseg.data.image_io import check_new_folder, read_picture
+from torchseg.data.image_io import check_new_folder
+from torchseg.data.image_reader import ANY, ImageReader, reader_for
 from torchseg.data.mask_repair import MaskRepair, plan_repair
 from torchseg.data.pairing import Pairing, pair_files
 from torchseg.data.split_lists import PARTS, by_folder, find_lists, read_split_lists
@@ -32,6 +33,7 @@ def repair_folder(
     *,
     mask_suffix: str = "",
     ignore_value: int | None = None,
+    images: ImageReader = ANY,
     on_picture: Callable[[], object] = lambda: None,
 ) -> list[str]:
     """Copies a data set as `folder` reads it, without the faults that can be mended.
@@ -47,6 +49,7 @@ def repair_folder(
         out: a new or empty folder.
         mask_suffix: as in `folder`.
         ignore_value: as in `folder`.
+        images: as in `folder`.
         on_picture: called after each image.
 
     Returns:
@@ -62,12 +65,14 @@ def repair_folder(
         log.append(f"left out: {fault}")
 
     paired = pair_files(root / "images", root / "masks", mask_suffix=mask_suffix, on_fault=leave_out)
-    parts = _parts(root, paired, log, leave_out)
+    paired = replace(paired, pairs=[pair for pair in paired.pairs if _reads(pair[0], images, leave_out)])
+    images = reader_for([picture for picture, _ in paired.pairs], images)
+    parts = _parts(root, paired, images, log, leave_out)
     listing = root / "classes.txt"
     classes = read_class_list(listing) if listing.is_file() else None
     plan = plan_repair([mask for _, mask in paired.pairs], classes, ignored=ignore_value)
     log += [plan.note] if plan.note else []
-    writer = _Writer(out, plan, paired.names, log)
+    writer = _Writer(out, plan, paired.names, log, images)
     masks = dict(paired.pairs)
     for part in _KEPT_FIRST:
         for picture in parts[part]:
@@ -77,12 +82,23 @@ def repair_folder(
     return log
 
 
-def _parts(root: Path, paired: Pairing, log: list[str], leave_out: Callable[[str], None]) -> dict[str, list[Path]]:
+def _reads(picture: Path, images: ImageReader, leave_out: Callable[[str], None]) -> bool:
+    try:
+        images.stored(picture)
+    except ValueError as error:
+        leave_out(str(error))
+        return False
+    return True
+
+
+def _parts(
+    root: Path, paired: Pairing, images: ImageReader, log: list[str], leave_out: Callable[[str], None]
+) -> dict[str, list[Path]]:
     pictures = [picture for picture, _ in paired.pairs]
     lists = find_lists(root)
     if not lists:
         given = by_folder(pictures, root / "images")
-        return given or choose_splits(paired, AUTO, classes_in=lambda _: frozenset())[0]
+        return given or choose_splits(paired, AUTO, images=images, classes_in=lambda _: frozenset())[0]
     chosen, note = read_split_lists(lists, {paired.names[path]: path for path in pictures}, on_fault=leave_out)
     log += [note] if note else []
     return _disjoint(chosen, log)
@@ -109,6 +125,7 @@ class _Writer:
     plan: MaskRepair
     names: Mapping[Path, str]
     log: list[str]
+    images: ImageReader
     seen: dict[bytes, str] = field(default_factory=dict)
     listed: dict[str, list[str]] = field(default_factory=lambda: {part: [] for part in PARTS})
 
@@ -120,22 +137,23 @@ class _Writer:
         """Copies an image and writes its mask, or logs why it does not."""
         name = self.names[picture]
         try:
-            pixels = read_picture(picture)
+            bands, opacity, (height, width) = self.images.stored(picture)
             classes, mixed = self.plan.mend(mask)
         except ValueError as error:
             self.log.append(f"left out: {error}")
             return
+        pixels = bands if opacity is None else np.dstack([bands, opacity])
         first = self.seen.setdefault(digest_of(pixels), f"'{name}' of {part}")
         if first != f"'{name}' of {part}":
             self.log.append(f"left out: image '{name}' of {part} is image {first}")
             return
-        if classes.shape != pixels.shape[:2]:
-            resized = _resized(classes, pixels.shape[0], pixels.shape[1])
+        if classes.shape != (height, width):
+            resized = _resized(classes, height, width)
             if resized is None:
-                shapes = " and ".join(f"{each.shape[0]}x{each.shape[1]}" for each in (classes, pixels))
+                shapes = f"{classes.shape[0]}x{classes.shape[1]} and {height}x{width}"
                 self.log.append(f"left out: mask {mask} and image {picture} have other shapes, {shapes}")
                 return
-            self.log.append(f"mask {mask} was resized to {pixels.shape[0]}x{pixels.shape[1]}")
+            self.log.append(f"mask {mask} was resized to {height}x{width}")
             classes = resized
         if mixed:
             self.log.append(f"mask {mask}: {mixed} pixels of mixed values took the class nearest to them")

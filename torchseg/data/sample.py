@@ -10,6 +10,8 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from torchseg.data.image_reader import RGB, ImageReader
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Sample:
@@ -17,7 +19,7 @@ class Sample:
 
     Attributes:
         name: name of the image, unique within its data set.
-        picture: RGB, uint8 `(H, W, C)`.
+        picture: RGB or other bands, uint8 `(H, W, C)`.
         mask: true classes, uint8 `(H, W)`; the ignored value where the class is unknown.
     """
 
@@ -62,6 +64,7 @@ class DataSet:
         test: split for the final scores only.
         transfer: images without masks, or with withheld masks; students learn on them from a teacher's predictions.
         upright: whether images have an up and a down; if not, random views are also turned and flipped upside down.
+        images: how the image files were read.
         files: all files that the data set consists of, to detect changes; empty for generated data.
         notes: one sentence each for the user: what masks were taken for, and which files were passed over.
         splits_chosen_by: the rule that chose the splits, and its version; empty if the data set itself says them.
@@ -73,6 +76,7 @@ class DataSet:
     test: Samples
     transfer: Samples = ()
     upright: bool = True
+    images: ImageReader = RGB
     files: Sequence[Path] = ()
     notes: tuple[str, ...] = ()
     splits_chosen_by: str = ""

@@ -76,8 +76,15 @@ def as_tensors(sample: Sample) -> tuple[Tensor, Tensor]:
     return tv_tensors.Image(picture), tv_tensors.Mask(torch.from_numpy(np.array(sample.mask)))
 
 
+def has_colours(picture: Tensor) -> bool:
+    """Whether an image `(C, H, W)` is grey or RGB; the bands of others have no colours to change."""
+    return picture.shape[0] in (1, 3)
+
+
 class RandomView:
     """Augments a sample by random crop, scale, horizontal flip and colour jitter, all drawn from a seed.
+
+    The colours of images other than grey and RGB stay as they are.
 
     Args:
         height: of the view, in pixels.
@@ -89,17 +96,17 @@ class RandomView:
     def __init__(self, *, height: int, width: int, upright: bool = True) -> None:
         from torchvision.transforms import v2
 
-        def augmentation(size: tuple[int, int]) -> v2.Transform:
+        def geometry(size: tuple[int, int]) -> v2.Transform:
             return v2.Compose(
                 [
                     v2.RandomResizedCrop(size, scale=(0.5, 1.0), ratio=(0.8, 1.25), antialias=True),
                     v2.RandomHorizontalFlip(),
-                    v2.ColorJitter(brightness=0.2, contrast=0.2, saturation=0.2),
                 ]
             )
 
         self.upright = upright
-        self.transform, self.half_size = augmentation((height, width)), augmentation((_half(height), _half(width)))
+        self.transform, self.half_size = geometry((height, width)), geometry((_half(height), _half(width)))
+        self.colours = v2.ColorJitter(brightness=0.2, contrast=0.2, saturation=0.2)
 
     def __call__(self, sample: Sample, *, seed: int, half_size: bool = False) -> tuple[Tensor, Tensor]:
         """Image uint8 `(C, H, W)` and mask uint8 `(H, W)` of the view; the global random state is not changed."""
@@ -107,6 +114,8 @@ class RandomView:
             torch.manual_seed(seed)
             transform = self.half_size if half_size else self.transform
             picture, mask = transform(*self._turned(*as_tensors(sample)))
+            if has_colours(picture):
+                picture = self.colours(picture)
         return picture.as_subclass(Tensor), mask.as_subclass(Tensor)
 
     def _turned(self, picture: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
@@ -133,18 +142,18 @@ class Distortion:
     def __init__(self) -> None:
         from torchvision.transforms import v2
 
-        self.transform = v2.Compose(
+        self.colours = v2.Compose(
             [
                 v2.RandomApply([v2.ColorJitter(brightness=0.5, contrast=0.5, saturation=0.5, hue=0.25)], p=0.8),
                 v2.RandomGrayscale(p=0.2),
-                v2.RandomApply([v2.GaussianBlur(5, sigma=(0.1, 1.5))], p=0.5),
             ]
         )
+        self.blur = v2.RandomApply([v2.GaussianBlur(5, sigma=(0.1, 1.5))], p=0.5)
 
     def __call__(self, picture: Tensor, *, seed: int) -> Tensor:
         """The distorted image, uint8 `(C, H, W)`, of one of the same shape; the global random state is not changed."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed + 1)  # not the seed of the view, so that crop and colours are independent
-            distorted: Tensor = self.transform(picture)
+            distorted: Tensor = self.blur(self.colours(picture) if has_colours(picture) else picture)
             noise = torch.randn(distorted.shape) * 255 * torch.empty(()).uniform_(0, _MOST_NOISE)
         return (distorted.float() + noise).round().clamp(0, 255).byte()

@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from torchseg.data import Sample
+from torchseg.data.image_reader import grey_or_colours
 from torchseg.harness.format import percent
 from torchseg.metrics import confusion_matrix, overlap
 from torchseg.spec import ImageSpec
 
-Picture = NDArray[np.uint8]  # RGB, (H, W, 3)
+Picture = NDArray[np.uint8]  # (H, W, C); of other than three channels the first three are shown, or the first as grey
 Labels = NDArray[np.uint8]  # (H, W)
 WRONG, DIFFERENT = (220, 38, 38), (192, 38, 211)
 _SIDE = 360  # longer side of a panel, in pixels
@@ -40,13 +41,14 @@ class Panel:
 def overlay(picture: Picture, labels: Labels) -> Picture:
     """RGB image `(H, W, 3)` with the classes `(H, W)` as half-transparent colours over it and opaque borders."""
     colours = palette()[labels]
+    picture = grey_or_colours(picture)
     mixed = (picture.astype(np.float32) * 0.5 + colours * 0.5).astype(np.uint8)
     return np.where(_borders(labels)[..., None], colours, mixed)
 
 
 def marked(picture: Picture, where: NDArray[np.bool_], colour: tuple[int, int, int]) -> Picture:
     """RGB image `(H, W, 3)` in pale grey, with the pixels `where` `(H, W)` in one colour."""
-    grey = np.asarray(Image.fromarray(picture).convert("L"), np.float32)[..., None]
+    grey = np.asarray(Image.fromarray(grey_or_colours(picture)).convert("L"), np.float32)[..., None]
     pale = np.repeat(grey * 0.5 + 110, 3, axis=2).astype(np.uint8)
     return np.where(where[..., None], np.array(colour, np.uint8), pale)
 
@@ -84,7 +86,7 @@ def _paint(
     draw: ImageDraw.ImageDraw, image: Image.Image, panel: Panel, corner: tuple[int, int], size: tuple[int, int]
 ) -> None:
     left, top = corner
-    image.paste(Image.fromarray(panel.picture).resize(size, Image.Resampling.LANCZOS), corner)
+    image.paste(Image.fromarray(grey_or_colours(panel.picture)).resize(size, Image.Resampling.LANCZOS), corner)
     room = max(size[0], 200)
     for line, (text, ink) in enumerate(((panel.title, _INK), (panel.note, _SOFT_INK))):
         draw.text((left, top + size[1] + 3 + line * _TEXT), _shortened(draw, text, room), fill=ink, font=_font())

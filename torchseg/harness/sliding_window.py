@@ -13,7 +13,7 @@ from torchseg.harness.postprocess import check_finite, probabilities_of
 from torchseg.spec import ImageSpec
 
 Predict = Callable[[NDArray[np.float32]], NDArray[np.float32]]  # (B, C, H, W) to (B, K, H, W)
-Picture = NDArray[np.uint8]  # RGB, (H, W, 3)
+Picture = NDArray[np.uint8]  # (H, W, C)
 Labels = NDArray[np.uint8]  # (H, W)
 Segment = Callable[[Predict, Picture, ImageSpec], Labels]
 _OVERLAP = 0.25  # share of a tile's side that overlaps with its neighbour

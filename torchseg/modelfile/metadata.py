@@ -36,6 +36,8 @@ def metadata(spec: ImageSpec, *, layout: str, precision: Precision) -> dict[str,
         "classes": json.dumps(list(spec.classes)),
         "ignore_index": str(spec.ignore_index),
     }
+    if spec.value_range is not None:
+        entries["value_range"] = json.dumps(list(spec.value_range))
     return {f"{METADATA_PREFIX}{name}": value for name, value in entries.items()}
 
 
@@ -57,6 +59,7 @@ def recorded_spec(texts: Mapping[str, str], *, height: int, width: int, channels
             channels=channels,
             mean=tuple(json.loads(known["mean"])),
             std=tuple(json.loads(known["std"])),
+            value_range=tuple(json.loads(known["value_range"])) if "value_range" in known else None,
         )
     except (KeyError, TypeError, json.JSONDecodeError):
         return None

@@ -32,7 +32,7 @@ def has_weights(encoder: str) -> bool:
 
 def is_scaled_for_weights(spec: ImageSpec) -> bool:
     """Whether images of this spec are scaled as packaged weights were trained with."""
-    return (spec.mean, spec.std) == LITE_SCALING
+    return (spec.mean, spec.std) == tuple(values[:1] * spec.channels for values in LITE_SCALING)
 
 
 def imagenet_weights(encoder: str) -> Mapping[str, Tensor]:
@@ -61,7 +61,8 @@ def load_in_order(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
         weights: in the order of the network's state dict; surplus tensors at the end are ignored.
 
     Raises:
-        ValueError: if there are too few tensors, or a shape differs, so that the layers do not correspond.
+        ValueError: if there are too few tensors, or a shape differs, so that the layers do not correspond. The
+            first convolution alone may take another number of channels.
     """
     own = network.state_dict()
     if len(own) > len(weights):
@@ -69,10 +70,28 @@ def load_in_order(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
             f"the network has {len(own)} tensors and the weights {len(weights)}; they do not belong together"
         )
     mapped = dict(zip(own, weights.values(), strict=False))
+    first = next(iter(own))
+    mapped[first] = for_channels(mapped[first], own[first].shape)
     for (name, tensor), theirs in zip(own.items(), weights, strict=False):
         if tensor.shape != mapped[name].shape:
             raise ValueError(
                 f"'{name}' is {tuple(tensor.shape)} and '{theirs}' {tuple(mapped[name].shape)}; these weights need the "
-                "network that they were trained in: images of 3 channels, no layer of another width"
+                "network that they were trained in, with no layer of another width"
             )
     network.load_state_dict(mapped)
+
+
+def for_channels(kernel: Tensor, shape: torch.Size) -> Tensor:
+    """The kernel `(O, 3, kh, kw)` of a first convolution for images of another number of channels.
+
+    One channel gets the sum over the colours, as for a grey image stored as RGB; more channels repeat the colours and
+    are scaled so that images of equal bands give the same features. Source: timm's `adapt_input_conv`.
+    """
+    if kernel.ndim != 4 or len(shape) != 4 or kernel.shape[1] != 3 or kernel.shape[2:] != shape[2:]:
+        return kernel
+    channels = shape[1]
+    if channels == 1:
+        return kernel.sum(dim=1, keepdim=True)
+    if channels == 3:
+        return kernel
+    return kernel[:, [at % 3 for at in range(channels)]] * (3 / channels)

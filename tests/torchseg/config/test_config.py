@@ -191,7 +191,7 @@ def test_an_imported_model_is_called_after_its_file(file, stage):
     [
         ({"scaling": "imagnet"}, r"scaling is 'imagnet' \(did you mean 'imagenet'\?\)"),
         ({"mean": "0,0,0"}, "--mean and --std belong together"),
-        ({"mean": "0,0", "std": "1,1,1"}, "--mean has 2 and --std 3 numbers; give three each"),
+        ({"mean": "0,0", "std": "1,1,1"}, "--mean has 2 and --std 3 numbers; give one per channel"),
         ({"mean": "a,b,c", "std": "1,1,1"}, "give numbers separated by commas"),
         ({"name": "..."}, r"name is '\.\.\.'; give letters"),
     ],

@@ -133,3 +133,22 @@ def test_there_are_no_more_processes_than_windows_can_wait_for(monkeypatch):
     monkeypatch.setattr(module, "ProcessPoolExecutor", Pool)
     list(read_in_order(Scenes("train", height=16, width=16, length=3), processes=96))
     assert asked == [61]
+
+
+@pytest.mark.parametrize("channels", [1, 4])
+def test_images_of_any_number_of_channels_are_kept_and_their_damage_is_noticed(channels, tmp_path):
+    rng = np.random.default_rng(channels)
+    sample = Sample(
+        name="banded",
+        picture=rng.integers(0, 256, (4, 6, channels), np.uint8),
+        mask=rng.integers(0, 9, (4, 6), np.uint8),
+    )
+    assert _equal(_cached([sample, sample], tmp_path / "train")[1], sample)
+    stored = bytearray((tmp_path / "train.bin").read_bytes())
+    assert len(stored) == 2 * 24 * (channels + 1)
+    stored[-1] ^= 1  # in the last mask
+    (tmp_path / "train.bin").write_bytes(stored)
+    damaged = CachedSamples(tmp_path / "train", [sample, sample])
+    assert _equal(damaged[0], sample)
+    with pytest.raises(ValueError, match="is damaged: image banded"):
+        _ = damaged[1]

@@ -50,12 +50,12 @@ def test_no_images_have_no_groups():
     assert look_alikes([]) == []
 
 
-@given(st.integers(0, 2**31 - 1), st.integers(1, 4))
+@given(st.integers(0, 2**31 - 1), st.integers(1, 6))
 def test_a_thumbnail_has_the_mean_of_the_image(seed, bands):
     picture = np.random.default_rng(seed).integers(0, 256, (48, 32, bands)).astype(np.uint8)
     small = thumbnail(picture)
     assert small.shape == (16, 16)
-    assert abs(small.mean() - picture[..., :3].mean()) < 1
+    assert abs(small.mean() - picture.mean()) < 1
 
 
 def _names(*paths):

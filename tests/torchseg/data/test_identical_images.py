@@ -9,6 +9,7 @@ from PIL import Image
 from torchseg.data import BoundedSamples, HeldSamples, PatchPlan, PatchSamples, UnlabelledPictures
 from torchseg.data.datasets.folder import folder
 from torchseg.data.identical_images import image_files, shared_images
+from torchseg.data.image_reader import ImageReader
 
 
 @pytest.fixture
@@ -56,3 +57,15 @@ def test_the_files_behind_samples_are_found(write_pair, tmp_path):
     assert image_files(PatchSamples(train, PatchPlan(size=8))) == expected
     assert image_files(UnlabelledPictures(tmp_path / "images")) == sorted((tmp_path / "images").iterdir())
     assert image_files([]) == ()
+
+
+def test_arrays_of_other_channels_are_compared_too(tmp_path):
+    values = np.random.default_rng(0).integers(0, 4096, (6, 8, 5), dtype=np.uint16)
+    other = values.copy()
+    other[..., 4] = 4095 - other[..., 4]
+    paths = {"train": tmp_path / "train.npy", "validation": tmp_path / "validation.npy", "test": tmp_path / "test.npy"}
+    for part, array in zip(paths, (values, other, np.asfortranarray(values)), strict=True):
+        np.save(paths[part], array)
+    reader = ImageReader(channels=5, value_range=(0, 4095))
+    found = shared_images({part: [path] for part, path in paths.items()}, images=reader)
+    assert found == ["image 'test' of the test split is image 'train' of the train split; remove it from one of them"]

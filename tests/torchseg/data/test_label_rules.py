@@ -5,6 +5,7 @@ import pytest
 
 from torchseg.data import LabelRules, PatchPlan, open_data, parse_rules
 from torchseg.data.datasets.folder import folder
+from torchseg.data.image_reader import ImageReader
 
 
 @pytest.fixture
@@ -74,3 +75,8 @@ def test_options_of_a_folder_are_refused_elsewhere(root):
         open_data("camvid", root, size=(8, 8), rules=LabelRules(ignore_value=0))
     with pytest.raises(ValueError, match="the generated data set has its own classes; drop --merge"):
         open_data("scenes", None, size=(8, 8), rules=_rules("ring -> ground"))
+
+
+def test_images_of_other_channels_keep_them_when_classes_are_merged(root):
+    merged = open_data("folder", root, size=(8, 8), rules=_rules("road,parking -> way"), images=ImageReader(channels=1))
+    assert merged.train[0].picture.shape[2] == 1

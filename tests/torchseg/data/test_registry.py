@@ -4,8 +4,10 @@ import pickle
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from torchseg.data import BoundedSamples, HeldSamples, PatchPlan, ResizedSamples, open_data
+from torchseg.data import BoundedSamples, HeldSamples, LabelRules, PatchPlan, ResizedSamples, open_data
+from torchseg.data.image_reader import ImageReader
 from torchseg.data.registry import SOURCES
 
 
@@ -102,3 +104,19 @@ def test_a_process_that_begins_afresh_can_be_handed_the_samples(name, roots):
         ):
             received = pickle.loads(pickle.dumps(each))
             assert np.array_equal(received[0].mask, each[0].mask)
+
+
+@pytest.mark.parametrize("name", ["coco", "cvat", "labelme"])
+def test_twelve_bits_in_sixteen_keep_their_contrast_in_exports_of_annotation_tools(name, annotated, tmp_path):
+    root = tmp_path / "set"
+    root.mkdir()
+    annotated.write[name](root)
+    for path in root.rglob("*.png"):
+        Image.fromarray(np.asarray(Image.open(path).convert("L"), np.uint16) * 16).save(path)
+    data = open_data(name, root, size=(8, 8), rules=LabelRules(ignore_classes=("person",)))
+    assert (data.images.channels, data.images.value_range) == (3, (0, 4095))
+    assert data.test[0].picture.shape == (12, 16, 3)
+    assert data.test[0].picture.max() > 200
+    grey = open_data(name, root, size=(8, 8), images=ImageReader(channels=1, value_range=(0, 65535)))
+    assert grey.test[0].picture.shape == (12, 16, 1)
+    assert grey.test[0].picture.max() < 16

@@ -8,6 +8,7 @@ from PIL import Image
 
 from torchseg.data import inspect_data
 from torchseg.data.datasets.folder import folder
+from torchseg.data.image_reader import ImageReader
 from torchseg.data.repair import repair_folder
 
 
@@ -131,3 +132,32 @@ def test_the_copy_goes_into_a_new_folder(tmp_path, write):
     write(Image.fromarray)
     with pytest.raises(ValueError, match=r"--fix .*mine exists already; give a new folder for the copy"):
         repair_folder(tmp_path / "mine", tmp_path / "mine")
+
+
+def test_images_of_other_channels_and_depths_are_copied_as_they_are(tmp_path, write):
+    classes = write(Image.fromarray)
+    images = tmp_path / "mine/images"
+    for path in sorted(images.iterdir()):
+        picture = np.asarray(Image.open(path), np.float32) * 3 - 200
+        np.save(path.with_suffix(".npy"), np.dstack([picture, picture[..., :1]]))
+        path.unlink()
+    shown, hidden = np.load(images / "p05.npy"), np.load(images / "p05.npy")
+    hidden[..., 3] += 1  # in the fourth band alone
+    np.save(images / "p06.npy", hidden)
+    np.save(images / "p07.npy", shown)
+    reader = ImageReader(channels=0, value_range=(-200, 600))
+    log = repair_folder(tmp_path / "mine", tmp_path / "fixed", images=reader)
+    assert len(log) == 1
+    assert "is image 'p0" in log[0]
+    data = folder(tmp_path / "fixed", images=reader)
+    assert (data.images.channels, _agreement(data, classes)) == (4, 1)
+
+
+def test_a_mask_drawn_on_the_image_as_stored_is_kept_where_the_orientation_is_ignored(tmp_path, write):
+    write(lambda mask: Image.fromarray(mask[:32]))
+    tag = Image.Exif()
+    tag[0x0112] = 6
+    for path in (tmp_path / "mine/images").iterdir():
+        Image.open(path).crop((0, 0, 48, 32)).save(path, exif=tag)
+    assert repair_folder(tmp_path / "mine", tmp_path / "fixed", images=ImageReader(channels=0, exif="ignore")) == []
+    assert all("have other shapes" in line for line in repair_folder(tmp_path / "mine", tmp_path / "other"))

@@ -143,3 +143,16 @@ def test_samples_larger_than_views_need_are_halved_and_keep_their_shape():
     assert BoundedSamples(Wide(), height=20, width=20)[0].picture.shape == (40, 100, 3)
     assert BoundedSamples(Wide(), height=40, width=20)[0].picture.shape == (80, 200, 3)
     assert BoundedSamples(Wide(), height=20, width=64)[0].mask.shape == (51, 128)
+
+
+@pytest.mark.parametrize("half_size", [False, True])
+@pytest.mark.parametrize("channels", [1, 2, 3, 5])
+def test_views_have_the_bands_of_the_image_and_jitter_grey_and_colours_alone(channels, half_size):
+    picture = np.full((96, 96, channels), 120, np.uint8)
+    sample, view = (
+        Sample(name="flat", picture=picture, mask=np.zeros((96, 96), np.uint8)),
+        RandomView(height=64, width=64),
+    )
+    seen = [view(sample, seed=seed, half_size=half_size)[0] for seed in range(4)]
+    assert {each.shape for each in seen} == {(channels, *((32, 32) if half_size else (64, 64)))}
+    assert any((each != 120).any() for each in seen) == (channels in (1, 3))

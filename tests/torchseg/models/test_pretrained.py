@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional
 
 from torchseg.models import build_model, pretrained_scaling
-from torchseg.models.pretrained import LITE_SCALING, imagenet_weights, load_in_order
+from torchseg.models.pretrained import LITE_SCALING, for_channels, imagenet_weights, load_in_order
 from torchseg.spec import ImageSpec
 
 SPEC = ImageSpec(height=64, width=64, classes=("a", "b"))
@@ -85,10 +85,24 @@ def test_less_depth_takes_the_first_layers(weights):
 
 
 def test_other_layers_are_refused(weights):
-    with pytest.raises(ValueError, match=r"'0.weight' is \(32, 1, 3, 3\) and '_conv_stem.weight' \(32, 3, 3, 3\)"):
-        load_in_order(torch.nn.Sequential(torch.nn.Conv2d(1, 32, 3, bias=False)), weights)
+    with pytest.raises(ValueError, match=r"'0.weight' is \(16, 3, 3, 3\) and '_conv_stem.weight' \(32, 3, 3, 3\)"):
+        load_in_order(torch.nn.Sequential(torch.nn.Conv2d(3, 16, 3, bias=False)), weights)
     with pytest.raises(ValueError, match="the network has 2 tensors and the weights 1"):
         load_in_order(torch.nn.Conv2d(1, 1, 1), {"a": torch.zeros(1)})
+
+
+@pytest.mark.parametrize("channels", [1, 3, 6])
+def test_the_first_convolution_sees_equal_bands_as_it_saw_grey(channels):
+    kernel = torch.randn(5, 3, 2, 2)
+    adapted = for_channels(kernel, torch.Size((5, channels, 2, 2)))
+    assert adapted.shape == (5, channels, 2, 2)
+    torch.testing.assert_close(adapted.sum(dim=1), kernel.sum(dim=1))
+
+
+def test_weights_learned_on_colours_serve_other_channels(weights):
+    spec = ImageSpec(height=32, width=32, classes=("a", "b"), channels=4)
+    network = build_model(NAME, IMAGENET, spec)
+    assert next(iter(network.network.encoder.state_dict().values())).shape == (32, 4, 3, 3)
 
 
 def test_pictures_are_scaled_as_the_weights_learned_them():

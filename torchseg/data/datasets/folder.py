@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from torchseg.data.class_list import read_class_list
-from torchseg.data.file_samples import FileSamples, check_sizes
+from torchseg.data.file_samples import FileSamples, check_headers
 from torchseg.data.grouping import group_images
-from torchseg.data.image_io import picture_size, read_reduced
+from torchseg.data.image_reader import ANY, ImageReader, reader_for
 from torchseg.data.mask_encoding import MaskEncoding, find_encoding
 from torchseg.data.mask_io import MaskHeader, read_header
+from torchseg.data.orientation import check_orientation
 from torchseg.data.pairing import Pairing, pair_files
 from torchseg.data.sample import DataSet
 from torchseg.data.split import SPLIT_RULE, Member, split_images
@@ -27,7 +28,14 @@ _SMALL = 64  # pixels, of an image that is only compared with others
 Pairs = Sequence[tuple[Path, Path]]
 
 
-def folder(root: Path, *, mask_suffix: str = "", ignore_value: int | None = None, group: str = "auto") -> DataSet:
+def folder(
+    root: Path,
+    *,
+    mask_suffix: str = "",
+    ignore_value: int | None = None,
+    group: str = "auto",
+    images: ImageReader = ANY,
+) -> DataSet:
     """Reads images from `root/images`, and masks of the same or related names from `root/masks` (see `pair_files`).
 
     `classes.txt` has one class per line, in the order of the mask values: a name, followed by its colour if masks are
@@ -42,6 +50,7 @@ def folder(root: Path, *, mask_suffix: str = "", ignore_value: int | None = None
         mask_suffix: what the name of a mask has behind that of its image. Default: found from the names.
         ignore_value: value of masks without colours that is ignored as 255 is.
         group: which images stay in one split, see `group_images`.
+        images: how to read images; the files say what it leaves open, see `reader_for`.
 
     Raises:
         ValueError: naming what is missing or invalid.
@@ -54,10 +63,14 @@ def folder(root: Path, *, mask_suffix: str = "", ignore_value: int | None = None
     encoding = find_encoding(
         read_headers(paired.pairs), read_class_list(listing) if listing.is_file() else None, ignored=ignore_value
     )
+    check_orientation(paired.pairs, images.exif)
+    images = reader_for([picture for picture, _ in paired.pairs], images)
     given = _given_splits(paired, lists, root)
     if given is None and len(paired.pairs) < len(PARTS):
         raise ValueError(f"{root} has {len(paired.pairs)} images, too few for three splits; add more (30 or so)")
-    chosen, note = given or choose_splits(paired, group, classes_in=partial(_classes_in, encoding=encoding))
+    chosen, note = given or choose_splits(
+        paired, group, images=images, classes_in=partial(_classes_in, encoding=encoding)
+    )
     masks = dict(paired.pairs)
     parts = {part: [(picture, masks[picture]) for picture in pictures] for part, pictures in chosen.items()}
     for part, pairs in parts.items():
@@ -70,6 +83,7 @@ def folder(root: Path, *, mask_suffix: str = "", ignore_value: int | None = None
             read=encoding.read,
             decode=encoding.decode,
             name=paired.names.__getitem__,
+            images=images,
         )
         for part in PARTS
     )
@@ -81,6 +95,7 @@ def folder(root: Path, *, mask_suffix: str = "", ignore_value: int | None = None
         train=train,
         validation=validation,
         test=test,
+        images=images,
         files=files,
         notes=notes,
         splits_chosen_by="" if given else f"{SPLIT_RULE} {group}",
@@ -88,11 +103,11 @@ def folder(root: Path, *, mask_suffix: str = "", ignore_value: int | None = None
 
 
 def read_headers(pairs: Pairs) -> dict[Path, MaskHeader]:
-    """Header by mask; raises ValueError if a mask has another size than its image."""
+    """Header by mask; raises ValueError if a mask has another size than its image, see `check_headers`."""
     headers = {}
     for picture, mask in pairs:
         headers[mask] = read_header(mask)
-        check_sizes(picture, picture_size(picture), mask, headers[mask].size)
+        check_headers(picture, mask, headers[mask].size)
     return headers
 
 
@@ -107,16 +122,17 @@ def _given_splits(paired: Pairing, lists: Mapping[str, Path], root: Path) -> tup
 
 
 def choose_splits(
-    paired: Pairing, group: str, *, classes_in: Callable[[Path], frozenset[int]]
+    paired: Pairing, group: str, *, images: ImageReader, classes_in: Callable[[Path], frozenset[int]]
 ) -> tuple[dict[str, list[Path]], str]:
     """The images of each split as `split_images` chooses them, and a sentence about groups of images.
 
     Args:
         paired: the images.
         group: see `group_images`.
+        images: reads the images.
         classes_in: the classes that a mask shows; asked if there are at most 300 images.
     """
-    groups, note = group_images(paired.names, group, read=_small)
+    groups, note = group_images(paired.names, group, read=partial(_small, images=images))
     looks = len(paired.pairs) <= _MOST_STRATIFIED
     members = [
         Member(
@@ -132,11 +148,11 @@ def choose_splits(
     }, note
 
 
-def _small(picture: Path) -> NDArray[np.uint8]:
+def _small(picture: Path, *, images: ImageReader) -> NDArray[np.uint8]:
     try:
-        return read_reduced(picture, lambda height, width: (min(height, _SMALL), min(width, _SMALL)))[0]
+        return images.read(picture, lambda height, width: (min(height, _SMALL), min(width, _SMALL)))[0]
     except ValueError:  # reported with all other faults when the images are checked
-        return np.zeros((1, 1, 3), np.uint8)
+        return np.zeros((1, 1, 1), np.uint8)
 
 
 def _classes_in(mask: Path, *, encoding: MaskEncoding) -> frozenset[int]:

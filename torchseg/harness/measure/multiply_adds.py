@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from torchseg.modelfile.kinds import runtime_name
+from torchseg.modelfile.layout import layout_of
 from torchseg.modelfile.weights import tflite_operators
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def _fix_sides(model: onnx.ModelProto, image_shape: Shape) -> None:
     declared = _sides(picture)
     if len(declared) != 4:
         return
-    channels_last = declared[3] in (1, 3, 4) and declared[1] not in (1, 3, 4)
+    channels_last = layout_of(declared, usual="NCHW") == "NHWC"
     batch, channels, height, width = image_shape
     actual = (batch, height, width, channels) if channels_last else image_shape
     for side, size in zip(picture.type.tensor_type.shape.dim, actual, strict=True):

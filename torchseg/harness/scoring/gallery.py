@@ -15,6 +15,7 @@ from PIL import Image
 
 from torchseg.atomic_file import partial_file
 from torchseg.data import Sample, Samples
+from torchseg.data.image_reader import grey_or_colours
 from torchseg.harness.drawing import indexed
 from torchseg.harness.scoring.accuracy import predict_labels
 from torchseg.harness.scoring.measurement import Measured
@@ -103,7 +104,7 @@ def choose_of_classes(
 def _save(out: Path, number: int, sample: Sample, labels: Mapping[str, NDArray[np.uint8]]) -> dict[str, object]:
     """Writes the PNGs of one sample and returns their paths, relative to the run folder."""
     stem = f"{FOLDER}/{number:02d}"
-    Image.fromarray(sample.picture).save(out / f"{stem}.picture.png", optimize=True)
+    Image.fromarray(grey_or_colours(sample.picture)).save(out / f"{stem}.picture.png", optimize=True)
     indexed(sample.mask).save(out / f"{stem}.truth.png", optimize=True)
     paths = {}
     for at, (name, classes) in enumerate(labels.items()):  # numbered: names may differ only in punctuation

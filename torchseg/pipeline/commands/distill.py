@@ -13,9 +13,10 @@ from torchseg.cli import CHECK_FAILED, DONE
 from torchseg.config import DistillConfig
 from torchseg.models import build_model, parse_arguments
 from torchseg.pipeline.export.trial import planned, trial_stage
-from torchseg.pipeline.run.dataset import Pictures, cached_pictures, check_stage, distill_scaling, open_pictures
+from torchseg.pipeline.run.dataset import Pictures, cached_pictures, check_stage, open_pictures
 from torchseg.pipeline.run.folder import Stage
 from torchseg.pipeline.run.installed import check_formats
+from torchseg.pipeline.run.normalisation import distill_scaling
 from torchseg.pipeline.run.session import Session, open_session
 from torchseg.pipeline.run.summary import summary_lines
 from torchseg.pipeline.stages.compression import Compressor, check_compression

@@ -59,11 +59,10 @@ def import_tf(config: ImportConfig) -> int:
     """
     kind = source_kind(config.model)
     _check_run(config)
-    pictures = open_pictures(config)
-    mean, std = config.mean_and_std
+    pictures = open_pictures(config).scaled(config.mean_and_std)
     named = tuple(name.strip() for name in config.classes.split(",") if name.strip())
     classes = checked_class_names(named, pictures.spec)
-    proof = proof_of(pictures, replace(pictures.spec, mean=mean, std=std, classes=classes))
+    proof = proof_of(pictures, replace(pictures.spec, classes=classes))
     sha256 = sha256_of_model(config.model)
     with TemporaryDirectory() as work:
         made = import_apart(config.model, proof.spec, proof.images, Path(work), notes={"source_sha256": sha256})

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 
@@ -19,7 +20,8 @@ from torchseg.cli import DONE
 from torchseg.config import PredictConfig
 from torchseg.data import Sample
 from torchseg.data.file_samples import FileSamples
-from torchseg.data.image_io import find_pictures, read_picture
+from torchseg.data.image_io import find_pictures
+from torchseg.data.image_reader import ImageReader
 from torchseg.harness.csv_table import write_rows
 from torchseg.harness.drawing import WRONG, comparison, indexed, marked, overlay
 from torchseg.harness.format import percent, short_name
@@ -61,7 +63,11 @@ def predict(config: PredictConfig) -> int:
             for path, name in zip(paths, names_of(paths), strict=True)
         ]
         spec = _common_spec(models)
-        read = reader_with_truth(files, config.truth, config.model, spec) if config.truth else without_truth
+        images = ImageReader(channels=spec.channels, value_range=config.values or spec.value_range, exif=config.exif)
+        if config.truth:
+            read = reader_with_truth(files, config.truth, config.model, spec, images)
+        else:
+            read = partial(without_truth, images=images)
         totals: dict[str, Counts] = {model.name: np.zeros((spec.num_classes,) * 2, np.int64) for model in models}
         rows = []
         for file in tqdm(files, desc="images", unit="image", disable=None, dynamic_ncols=True):
@@ -136,13 +142,13 @@ def _print_outcome(config: PredictConfig, count: int, rows: Sequence[Mapping[str
         print(f"  figures  {config.out / 'figures'}")
 
 
-def without_truth(file: Path) -> Sample:
-    """The image as uint8 `(H, W, 3)`, with a mask `(H, W)` that is ignored everywhere."""
-    picture = read_picture(file)
+def without_truth(file: Path, *, images: ImageReader) -> Sample:
+    """The image as uint8 `(H, W, C)`, with a mask `(H, W)` that is ignored everywhere."""
+    picture = images.read(file)[0]
     return Sample(name=file.stem, picture=picture, mask=np.full(picture.shape[:2], 255, np.uint8))
 
 
-def reader_with_truth(files: Sequence[Path], truth: Path, model: Path, spec: ImageSpec) -> Read:
+def reader_with_truth(files: Sequence[Path], truth: Path, model: Path, spec: ImageSpec, images: ImageReader) -> Read:
     """A function that reads an image together with its true mask.
 
     Args:
@@ -150,6 +156,7 @@ def reader_with_truth(files: Sequence[Path], truth: Path, model: Path, spec: Ima
         truth: the mask of a single image, or a folder with one PNG per image, of the same name.
         model: the data set of its run defines how masks are stored; outside a run, pixel values are classes.
         spec: its classes.
+        images: reads the images.
 
     Raises:
         ValueError: if a mask is missing. The function raises it for a mask that does not fit its image or the classes.
@@ -165,8 +172,9 @@ def reader_with_truth(files: Sequence[Path], truth: Path, model: Path, spec: Ima
     def read(file: Path) -> Sample:
         pairs = [(file, masks[file])]
         if stored is None:
-            return FileSamples(pairs, classes=spec.classes)[0]
-        return FileSamples(pairs, classes=spec.classes, decode=stored.decode, read=stored.read)[0]
+            return FileSamples(pairs, classes=spec.classes, images=images)[0]
+        decode, stored_mask = stored.decode, stored.read
+        return FileSamples(pairs, classes=spec.classes, decode=decode, read=stored_mask, images=images)[0]
 
     return read
 
@@ -211,7 +219,7 @@ class OpenedModel:
         self._process = RuntimeProcess(path, threads=threads, options=replace(options, classes=self.spec.num_classes))
 
     def labels(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Classes `(H, W)` of an RGB image `(H, W, 3)`, both uint8; raises ValueError if the file fails."""
+        """Classes `(H, W)` of an image `(H, W, C)`, both uint8; raises ValueError if the file fails."""
         return self._segment(self._process.probabilities, picture, self.spec)
 
     def note(self) -> str:

@@ -11,7 +11,7 @@ from torchseg.config import PrepareConfig
 from torchseg.data import DataSet, Inspection, grouped, inspect_data, write_folder
 from torchseg.data.repair import LIST as REPAIRS
 from torchseg.data.repair import repair_folder
-from torchseg.pipeline.run.dataset import open_configured
+from torchseg.pipeline.run.dataset import image_reader, open_configured
 
 _SHOWN = 20  # faults at most
 
@@ -25,6 +25,9 @@ def prepare(config: PrepareConfig) -> int:
     with tqdm(total=total, desc="checking", unit="image", disable=None, dynamic_ncols=True) as bar:
         found = inspect_data(data, on_picture=bar.update)
     print("\n".join(table_lines(data, found)))
+    if data.images.value_range is not None:
+        low, high = data.images.value_range
+        print(f"  note     values from {low:g} to {high:g} become 0 to 255; --value_range LOW,HIGH sets others")
     for note in data.notes:
         print(f"  note     {note}")
     for warning in found.warnings:
@@ -51,7 +54,13 @@ def _fixed(config: PrepareConfig) -> PrepareConfig:
     if config.root is None:
         raise ValueError("fix mends a data set on disk: say where with --root FOLDER")
     assert config.fix
-    repairs = repair_folder(config.root, config.fix, mask_suffix=config.mask_suffix, ignore_value=config.ignore_value)
+    repairs = repair_folder(
+        config.root,
+        config.fix,
+        mask_suffix=config.mask_suffix,
+        ignore_value=config.ignore_value,
+        images=image_reader(config),
+    )
     shown = grouped(repairs)
     for repair in shown[:_SHOWN]:
         print(f"  repair   {repair}")

@@ -11,6 +11,7 @@ from torchseg.cli import DONE, other_command
 from torchseg.config import TrainConfig
 from torchseg.models import parse_arguments, pretrained_scaling
 from torchseg.pipeline.run.dataset import cached_pictures, check_stage, open_pictures
+from torchseg.pipeline.run.normalisation import chosen_scaling
 from torchseg.pipeline.run.session import open_session
 from torchseg.pipeline.run.summary import checkpoint_argument
 from torchseg.pipeline.stages.lengths import STUDENT_STEPS
@@ -52,7 +53,9 @@ def train_network(config: TrainConfig) -> Trained:
         ValueError: if the data, the network or the loss is unknown, or they do not fit each other.
     """
     arguments = parse_arguments(config.model_arguments)
-    pictures = open_pictures(config).scaled(pretrained_scaling(config.model, arguments))
+    pictures = open_pictures(config).scaled(
+        chosen_scaling(config.normalisation, pretrained_scaling(config.model, arguments))
+    )
     check_network(config.model, pictures.spec, arguments=arguments)
     check_training(config, pictures.spec)
     with open_session(config) as session:

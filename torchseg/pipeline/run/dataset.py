@@ -13,9 +13,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from torchseg.checkpoint import read_card
 from torchseg.config import DataConfig, DistillConfig, LearningConfig
-from torchseg.config.distillation import teacher_folders
 from torchseg.console import STDOUT
 from torchseg.data import (
     FEW_SAMPLES,
@@ -37,8 +35,10 @@ from torchseg.data import (
     read_in_order,
     shared_images,
 )
-from torchseg.models import Scaling, parse_arguments, pretrained_scaling
+from torchseg.data.image_reader import RGB, ImageReader
+from torchseg.models import Scaling
 from torchseg.pipeline.run.folder import Stage
+from torchseg.pipeline.run.normalisation import distill_scaling, scaling_for
 from torchseg.spec import ImageSpec
 
 REPORT = "data.json"
@@ -61,6 +61,7 @@ class Pictures:
         upright: whether images have an up and a down (see `RandomView`).
         fingerprint: a hash that changes when a file of the data set does.
         files: image files by split; none for generated images.
+        images: how these files are read.
     """
 
     spec: ImageSpec
@@ -71,12 +72,17 @@ class Pictures:
     upright: bool
     fingerprint: str
     files: Mapping[str, Sequence[Path]] = field(default_factory=dict)
+    images: ImageReader = RGB
 
     def scaled(self, scaling: Scaling | None) -> Pictures:
-        """The same images, normalised with this mean and standard deviation; unchanged for None."""
+        """The same images, normalised with this mean and standard deviation; unchanged for None.
+
+        Raises:
+            ValueError: if it is of another number of channels, see `scaling_for`.
+        """
         if scaling is None:
             return self
-        mean, std = scaling
+        mean, std = scaling_for(scaling, self.spec.channels)
         return replace(self, spec=replace(self.spec, mean=mean, std=std))
 
 
@@ -96,7 +102,13 @@ def open_configured(config: DataConfig, *, whole: bool = False) -> DataSet:
             ignore_classes=config.ignore_classes,
         ),
         group=config.group,
+        images=image_reader(config),
     )
+
+
+def image_reader(config: DataConfig) -> ImageReader:
+    """How the flags say that image files are read; they may leave channels and range to the files."""
+    return ImageReader(channels=config.channels, value_range=config.values, exif=config.exif)
 
 
 def open_pictures(config: DataConfig, *, transfer_set: Path | None = None) -> Pictures:
@@ -110,17 +122,24 @@ def open_pictures(config: DataConfig, *, transfer_set: Path | None = None) -> Pi
     for note in data.notes:
         STDOUT.info(f"  note     {note}")
     _check_splits(data, config)
-    extra = UnlabelledPictures(transfer_set) if transfer_set else None
+    extra = UnlabelledPictures(transfer_set, images=data.images) if transfer_set else None
     transfer = extra if extra is not None else data.transfer
     files = [*data.files, *(extra.files if extra else [])]
     return Pictures(
-        spec=ImageSpec(height=height, width=width, classes=data.classes),
+        spec=ImageSpec(
+            height=height,
+            width=width,
+            classes=data.classes,
+            channels=data.images.channels,
+            value_range=data.images.value_range,
+        ),
         train=HeldSamples(BoundedSamples(data.train, height=height, width=width)),
         transfer=HeldSamples(BoundedSamples(transfer, height=height, width=width)),
         validation=HeldSamples(ResizedSamples(data.validation, height=height, width=width)),
         test=ResizedSamples(data.test, height=height, width=width),
         upright=data.upright,
-        fingerprint=_fingerprint(config, files, data.splits_chosen_by),
+        fingerprint=_fingerprint(config, files, data),
+        images=data.images,
         files={part: image_files(transfer if part == "transfer" else getattr(data, part)) for part in _SPLITS},
     )
 
@@ -165,7 +184,7 @@ def check_stage(pictures: Pictures, config: LearningConfig, *, writes: bool = Tr
 
 def check_disjoint(pictures: Pictures) -> None:
     """Raises ValueError if an image is in two splits; see `shared_images` for what it finds."""
-    if shared := shared_images(pictures.files):
+    if shared := shared_images(pictures.files, images=pictures.images):
         raise ValueError("; ".join(grouped(shared)))
 
 
@@ -219,7 +238,7 @@ def _check_splits(data: DataSet, config: DataConfig) -> None:
             raise ValueError(f"the {name} split of data set '{config.data}' is empty; add images")
 
 
-def _fingerprint(config: DataConfig, files: list[Path], chosen_by: str) -> str:
+def _fingerprint(config: DataConfig, files: list[Path], data: DataSet) -> str:
     """Hashes names, sizes and modification times, because reading every file to notice a new one would be too slow."""
     from torchseg import __version__
 
@@ -227,7 +246,8 @@ def _fingerprint(config: DataConfig, files: list[Path], chosen_by: str) -> str:
     lines += [f"{config.patch_size} {config.patch_overlap}"] if config.patch_size else []
     rules = [config.mask_suffix, config.ignore_value, config.ignore_classes, config.merge]
     lines += [repr(rules)] if rules != ["", None, "", ""] else []
-    lines += [chosen_by] if chosen_by else []
+    lines += [data.splits_chosen_by] if data.splits_chosen_by else []
+    lines += [repr(data.images)] if data.images != RGB else []
     for file in files:
         stat = file.stat()
         lines.append(f"{file.name} {stat.st_size} {stat.st_mtime_ns}")
@@ -241,23 +261,3 @@ def distill_pictures(config: DistillConfig) -> Pictures:
         ValueError: if images are missing or damaged, or teacher and student were trained with different normalisations.
     """
     return open_pictures(config, transfer_set=config.transfer_set).scaled(distill_scaling(config))
-
-
-def distill_scaling(config: DistillConfig) -> Scaling | None:
-    """The normalisation of both networks: that of the given teacher or the pretrained student; None without either.
-
-    Raises:
-        ValueError: if they were trained with different normalisations.
-    """
-    student = pretrained_scaling(config.student, parse_arguments(config.student_arguments))
-    if given := teacher_folders(config.teacher_checkpoint):
-        spec = read_card(given[0]).spec
-        teacher: Scaling | None = (spec.mean, spec.std)
-    else:
-        teacher = pretrained_scaling(config.teacher or "", parse_arguments(config.teacher_arguments))
-    if teacher and student and teacher != student:
-        raise ValueError(
-            f"teacher {config.teacher_checkpoint} scales images in another way than the pretrained student "
-            f"{config.student}; give a student without encoder_weights, or train the teacher again"
-        )
-    return teacher or student

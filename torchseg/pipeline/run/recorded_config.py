@@ -11,8 +11,9 @@ from torchseg.record import build, read_yaml
 
 # Flags that select the images and the size at which the networks see them.
 _RULES = ("mask_suffix", "ignore_value", "ignore_classes", "merge", "group")
-PICTURE_FLAGS = ("data", "root", "image_size", "patch_size", "patch_overlap", *_RULES)
-DATA_FIELDS = ("data", "root", "size", "patch_size", "patch_overlap", *_RULES)  # the same, with the size parsed
+_CUT = ("patch_size", "patch_overlap")
+PICTURE_FLAGS = ("data", "root", "image_size", "channels", "value_range", "exif", *_CUT, *_RULES)
+DATA_FIELDS = ("data", "root", "size", "channels", "values", "exif", *_CUT, *_RULES)  # the same, parsed
 
 
 _REMEDY = "give --data and --root instead, or run the command that made the run again"
@@ -34,6 +35,7 @@ def recorded_config(run: Path, *, root: Path | None = None) -> DataConfig:
     values = read_yaml(path, remedy=_REMEDY)
     names = {field.name for field in dataclasses.fields(DataConfig)}
     known = {name: value for name, value in values.items() if name in names}
+    known.setdefault("channels", 3)  # as runs before this flag read every image
     known |= {"root": (known.get("root") or None) if root is None else str(root), "download": False}
     return build(DataConfig, known, path=path, remedy=_REMEDY)
 
@@ -53,7 +55,7 @@ def run_of(path: Path) -> Path:
 def check_same_data(config: DataConfig, run: Path) -> None:
     """Raises ValueError unless the flags select the same images at the same size as the run did."""
     recorded = recorded_config(run)
-    for name in DATA_FIELDS:
+    for name in (name for name in DATA_FIELDS if name != "channels" or config.channels):
         asked, known = getattr(config, name), getattr(recorded, name)
         if (Path(asked).resolve() != Path(known).resolve()) if name == "root" and asked and known else asked != known:
             raise ValueError(f"{run} was made with {name} {known} and {asked} came; give the same, or another --out")

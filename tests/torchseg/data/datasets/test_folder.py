@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from torchseg.data import inspect_data
 from torchseg.data.datasets.folder import folder
+from torchseg.data.image_reader import ImageReader
 
 
 def _fill(write_pair, count=40, **options):
@@ -242,3 +244,50 @@ def test_subfolders_called_after_splits_are_the_splits(write_pair, tmp_path):
     (tmp_path / "masks/test").rename(tmp_path / "masks/more")
     with pytest.raises(ValueError, match="has folders for splits, but no folder for test; give train/, val/ and test/"):
         folder(tmp_path)
+
+
+def _with_images(write_pair, tmp_path, image_of, count=30):
+    """Writes pairs whose images are arrays: `image_of` takes their number."""
+    for number in range(count):
+        write_pair(f"p{number:02d}")
+        (tmp_path / f"images/p{number:02d}.jpg").unlink()
+        np.save(tmp_path / f"images/p{number:02d}.npy", image_of(number))
+
+
+def test_frames_that_look_alike_in_the_range_of_all_images_stay_in_one_part(write_pair, tmp_path):
+    """Images of 12 bits in 16 are nearly black, and so all alike, in the range of 16."""
+
+    def frame(number):
+        coarse = np.random.default_rng(number // 3).integers(0, 4096, (3, 4, 5))
+        return np.kron(coarse, np.ones((4, 4, 1))).astype(np.uint16) + np.uint16(number % 3)
+
+    _with_images(write_pair, tmp_path, lambda number: np.minimum(frame(number), 4095))
+    data = folder(tmp_path)
+    assert (data.images.channels, data.images.value_range) == (5, (0, 4095))
+    assert "30 images look like others and form 10 groups" in " ".join(data.notes)
+    found = [{int(sample.name[1:]) // 3 for sample in part} for part in _parts(data)]
+    assert sum(map(len, found)) == 10
+
+
+def test_a_damaged_image_is_left_to_the_check_of_the_images(write_pair, tmp_path):
+    _fill(write_pair)
+    stored = (tmp_path / "images/picture7.jpg").read_bytes()
+    (tmp_path / "images/picture7.jpg").write_bytes(stored[:-40])
+    faults = [fault for fault in inspect_data(folder(tmp_path)).faults if "cannot read" in fault]
+    assert len(faults) == 1
+    assert "picture7.jpg" in faults[0]
+
+
+@pytest.mark.parametrize("exif", ["apply", "ignore"])
+def test_masks_belong_to_images_upright_or_as_stored(write_pair, tmp_path, exif):
+    stored = (12, 16)
+    _fill(write_pair, size=stored, mask_size=stored[::-1] if exif == "apply" else stored)
+    tag = Image.Exif()
+    tag[0x0112] = 6
+    for path in (tmp_path / "images").iterdir():
+        Image.open(path).save(path, exif=tag)
+    data = folder(tmp_path, images=ImageReader(channels=0, exif=exif))
+    assert data.test[0].picture.shape[:2] == data.test[0].mask.shape
+    other = ImageReader(channels=0, exif="ignore" if exif == "apply" else "apply")
+    with pytest.raises(ValueError, match=r"with its EXIF orientation \(6\)"):
+        folder(tmp_path, images=other)
