@@ -158,6 +158,12 @@ def test_an_image_size_may_be_two_numbers():
     assert torchseg.open_data().spec.width == 64
 
 
+def test_the_channels_and_the_range_of_images_can_be_given(drawn_pictures):
+    data = torchseg.open_data("folder", root=drawn_pictures, channels=1, value_range=(0, 127.5), exif="ignore")
+    assert (data.spec.channels, data.spec.value_range) == (1, (0, 127.5))
+    assert data.pictures.test[0].picture.shape[2] == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "options", "message"),
     [

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from torchseg.api.options import config_for
 from torchseg.config import DataConfig
@@ -68,6 +69,9 @@ def open_data(
     image_size: int | tuple[int, int] | None = None,
     transfer_set: str | Path | None = None,
     download: bool = False,
+    channels: int = 0,
+    value_range: tuple[float, float] | None = None,
+    exif: Literal["apply", "ignore"] = "apply",
     patch_size: int = 0,
     patch_overlap: float = 0.0,
     mask_suffix: str = "",
@@ -86,6 +90,9 @@ def open_data(
         image_size: size of the network's input: one side, or (height, width). Default: 64 for scenes, 128 otherwise.
         transfer_set: folder of images without masks, on which a student learns from its teacher alone.
         download: downloads the data set into `root` first, where that is possible.
+        channels: of the images; 0 takes as many as those of `folder` have, and 3 for the others.
+        value_range: values of image files that become black and white. Default: by the depth of the files.
+        exif: `apply` turns images as their EXIF orientation says, `ignore` reads the pixels as stored.
         patch_size: cuts every image into squares of this side, in pixels; 0 takes whole images.
         patch_overlap: share of a patch that overlaps with its neighbour, in [0, 1).
         mask_suffix: what the name of a mask has behind that of its image, e.g. `_mask`. Default: found from the names.
@@ -102,6 +109,7 @@ def open_data(
         ValueError: for an unknown name, a missing folder, an empty part, or masks that do not match their images.
     """
     flags: dict[str, object] = {"data": name, "root": Path(root) if root else None, "image_size": _size(image_size)}
+    flags |= {"channels": channels, "value_range": value_range or "", "exif": exif}
     flags |= {"download": download, "patch_size": patch_size, "patch_overlap": patch_overlap}
     flags |= {"mask_suffix": mask_suffix, "ignore_value": ignore_value, "merge": merge}
     flags |= {"ignore_classes": list(ignore_classes), "group": group}

@@ -6,7 +6,7 @@ import pytest
 
 from torchseg.config import DistillConfig
 from torchseg.pipeline.run.recorded_config import check_same_data, recorded_config, run_of
-from torchseg.pipeline.run.session import write_record
+from torchseg.pipeline.run.session import CONFIG, write_record
 
 
 def test_a_run_remembers_what_it_was_told_about_pictures(tmp_path):
@@ -25,9 +25,25 @@ def test_other_pictures_than_those_of_the_run_are_refused(tmp_path):
     given = {"data": "folder", "root": Path("mine"), "image_size": "32"}
     write_record(DistillConfig(**given), tmp_path)
     check_same_data(DistillConfig(**given), tmp_path)
-    for changes in ({"root": Path("yours")}, {"image_size": "48"}, {"patch_size": 16}):
+    for changes in (
+        {"root": Path("yours")},
+        {"image_size": "48"},
+        {"patch_size": 16},
+        {"channels": 1},
+        {"value_range": "0,4095"},
+        {"exif": "ignore"},
+    ):
         with pytest.raises(ValueError, match="was made with"):
             check_same_data(DistillConfig(**given | changes), tmp_path)
+
+
+def test_runs_from_before_images_of_other_channels_keep_their_three(tmp_path):
+    config = DistillConfig(data="folder", root=Path("mine"))
+    write_record(config, tmp_path)
+    lines = (tmp_path / CONFIG).read_text().splitlines(keepends=True)
+    (tmp_path / CONFIG).write_text("".join(line for line in lines if not line.startswith("channels")))
+    assert recorded_config(tmp_path).channels == 3
+    check_same_data(config, tmp_path)
 
 
 def test_a_file_knows_its_run(tmp_path):
