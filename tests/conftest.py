@@ -197,8 +197,8 @@ def pets(tmp_path):
     (root / "images").mkdir(parents=True)
     (root / "annotations" / "trimaps").mkdir(parents=True)
     names = [f"Abyssinian_{number}" for number in range(30)]
-    for name in names:
-        Image.new("RGB", (8, 6), (9, 9, 9)).save(root / "images" / f"{name}.jpg")
+    for number, name in enumerate(names):
+        Image.new("RGB", (8, 6), (8 * number, 9, 9)).save(root / "images" / f"{name}.jpg")
         trimap = np.random.default_rng(0).integers(1, 4, (6, 8), dtype=np.uint8)
         Image.fromarray(trimap).save(root / "annotations" / "trimaps" / f"{name}.png")
     for part, chosen in (("trainval", names[:24]), ("test", names[24:])):
@@ -210,12 +210,12 @@ def pets(tmp_path):
 
 @pytest.fixture
 def aerial_tiles(save, tmp_path):
-    """A made-up copy of the aerial photos: eight tiles of one picture, half water with a road beside it, half black."""
+    """A made-up copy of the aerial photos: eight tiles of one image each, half water with a road beside it, half black."""
     mask = np.zeros((6, 8, 3), np.uint8)
     mask[:3] = (0xE2, 0xA9, 0x29)
     mask[:3, 4:] = (0x6E, 0xC1, 0xE4)
     for tile in range(1, 9):
-        save(f"aerial/Tile {tile}/images/part_1.jpg", (9, 9, 9))
+        save(f"aerial/Tile {tile}/images/part_1.jpg", (20 * tile, 9, 9))
         save(f"aerial/Tile {tile}/masks/part_1.png", mask)
     return tmp_path
 
@@ -226,9 +226,10 @@ def coloured_idd(save, tmp_path):
     mask = np.array([[(rgb >> 16, rgb >> 8 & 255, rgb & 255) for rgb in COLOURS.values()]] * 2, np.uint8)
 
     def write(*splits: str):
-        for split in splits:
+        for at, split in enumerate(splits):
             for number in range(8):
-                save(f"{split}/images/{split}{number}_leftImg8bit.jpg", (9, 9, 9), size=(2, 27))
+                colour = (20 * number, 60 * at, 9)
+                save(f"{split}/images/{split}{number}_leftImg8bit.jpg", colour, size=(2, 27))
                 save(f"{split}/rgb_labels/{split}{number}_gtFine_polygons.png", mask)
         return tmp_path
 

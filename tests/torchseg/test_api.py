@@ -133,7 +133,7 @@ def test_the_command_goes_on_where_the_function_stopped(student, drawn_pictures,
     flags = ["--data", "folder", "--root", str(drawn_pictures), "--image_size", "32", "--batch_size", "8"]
     flags += ["--workers", "0", "--threads", "1", "--epochs", "1", "--model_arguments", "base_width=16,depth=1"]
     assert train_script.main([*flags, "--out", "runs/teacher"]) == 0
-    assert capsys.readouterr().out.startswith("Nothing to do: runs/teacher/trained has ")
+    assert "\nNothing to do: runs/teacher/trained has " in capsys.readouterr().out
 
 
 def test_a_network_predicts_classes_at_the_size_of_the_picture(student):
