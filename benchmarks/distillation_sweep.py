@@ -23,7 +23,7 @@ from marked_table import write_marked_table
 from show_table import show_table
 
 from torchseg.checkpoint import load_checkpoint
-from torchseg.cli import config_of
+from torchseg.cli.command import config_of
 from torchseg.config import DistillConfig
 from torchseg.console import console
 from torchseg.data import HeldSamples

@@ -15,9 +15,9 @@ from pathlib import Path
 
 from marked_table import write_marked_table
 
-from torchseg.harness.report.answer import headline
 from torchseg.harness.report.markdown import markdown_table
-from torchseg.harness.report.recommend import recommend
+from torchseg.harness.report.recommendation.facts import headline
+from torchseg.harness.report.recommendation.recommend import recommend
 from torchseg.harness.report.run_record import read_run
 
 ROOT = Path(__file__).parents[1]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from torchseg.cli import run_command
+from torchseg.cli.command import run_command
 from torchseg.config import CompressConfig
 
 

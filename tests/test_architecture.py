@@ -40,7 +40,7 @@ def test_circles_are_found(architecture):
 
 def test_only_commands_print(code):
     """Everything else logs: `torchseg.console` shows its lines, and they reach the log of the run."""
-    command_line = {"torchseg.cli", "torchseg.__main__"}
+    command_line = {"torchseg.cli.command", "torchseg.__main__"}
     own_programs = {"torchseg.pipeline.export.trial", "torchseg.pipeline.grid.child"}  # a parent reads what they print
     printing = {
         module.name

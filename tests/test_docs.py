@@ -9,7 +9,7 @@ import pytest
 
 import torchseg.config
 from torchseg.__main__ import COMMANDS
-from torchseg.flag_names import ALIASES
+from torchseg.cli.flag_names import ALIASES
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]

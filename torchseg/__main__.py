@@ -6,7 +6,7 @@ import importlib
 import sys
 from collections.abc import Sequence
 
-from torchseg.help_page import version_text
+from torchseg.cli.help_page import version_text
 from torchseg.spec import nearest
 
 COMMANDS = {

@@ -10,7 +10,7 @@ import yaml
 
 from scripts import predict, train
 from torchseg.config import CommonConfig, DataConfig
-from torchseg.data.image_io import find_pictures
+from torchseg.data.images.io import find_pictures
 from torchseg.losses import class_weights
 from torchseg.pipeline.grid.recipe import read_recipe
 from torchseg.pipeline.run.recorded_config import recorded_config

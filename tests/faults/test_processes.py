@@ -35,7 +35,7 @@ def read(_=None):
 """
 COMMAND = """
 from dataclasses import dataclass
-from torchseg.cli import run_command
+from torchseg.cli.command import run_command
 
 @dataclass
 class Config:
@@ -124,7 +124,7 @@ def test_a_second_ctrl_c_is_quiet(start):
     stubborn = """
 import sys, time
 from dataclasses import dataclass
-from torchseg.cli import run_command
+from torchseg.cli.command import run_command
 
 @dataclass
 class Config:

@@ -8,21 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tf_bridge.lowering.activation import ACTIVATION
-from tf_bridge.lowering.comparison import COMPARISON
-from tf_bridge.lowering.convolution import CONVOLUTION
-from tf_bridge.lowering.indexing import INDEXING
 from tf_bridge.lowering.layout import arranged, expanded
-from tf_bridge.lowering.normalisation import NORMALISATION
-from tf_bridge.lowering.padding import PADDING
-from tf_bridge.lowering.pointwise import POINTWISE
-from tf_bridge.lowering.pooling import POOLING
-from tf_bridge.lowering.product import PRODUCT
+from tf_bridge.lowering.operators.activation import ACTIVATION
+from tf_bridge.lowering.operators.comparison import COMPARISON
+from tf_bridge.lowering.operators.convolution import CONVOLUTION
+from tf_bridge.lowering.operators.indexing import INDEXING
+from tf_bridge.lowering.operators.normalisation import NORMALISATION
+from tf_bridge.lowering.operators.padding import PADDING
+from tf_bridge.lowering.operators.pointwise import POINTWISE
+from tf_bridge.lowering.operators.pooling import POOLING
+from tf_bridge.lowering.operators.product import PRODUCT
+from tf_bridge.lowering.operators.reduction import REDUCTION
+from tf_bridge.lowering.operators.resize import RESIZE
+from tf_bridge.lowering.operators.sampling import SAMPLING
+from tf_bridge.lowering.operators.shape import SHAPE, SHAPE_OF_EXPANDED
 from tf_bridge.lowering.program import PreparedProgram, pack, prepare_program
-from tf_bridge.lowering.reduction import REDUCTION
-from tf_bridge.lowering.resize import RESIZE
-from tf_bridge.lowering.sampling import SAMPLING
-from tf_bridge.lowering.shape import SHAPE, SHAPE_OF_EXPANDED
 from tf_bridge.lowering.unsupported import UnsupportedOperatorError, complaint, operator_name
 from tf_bridge.lowering.values import Tensor, TensorFlow, Value, usual_order, value_of
 

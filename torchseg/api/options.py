@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypedDict, TypeVar, get_type_hints
 
-from torchseg.cli import config_from
+from torchseg.cli.command import config_from
 
 Config = TypeVar("Config")
 Listed = str | Sequence[str] | Sequence[float]

@@ -15,7 +15,7 @@ from docstring_parser import Docstring, parse
 from torchseg import api
 from torchseg.api.adoption import AdoptOptions
 from torchseg.api.options import CompressOptions, ExportOptions, ScoreOptions, TrainOptions
-from torchseg.cli import help_texts
+from torchseg.cli.command import help_texts
 from torchseg.config import AdoptConfig, CompressConfig, DistillConfig, ExportConfig, ScoreConfig
 
 FUNCTIONS = ("open_data", "load", "train", "compress", "export", "score", "adopt", "trust_code")

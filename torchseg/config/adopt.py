@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from torchseg.config.base import DataConfig
-from torchseg.config.scaling import mean_and_std
+from torchseg.config.foreign_file import mean_and_std
 
 _IMAGENET = "imagenet"
 

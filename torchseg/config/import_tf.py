@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from torchseg.config.base import DataConfig
-from torchseg.config.scaling import mean_and_std
+from torchseg.config.foreign_file import mean_and_std
 
 
 @dataclass(frozen=True, kw_only=True)

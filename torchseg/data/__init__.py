@@ -3,10 +3,10 @@
 from torchseg.data.batches import Batch, Batches, BatchPlan
 from torchseg.data.cache import FEW_SAMPLES, CachedSamples, CacheWriter, HeldSamples, cache_files, read_in_order
 from torchseg.data.file_samples import UnlabelledPictures
-from torchseg.data.identical_images import image_files, shared_images
-from torchseg.data.image_io import write_folder
+from torchseg.data.images.identical import image_files, shared_images
+from torchseg.data.images.io import write_folder
 from torchseg.data.inspection import Inspection, grouped, inspect_data, lone_class
-from torchseg.data.label_rules import LabelRules, parse_rules
+from torchseg.data.masks.label_rules import LabelRules, parse_rules
 from torchseg.data.patches import PatchPlan, PatchSamples
 from torchseg.data.registry import SOURCES, open_data
 from torchseg.data.sample import DataSet, Sample, Samples, UnmaskedSamples

@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from torchseg.data.sample import Samples
 from torchseg.data.transforms import Distortion, RandomView
-from torchseg.process_group import end_with_parent
+from torchseg.processes.group import end_with_parent
 
 _LOG = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from torchseg.atomic_file import naming
 from torchseg.data.sample import Sample, Samples
-from torchseg.process_group import end_with_parent, no_child_left
+from torchseg.processes.group import end_with_parent, no_child_left
 
 _LOG = logging.getLogger(__name__)
 _BYTES, _INDEX = ".bin", ".json"

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from torchseg.data.image_io import find_pictures
-from torchseg.data.image_reader import RGB, ImageReader
-from torchseg.data.mask_io import read_header, read_mask
-from torchseg.data.mask_values import smoothing
+from torchseg.data.images.io import find_pictures
+from torchseg.data.images.reader import RGB, ImageReader
+from torchseg.data.masks.io import read_header, read_mask
+from torchseg.data.masks.values import smoothing
 from torchseg.data.sample import Fit, Sample
 from torchseg.spec import IGNORE_INDEX
 

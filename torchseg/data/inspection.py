@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from torchseg.data.identical_images import SeenImages, digest_of
+from torchseg.data.images.identical import SeenImages, digest_of
 from torchseg.data.sample import DataSet
 from torchseg.spec import IGNORE_INDEX
 

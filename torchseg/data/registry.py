@@ -22,12 +22,12 @@ from torchseg.data.datasets.roboflow import roboflow
 from torchseg.data.datasets.scenes import scenes
 from torchseg.data.datasets.voc import voc
 from torchseg.data.file_samples import FileSamples
-from torchseg.data.grouping import AUTO
-from torchseg.data.identical_images import image_files
-from torchseg.data.image_reader import ANY, ImageReader, reader_for
-from torchseg.data.label_rules import LabelRules
+from torchseg.data.images.identical import image_files
+from torchseg.data.images.reader import ANY, ImageReader, reader_for
+from torchseg.data.masks.label_rules import LabelRules
 from torchseg.data.patches import PatchPlan, PatchSamples
 from torchseg.data.sample import DataSet, Samples, UnmaskedSamples
+from torchseg.data.splits.grouping import AUTO
 from torchseg.spec import GENERATED, nearest
 
 _JPEG = (".jpg", ".jpeg")  # always 8 bits

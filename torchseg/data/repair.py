@@ -12,15 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from torchseg.data.class_list import read_class_list
 from torchseg.data.datasets.folder import choose_splits
-from torchseg.data.grouping import AUTO
-from torchseg.data.identical_images import digest_of
-from torchseg.data.image_io import check_new_folder
-from torchseg.data.image_reader import ANY, ImageReader, reader_for
-from torchseg.data.mask_repair import MaskRepair, plan_repair
+from torchseg.data.images.identical import digest_of
+from torchseg.data.images.io import check_new_folder
+from torchseg.data.images.reader import ANY, ImageReader, reader_for
+from torchseg.data.masks.class_list import read_class_list
+from torchseg.data.masks.repair import MaskRepair, plan_repair
 from torchseg.data.pairing import Pairing, pair_files
-from torchseg.data.split_lists import PARTS, by_folder, find_lists, read_split_lists
+from torchseg.data.splits.grouping import AUTO
+from torchseg.data.splits.lists import PARTS, by_folder, find_lists, read_split_lists
 
 LIST = "repairs.txt"
 _KEPT_FIRST = ("test", "validation", "train")  # of the splits that share an image, the first keeps it

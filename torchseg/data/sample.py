@@ -10,7 +10,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from torchseg.data.image_reader import RGB, ImageReader
+from torchseg.data.images.reader import RGB, ImageReader
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from torchseg.data import Sample
-from torchseg.data.image_reader import grey_or_colours
+from torchseg.data.images.reader import grey_or_colours
 from torchseg.harness.format import percent
 from torchseg.metrics import confusion_matrix, overlap
 from torchseg.spec import ImageSpec

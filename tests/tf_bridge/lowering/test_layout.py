@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from tf_bridge.lowering.layout import aligned, arranged, expanded, reshaped
 from tf_bridge.lowering.lazy_tensorflow import import_tensorflow
-from tf_bridge.lowering.reduction import reduced
-from tf_bridge.lowering.shape import permuted
+from tf_bridge.lowering.operators.reduction import reduced
+from tf_bridge.lowering.operators.shape import permuted
 from tf_bridge.lowering.values import Value, usual_order, value_of
 
 pytestmark = pytest.mark.tflite

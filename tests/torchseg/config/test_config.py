@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from torchseg.cli import help_texts
+from torchseg.cli.command import help_texts
 from torchseg.config import (
     CompressConfig,
     DistillConfig,

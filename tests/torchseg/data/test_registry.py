@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from torchseg.data import BoundedSamples, HeldSamples, LabelRules, PatchPlan, ResizedSamples, open_data
-from torchseg.data.image_reader import ImageReader
+from torchseg.data.images.reader import ImageReader
 from torchseg.data.registry import SOURCES
 
 

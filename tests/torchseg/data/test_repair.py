@@ -8,7 +8,7 @@ from PIL import Image
 
 from torchseg.data import inspect_data
 from torchseg.data.datasets.folder import folder
-from torchseg.data.image_reader import ImageReader
+from torchseg.data.images.reader import ImageReader
 from torchseg.data.repair import repair_folder
 
 

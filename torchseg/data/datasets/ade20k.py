@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 
 from torchseg.data.file_samples import FileSamples, check_pair
-from torchseg.data.image_io import find_pictures
-from torchseg.data.mask_io import read_mask
-from torchseg.data.official_splits import split_named, three_splits
+from torchseg.data.images.io import find_pictures
+from torchseg.data.masks.io import read_mask
+from torchseg.data.masks.value_table import ValueTable
 from torchseg.data.sample import DataSet
+from torchseg.data.splits.official import split_named, three_splits
 from torchseg.data.text_file import read_lines
-from torchseg.data.value_table import ValueTable
 from torchseg.spec import IGNORE_INDEX
 
 FOLDER = "ADEChallengeData2016"

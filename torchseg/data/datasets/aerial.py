@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from torchseg.data.colour_table import ColourTable
 from torchseg.data.file_samples import FileSamples, check_pair
-from torchseg.data.image_io import find_pictures
-from torchseg.data.mask_io import read_colours
+from torchseg.data.images.io import find_pictures
+from torchseg.data.masks.colour_table import ColourTable
+from torchseg.data.masks.io import read_colours
 from torchseg.data.sample import DataSet
 from torchseg.spec import IGNORE_INDEX
 

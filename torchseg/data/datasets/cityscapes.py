@@ -6,9 +6,9 @@ from pathlib import Path
 
 from torchseg.data.datasets.idd import CITYSCAPES as CLASSES
 from torchseg.data.file_samples import FileSamples, check_pair
-from torchseg.data.official_splits import split_named, three_splits
+from torchseg.data.masks.value_table import ValueTable
 from torchseg.data.sample import DataSet
-from torchseg.data.value_table import ValueTable
+from torchseg.data.splits.official import split_named, three_splits
 from torchseg.spec import IGNORE_INDEX
 
 FOLDER = "cityscapes"

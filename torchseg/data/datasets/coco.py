@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from torchseg.data.drawn_masks import Annotation, Outline, drawn_data_set, from_runs
-from torchseg.data.official_splits import split_named
+from torchseg.data.masks.drawn import Annotation, Outline, drawn_data_set, from_runs
 from torchseg.data.sample import DataSet
+from torchseg.data.splits.official import split_named
 
 
 def coco(root: Path) -> DataSet:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from xml.etree import ElementTree
 
-from torchseg.data.drawn_masks import Annotation, Outline, drawn_data_set, from_runs
-from torchseg.data.official_splits import split_named
+from torchseg.data.masks.drawn import Annotation, Outline, drawn_data_set, from_runs
 from torchseg.data.sample import DataSet
+from torchseg.data.splits.official import split_named
 
 FILE = "annotations.xml"
 

@@ -9,17 +9,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from torchseg.data.class_list import read_class_list
 from torchseg.data.file_samples import FileSamples, check_headers
-from torchseg.data.grouping import group_images
-from torchseg.data.image_reader import ANY, ImageReader, reader_for
-from torchseg.data.mask_encoding import MaskEncoding, find_encoding
-from torchseg.data.mask_io import MaskHeader, read_header
-from torchseg.data.orientation import check_orientation
+from torchseg.data.images.orientation import check_orientation
+from torchseg.data.images.reader import ANY, ImageReader, reader_for
+from torchseg.data.masks.class_list import read_class_list
+from torchseg.data.masks.encoding import MaskEncoding, find_encoding
+from torchseg.data.masks.io import MaskHeader, read_header
 from torchseg.data.pairing import Pairing, pair_files
 from torchseg.data.sample import DataSet
-from torchseg.data.split import SPLIT_RULE, Member, split_images
-from torchseg.data.split_lists import PARTS, by_folder, check_no_overlap, find_lists, read_split_lists
+from torchseg.data.splits.grouping import group_images
+from torchseg.data.splits.lists import PARTS, by_folder, check_no_overlap, find_lists, read_split_lists
+from torchseg.data.splits.stratified import SPLIT_RULE, Member, split_images
 from torchseg.spec import IGNORE_INDEX
 
 _MOST_STRATIFIED = 300  # images whose masks are read to split them; with more, chance gives every class to every split

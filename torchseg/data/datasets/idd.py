@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from torchseg.data.colour_table import ColourTable
 from torchseg.data.file_samples import FileSamples, check_pair, share_of
-from torchseg.data.mask_io import read_colours, read_mask
+from torchseg.data.masks.colour_table import ColourTable
+from torchseg.data.masks.io import read_colours, read_mask
 from torchseg.data.sample import DataSet
 
 FOLDER = "idd"

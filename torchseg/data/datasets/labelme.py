@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
-from torchseg.data.drawn_masks import BACKGROUND, Annotation, Outline, drawn_data_set
-from torchseg.data.official_splits import split_named
+from torchseg.data.masks.drawn import BACKGROUND, Annotation, Outline, drawn_data_set
 from torchseg.data.sample import DataSet
+from torchseg.data.splits.official import split_named
 
 _BACKGROUNDS = ("_background_", "__background__", BACKGROUND)
 _IGNORED = ("__ignore__", "_ignore_", "ignore")

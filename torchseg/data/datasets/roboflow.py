@@ -5,13 +5,13 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-from torchseg.data.class_list import ClassList
 from torchseg.data.datasets.folder import read_headers
 from torchseg.data.file_samples import FileSamples
-from torchseg.data.image_io import SUFFIXES
-from torchseg.data.mask_encoding import find_encoding
-from torchseg.data.official_splits import split_named, three_splits
+from torchseg.data.images.io import SUFFIXES
+from torchseg.data.masks.class_list import ClassList
+from torchseg.data.masks.encoding import find_encoding
 from torchseg.data.sample import DataSet
+from torchseg.data.splits.official import split_named, three_splits
 from torchseg.data.text_file import read_lines
 
 _CLASSES, _MASK = "_classes.csv", "_mask.png"

@@ -7,7 +7,7 @@ from html import escape
 from typing import Any
 
 from torchseg.harness.format import percent, short_names
-from torchseg.harness.report.recommend import Recommendation
+from torchseg.harness.report.recommendation.recommend import Recommendation
 from torchseg.harness.report.run_record import Row, RunRecord, number
 from torchseg.harness.report.tables import wide
 from torchseg.harness.scoring.columns import MEAN, MEASURES

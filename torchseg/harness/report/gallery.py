@@ -15,8 +15,8 @@ from PIL import Image
 
 from torchseg.harness.drawing import DIFFERENT, WRONG, indexed, palette
 from torchseg.harness.format import percent, short_name
-from torchseg.harness.report.answer import reference_name
-from torchseg.harness.report.recommend import Recommendation
+from torchseg.harness.report.recommendation.facts import reference_name
+from torchseg.harness.report.recommendation.recommend import Recommendation
 from torchseg.harness.report.run_record import RunRecord, number
 
 Labels = NDArray[np.uint8]

@@ -8,19 +8,19 @@ from pathlib import Path
 from torchseg.atomic_file import partial_file
 from torchseg.harness.format import short_name
 from torchseg.harness.report.advice import explain
-from torchseg.harness.report.answer_card import answer_card
+from torchseg.harness.report.charts.figures import save_figures
+from torchseg.harness.report.charts.precision_recall import precision_recall_plots
+from torchseg.harness.report.charts.tradeoffs import tradeoff_plots
+from torchseg.harness.report.charts.training_curves import curve_plots
 from torchseg.harness.report.class_tables import class_table, confusion_tables
-from torchseg.harness.report.figures import save_figures
 from torchseg.harness.report.gallery import gallery
 from torchseg.harness.report.markdown import markdown_table
-from torchseg.harness.report.precision_recall import precision_recall_plots
-from torchseg.harness.report.recommend import recommend
+from torchseg.harness.report.recommendation.card import answer_card
+from torchseg.harness.report.recommendation.recommend import recommend
 from torchseg.harness.report.run_record import RunRecord, conditions, read_run
 from torchseg.harness.report.score_table import score_table
 from torchseg.harness.report.style import SCRIPT, STYLE
 from torchseg.harness.report.tables import certificate_list, ledger_section, value_table
-from torchseg.harness.report.tradeoffs import tradeoff_plots
-from torchseg.harness.report.training_curves import curve_plots
 
 __all__ = ["markdown_table", "write_report"]
 

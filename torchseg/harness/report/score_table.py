@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from html import escape
 
 from torchseg.harness.format import bytes_text, counted, milliseconds, percent, short_names
-from torchseg.harness.report.recommend import Recommendation
+from torchseg.harness.report.recommendation.recommend import Recommendation
 from torchseg.harness.report.run_record import Row, number
 from torchseg.harness.report.tables import wide
 

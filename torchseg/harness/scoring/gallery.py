@@ -15,7 +15,7 @@ from PIL import Image
 
 from torchseg.atomic_file import partial_file
 from torchseg.data import Sample, Samples
-from torchseg.data.image_reader import grey_or_colours
+from torchseg.data.images.reader import grey_or_colours
 from torchseg.harness.drawing import indexed
 from torchseg.harness.scoring.accuracy import predict_labels
 from torchseg.harness.scoring.measurement import Measured

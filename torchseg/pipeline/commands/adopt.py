@@ -13,7 +13,7 @@ import torch
 
 from torchseg.adopt import STAGE, Adopted, Source, adopt_network, read_weights
 from torchseg.checkpoint import CARD, WEIGHTS, code_copies, read_card, save_checkpoint
-from torchseg.cli import DONE, other_command
+from torchseg.cli.command import DONE, other_command
 from torchseg.config import AdoptConfig, DataConfig
 from torchseg.models import count_parameters, multiply_adds, parse_arguments, pretrained_scaling
 from torchseg.models.external.code_file import read_code

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from torchseg.checkpoint import CARD, load_checkpoint, read_card
-from torchseg.cli import CHECK_FAILED, DONE, other_command
+from torchseg.cli.command import CHECK_FAILED, DONE, other_command
 from torchseg.config import CompressConfig
 from torchseg.config.distillation import teacher_folders
 from torchseg.harness.csv_table import read_table

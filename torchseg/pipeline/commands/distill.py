@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from torchseg.checkpoint import Card, read_card
-from torchseg.cli import CHECK_FAILED, DONE
+from torchseg.cli.command import CHECK_FAILED, DONE
 from torchseg.config import DistillConfig
 from torchseg.models import build_model, parse_arguments
 from torchseg.pipeline.export.trial import planned, trial_stage

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from torchseg.checkpoint import read_card
-from torchseg.cli import CHECK_FAILED, DONE, other_command
+from torchseg.cli.command import CHECK_FAILED, DONE, other_command
 from torchseg.config import DataConfig, ExportConfig, LearningConfig
 from torchseg.modelfile.precision import Precision
 from torchseg.pipeline.export.budget import Budget

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from torchseg.cli import CHECK_FAILED, DONE
+from torchseg.cli.command import CHECK_FAILED, DONE
 from torchseg.config import GridConfig
 from torchseg.pipeline.grid.grid import run_grid
 from torchseg.pipeline.grid.jobs import Jobs

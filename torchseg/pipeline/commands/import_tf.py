@@ -17,7 +17,7 @@ from tf_bridge.certify.certificate import Evidence, hash_images, make_certificat
 from tf_bridge.certify.parity import Predict, compare
 from tf_bridge.from_tensorflow.process import ImportResult, import_apart
 from tf_bridge.from_tensorflow.source import TFLITE, source_kind
-from torchseg.cli import CHECK_FAILED, DONE, other_command
+from torchseg.cli.command import CHECK_FAILED, DONE, other_command
 from torchseg.config import ImportConfig
 from torchseg.harness.runtimes.process import RuntimeProcess
 from torchseg.pipeline.export.budget import CERTIFIED_WITH

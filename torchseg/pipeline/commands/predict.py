@@ -16,12 +16,12 @@ from PIL import Image
 from tqdm import tqdm
 
 from torchseg.checks import check_no_device
-from torchseg.cli import DONE
+from torchseg.cli.command import DONE
 from torchseg.config import PredictConfig
 from torchseg.data import Sample
 from torchseg.data.file_samples import FileSamples
-from torchseg.data.image_io import find_pictures
-from torchseg.data.image_reader import ImageReader
+from torchseg.data.images.io import find_pictures
+from torchseg.data.images.reader import ImageReader
 from torchseg.harness.csv_table import write_rows
 from torchseg.harness.drawing import WRONG, comparison, indexed, marked, overlay
 from torchseg.harness.format import percent, short_name

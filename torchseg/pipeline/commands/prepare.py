@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from tqdm import tqdm
 
-from torchseg.cli import CHECK_FAILED, DONE, other_command
+from torchseg.cli.command import CHECK_FAILED, DONE, other_command
 from torchseg.config import PrepareConfig
 from torchseg.data import DataSet, Inspection, grouped, inspect_data, write_folder
 from torchseg.data.repair import LIST as REPAIRS

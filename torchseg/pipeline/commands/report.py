@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from torchseg.cli import DONE
+from torchseg.cli.command import DONE
 from torchseg.config import ReportConfig
 from torchseg.harness.report.report import write_report
 from torchseg.harness.report.run_record import read_run

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from torchseg.checkpoint import CARD
-from torchseg.cli import CHECK_FAILED, DONE
+from torchseg.cli.command import CHECK_FAILED, DONE
 from torchseg.config import DataConfig, ScoreConfig
 from torchseg.data import Samples
 from torchseg.harness.report.explain import explanation_lines, measure_explanation

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from torchseg.cli import CHECK_FAILED, DONE, other_command
+from torchseg.cli.command import CHECK_FAILED, DONE, other_command
 from torchseg.config import SearchConfig
 from torchseg.pipeline.search.search import run_search
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import torch
 
-from torchseg.cli import DONE, other_command
+from torchseg.cli.command import DONE, other_command
 from torchseg.config import StudentsConfig
 from torchseg.pipeline.run.folder import RunFolder
 from torchseg.pipeline.run.installed import check_formats

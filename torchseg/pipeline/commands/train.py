@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from torchseg.checkpoint import read_card
-from torchseg.cli import DONE, other_command
+from torchseg.cli.command import DONE, other_command
 from torchseg.config import TrainConfig
 from torchseg.models import parse_arguments, pretrained_scaling
 from torchseg.pipeline.run.dataset import cached_pictures, check_stage, open_pictures

@@ -8,7 +8,7 @@ from typing import Any
 from tf_bridge.certify.compare_certificates import float_layer_lies, recorded_lies
 from tf_bridge.certify.verdict import MAX_DROP
 from torchseg.checkpoint import read_card, sha256_of
-from torchseg.cli import CHECK_FAILED, DONE
+from torchseg.cli.command import CHECK_FAILED, DONE
 from torchseg.config import VerifyConfig
 from torchseg.harness.runtimes.process import try_model_file
 from torchseg.modelfile.certificate import CERTIFICATE_VERSION, TOO_FEW, read_certificate

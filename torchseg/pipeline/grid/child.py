@@ -16,7 +16,7 @@ import time
 import traceback
 from collections.abc import Sequence
 
-from torchseg.process_group import interrupt_self, kill_all
+from torchseg.processes.group import interrupt_self, kill_all
 
 BEGIN, END = "$ torchseg ", "[ended with "
 DONE, CHECK_FAILED, STOPPED, CRASHED = 0, 1, 130, 70

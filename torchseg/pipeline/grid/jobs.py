@@ -14,7 +14,7 @@ from pathlib import Path
 
 from torchseg.exit_code import cause_of_end
 from torchseg.pipeline.grid.child import BEGIN, END, PATIENCE_S
-from torchseg.process_group import kept_apart, kill_all
+from torchseg.processes.group import kept_apart, kill_all
 
 _PROGRAM = (sys.executable, "-m", "torchseg.pipeline.grid.child")
 _ENDING = re.compile(re.escape(END) + r"(\d+) after ([\d.]+) s, peak (\d+) MiB\]")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from torchseg.cli import config_of
+from torchseg.cli.command import config_of
 from torchseg.config import DataConfig, MeasureConfig, TrainConfig
 from torchseg.pipeline.grid.recipe import ARGUMENTS, FILE, Factor, Level, Recipe, arguments_of, text_of
 from torchseg.pipeline.run.recorded_config import DATA_FIELDS

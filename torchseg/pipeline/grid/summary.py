@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from torchseg.cli import other_command
+from torchseg.cli.command import other_command
 from torchseg.harness.csv_table import read_table
 from torchseg.harness.format import bytes_text, counted, milliseconds
 from torchseg.harness.report.run_record import number

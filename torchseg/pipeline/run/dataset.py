@@ -35,7 +35,7 @@ from torchseg.data import (
     read_in_order,
     shared_images,
 )
-from torchseg.data.image_reader import RGB, ImageReader
+from torchseg.data.images.reader import RGB, ImageReader
 from torchseg.models import Scaling
 from torchseg.pipeline.run.folder import Stage
 from torchseg.pipeline.run.normalisation import distill_scaling, scaling_for

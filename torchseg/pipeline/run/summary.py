@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from torchseg.checkpoint import read_card
-from torchseg.cli import other_command
+from torchseg.cli.command import other_command
 from torchseg.harness.format import aligned, counted, short_name
-from torchseg.harness.report.answer import facts
-from torchseg.harness.report.findings import findings
-from torchseg.harness.report.recommend import recommend
+from torchseg.harness.report.recommendation.facts import facts
+from torchseg.harness.report.recommendation.findings import findings
+from torchseg.harness.report.recommendation.recommend import recommend
 from torchseg.harness.report.run_record import RunRecord, read_run
 from torchseg.harness.scoring.columns import MEAN, MEASURES
 from torchseg.pipeline.run.folder import RunFolder

@@ -16,7 +16,7 @@ from torchseg.modelfile.precision import Precision
 from torchseg.pipeline.export.exporter import NetworkExport
 from torchseg.pipeline.run.dataset import Pictures
 from torchseg.pipeline.run.folder import RunFolder, Stage
-from torchseg.process_group import end_with_parent
+from torchseg.processes.group import end_with_parent
 
 ARTIFACTS = "artifacts"
 PACKED = ("fp32", "int8")  # precisions whose ONNX files can be packed

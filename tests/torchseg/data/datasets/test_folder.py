@@ -8,7 +8,7 @@ from PIL import Image
 
 from torchseg.data import inspect_data
 from torchseg.data.datasets.folder import folder
-from torchseg.data.image_reader import ImageReader
+from torchseg.data.images.reader import ImageReader
 
 
 def _fill(write_pair, count=40, **options):

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from torchseg.harness.report.recommend import recommend
+from torchseg.harness.report.recommendation.recommend import recommend
 from torchseg.harness.report.score_table import score_table, usefulness
 
 

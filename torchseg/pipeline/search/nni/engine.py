@@ -23,7 +23,7 @@ from torchseg.pipeline.search.engine import SearchTask, random_trials
 from torchseg.pipeline.search.nni.preload import PRELOAD
 from torchseg.pipeline.search.nni.processes import TOKEN, end_marked
 from torchseg.pipeline.search.record import TrialRecord
-from torchseg.process_group import kept_apart
+from torchseg.processes.group import kept_apart
 
 FOLDER = "nni"
 HOMES = ("HOME", "USERPROFILE")  # variables that name the home folder, by system

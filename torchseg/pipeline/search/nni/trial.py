@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from torchseg.cli import DONE, run_command
+from torchseg.cli.command import DONE, run_command
 from torchseg.config import SearchConfig
 from torchseg.pipeline.search.nni.engine import NUMBERS, OWN_HOMES
 

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageOps
+
+from torchseg.data.images.bands import read_bands, read_header, upright
+
+VALUES = np.random.default_rng(0).integers(0, 65536, (5, 7, 4)).astype(np.uint16)  # (H, W, C)
+
+
+def write_png16(path: Path, values: np.ndarray) -> None:
+    """A PNG of 16 bits per value, of uint16 `(H, W, C)` with 2, 3 or 4 channels."""
+    height, width, channels = values.shape
+    kind = {2: 4, 3: 2, 4: 6}[channels]
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    chunks = [
+        (b"IHDR", struct.pack(">IIBBBBB", width, height, 16, kind, 0, 0, 0)),
+        (b"IDAT", zlib.compress(rows)),
+        (b"IEND", b""),
+    ]
+    packed = [
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)) for name, data in chunks
+    ]
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(packed))
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+def test_a_png_of_sixteen_bits_keeps_them(tmp_path, channels):
+    write_png16(tmp_path / "a.png", VALUES[..., :channels])
+    header = read_header(tmp_path / "a.png")
+    bands, alpha = read_bands(tmp_path / "a.png", header)
+    assert (header.height, header.width, header.count, header.dtype) == (5, 7, 3, "uint16")
+    np.testing.assert_array_equal(bands, VALUES[..., :3])
+    if channels == 4:
+        np.testing.assert_array_equal(alpha, VALUES[..., 3])
+    else:
+        assert alpha is None
+
+
+def test_a_grey_png_of_sixteen_bits_with_transparency_is_one_band(tmp_path):
+    write_png16(tmp_path / "a.png", VALUES[..., :2])
+    header = read_header(tmp_path / "a.png")
+    bands, alpha = read_bands(tmp_path / "a.png", header)
+    assert header.count == 1
+    np.testing.assert_array_equal(bands[..., 0], VALUES[..., 0] >> 8)
+    np.testing.assert_array_equal(alpha, VALUES[..., 1] >> 8)
+
+
+@pytest.mark.parametrize(
+    ("mode", "count", "has_alpha"),
+    [("1", 1, False), ("L", 1, False), ("LA", 1, True), ("P", 3, False), ("RGB", 3, False), ("RGBA", 3, True)],
+)
+def test_eight_bit_files_have_the_bands_that_they_show(tmp_path, mode, count, has_alpha):
+    picture = (VALUES >> 8).astype(np.uint8)[..., : 4 if has_alpha else 3]
+    Image.fromarray(picture).convert(mode).save(tmp_path / "a.png")
+    header = read_header(tmp_path / "a.png")
+    bands, alpha = read_bands(tmp_path / "a.png", header)
+    assert (header.count, header.dtype) == (count, "uint8")
+    assert bands.shape == (5, 7, count)
+    assert (alpha is not None) == has_alpha
+
+
+@pytest.mark.parametrize("number", [np.uint8, np.uint16, np.float32])
+def test_an_array_is_an_image_of_its_bands(tmp_path, number):
+    np.save(tmp_path / "a.npy", VALUES.astype(number))
+    header = read_header(tmp_path / "a.npy")
+    assert (header.count, header.dtype) == (4, np.dtype(number).name)
+    np.testing.assert_array_equal(read_bands(tmp_path / "a.npy", header)[0], VALUES.astype(number))
+
+
+@pytest.mark.parametrize("array", [np.zeros(3), np.zeros((2, 2), bool), np.zeros((0, 2))])
+def test_an_array_of_no_image_is_refused(tmp_path, array):
+    np.save(tmp_path / "a.npy", array)
+    with pytest.raises(ValueError, match=r"a\.npy holds .*an image is numbers \(H, W\) or \(H, W, C\)"):
+        read_header(tmp_path / "a.npy")
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_an_orientation_is_applied_as_pillow_does(orientation):
+    picture = VALUES[..., :3].astype(np.uint8)
+    image = Image.fromarray(picture)
+    image.getexif()[0x0112] = orientation
+    np.testing.assert_array_equal(upright(picture, orientation), np.asarray(ImageOps.exif_transpose(image)))

@@ -1,0 +1,1 @@
+"""Operators of PyTorch in TensorFlow, one file per group."""

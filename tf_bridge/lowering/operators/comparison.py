@@ -1,0 +1,90 @@
+"""Comparisons, logical operators and choices between two values in TensorFlow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from tf_bridge.lowering.layout import aligned
+from tf_bridge.lowering.operators.pointwise import broadcast, promoted
+from tf_bridge.lowering.values import Operand, TensorFlow, Value, same_layout
+
+
+def _comparison(name: str) -> Callable[..., Value]:
+    def apply(tf: TensorFlow, left: Operand, right: Operand) -> Value:
+        return broadcast(tf, getattr(tf.math, name), left, right)
+
+    return apply
+
+
+def _logical(name: str) -> Callable[..., Value]:
+    """A function of truth values; PyTorch takes every other number but zero for true."""
+
+    def apply(tf: TensorFlow, *operands: Operand) -> Value:
+        return broadcast(tf, getattr(tf.math, name), *(_truth(tf, operand) for operand in operands))
+
+    return apply
+
+
+def _bitwise(name: str) -> Callable[..., Value]:
+    """A bitwise operator, which on truth values is the logical one."""
+
+    def apply(tf: TensorFlow, *operands: Operand) -> Value:
+        for operand in operands:
+            if isinstance(operand, Value) and operand.tensor.dtype != tf.bool:
+                raise ValueError("a bitwise operator on integers; use one on truth values")
+        return _logical(name)(tf, *operands)
+
+    return apply
+
+
+def _truth(tf: TensorFlow, operand: Operand) -> Operand:
+    if not isinstance(operand, Value):
+        return np.not_equal(operand, 0)
+    return operand if operand.tensor.dtype == tf.bool else _comparison("not_equal")(tf, operand, 0)
+
+
+def _where(tf: TensorFlow, condition: Operand, chosen: Operand, other: Operand) -> Value:
+    tensors, like = aligned(tf, condition, chosen, other)
+    left, right = promoted(tf, *tensors[1:])
+    return Value(tf.where(tensors[0], left, right), like.order, like.shape)
+
+
+def _masked_fill(tf: TensorFlow, value: Operand, mask: Operand, fill: Operand) -> Value:
+    return _where(tf, mask, fill, value)
+
+
+def _is_nan(tf: TensorFlow, value: Value) -> Value:
+    return same_layout(value, tf.math.not_equal(value.tensor, value.tensor))
+
+
+_COMPARISONS = {
+    "eq": "equal",
+    "ne": "not_equal",
+    "lt": "less",
+    "le": "less_equal",
+    "gt": "greater",
+    "ge": "greater_equal",
+}
+
+COMPARISON: Mapping[str, Callable[..., Any]] = {
+    **{
+        f"aten.{name}.{kind}": _comparison(function)
+        for name, function in _COMPARISONS.items()
+        for kind in ("Tensor", "Scalar")
+    },
+    **{f"aten.logical_{name}.default": _logical(f"logical_{name}") for name in ("and", "or", "not")},
+    "aten.logical_xor.default": _logical("logical_xor"),
+    **{f"aten.bitwise_{name}.Tensor": _bitwise(f"logical_{name}") for name in ("and", "or")},
+    **{f"aten.__{name}__.Tensor": _bitwise(f"logical_{name}") for name in ("and", "or")},
+    "aten.bitwise_not.default": _bitwise("logical_not"),
+    "aten.where.self": _where,
+    "aten.where.ScalarSelf": _where,
+    "aten.where.ScalarOther": _where,
+    "aten.where.Scalar": _where,
+    "aten.masked_fill.Scalar": _masked_fill,
+    "aten.masked_fill.Tensor": _masked_fill,
+    "aten.isnan.default": _is_nan,
+}

@@ -1,0 +1,1 @@
+"""The command line: flags, files of flags, help and exit codes."""

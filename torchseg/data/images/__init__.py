@@ -1,0 +1,1 @@
+"""Image files: decoding, bit depth, bands, orientation."""

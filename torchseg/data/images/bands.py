@@ -1,0 +1,171 @@
+"""Reads the bands of an image file at their true depth: 8 or 16 bits, whole numbers or floats, any number of them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from torchseg.data.images.tiff import TiffHeader
+
+Array = NDArray[np.generic]
+ORIENTATION = 0x0112  # the EXIF tag
+_TURNED = (5, 6, 7, 8)  # orientations that swap height and width
+_DEEP_PNG = {"RGB;16B": "RGB;16L", "RGBA;16B": "RGBA;16L"}  # rawmode of the high bytes: that of the low bytes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bands:
+    """What an image file says of itself in its header.
+
+    Attributes:
+        height: in pixels, as stored.
+        width: in pixels, as stored.
+        count: number of bands, without transparency.
+        dtype: NumPy name of the number format of a value, e.g. `uint16`.
+        orientation: of EXIF, 1 to 8; 1 is upright.
+        decoder: `pillow`, `png`, `tiff` or `npy`.
+    """
+
+    height: int
+    width: int
+    count: int
+    dtype: str
+    orientation: int = 1
+    decoder: str = "pillow"
+
+    @property
+    def is_turned(self) -> bool:
+        """Whether the orientation swaps height and width."""
+        return self.orientation in _TURNED
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turns what Pillow raises for an unreadable file into a ValueError that names the file."""
+    _check_name(path)
+    try:
+        yield
+    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError) as error:
+        raise ValueError(f"cannot read the image {path}: {error}; replace the file or remove it") from error
+
+
+def _check_name(path: Path) -> None:
+    """Refuses file names that are not valid text, because tables and reports print them."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        encoding = sys.getfilesystemencoding()
+        raise ValueError(
+            f"the name of the image {str(path)!a} has bytes that are not {encoding}, the encoding of this locale; "
+            "rename it, or set PYTHONUTF8=1"
+        ) from error
+
+
+def read_header(path: Path) -> Bands:
+    """The header of an image file.
+
+    Raises:
+        ValueError: naming the file, if it is an array or a TIFF that cannot be read.
+        OSError: and other exceptions of Pillow, if Pillow cannot open it.
+    """
+    if path.suffix.lower() == ".npy":
+        array = _array(path)
+        return Bands(
+            height=array.shape[0], width=array.shape[1], count=array.shape[2], dtype=array.dtype.name, decoder="npy"
+        )
+    if path.suffix.lower() in (".tif", ".tiff"):
+        header = TiffHeader(path)
+        if header.is_ours:
+            return Bands(
+                height=header.height,
+                width=header.width,
+                count=header.samples - header.has_alpha,
+                dtype=header.dtype.name,
+                orientation=header.orientation,
+                decoder="tiff",
+            )
+    with Image.open(path) as image:
+        return _pillow_header(image)
+
+
+def _pillow_header(image: Image.Image) -> Bands:
+    tiles = getattr(image, "tile", ())  # of an image that was opened and not yet decoded
+    rawmode = tiles[0].args if image.format == "PNG" and tiles else ""
+    mode = image.mode
+    deep = {"I": "int32", "F": "float32"}.get(mode, "uint16" if mode.startswith("I;16") else "uint8")
+    return Bands(
+        height=image.height,
+        width=image.width,
+        count=1 if mode in ("1", "L", "LA", "La") or rawmode == "LA;16B" or deep != "uint8" else 3,
+        dtype="uint16" if rawmode in _DEEP_PNG else deep,
+        orientation=int(image.getexif().get(ORIENTATION, 1)),
+        decoder="png" if rawmode in _DEEP_PNG else "pillow",
+    )
+
+
+def read_bands(path: Path, header: Bands) -> tuple[Array, Array | None]:
+    """All bands `(H, W, C)` as stored, in their own number format, and transparency `(H, W)`; None without any."""
+    if header.decoder == "npy":
+        return np.ascontiguousarray(_array(path)), None
+    if header.decoder == "tiff":
+        return _apart(TiffHeader(path).read(), header.count)
+    if header.decoder == "png":
+        high, low = (_png_bytes(path, low=low) for low in (False, True))
+        return _apart(high.astype(np.uint16) << 8 | low, header.count)
+    with Image.open(path) as image:
+        return bands_of(image, header)
+
+
+def bands_of(image: Image.Image, header: Bands) -> tuple[Array, Array | None]:
+    """Bands `(H, W, C)` and transparency `(H, W)` of an image that Pillow decodes."""
+    if header.dtype != "uint8":
+        return np.array(image)[..., None], None
+    grey = header.count == 1
+    if image.has_transparency_data:
+        return _apart(np.array(image.convert("LA" if grey else "RGBA")), header.count)
+    stored = np.array(image.convert("L" if grey else "RGB"))
+    return stored.reshape(*stored.shape[:2], header.count), None
+
+
+def upright(bands: Array, orientation: int) -> Array:
+    """Turns and mirrors an array `(H, W, ...)` as its EXIF orientation says."""
+    if orientation in _TURNED:
+        bands = bands.swapaxes(0, 1)
+    if orientation in (2, 3, 6, 7):
+        bands = bands[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        bands = bands[::-1]
+    return bands
+
+
+def _array(path: Path) -> NDArray[Any]:
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise ValueError(f"cannot read the image {path}: {error}; replace the file or remove it") from error
+    if array.ndim not in (2, 3) or array.dtype.kind not in "uif" or not array.size:
+        raise ValueError(
+            f"{path} holds {array.dtype} of shape {list(array.shape)}; an image is numbers (H, W) or (H, W, C)"
+        )
+    bands: NDArray[Any] = array if array.ndim == 3 else array[..., None]
+    return bands
+
+
+def _apart(stored: Array, count: int) -> tuple[Array, Array | None]:
+    return stored[..., :count], stored[..., count] if stored.shape[2] > count else None
+
+
+def _png_bytes(path: Path, *, low: bool) -> NDArray[np.uint8]:
+    """The high or low bytes of a 16-bit PNG, which Pillow only reads one byte at a time."""
+    with Image.open(path) as image:
+        if low:
+            image.tile = [tile._replace(args=_DEEP_PNG[str(tile.args)]) for tile in image.tile]
+        return np.array(image)

@@ -1,0 +1,92 @@
+"""Reads images and writes data sets with Pillow; every error names the faulty file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from torchseg.checks import check_no_device
+from torchseg.data.images.bands import reading
+from torchseg.data.sample import DataSet
+from torchseg.data.transforms import BoundedSamples
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".npy")
+
+PARTS = ("train", "validation", "test")
+
+
+def find_pictures(folder: Path) -> list[Path]:
+    """Image files directly in `folder`, sorted by name.
+
+    Raises:
+        ValueError: if the folder is missing or holds no images.
+    """
+    if not folder.is_dir():
+        raise ValueError(f"there is no folder {folder}; expected one with images ({', '.join(SUFFIXES)})")
+    pictures = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+    for path in pictures:
+        check_no_device(path)
+    if not pictures:
+        raise ValueError(f"{folder} holds no images; expected files ending in {', '.join(SUFFIXES)}")
+    return pictures
+
+
+@contextmanager
+def open_image(path: Path, *, decode: bool = True) -> Iterator[Image.Image]:
+    """Opens an image file; errors while it is open and read name it. `decode` reads all pixels at once."""
+    with reading(path), ExitStack() as opened:
+        image = Image.open(opened.enter_context(path.open("rb")))
+        if decode:
+            image.load()
+        yield image  # lazy reads, such as that of a palette, may fail here too
+
+
+def check_new_folder(folder: Path, *, flag: str) -> None:
+    """Raises a ValueError that names the flag unless the folder is missing or empty."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ValueError(f"--{flag} {folder} exists already; give a new folder for the copy")
+
+
+def write_folder(
+    data: DataSet, root: Path, *, size: tuple[int, int], on_picture: Callable[[], object] = lambda: None
+) -> None:
+    """Writes `images/`, `masks/`, `classes.txt`, and a list of names per split, so that the splits stay the same.
+
+    Images that are larger than training at `size` can use are downscaled; their aspect ratio stays. Files are PNG, so
+    compression loses nothing; images of other than one or three channels are NumPy arrays.
+
+    Args:
+        data: the data set to copy; images without masks are left out.
+        root: a new or empty folder.
+        size: height and width that networks will see.
+        on_picture: called after each image.
+
+    Raises:
+        ValueError: if the folder is not empty.
+    """
+    check_new_folder(root, flag="out")
+    for folder in ("images", "masks"):
+        (root / folder).mkdir(parents=True, exist_ok=True)
+    (root / "classes.txt").write_text("".join(f"{name}\n" for name in data.classes), encoding="utf-8")
+    for part in PARTS:
+        samples = BoundedSamples(getattr(data, part), height=size[0], width=size[1])
+        names = []
+        for index in range(len(samples)):
+            sample = samples[index]
+            _save(sample.picture, root / "images" / sample.name)
+            Image.fromarray(sample.mask).save(root / "masks" / f"{sample.name}.png")
+            names.append(sample.name)
+            on_picture()
+        (root / f"{part}.txt").write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
+
+
+def _save(picture: NDArray[np.uint8], path: Path) -> None:
+    if picture.shape[2] in (1, 3):
+        Image.fromarray(picture[..., 0] if picture.shape[2] == 1 else picture).save(f"{path}.png")
+    else:
+        np.save(f"{path}.npy", picture)

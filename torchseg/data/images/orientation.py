@@ -1,0 +1,53 @@
+"""Checks that masks belong to images as their EXIF orientation shows them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from torchseg.data.images.bands import read_header, reading
+from torchseg.data.images.reader import Exif, ImageReader
+from torchseg.data.masks.io import read_header as read_mask_header
+
+_log = logging.getLogger(__name__)
+_NAMED = 3  # files in a warning
+
+
+def check_orientation(pairs: Sequence[tuple[Path, Path]], exif: Exif) -> None:
+    """Compares the sizes of images that have an EXIF orientation with those of their masks.
+
+    Editors of masks often ignore the orientation, and then the mask lies on its side. Where the sizes cannot tell, a
+    warning names the files.
+
+    Raises:
+        ValueError: naming the files, if a mask fits its image only the other way round.
+    """
+    undecided = []
+    for picture, mask in pairs:
+        with reading(picture):
+            header = read_header(picture)
+        if header.orientation in (0, 1):
+            continue
+        size, other = (ImageReader(exif=each).size(picture) for each in _both(exif))
+        if size == other:
+            undecided.append(picture)
+        elif read_mask_header(mask).size == other:
+            advice = "--exif ignore reads the image as stored" if exif == "apply" else "leave --exif ignore out"
+            raise ValueError(
+                f"mask {mask} is {other[0]}x{other[1]}, but its image {picture} is {size[0]}x{size[1]} with its EXIF "
+                f"orientation ({header.orientation}) {'applied' if exif == 'apply' else 'ignored'}: {advice}"
+            )
+    if undecided and exif == "apply":
+        names = ", ".join(str(path) for path in undecided[:_NAMED])
+        _log.warning(
+            "%d images have an EXIF orientation and are turned or mirrored by it, and their masks are not (%s%s): if "
+            "the masks were drawn on the images as stored, --exif ignore reads those so",
+            len(undecided),
+            names,
+            ", ..." if len(undecided) > _NAMED else "",
+        )
+
+
+def _both(exif: Exif) -> tuple[Exif, Exif]:
+    return ("apply", "ignore") if exif == "apply" else ("ignore", "apply")

@@ -1,0 +1,1 @@
+"""Masks: files, encodings of classes, and rules for classes."""

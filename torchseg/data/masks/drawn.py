@@ -1,0 +1,154 @@
+"""Draws masks from the outlines that annotation tools store: polygons, rectangles, ellipses and run lengths."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from torchseg.data.file_samples import FileSamples
+from torchseg.data.sample import DataSet
+from torchseg.data.splits.official import three_splits
+from torchseg.spec import IGNORE_INDEX
+
+BACKGROUND = "background"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outline:
+    """One annotated object.
+
+    Attributes:
+        label: name of its class; an empty label is ignored.
+        polygons: corners x, y of its parts, in pixels from the upper left corner of the image.
+        box: left, top, right, bottom of an ellipse; None for no ellipse.
+        bitmap: pixels of the object, `(h, w)`, with its place in `corner`; None for none.
+        corner: left and top of the bitmap.
+        order: objects of a higher order lie above others.
+    """
+
+    label: str
+    polygons: Sequence[Sequence[tuple[float, float]]] = ()
+    box: tuple[float, float, float, float] | None = None
+    bitmap: NDArray[np.bool_] | None = None
+    corner: tuple[int, int] = (0, 0)
+    order: float = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Annotation:
+    """The objects of one image: its height and width, and outlines."""
+
+    size: tuple[int, int]
+    outlines: Sequence[Outline]
+
+
+def draw(annotation: Annotation, classes: Sequence[str]) -> NDArray[np.uint8]:
+    """Classes `(H, W)`; background where no object is, and the upper of two objects where they overlap.
+
+    Raises:
+        ValueError: if an object has a label that is no class.
+    """
+    mask = np.zeros(annotation.size, np.uint8)
+    number = {name: value for value, name in enumerate(classes)} | {"": IGNORE_INDEX}
+    for outline in sorted(annotation.outlines, key=lambda each: each.order):
+        if outline.label not in number:
+            raise ValueError(f"it has the label '{outline.label}', and the classes are {', '.join(classes)}")
+        for polygon in outline.polygons:
+            _fill_polygon(mask, polygon, number[outline.label])
+        if outline.box:
+            _fill_ellipse(mask, outline.box, number[outline.label])
+        if outline.bitmap is not None:
+            left, top = outline.corner
+            window = mask[top : top + outline.bitmap.shape[0], left : left + outline.bitmap.shape[1]]
+            window[outline.bitmap[: window.shape[0], : window.shape[1]]] = number[outline.label]
+    return mask
+
+
+def _fill_polygon(mask: NDArray[np.uint8], polygon: Sequence[tuple[float, float]], value: int) -> None:
+    """Sets the pixels whose centres are inside: a row's crossings with the outline alternate between out and in."""
+    height, width = mask.shape
+    corners = np.asarray(polygon, float)
+    top = int(np.clip(np.floor(corners[:, 1].min()), 0, height))
+    bottom = int(np.clip(np.ceil(corners[:, 1].max()), top, height))
+    crossings = np.zeros((bottom - top, width + 1), np.int32)
+    for (x, y), (next_x, next_y) in zip(corners, np.roll(corners, -1, axis=0), strict=True):
+        first, last = (int(np.clip(np.ceil(each - 0.5), top, bottom)) for each in sorted((y, next_y)))
+        rows = np.arange(first, last)
+        if len(rows):
+            at = x + (rows + 0.5 - y) * (next_x - x) / (next_y - y)
+            np.add.at(crossings, (rows - top, np.clip(np.ceil(at - 0.5), 0, width).astype(int)), 1)
+    mask[top:bottom][crossings.cumsum(axis=1)[:, :width] % 2 == 1] = value
+
+
+def _fill_ellipse(mask: NDArray[np.uint8], box: tuple[float, float, float, float], value: int) -> None:
+    """Sets the pixels whose centres are inside the ellipse in a box left, top, right, bottom."""
+    left, top, right, bottom = box
+    y, x = np.ogrid[: mask.shape[0], : mask.shape[1]]
+    across = (2 * (x + 0.5) - left - right) / max(right - left, 1e-9)
+    down = (2 * (y + 0.5) - top - bottom) / max(bottom - top, 1e-9)
+    mask[across**2 + down**2 <= 1] = value
+
+
+def from_runs(runs: Sequence[int], height: int, width: int, *, by_column: bool) -> NDArray[np.bool_]:
+    """The bitmap `(height, width)` of alternating run lengths, the first of pixels outside the object.
+
+    Raises:
+        ValueError: if the runs do not fill the bitmap exactly.
+    """
+    total = sum(runs)
+    if total != height * width:
+        raise ValueError(f"its runs fill {total} pixels of a bitmap of {height}x{width}; export the annotations again")
+    flat = np.repeat(np.arange(len(runs)) % 2 == 1, runs)
+    return flat.reshape(width, height).T if by_column else flat.reshape(height, width)
+
+
+class DrawnMasks:
+    """Reads the mask of an image by drawing it; its file is the image's own."""
+
+    def __init__(self, annotations: Mapping[Path, Annotation], classes: Sequence[str]) -> None:
+        self.annotations, self.classes = annotations, tuple(classes)
+
+    def __call__(self, path: Path) -> NDArray[np.uint8]:
+        """Classes `(H, W)` of the image in this file; raises a ValueError that names it for an unknown label."""
+        try:
+            return draw(self.annotations[path], self.classes)
+        except ValueError as error:
+            raise ValueError(f"annotation of {path}: {error}") from error
+
+
+def drawn_data_set(
+    parts: Mapping[str, Mapping[Path, Annotation]], labels: Sequence[str], *, files: Sequence[Path]
+) -> DataSet:
+    """A data set of annotated images; its classes are `background` and the labels.
+
+    Args:
+        parts: annotation by image, by split; see `three_splits`.
+        labels: names of the classes, without background.
+        files: of annotations.
+
+    Raises:
+        ValueError: if images are missing, or too few to make three splits.
+    """
+    annotations = {path: each for part in parts.values() for path, each in part.items()}
+    for path in annotations:
+        if not path.is_file():
+            raise ValueError(f"the annotations name the image {path}, which is missing; add it or export them again")
+    classes = (BACKGROUND, *(label for label in labels if label != BACKGROUND))
+    read = DrawnMasks(annotations, classes)
+    names = unique_names(list(annotations))
+    splits = three_splits({part: [(path, path) for path in sorted(found)] for part, found in parts.items()})
+    train, validation, test = (
+        FileSamples(pairs, classes=classes, read=read, name=names.__getitem__) for pairs in splits.values()
+    )
+    return DataSet(classes=classes, train=train, validation=validation, test=test, files=[*sorted(annotations), *files])
+
+
+def unique_names(paths: Sequence[Path]) -> dict[Path, str]:
+    """A name for each image: its stem, with its folder in front where stems repeat."""
+    stems = Counter(path.stem for path in paths)
+    return {path: f"{path.parent.name}_{path.stem}" if stems[path.stem] > 1 else path.stem for path in paths}

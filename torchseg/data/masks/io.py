@@ -1,0 +1,136 @@
+"""Reads masks with Pillow; every error names the faulty file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from torchseg.data.images.io import open_image
+
+_DEEP = ("I", "I;16", "I;16L", "I;16B", "I;16N")  # modes of 16 or 32 bits
+_COLOURED = ("RGB", "RGBA", "RGBX", "LA", "La", "PA", "RGBa")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaskHeader:
+    """What the header of a mask file says.
+
+    Attributes:
+        size: height and width in pixels.
+        mode: of Pillow, e.g. `L`, `P` or `RGB`.
+        palette: colours of an indexed file, uint8 `(N, 3)`; None for other files.
+    """
+
+    size: tuple[int, int]
+    mode: str
+    palette: NDArray[np.uint8] | None = None
+
+    @property
+    def is_grey(self) -> bool:
+        """Whether it holds one number per pixel and no colours of its own: grey, or indexed with shades of grey."""
+        if self.palette is not None:
+            return bool((self.palette == self.palette[:, :1]).all())
+        return self.mode not in _COLOURED
+
+
+def read_header(path: Path) -> MaskHeader:
+    """Reads the header only; raises a ValueError that names the file if it is missing or not an image."""
+    with open_image(path, decode=False) as image:
+        width, height = image.size
+        return MaskHeader(size=(height, width), mode=image.mode, palette=_palette(image))
+
+
+def read_mask(path: Path) -> NDArray[np.uint8]:
+    """Reads a mask as stored, uint8: `(H, W)` for indexed or greyscale files, `(H, W, 3)` for coloured ones.
+
+    A black-and-white file gives 0 and 1. A file of 16 or 32 bits is read if no value is above 255. Transparent pixels
+    of a coloured file are black. A coloured file whose channels are equal everywhere is a greyscale one.
+
+    Raises:
+        ValueError: naming the file, if it is missing, truncated, or not a mask.
+    """
+    with open_image(path) as image:
+        if image.mode == "1":
+            return np.asarray(image.convert("L")) // 255
+        if image.mode in ("L", "P"):
+            return np.asarray(image)
+        if image.mode in _DEEP:
+            return _shallow(np.asarray(image), path)
+        if image.mode in _COLOURED:
+            colours = _colours(image, path)
+            return colours[..., 0] if (colours == colours[..., :1]).all() else colours
+        raise ValueError(f"{path} is a {image.mode} image; a mask must be grey, indexed or RGB: save it as PNG")
+
+
+def read_colours(path: Path) -> NDArray[np.uint8]:
+    """Reads the colours of a mask, uint8 `(H, W, 3)`; those of an indexed file come from its palette.
+
+    Transparent pixels of a file without palette are black.
+
+    Raises:
+        ValueError: naming the file, if it is missing or truncated.
+    """
+    with open_image(path) as image:
+        if image.mode in _COLOURED:
+            return _colours(image, path)
+        if image.mode in _DEEP:
+            return np.repeat(_shallow(np.asarray(image), path)[..., None], 3, axis=2)
+        return np.asarray(image.convert("RGB"))
+
+
+def read_shades(path: Path) -> NDArray[np.uint8]:
+    """Reads shades of grey, uint8 `(H, W)`, those of an indexed file from its palette; raises like `read_colours`."""
+    return np.ascontiguousarray(read_colours(path)[..., 0])
+
+
+def read_by_kind(path: Path) -> NDArray[np.uint8]:
+    """Reads values `(H, W)` from a grey file and colours `(H, W, 3)` from any other; raises like both readers."""
+    return read_mask(path) if read_header(path).is_grey else read_colours(path)
+
+
+def _shallow(values: NDArray[np.generic], path: Path) -> NDArray[np.uint8]:
+    """The values of a file of 16 or 32 bits as uint8 `(H, W)`."""
+    low, high = int(values.min()), int(values.max())
+    if low < 0 or high > 255:
+        raise ValueError(
+            f"{path} has more than 8 bits and holds the value {high if high > 255 else low}; the values of a mask are "
+            "classes from 0 to 254, and 255 where the class is unknown: save it with class numbers, 8 bits a pixel"
+        )
+    return values.astype(np.uint8)
+
+
+def _colours(image: Image.Image, path: Path) -> NDArray[np.uint8]:
+    """Colours `(H, W, 3)`: black where a pixel is transparent.
+
+    Where the colour is black everywhere and only the transparency varies, opaque pixels are white. A file that is
+    transparent all over and yet holds several colours is one whose transparency means nothing.
+    """
+    if image.mode in ("RGB", "RGBX"):
+        return np.asarray(image.convert("RGB"))
+    stored = np.asarray(image.convert("RGBA"))
+    colours, opacity = stored[..., :3], stored[..., 3]
+    if (opacity == 255).all():
+        return np.ascontiguousarray(colours)
+    has_one_colour = bool((colours == colours[:1, :1]).all())
+    if not opacity.any():
+        return np.zeros_like(colours) if has_one_colour else np.ascontiguousarray(colours)
+    if np.ptp(opacity[opacity > 0]) > 0:
+        raise ValueError(
+            f"{path} has pixels of more than one transparency, whose class cannot be told; save the mask without "
+            "smoothing and without transparency"
+        )
+    if has_one_colour and not colours.any():
+        return np.repeat(np.where(opacity > 0, np.uint8(255), np.uint8(0))[..., None], 3, axis=2)
+    return np.where(opacity[..., None] > 0, colours, np.uint8(0))
+
+
+def _palette(image: Image.Image) -> NDArray[np.uint8] | None:
+    if image.mode != "P":
+        return None
+    if image.palette is not None and image.palette.rawmode == "RGB":  # known before the pixels are decoded
+        return np.frombuffer(bytes(image.palette.palette), np.uint8).reshape(-1, 3)
+    return np.array(image.getpalette("RGB") or [], np.uint8).reshape(-1, 3)

@@ -1,0 +1,181 @@
+"""Turns masks with values or colours that are no classes into plain class numbers, as far as that can be known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from torchseg.data.masks.class_list import ClassList
+from torchseg.data.masks.encoding import have_own_palettes
+from torchseg.data.masks.io import read_colours, read_header, read_mask
+from torchseg.data.masks.values import has_equal_neighbours, packed, smoothing
+from torchseg.spec import IGNORE_INDEX
+
+_MOST_CLASSES = 64
+_REAL_SHARE, _REAL_INTERIOR = 0.002, 0.3  # of all pixels; of the value's own pixels
+_MOST_MIXED = 0.5  # share of a mask that smoothing may have mixed
+_APART = 16  # nearer values are one value, changed by compression
+_HOLE = -1
+Read = Callable[[Path], NDArray[np.uint8]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaskRepair:
+    """What the values of a folder's masks stand for.
+
+    Attributes:
+        names: of the classes.
+        read: reads a mask as stored.
+        meaning: class, or the ignored value, by value or packed colour.
+        note: a sentence about what was changed in all masks; may be empty.
+        fills: whether pixels of other values were mixed by smoothing, so that they take a class near them.
+    """
+
+    names: tuple[str, ...]
+    read: Read
+    meaning: Mapping[int, int]
+    note: str = ""
+    fills: bool = False
+
+    def mend(self, path: Path) -> tuple[NDArray[np.uint8], int]:
+        """Class numbers `(H, W)` of a mask, and how many pixels smoothing had mixed.
+
+        Mixed pixels take the nearer of two values, or of more values that of the nearest pixel.
+
+        Raises:
+            ValueError: naming a file that cannot be read, or has a value that stands for no class.
+        """
+        stored = self.read(path)
+        values = packed(stored)
+        found, position = np.unique(values, return_inverse=True)
+        table = np.array([self.meaning.get(value, _HOLE) for value in found.tolist()], np.int16)
+        classes = table[position.reshape(values.shape)]
+        holes = int((classes == _HOLE).sum())
+        if not holes:
+            return classes.astype(np.uint8), 0
+        if not self.fills or holes > _MOST_MIXED * classes.size:
+            unknown = found[table == _HOLE][0]
+            text = f"colour {unknown:06X}" if stored.ndim == 3 else f"value {unknown}"
+            raise ValueError(f"mask {path} holds the {text}, which is no class")
+        real = [value for value in self.meaning if value in (0, IGNORE_INDEX)]
+        if stored.ndim == 2 and len(self.names) == 2 and len(real) == 2 and len(self.meaning) == 2:
+            low, high = (self.meaning[value] for value in (0, IGNORE_INDEX))
+            return np.where(values > IGNORE_INDEX // 2, high, low).astype(np.uint8), holes
+        return _filled(classes).astype(np.uint8), holes
+
+
+def plan_repair(masks: Sequence[Path], classes: ClassList | None, *, ignored: int | None = None) -> MaskRepair:
+    """Finds out what the values of these masks stand for; files that cannot be read are left out.
+
+    Args:
+        masks: files.
+        classes: from `classes.txt`; None without one: then what occurs are the classes, numbered from 0.
+        ignored: a further value to ignore.
+
+    Raises:
+        ValueError: if there are too many values to be classes.
+    """
+    readable = [path for path in masks if _reads(path)]
+    read: Read = read_mask
+    if _are_coloured(readable, classes):
+        read = read_colours
+    smoothed = any(smoothing(read(path), path) for path in readable)
+    if read is read_colours:
+        if classes and classes.colours:
+            meaning = {0: IGNORE_INDEX} | dict(classes.colours)
+            return MaskRepair(names=classes.names, read=read, meaning=meaning, fills=smoothed)
+        real = sorted(_real_values(readable, read, smoothed=smoothed))
+        names = tuple(f"colour_{value:06X}" for value in real)
+        meaning = {value: number for number, value in enumerate(real)}
+        note = f"colours are the classes {', '.join(names)}"
+        return MaskRepair(names=names, read=read, meaning=meaning, note=note, fills=smoothed)
+    real = sorted(_real_values(readable, read, smoothed=smoothed))
+    if set(real) == {0, IGNORE_INDEX} and ignored is None and (classes is None or len(classes.names) == 2):
+        names = classes.names if classes else ("class_0", "class_1")
+        binary = {0: 0, IGNORE_INDEX: 1}
+        return MaskRepair(names=names, read=read, meaning=binary, note="255 became 1", fills=smoothed)
+    rest = {IGNORE_INDEX: IGNORE_INDEX} | ({} if ignored is None else {ignored: IGNORE_INDEX})
+    if classes:
+        return MaskRepair(names=classes.names, read=read, meaning=rest | dict(classes.values), fills=smoothed)
+    known = [value for value in real if value not in rest]
+    changed = ", ".join(f"{value} to {number}" for number, value in enumerate(known) if value != number)
+    return MaskRepair(
+        names=tuple(f"class_{value}" for value in known),
+        read=read,
+        meaning={value: number for number, value in enumerate(known)} | rest,
+        note=f"values were numbered from 0: {changed}" if changed else "",
+        fills=smoothed,
+    )
+
+
+def _are_coloured(masks: Sequence[Path], classes: ClassList | None) -> bool:
+    headers = {path: read_header(path) for path in masks}
+    if classes and classes.colours:
+        shades = all(colour >> 16 == colour & 0xFF == colour >> 8 & 0xFF for colour in classes.colours)
+        return shades or not all(header.is_grey for header in headers.values())
+    try:
+        own_palettes = have_own_palettes(headers)
+    except ValueError:
+        own_palettes = True
+    return own_palettes or any(read_mask(path).ndim == 3 for path, each in headers.items() if each.palette is None)
+
+
+def _real_values(masks: Sequence[Path], read: Read, *, smoothed: bool) -> list[int]:
+    """Values or packed colours that occur; where smoothing made some, those that fill areas."""
+    counts: dict[int, tuple[int, int]] = {}
+    for path in masks:
+        values = packed(read(path))
+        inside = np.zeros(values.shape, bool)
+        if min(values.shape) > 2:
+            inside[1:-1, 1:-1] = has_equal_neighbours(values)
+        for value, number, interior in zip(*_counted(values, inside), strict=True):
+            before = counts.get(value, (0, 0))
+            counts[value] = before[0] + number, before[1] + interior
+    real = list(counts)
+    if smoothed:
+        total = sum(number for number, _ in counts.values())
+        order = sorted(counts, key=lambda value: -counts[value][0])
+        real = []
+        for value in order:
+            number, interior = counts[value]
+            is_area = number >= _REAL_SHARE * total and interior >= _REAL_INTERIOR * number
+            if is_area and all(_distance(value, other) >= _APART for other in real):
+                real.append(value)
+    if len(real) > _MOST_CLASSES:
+        raise ValueError(f"the masks hold {len(real)} values or colours; classes.txt must say which are classes")
+    return real
+
+
+def _counted(values: NDArray[np.int32], inside: NDArray[np.bool_]) -> tuple[list[int], list[int], list[int]]:
+    found, position, numbers = np.unique(values, return_inverse=True, return_counts=True)
+    interior = np.bincount(position.ravel(), weights=inside.ravel()).astype(np.int64)
+    return found.tolist(), numbers.tolist(), interior.tolist()
+
+
+def _distance(value: int, other: int) -> int:
+    """Largest difference of a channel; of values, their difference."""
+    return max(abs((value >> shift & 0xFF) - (other >> shift & 0xFF)) for shift in (0, 8, 16))
+
+
+def _filled(classes: NDArray[np.int16]) -> NDArray[np.int16]:
+    """Fills holes with the class of the nearest pixel, one ring of pixels after another; all holes become ignored."""
+    filled = classes.copy()
+    if (filled == _HOLE).all():
+        return np.full_like(filled, IGNORE_INDEX)
+    while (filled == _HOLE).any():
+        before = np.pad(filled, 1, constant_values=_HOLE)
+        for near in (before[:-2, 1:-1], before[2:, 1:-1], before[1:-1, :-2], before[1:-1, 2:]):
+            filled = np.where(filled == _HOLE, near, filled)
+    return filled
+
+
+def _reads(path: Path) -> bool:
+    try:
+        read_mask(path)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,136 @@
+"""Reads which images belong to which split, from lists of names or from the names of subfolders."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from itertools import combinations
+from pathlib import Path, PurePosixPath
+
+from torchseg.data.images.io import SUFFIXES
+from torchseg.data.pairing import normal, refuse
+from torchseg.data.text_file import read_lines
+from torchseg.spec import nearest
+
+PARTS = ("train", "validation", "test")
+_SPELLINGS = {
+    "train": ("train", "training"),
+    "validation": ("validation", "val", "valid"),
+    "test": ("test", "testing"),
+}
+
+
+def find_lists(root: Path) -> dict[str, Path]:
+    """The list of each split that has one: `train.txt`, `validation.txt` (or `val.txt`, `valid.txt`), `test.txt`.
+
+    Raises:
+        ValueError: if a split has two lists, or some splits have one and others have none.
+    """
+    lists = {}
+    for part, spellings in _SPELLINGS.items():
+        found = [root / f"{spelling}.txt" for spelling in spellings if (root / f"{spelling}.txt").is_file()]
+        if len(found) > 1:
+            raise ValueError(f"{found[0]} and {found[1]} both list the {part} split; remove one of them")
+        if found:
+            lists[part] = found[0]
+    if lists and len(lists) < len(PARTS):
+        missing = next(part for part in PARTS if part not in lists)
+        raise ValueError(f"there is no {root / f'{missing}.txt'}; list the images of all three splits, or of none")
+    return lists
+
+
+def read_split_lists(
+    lists: Mapping[str, Path], names: Mapping[str, Path], *, on_fault: Callable[[str], None] = refuse
+) -> tuple[dict[str, list[Path]], str]:
+    """The images of each split, and a sentence about images that no list names, which may be empty.
+
+    Args:
+        lists: file by split, with one name per line; an ending, folders in front and an empty line do not matter.
+        names: image file by name.
+        on_fault: takes the message about a name without image, which is then left out.
+
+    Raises:
+        ValueError: if a list names an image that does not exist.
+    """
+    known = _aliases(names)
+    parts = {part: _listed(path, known, on_fault) for part, path in lists.items()}
+    left_out = len(names) - len(set().union(*parts.values()))
+    note = f"{left_out} of {len(names)} images are in no list and are left out" if left_out else ""
+    return parts, note
+
+
+def check_no_overlap(lists: Mapping[str, Path], parts: Mapping[str, Sequence[Path]]) -> None:
+    """Raises ValueError if two of the lists name the same image; `parts` are the images that they name."""
+    for (part, chosen), (other, more) in combinations(parts.items(), 2):
+        if common := sorted(set(chosen) & set(more)):
+            raise ValueError(
+                f"{lists[part].name} and {lists[other].name} in {lists[part].parent} both name {len(common)} "
+                f"image{'s' * (len(common) > 1)}, first '{common[0].stem}'; an image must be in one split: "
+                "correct a list"
+            )
+
+
+def _aliases(names: Mapping[str, Path]) -> dict[str, Path]:
+    """Image by its name, its file's name and, where that is unique, its stem, all in one Unicode form."""
+    known: dict[str, Path] = {}
+    stems = Counter(normal(path.stem) for path in names.values())
+    for name, path in names.items():
+        known |= {normal(name): path, normal(path.name): path}
+        if stems[normal(path.stem)] == 1:
+            known[normal(path.stem)] = path
+    return known
+
+
+def _listed(listing: Path, known: Mapping[str, Path], on_fault: Callable[[str], None]) -> list[Path]:
+    found: dict[Path, None] = {}
+    for line in read_lines(listing):
+        text = normal(line.strip())
+        if not text or text.startswith("#"):
+            continue
+        path = next((known[form] for form in _forms(text) if form in known), None)
+        if path is None:
+            hint = nearest(text, known)
+            on_fault(f"{listing} names '{text}', but images/ has no such image{hint}; correct the list")
+        else:
+            found[path] = None
+    return list(found)
+
+
+def _forms(text: str) -> list[str]:
+    """What a line may mean: a name, one with an ending, a path, or a path followed by that of the mask."""
+    forms = []
+    for part in (text, text.split("\t")[0], text.split(",")[0], text.split()[0]):
+        path = PurePosixPath(part.strip().replace("\\", "/"))
+        forms += [part, path.name, "_".join((*path.parts[-2:-1], path.name))]
+        if path.suffix.lower() in SUFFIXES:
+            forms += [path.stem, "_".join((*path.parts[-2:-1], path.stem))]
+    return forms
+
+
+def split_of_folder(place: Path) -> str | None:
+    """The split that the first subfolder of an image is called after; None if it is not called after one."""
+    first = place.parts[0].lower() if place.parts else ""
+    return next((part for part, spellings in _SPELLINGS.items() if first in spellings), None)
+
+
+def by_folder(pictures: Sequence[Path], images: Path) -> dict[str, list[Path]] | None:
+    """The images of each split where subfolders are called train, val and test; None where they are not.
+
+    Raises:
+        ValueError: if only some of the subfolders are called after a split, or a split has no folder.
+    """
+    parts: dict[str, list[Path]] = {part: [] for part in PARTS}
+    rest: list[Path] = []
+    for path in pictures:
+        part = split_of_folder(path.relative_to(images).parent)
+        (parts[part] if part else rest).append(path)
+    if sum(bool(chosen) for chosen in parts.values()) < 2:
+        return None  # one folder of all images is no split
+    missing = [part for part, chosen in parts.items() if not chosen]
+    if missing or rest:
+        problem = f"no folder for {missing[0]}" if missing else f"{rest[0]} in none of them"
+        raise ValueError(
+            f"{images} has folders for splits, but {problem}; give train/, val/ and test/ all images, or put all "
+            "images into one folder"
+        )
+    return parts

@@ -1,0 +1,1 @@
+"""The file to take, and what the scores say."""
