@@ -210,7 +210,7 @@ def pets(tmp_path):
 
 @pytest.fixture
 def aerial_tiles(save, tmp_path):
-    """A made-up copy of the aerial photos: eight tiles of one image each, half water with a road beside it, half black."""
+    """A made-up copy of the aerial photos: eight tiles, half water with a road beside it, half black."""
     mask = np.zeros((6, 8, 3), np.uint8)
     mask[:3] = (0xE2, 0xA9, 0x29)
     mask[:3, 4:] = (0x6E, 0xC1, 0xE4)

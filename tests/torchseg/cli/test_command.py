@@ -134,7 +134,9 @@ def test_an_argument_that_the_locale_cannot_read_is_refused(capsys):
 
 def test_a_file_of_flags_is_utf8_whatever_the_locale(tmp_path):
     (tmp_path / "flags.yaml").write_text("word: Maß  # größer\n", encoding="utf-8-sig")
-    code = "from test_cli import _Config, run_command\nrun_command(_Config, lambda each: print(ascii(each.word)) or 0)"
+    code = (
+        "from test_command import _Config, run_command\nrun_command(_Config, lambda each: print(ascii(each.word)) or 0)"
+    )
     paths = os.pathsep.join([str(Path(__file__).parent), *sys.path])
     ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONPATH": paths}
     command = [sys.executable, "-c", code, "--config", "flags.yaml", "a.txt"]

@@ -55,9 +55,7 @@ def folder(
     Raises:
         ValueError: naming what is missing or invalid.
     """
-    for name, holds in (("images", "images"), ("masks", "a mask for every image in images/")):
-        if not (root / name).is_dir():
-            raise ValueError(f"there is no folder {root / name}; expected one with {holds}")
+    _check_folders(root)
     paired = pair_files(root / "images", root / "masks", mask_suffix=mask_suffix)
     listing, lists = root / "classes.txt", find_lists(root)
     encoding = find_encoding(
@@ -72,34 +70,38 @@ def folder(
         paired, group, images=images, classes_in=partial(_classes_in, encoding=encoding)
     )
     masks = dict(paired.pairs)
-    parts = {part: [(picture, masks[picture]) for picture in pictures] for part, pictures in chosen.items()}
-    for part, pairs in parts.items():
-        if not pairs:
-            raise ValueError(f"{root} has {len(paired.pairs)} images and none for {part}; add more (30 or so)")
-    train, validation, test = (
-        FileSamples(
-            parts[part],
+
+    def samples(part: str) -> FileSamples:
+        if not chosen[part]:
+            raise ValueError(f"{root} has {len(masks)} images and none for {part}; add more (30 or so)")
+        return FileSamples(
+            [(picture, masks[picture]) for picture in chosen[part]],
             classes=encoding.classes,
             read=encoding.read,
             decode=encoding.decode,
             name=paired.names.__getitem__,
             images=images,
         )
-        for part in PARTS
-    )
+
     files = [file for pair in paired.pairs for file in pair]
     files += [path for path in (listing, *lists.values()) if path.is_file()]
     notes = tuple(filter(None, (encoding.note, *paired.notes, note)))
     return DataSet(
         classes=encoding.classes,
-        train=train,
-        validation=validation,
-        test=test,
+        train=samples("train"),
+        validation=samples("validation"),
+        test=samples("test"),
         images=images,
         files=files,
         notes=notes,
         splits_chosen_by="" if given else f"{SPLIT_RULE} {group}",
     )
+
+
+def _check_folders(root: Path) -> None:
+    for name, holds in (("images", "images"), ("masks", "a mask for every image in images/")):
+        if not (root / name).is_dir():
+            raise ValueError(f"there is no folder {root / name}; expected one with {holds}")
 
 
 def read_headers(pairs: Pairs) -> dict[Path, MaskHeader]:

@@ -132,6 +132,9 @@ def reader_for(paths: Sequence[Path], reader: ImageReader) -> ImageReader:
 
 
 def _common(headers: dict[Path, Bands]) -> int:
+    """Channels of all images; grey ones among RGB ones are read as RGB."""
+    if {header.count for header in headers.values()} == {1, 3}:
+        return 3
     first = next(iter(headers))
     for path, header in headers.items():
         if header.count != headers[first].count:

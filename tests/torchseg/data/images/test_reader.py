@@ -48,11 +48,11 @@ def test_a_range_is_stretched_to_black_and_white_and_cuts_off_what_lies_beyond(t
 
 
 def test_images_of_different_bands_or_depths_are_named(tmp_path):
-    one, three = save(tmp_path / "one.npy", np.zeros((2, 2, 1))), save(tmp_path / "three.npy", np.zeros((2, 2, 3)))
+    one, four = save(tmp_path / "one.npy", np.zeros((2, 2, 1))), save(tmp_path / "four.npy", np.zeros((2, 2, 4)))
     deep = save(tmp_path / "deep.npy", np.zeros((2, 2, 1), np.uint16))
-    with pytest.raises(ValueError, match=r"one\.npy has 1 channels and .*three\.npy 3; .*--channels 3"):
-        reader_for([one, three], ANY)
-    assert reader_for([one, three], ImageReader(channels=3)).channels == 3
+    with pytest.raises(ValueError, match=r"one\.npy has 1 channels and .*four\.npy 4; .*--channels 3"):
+        reader_for([one, four], ANY)
+    assert reader_for([one, four], ImageReader(channels=3)).channels == 3
     with pytest.raises(ValueError, match=r"one\.npy has float64 values and .*deep\.npy uint16"):
         reader_for([one, deep], ANY)
 
@@ -96,3 +96,11 @@ def test_an_orientation_is_applied_or_ignored(tmp_path):
 def test_bands_are_shown_as_colours_or_grey(channels, shown):
     picture = np.arange(7, 7 + channels, dtype=np.uint8).reshape(1, 1, channels)
     assert grey_or_colours(picture)[0, 0].tolist() == shown
+
+
+def test_grey_images_among_rgb_ones_are_read_as_rgb(tmp_path):
+    grey = save(tmp_path / "grey.npy", np.full((2, 2, 1), 7, np.uint8))
+    colours = save(tmp_path / "rgb.npy", np.zeros((2, 2, 3), np.uint8))
+    reader = reader_for([grey, colours], ANY)
+    assert reader.channels == 3
+    assert reader.read(grey)[0].tolist() == [[[7, 7, 7]] * 2] * 2
