@@ -70,7 +70,7 @@ def trace(network: nn.Module, image: Tensor, *, dynamic: Mapping[int, Any] | Non
 
     try:
         with quiet(), torch.no_grad():
-            exported = torch.export.export(network, (image,), dynamic_shapes=(dynamic,) if dynamic else None)
+            exported = _exported(network, image, dynamic)
             program: ExportedProgram = exported.run_decompositions(dict(decompositions(exported.graph)))
     except Exception as error:  # torch.export raises classes whose only common base is Exception
         raise ValueError(
@@ -78,6 +78,17 @@ def trace(network: nn.Module, image: Tensor, *, dynamic: Mapping[int, Any] | Non
             "make its forward free of branches that depend on pixels"
         ) from error
     return program
+
+
+def _exported(network: nn.Module, image: Tensor, dynamic: Mapping[int, Any] | None) -> ExportedProgram:
+    import torch
+
+    if not dynamic:
+        return torch.export.export(network, (image,))
+    try:
+        return torch.export.export(network, (image,), dynamic_shapes=(dynamic,))
+    except torch._dynamo.exc.UserError:  # a forward that takes int() of a size needs its Python code to be analysed
+        return torch.export.export(network, (image,), dynamic_shapes=(dynamic,), strict=True)
 
 
 def first_line(error: BaseException) -> str:

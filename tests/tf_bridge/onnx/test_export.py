@@ -54,6 +54,28 @@ def test_any_size_that_divides_runs_when_all_sides_are_open(
         np.testing.assert_allclose(predict(images), torch_predict(network)(images), atol=1e-5)
 
 
+class Checked(nn.Module):
+    """Looks at the sides of its images as plain numbers, as this project's networks do."""
+
+    stride = 2
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 3, 3, padding=1)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        if int(image.shape[2]) % 2 or int(image.shape[3]) % 2:
+            raise ValueError(f"image is {image.shape[2]}x{image.shape[3]}")
+        return self.conv(image)
+
+
+def test_sides_may_be_open_although_the_network_checks_them(tmp_path: Path, spec, torch_predict, onnx_predict) -> None:
+    network = Checked().eval()
+    export_onnx(network, spec, tmp_path / "net.onnx", shape=OnnxShape.DYNAMIC)
+    images = np.random.default_rng(0).normal(size=(2, 3, 30, 8)).astype(np.float32)
+    np.testing.assert_allclose(onnx_predict(tmp_path / "net.onnx")(images), torch_predict(network)(images), atol=1e-5)
+
+
 def test_a_network_of_fixed_size_says_why_its_sides_cannot_be_open(tmp_path: Path, spec: ImageSpec) -> None:
     class Fixed(nn.Module):
         def forward(self, image: torch.Tensor) -> torch.Tensor:
