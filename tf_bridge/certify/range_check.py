@@ -41,7 +41,7 @@ def check_ranges(network: NetworkLayers, grids: Mapping[str, Grid], ranges: Rang
         if name not in ranges:
             continue
         low, high = ranges[name]
-        if low == high or not network.operators.get(name, "").startswith(DIRECT):
+        if low == high or not (name == IMAGE or network.operators.get(name, "").startswith(DIRECT)):
             continue  # always zero, so that any grid holds it; or its grid is that of some value it is made of
         members = groups.get(name, {name})
         known = [ranges[each] for each in members if each in ranges]
