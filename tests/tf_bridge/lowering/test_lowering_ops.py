@@ -124,7 +124,7 @@ def in_onnx() -> Results:
 
     everything, image = Everything("plain").eval(), picture(*SHAPES[-1])
     with quiet():
-        program = torch.onnx.export(everything, (image,), dynamo=True, verbose=False)
+        program = torch.onnx.export(trace(everything, image), dynamo=True, verbose=False)
     session = onnxruntime.InferenceSession(program.model_proto.SerializeToString())
     outputs = session.run(None, {session.get_inputs()[0].name: image.numpy()})
     return dict(zip(OPERATORS, outputs, strict=True))

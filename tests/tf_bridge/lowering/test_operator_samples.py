@@ -140,6 +140,7 @@ def plain(sample: Sample) -> Sample:
 
 
 @pytest.mark.parametrize("name", NAMES)
+@pytest.mark.filterwarnings("ignore:.*is deprecated. Use:UserWarning")  # old names that PyTorch still has
 def test_it_computes_the_same_or_says_why_not(name: str, database: dict[str, list[Any]]) -> None:
     pytest.importorskip("tensorflow")
     tf = import_tensorflow()

@@ -11,6 +11,7 @@ from pathlib import Path
 from torchseg.checkpoint import Card, read_card
 from torchseg.cli.command import CHECK_FAILED, DONE
 from torchseg.config import DistillConfig
+from torchseg.config.distillation import teacher_folders
 from torchseg.models import build_model, parse_arguments
 from torchseg.pipeline.export.trial import planned, trial_stage
 from torchseg.pipeline.run.dataset import Pictures, cached_pictures, check_stage, open_pictures
@@ -171,11 +172,13 @@ class Chain:
         if config.teacher is None:
             return
         dense = {kind for kind, precision in config.files if precision in _DENSE["teacher"]}
-        if config.teacher_checkpoint:
-            teacher = replace(read_card(config.teacher_checkpoint), spec=spec, stage="teacher")
-        else:
-            teacher = planned(config.teacher, config.teacher_arguments, spec, stage="teacher")
-        yield from trial_stage(teacher, dense, writes=writes)
+        given = teacher_folders(config.teacher_checkpoint)
+        teachers = [
+            replace(read_card(folder), spec=spec, stage=f"teacher{number}" if len(given) > 1 else "teacher")
+            for number, folder in enumerate(given, start=1)
+        ]
+        for teacher in teachers or [planned(config.teacher, config.teacher_arguments, spec, stage="teacher")]:
+            yield from trial_stage(teacher, dense, writes=writes)
 
     def _files(self) -> Iterator[Stage]:
         """Exports the last network at every precision, and the networks before it only as needed for comparison."""
