@@ -64,8 +64,6 @@ def folder(
     check_orientation(paired.pairs, images.exif)
     images = reader_for([picture for picture, _ in paired.pairs], images)
     given = _given_splits(paired, lists, root)
-    if given is None and len(paired.pairs) < len(PARTS):
-        raise ValueError(f"{root} has {len(paired.pairs)} images, too few for three splits; add more (30 or so)")
     chosen, note = given or choose_splits(
         paired, group, images=images, classes_in=partial(_classes_in, encoding=encoding)
     )
@@ -120,7 +118,11 @@ def _given_splits(paired: Pairing, lists: Mapping[str, Path], root: Path) -> tup
         check_no_overlap(lists, chosen)
         return chosen, note
     by_name = by_folder([picture for picture, _ in paired.pairs], root / "images")
-    return (by_name, "") if by_name else None
+    if by_name:
+        return by_name, ""
+    if len(paired.pairs) < len(PARTS):
+        raise ValueError(f"{root} has {len(paired.pairs)} images, too few for three splits; add more (30 or so)")
+    return None
 
 
 def choose_splits(
