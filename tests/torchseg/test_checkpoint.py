@@ -108,11 +108,11 @@ def test_a_card_of_another_version_is_refused(saved):
         read_card(folder)
 
 
-@pytest.mark.parametrize("stage", ["../../../x", "/tmp/x", "a/b", "a\\b", "C:x", "", ".", "a\0b", "x" * 999])
+@pytest.mark.parametrize("stage", ["../../../x", "/tmp/x", "a/../b", "a\\b", "C:x", "", ".", "a\0b", "x" * 999])
 def test_a_stage_that_would_lead_out_of_its_folder_is_refused(saved, stage):
     folder, _, _ = saved
     _without_checksums(folder, stage=stage)
-    with pytest.raises(ValueError, match=r"card.json is damaged: stage is .*; expected a name without slashes"):
+    with pytest.raises(ValueError, match=r"card.json is damaged: stage is .*; expected a name without leading slashes"):
         read_card(folder)
 
 
