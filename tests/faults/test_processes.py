@@ -58,6 +58,8 @@ def start():
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
+            # What starts the tests in the background may ignore Ctrl-C, and its children would ignore it, too.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         started.append(process)
         return process
