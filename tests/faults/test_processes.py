@@ -26,7 +26,7 @@ class Slow:
     def __len__(self):
         return 100
     def __getitem__(self, index):
-        print(os.getpid(), flush=True)
+        os.write(1, f"{os.getpid()}{chr(10)}".encode())  # in one piece: two processes write here
         time.sleep(60)
 
 def read(_=None):
@@ -75,9 +75,16 @@ def _children(process):
     return [psutil.Process(int(process.stdout.readline())) for _ in range(2)]
 
 
+def _lives(process):
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 def _wait_for_end(children, *, seconds):
     deadline = time.monotonic() + seconds
-    while any(each.is_running() and each.status() != psutil.STATUS_ZOMBIE for each in children):
+    while any(map(_lives, children)):
         assert time.monotonic() < deadline, "still alive"
         time.sleep(0.02)
 
