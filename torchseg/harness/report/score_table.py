@@ -176,8 +176,10 @@ def _name_cell(row: Row, name: str) -> str:
 
 def _cell(row: Row, column: _Column) -> str:
     if column.key == "certified":
-        text = {"true": "holds", "false": "fails"}.get(row.get("certified", ""), "")
-        badge = f'<span class="badge {"good" if text == "holds" else "bad"}">{text}</span>' if text else ""
+        said = row.get("certified", "")
+        text = {"true": "holds", "false": "fails"}.get(said, escape(said))
+        kind = {"true": "good", "false": "bad"}.get(said, "")
+        badge = f'<span class="badge {kind}">{text}</span>' if text else ""
         return f'<td data-value="{text}">{badge}</td>'
     if column.show is None:
         text = escape(row.get(column.key, ""))

@@ -43,3 +43,15 @@ def test_files_that_failed_come_last(rows, row):
     shown, folded = usefulness([bad, *rows], recommend(rows))
     assert names(shown)[-1] == "bad.onnx"
     assert "bad.onnx" not in names(folded)
+
+
+@pytest.mark.parametrize(
+    ("said", "badge"),
+    [
+        ("true", '<span class="badge good">holds</span>'),
+        ("false", '<span class="badge bad">fails</span>'),
+        ("too few to say", '<span class="badge ">too few to say</span>'),
+    ],
+)
+def test_a_certificate_is_shown_with_what_it_says(rows, row, said, badge):
+    assert badge in score_table([*rows, row("own.onnx", "onnx", "0.71", "90", "9") | {"certified": said}], None)
