@@ -11,14 +11,6 @@ from numpy.typing import NDArray
 from tf_bridge.certify.file_layers import OUTPUT, FileLayers, Grid
 from tf_bridge.certify.network_layers import IMAGE, NetworkLayers, Values
 
-# Operators that runtimes compute in one step from the integers of their inputs, and round once.
-DIRECT = tuple(
-    f"aten.{name}"
-    for name in (
-        *("conv", "linear", "add", "sub", "mul", "cat", "max_pool", "avg_pool", "mean", "adaptive_avg_pool", "relu"),
-        *("hardtanh", "upsample", "pad", "constant_pad", "batch_norm", "_native_batch_norm", "sigmoid", "leaky_relu"),
-    )
-)
 _NO_NOISE = 1e-10  # share of the squared range of the logits: float32 rounds as much
 
 Weights = Mapping[str, NDArray[np.float32]]
@@ -30,9 +22,8 @@ class LayerErrors:
 
     Attributes:
         steps: root mean square error in steps of the layer's grid, by name, the largest over the images.
-        indirect: names of the values on whose way a runtime also rounds in between, which no tensor of the file shows:
-            those of operators that consist of several, such as attention, and those one pixel high or wide, such as
-            global averages.
+        pooled: names of the values that are one pixel high or wide, such as global averages: a runtime rounds them once
+            more on their way into the next layer, which no tensor of the file shows.
         shares: root mean square error over the layer's range, of the layers without a grid.
         file_noise: mean square error of the file's logits against the network's, summed over the images.
         simulated_noise: likewise for the network with its weights and values rounded in PyTorch.
@@ -40,7 +31,7 @@ class LayerErrors:
     """
 
     steps: dict[str, float] = field(default_factory=dict)
-    indirect: set[str] = field(default_factory=set)
+    pooled: set[str] = field(default_factory=set)
     shares: dict[str, float] = field(default_factory=dict)
     file_noise: float = 0.0
     simulated_noise: float = 0.0
@@ -129,8 +120,8 @@ def _local_errors(
         if own is None or own.shape != value.shape:
             return None
         grid = grids.get(name)
-        if 1 in value.shape[2:] or not network.operators.get(name, "").startswith(DIRECT):
-            errors.indirect.add(name)
+        if 1 in value.shape[2:]:
+            errors.pooled.add(name)
         if grid is not None:
             size = _rms(own - np.clip(value, grid.low, grid.high)) / grid.step
             errors.steps[name] = max(size, errors.steps.get(name, 0.0))

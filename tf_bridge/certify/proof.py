@@ -22,13 +22,12 @@ if TYPE_CHECKING:
 
 # Rounding to a grid costs 1 / sqrt(12) = 0.29 steps; each layer starts from the file's own inputs, so nothing adds up.
 MAX_STEPS = 0.6
-# With roundings between that no tensor of the file shows, see `LayerErrors.indirect`.
-MAX_INDIRECT_STEPS = 8.0
+MAX_POOLED_STEPS = 8.0  # see `LayerErrors.pooled`
 # Of a layer's range, where a file computes in float: dynamic files round each layer's input at run time.
 MAX_SHARE = {Precision.DYNAMIC: 2e-2, Precision.INT8: 5e-3}
 # Mean square error of a file's logits over that of the network with its values rounded in PyTorch.
 MAX_NOISE = {Precision.DYNAMIC: 4.0, Precision.INT8: 2.0}
-_INDIRECT_NOISE = 2.0  # times as much for networks with roundings that the simulation does not know
+_POOLED_NOISE = 2.0  # times as much for networks with such values, whose rounding the simulation does not know
 _NAMED = 3  # layers that a message names
 
 Pair = tuple[NDArray[np.float32], NDArray[Any]]
@@ -97,8 +96,8 @@ def _judge(errors: LayerErrors, output: str, precision: Precision) -> list[str]:
     if output not in errors.steps | errors.shares:
         return ["the file has no tensor `logits` that can be compared with the network's"]
     share = MAX_SHARE[precision]
-    noise = MAX_NOISE[precision] * (_INDIRECT_NOISE if errors.indirect else 1.0)
-    limits = {name: MAX_INDIRECT_STEPS if name in errors.indirect else MAX_STEPS for name in errors.steps}
+    noise = MAX_NOISE[precision] * (_POOLED_NOISE if errors.pooled else 1.0)
+    limits = {name: MAX_POOLED_STEPS if name in errors.pooled else MAX_STEPS for name in errors.steps}
     beyond = [
         f"layer `{name}` is off by {error:.3g} steps of its own grid; expected at most {limits[name]}"
         for name, error in errors.steps.items()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from tf_bridge.certify.file_layers import Grid
-from tf_bridge.certify.layer_check import DIRECT
 from tf_bridge.certify.network_layers import IMAGE, NetworkLayers
 
 Ranges = Mapping[str, tuple[float, float]]
@@ -41,8 +40,8 @@ def check_ranges(network: NetworkLayers, grids: Mapping[str, Grid], ranges: Rang
         if name not in ranges:
             continue
         low, high = ranges[name]
-        if low == high or not (name == IMAGE or network.operators.get(name, "").startswith(DIRECT)):
-            continue  # always zero, so that any grid holds it; or its grid is that of some value it is made of
+        if low == high:  # always zero, so that any grid holds it
+            continue
         members = groups.get(name, {name})
         known = [ranges[each] for each in members if each in ranges]
         operators = [network.operators.get(each, "") for each in members]

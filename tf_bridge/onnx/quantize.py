@@ -112,10 +112,7 @@ def _for_transposing(model: ModelProto) -> ModelProto:
 
     So no shapes of them may be noted, and each linear layer needs weights of its own.
     """
-    import onnx
-
-    copied = onnx.ModelProto()
-    copied.CopyFrom(model)
+    copied = _copy(model)
     del copied.graph.value_info[:]
     weights = {each.name: each for each in copied.graph.initializer}
     seen: set[str] = set()

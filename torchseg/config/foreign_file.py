@@ -37,9 +37,8 @@ class ForeignFileFlags:
     output_kind: Literal["auto", "logit", "probability", "mask255", "classes"] = "auto"
 
     def __post_init__(self) -> None:
-        if self.scaling and self.scaling not in SCALINGS:
-            near, known = nearest(self.scaling, SCALINGS), ", ".join(SCALINGS)
-            raise ValueError(f"scaling is '{self.scaling}'{near}; choose from {known}, or give --mean and --std")
+        if self.scaling:
+            _check_scaling(self.scaling)
         if len(self.mean_values) != len(self.std_values):
             raise ValueError(f"--mean is '{self.mean}' and --std '{self.std}'; give one number per channel in both")
         if self.scaling and self.mean_values:
@@ -96,7 +95,11 @@ def mean_and_std(scaling: str, mean: str, std: str) -> MeanAndStd:
         if len(means) != len(stds):
             raise ValueError(f"--mean has {len(means)} and --std {len(stds)} numbers; give one per channel in both")
         return means, stds
+    _check_scaling(scaling)
+    return SCALINGS[scaling]
+
+
+def _check_scaling(scaling: str) -> None:
     if scaling not in SCALINGS:
         near, known = nearest(scaling, SCALINGS), ", ".join(SCALINGS)
         raise ValueError(f"scaling is '{scaling}'{near}; choose from {known}, or give --mean and --std")
-    return SCALINGS[scaling]

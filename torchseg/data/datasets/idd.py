@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from torchseg.data.file_samples import FileSamples, check_pair, share_of
+from torchseg.data.file_samples import FileSamples, check_pair
 from torchseg.data.masks.colour_table import ColourTable
 from torchseg.data.masks.io import read_colours, read_mask
 from torchseg.data.sample import DataSet
+from torchseg.data.splits.official import hold_out
 
 FOLDER = "idd"
-_VALIDATION_SHARE = 0.15
 Pairs = list[tuple[Path, Path]]
 
 LEVEL_3 = (
@@ -166,11 +166,7 @@ def _held_out(pairs: Pairs, *, group: Callable[[Path], str]) -> tuple[Pairs, Pai
     groups = {group(picture) for picture, _ in pairs}
     if len(groups) < 2:
         raise ValueError(f"the training split has one drive, {groups.pop()}; validation needs another one: add drives")
-    held = {name for name in groups if share_of(name) < _VALIDATION_SHARE} or {min(groups, key=share_of)}
-    return (
-        [pair for pair in pairs if group(pair[0]) not in held],
-        [pair for pair in pairs if group(pair[0]) in held],
-    )
+    return hold_out(pairs, group=group)
 
 
 def _data_set(classes: tuple[str, ...], samples: Callable[[Pairs], FileSamples], parts: Sequence[Pairs]) -> DataSet:

@@ -49,12 +49,17 @@ def three_splits(
         )
     elif not validation or not test:
         test = test or validation
-        groups = {group(picture) for picture, _ in train}
-        held = {name for name in groups if share_of(name) < _VALIDATION_SHARE} or {min(groups, key=share_of)}
-        validation = [pair for pair in train if group(pair[0]) in held]
-        train = [pair for pair in train if group(pair[0]) not in held]
+        train, validation = hold_out(train, group=group)
     found: dict[str, Pairs] = {"train": train, "validation": validation, "test": test}
     for part, chosen in found.items():
         if not chosen:
             raise ValueError(f"the data set has too few images: none is left for {part}; add more (30 or so)")
     return found
+
+
+def hold_out(pairs: Pairs, *, group: Callable[[Path], str]) -> tuple[list[tuple[Path, Path]], list[tuple[Path, Path]]]:
+    """Pairs to train on and to validate with: about 15 % of the groups, by a hash of their names, at least one."""
+    groups = {group(picture) for picture, _ in pairs}
+    held = {name for name in groups if share_of(name) < _VALIDATION_SHARE} or {min(groups, key=share_of)}
+    kept = [pair for pair in pairs if group(pair[0]) not in held]
+    return kept, [pair for pair in pairs if group(pair[0]) in held]
