@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import signal
 import threading
@@ -129,17 +130,14 @@ class BatchPlan:
         return np.random.default_rng([self.seed, stream, number]).permutation(count)
 
 
-class _EpochSampler(Sampler[list[Draw]]):
-    def __init__(self, plan: BatchPlan, rank: int, processes: int) -> None:
-        self.plan, self.rank, self.processes = plan, rank, processes
-        self.epoch, self.done = 0, 0  # `done` steps of the epoch are left out
+class _StepSampler(Sampler[list[Draw]]):
+    """The images of every step from `first` on, without end: nothing waits for the first batch of an epoch."""
 
-    def __len__(self) -> int:
-        return self.plan.steps_per_epoch
+    def __init__(self, plan: BatchPlan, rank: int, processes: int) -> None:
+        self.plan, self.rank, self.processes, self.first = plan, rank, processes, 0
 
     def __iter__(self) -> Iterator[list[Draw]]:
-        first = self.epoch * len(self)
-        for step in range(first + self.done, first + len(self)):
+        for step in itertools.count(self.first):
             yield self.plan.step(step)[self.rank :: self.processes]
 
 
@@ -190,9 +188,11 @@ class Batches:
         processes: int = 1,
     ) -> None:
         self.plan = plan
-        self._sampler = _EpochSampler(plan, rank, processes)
+        self._sampler = _StepSampler(plan, rank, processes)
         self._views, self._workers = _Views(labelled, transfer, view, distort), workers
         self._loader = self._new_loader()
+        self._loaded: Iterator[Batch] = iter(())
+        self._next: int | None = None  # the step of the next batch in `_loaded`
         self._lost_worker = False
 
     def epoch(self, number: int) -> Iterator[Batch]:
@@ -201,20 +201,24 @@ class Batches:
         Raises:
             ValueError: if a second loading process is killed; the first is replaced.
         """
-        self._sampler.epoch, self._sampler.done = number, 0
-        while self._sampler.done < self.plan.steps_per_epoch:
-            done = self._sampler.done
-            try:
-                for batch in self._loaded():
-                    yield batch
-                    done += 1
-                return
-            except (RuntimeError, ConnectionError, EOFError) as error:
-                self._replace_lost_worker(error)
-                self._sampler.done = done
-        self._sampler.done = 0
+        steps = self.plan.steps_per_epoch
+        for step in range(number * steps, (number + 1) * steps):
+            yield self._batch(step)
 
-    def _loaded(self) -> Iterator[Batch]:
+    def _batch(self, step: int) -> Batch:
+        try:
+            if step != self._next:
+                self._sampler.first = step
+                self._loaded = self._start_loading()
+            batch = next(self._loaded)
+        except (RuntimeError, ConnectionError, EOFError) as error:
+            self._replace_lost_worker(error)
+            self._next = None
+            return self._batch(step)
+        self._next = step + 1
+        return batch
+
+    def _start_loading(self) -> Iterator[Batch]:
         loaded: Iterator[Batch] = iter(self._loader)
         if self._workers and threading.current_thread() is threading.main_thread() and hasattr(signal, "SIGCHLD"):
             # The handler of PyTorch would raise in the middle of a training step, not where a batch is waited for.

@@ -111,7 +111,7 @@ class RandomView:
     def __call__(self, sample: Sample, *, seed: int, half_size: bool = False) -> tuple[Tensor, Tensor]:
         """Image uint8 `(C, H, W)` and mask uint8 `(H, W)` of the view; the global random state is not changed."""
         with torch.random.fork_rng(devices=[]):  # torchvision's transforms can only draw from the global random state
-            torch.manual_seed(seed)
+            torch.default_generator.manual_seed(seed)  # `torch.manual_seed` also looks for GPUs, which takes longer
             transform = self.half_size if half_size else self.transform
             picture, mask = transform(*self._turned(*as_tensors(sample)))
             if has_colours(picture):
@@ -153,7 +153,7 @@ class Distortion:
     def __call__(self, picture: Tensor, *, seed: int) -> Tensor:
         """The distorted image, uint8 `(C, H, W)`, of one of the same shape; the global random state is not changed."""
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed + 1)  # not the seed of the view, so that crop and colours are independent
+            torch.default_generator.manual_seed(seed + 1)  # not the view's, so that crop and colours are independent
             distorted: Tensor = self.blur(self.colours(picture) if has_colours(picture) else picture)
             noise = torch.randn(distorted.shape) * 255 * torch.empty(()).uniform_(0, _MOST_NOISE)
         return (distorted.float() + noise).round().clamp(0, 255).byte()

@@ -179,6 +179,16 @@ def test_workers_see_what_the_training_process_would_see():
         assert alone.targets.shape == helped.targets.shape == (0,)
 
 
+@pytest.mark.parametrize("workers", [0, 1])
+def test_epochs_follow_each_other_or_come_in_any_order(workers):
+    expected = [[batch.seeds.tolist() for batch in _batches().epoch(number)] for number in range(4)]
+    batches = _batches(workers=workers)
+    for number in (0, 1, 3, 3, 2):
+        assert [batch.seeds.tolist() for batch in batches.epoch(number)] == expected[number]
+    next(batches.epoch(0))  # the rest of an epoch is left out
+    assert next(batches.epoch(0)).seeds.tolist() == expected[0][0]
+
+
 @pytest.mark.slow
 def test_a_worker_that_begins_afresh_sees_the_same(spawned, write_pair, tmp_path):
     for number in range(20):
