@@ -12,7 +12,8 @@ from torchseg.data import Batch
 from torchseg.models import build_model
 from torchseg.spec import ImageSpec
 from torchseg.train import MixedPrecision, TrainingPrecision, label_step, normalise
-from torchseg.train.data_parallel import DataParallel, replica, thread_pool
+from torchseg.train.data_parallel import DataParallel, replica
+from torchseg.train.threads import thread_pool
 
 
 def data_parallel_training(

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from itertools import pairwise
 
 import torch
@@ -32,6 +30,7 @@ class DataParallel:
         networks: the network and, to split batches, its `replica`, as the caller wrapped them.
         backward: adds the gradient of a scalar to the parameters.
         run: calls a function on each of several arguments, like `map`; in parallel if it can.
+        threads: number of threads for whatever happens between the calls of `run`. Default: as many as now.
     """
 
     def __init__(
@@ -39,8 +38,11 @@ class DataParallel:
         networks: Sequence[nn.Module],
         backward: Callable[[Tensor], object],
         run: Callable[..., Iterable[Tensor]] = map,
+        *,
+        threads: int | None = None,
     ) -> None:
         self.networks, self.backward, self.run = networks, backward, run
+        self.threads = threads or torch.get_num_threads()
 
     def learn(self, loss: Loss, batch: Batch) -> Tensor:
         """Adds the gradient of the batch to the parameters; returns its loss, a detached scalar."""
@@ -102,25 +104,3 @@ def _statistics(model: nn.Module) -> Iterator[Tensor]:
     for part in model.modules():
         if isinstance(part, _NormBase):
             yield from part.buffers(recurse=False)
-
-
-@contextmanager
-def thread_pool(workers: int) -> Iterator[ThreadPoolExecutor]:
-    """Runs PyTorch calls in parallel, each on an equal share of the caller's threads.
-
-    Threads that share an operator wait for each other at the end of every operator, which is slow on a machine where
-    other processes take cores away. Threads that each run a micro-batch wait for each other only once per step.
-
-    Args:
-        workers: largest number of parallel calls; never more than the caller's threads.
-
-    Yields:
-        A pool whose `map` keeps the order.
-    """
-    threads = torch.get_num_threads()
-    workers = max(1, min(workers, threads))
-    try:
-        with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(threads // workers,)) as pool:
-            yield pool
-    finally:
-        torch.set_num_threads(threads)  # the workers' setting would also apply to threads that start later

@@ -12,7 +12,7 @@ from torchseg.data import Samples
 from torchseg.losses import segmentation_loss
 from torchseg.metrics import confusion_matrix, overlap
 from torchseg.spec import ImageSpec
-from torchseg.train.data_parallel import thread_pool
+from torchseg.train.threads import thread_pool
 
 
 class Evaluation(NamedTuple):

@@ -21,7 +21,7 @@ from torchseg.data import Batch, Batches, Samples
 from torchseg.spec import ImageSpec
 from torchseg.train.averaging import averaged_model
 from torchseg.train.callback import Callback, NoCallback
-from torchseg.train.data_parallel import DataParallel, can_split_batch, replica, thread_pool
+from torchseg.train.data_parallel import DataParallel, can_split_batch, replica
 from torchseg.train.evaluate import evaluate
 from torchseg.train.lr_schedule import SCHEDULES
 from torchseg.train.optimizer import OPTIMIZERS, make_optimizer
@@ -29,6 +29,7 @@ from torchseg.train.precision import MixedPrecision, TrainingPrecision
 from torchseg.train.state import Progress, Row, load_progress, save_progress
 from torchseg.train.steps import Step
 from torchseg.train.teacher import Teacher
+from torchseg.train.threads import num_threads, thread_pool, threads_of_each
 
 _SAVE_EVERY_S = 10.0
 
@@ -187,7 +188,8 @@ class _Training:
             yield DataParallel(networks, Tensor.backward)
             return
         with thread_pool(parts) as pool:
-            yield DataParallel(networks, Tensor.backward, pool.map)
+            # An optimizer step on two threads would wait for one that a process which loads images keeps off its core.
+            yield DataParallel(networks, Tensor.backward, pool.map, threads=threads_of_each(parts))
 
     def _mixed(self, network: nn.Module) -> nn.Module:
         return MixedPrecision(network, self.config.precision)
@@ -198,10 +200,11 @@ class _Training:
         for network in replicas.networks:
             network.train()
         steps = self.task.batches.plan.steps_per_epoch
-        losses = [
-            self._learn(batch, at, replicas)
-            for at, batch in enumerate(self.task.batches.epoch(number), start=number * steps)
-        ]
+        with num_threads(replicas.threads):
+            losses = [
+                self._learn(batch, at, replicas)
+                for at, batch in enumerate(self.task.batches.epoch(number), start=number * steps)
+            ]
         _check_finite(losses, first=number * steps, steps=steps, name=self.task.name)
         mean_loss = self.fabric.all_reduce(torch.stack(losses).mean())
         return {

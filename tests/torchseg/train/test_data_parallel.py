@@ -8,7 +8,8 @@ from torchseg.compress import Int8Simulation
 from torchseg.data import Batch
 from torchseg.models import build_model
 from torchseg.spec import ImageSpec
-from torchseg.train.data_parallel import DataParallel, can_split_batch, replica, thread_pool
+from torchseg.train.data_parallel import DataParallel, can_split_batch, replica
+from torchseg.train.threads import thread_pool
 
 SPEC = ImageSpec(height=8, width=8, classes=("sky", "sea"))
 SHAPE = (3, 8, 8)

@@ -16,6 +16,7 @@ from torchseg.models import build_model
 from torchseg.spec import ImageSpec
 from torchseg.train import FitConfig, NoCallback, Task, evaluate, fit, label_step, normalise
 from torchseg.train.data_parallel import DataParallel
+from torchseg.train.threads import num_threads
 
 pytestmark = pytest.mark.usefixtures("fabric_in_one_thread")
 SPEC = ImageSpec(height=16, width=16, classes=CLASSES)
@@ -326,3 +327,26 @@ def test_a_batch_is_learned_from_in_as_many_parts_as_asked_for(parts, fabric, tm
 
     fit(_network(), _task(), step, FitConfig(epochs=1, micro_batches=parts), fabric=fabric, folder=tmp_path)
     assert sizes == [8 // parts] * 2 * parts
+
+
+@pytest.mark.parametrize(("parts", "threads"), [(1, 4), (2, 2)])
+def test_an_optimizer_step_uses_as_many_threads_as_each_part_and_an_evaluation_all(
+    parts, threads, fabric, tmp_path, monkeypatch
+):
+    seen, all_threads = [], []
+
+    class Look(NoCallback):
+        def after_step(self, step, model, optimizer=None):
+            if step:
+                seen.append(torch.get_num_threads())
+
+    def look(*arguments):
+        all_threads.append(torch.get_num_threads())
+        return evaluate(*arguments)
+
+    monkeypatch.setattr(loop, "evaluate", look)
+    with num_threads(4):
+        task = replace(_task(), callback=Look())
+        fit(_network(), task, STEP, FitConfig(epochs=2, micro_batches=parts), fabric=fabric, folder=tmp_path)
+    assert seen == [threads] * 4
+    assert all_threads == [4] * 2

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from torchseg.train.data_parallel import thread_pool
+from torchseg.train.threads import num_threads, thread_pool
 
 
 @pytest.fixture(autouse=True)
@@ -24,3 +24,10 @@ def test_there_are_no_more_workers_than_threads():
     torch.set_num_threads(1)
     with thread_pool(2) as pool:
         assert pool._max_workers == 1
+
+
+def test_the_number_of_threads_is_as_before_when_an_error_ends_the_block():
+    torch.set_num_threads(2)
+    with pytest.raises(KeyError), num_threads(1):
+        raise KeyError
+    assert torch.get_num_threads() == 2
