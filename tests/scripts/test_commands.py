@@ -128,6 +128,7 @@ def test_one_network_trains_with_labels(pictures, capsys):
     packed = small / "artifacts/clustered.fp32.packed.onnx"
     assert packed.stat().st_size < (small / "artifacts/clustered.fp32.onnx").stat().st_size / 4
     assert verify.main([str(packed)]) == 0
+    assert verify.main([str(small / "artifacts/clustered.fp16.packed.onnx")]) == 0
     assert (small / "ledger.csv").is_file()
 
 

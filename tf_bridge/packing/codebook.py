@@ -1,4 +1,4 @@
-"""Stores one weight tensor as a bitmask, codes and a codebook."""
+"""Stores one weight tensor as a bitmask, and codes and a codebook or the values themselves."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-_UNSIGNED = {4: np.uint32, 1: np.uint8}  # by item size; values are distinguished by their bits
-_NEGATIVE_ZERO = 0x80000000
+_UNSIGNED = {4: np.uint32, 2: np.uint16, 1: np.uint8}  # by item size; values are distinguished by their bits
 # Bytes of the rebuilding operators in a file with short names.
 _CODES_BYTES, _MASK_BYTES, _CHANNELS_BYTES, _TRANSPOSE_BYTES = 210, 220, 45, 45
 
@@ -22,7 +21,7 @@ _WORTH = 0.97  # a lookup table unpacks bytes several times faster, so wide word
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PackedWeight:
-    """A tensor with few distinct values, many of them zero, in less space than dense storage.
+    """A tensor with few distinct values or many zeros, in less space than dense storage.
 
     `unpack` restores every bit, except that negative zero becomes zero. Pruning masks multiplied into negative weights
     leave negative zeros; they compute the same, and as separate values they would cost more than pruning saves.
@@ -31,21 +30,21 @@ class PackedWeight:
     shape: tuple[int, ...]
     axis: int | None  # each slice along it has its own codebook (0: output channels); None: one codebook for the tensor
     mask: PackedDigits | None  # 1 where a weight is not zero, slices in the order of `axis`; None: zero has a code, too
-    codes: PackedDigits  # of every weight, or with a mask of every nonzero weight
-    codebook: NDArray[Any]  # (slices or 1, values), float32 or int8; with a mask the last column is zero
+    codes: PackedDigits | None  # of every weight, or with a mask of every nonzero weight; None: they take no codes
+    codebook: NDArray[Any]  # (slices or 1, values), with a mask a zero at the end; without codes the values in order
 
     @classmethod
     def smallest(cls, weight: NDArray[Any]) -> PackedWeight | None:
         """The smallest packed form of a tensor, or None if dense storage is at least as small.
 
         Args:
-            weight: float32, int8 or uint8, any shape.
+            weight: float32, float16, int8 or uint8, any shape.
 
         Raises:
             ValueError: for any other dtype, or if a value is not finite.
         """
-        if weight.dtype not in (np.float32, np.int8, np.uint8):
-            raise ValueError(f"weight holds {weight.dtype}; expected float32, int8 or uint8")
+        if weight.dtype not in (np.float32, np.float16, np.int8, np.uint8):
+            raise ValueError(f"weight holds {weight.dtype}; expected float32, float16, int8 or uint8")
         if not np.isfinite(weight).all():
             raise ValueError("weight holds values that are not finite; train the network again")
         packed = min(_candidates(weight), key=lambda candidate: candidate.size_bytes, default=None)
@@ -54,7 +53,9 @@ class PackedWeight:
     @property
     def size_bytes(self) -> int:
         """Bytes in a file, including an estimate for the operators that rebuild the tensor."""
-        size = self.codes.words.nbytes + self.codebook.nbytes + _CODES_BYTES
+        size = self.codebook.nbytes + _CODES_BYTES
+        if self.codes is not None:
+            size += self.codes.words.nbytes
         if self.mask is not None:
             size += self.mask.words.nbytes + _MASK_BYTES
         if self.axis is not None:
@@ -63,7 +64,7 @@ class PackedWeight:
 
     def unpack(self) -> NDArray[Any]:
         """The dense tensor, rebuilt in the same way as by the operators in a file."""
-        codes = self.codes.unpack()
+        codes = np.arange(self.codebook.size - 1) if self.codes is None else self.codes.unpack()
         if self.mask is not None:
             kept = self.mask.unpack()
             codes = np.append(-1, codes)[kept.cumsum() * kept]  # -1 is the last entry of the codebook, the zero
@@ -80,9 +81,10 @@ class PackedWeight:
 def without_negative_zeros(weight: NDArray[Any]) -> NDArray[Any]:
     """A copy with zeros in place of negative zeros; all other bits are unchanged."""
     copy = np.array(weight, order="C")
-    if copy.dtype == np.float32:
-        bits = copy.reshape(-1).view(np.uint32)  # compares bits, because a CPU may treat subnormal floats as zero
-        bits[bits == _NEGATIVE_ZERO] = 0
+    if copy.dtype.kind == "f":
+        # Compares bits, because a CPU may treat subnormal floats as zero.
+        bits = copy.reshape(-1).view(_UNSIGNED[copy.itemsize])
+        bits[bits == 1 << (8 * copy.itemsize - 1)] = 0
     return copy
 
 
@@ -90,6 +92,7 @@ def _candidates(weight: NDArray[Any]) -> Iterator[PackedWeight]:
     if weight.size == 0:
         return
     weight = without_negative_zeros(weight)
+    yield _without_codes(weight)
     for axis in (None, 0, 1):
         if axis is not None and (weight.ndim < 2 or weight.shape[axis] < 2):
             continue
@@ -99,6 +102,18 @@ def _candidates(weight: NDArray[Any]) -> Iterator[PackedWeight]:
             packed = _encode(rows, weight.shape, axis, masked=masked)
             if packed is not None:
                 yield packed
+
+
+def _without_codes(weight: NDArray[Any]) -> PackedWeight:
+    """A mask, and the nonzero values one after the other: the form of pruned weights that are not clustered."""
+    kept = weight.view(_UNSIGNED[weight.itemsize]).reshape(-1) != 0
+    return PackedWeight(
+        shape=weight.shape,
+        axis=None,
+        mask=PackedDigits.pack(kept.astype(np.int64), 2),
+        codes=None,
+        codebook=np.append(weight.reshape(-1)[kept], np.zeros(1, weight.dtype))[None],
+    )
 
 
 def _encode(rows: NDArray[Any], shape: tuple[int, ...], axis: int | None, *, masked: bool) -> PackedWeight | None:

@@ -1,4 +1,4 @@
-"""Packs ONNX files, so that pruned and clustered weights take less space on disk."""
+"""Packs ONNX files, so that pruned or clustered weights take less space on disk."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ class StoredWeight:
 
     name: str
     shape: tuple[int, ...]
-    storage: str  # "dense", "codes" or "mask and codes"
+    storage: str  # "dense", "codes", "mask and codes" or "mask and values"
     codebooks: int  # 1 per tensor, or 1 per channel; 0 if dense
-    values: int  # distinct values in the largest codebook, without the zero if there is a mask; 0 if dense
+    values: int  # in the largest codebook, or stored behind a mask; the zero of a mask does not count; 0 if dense
     dense_bytes: int
     packed_bytes: int  # an estimate, including the operators that rebuild the tensor
 
@@ -55,16 +55,16 @@ class PackingSummary:
 
 
 def pack_onnx(source: Path, target: Path) -> PackingSummary:
-    """Writes a valid `.onnx` file that computes the same, with weights stored as bitmask, codes and codebook.
+    """Writes a valid `.onnx` file that computes the same, with weights stored as bitmask, codes, codebook and values.
 
     Standard operators rebuild the weights, and ONNX Runtime folds these operators into constants when it loads the
-    file: from then on it holds and executes the same as for `source`. Each tensor gets the smallest of three forms
-    (dense, codes, mask and codes), with one codebook or one per channel. In an int8 file the codebooks are int8. The
-    names of inputs, outputs and weights do not change.
+    file: from then on it holds and executes the same as for `source`. Each tensor gets the smallest of four forms
+    (dense, codes, mask and codes, mask and values), with one codebook or one per channel. In an int8 file the codebooks
+    are int8, in an fp16 file float16. The names of inputs, outputs and weights do not change.
 
     Args:
-        source: fp32 or QDQ int8 file with the weights of convolutions, transposed convolutions and linear layers as
-            initializers. Weights with more than 256 distinct values per channel stay dense.
+        source: fp32, fp16 or QDQ int8 file with the weights of convolutions, transposed convolutions and linear layers
+            as initializers. Weights with more than 256 distinct values per channel and few zeros stay dense.
         target: file to write. It appears only after ONNX Runtime has rebuilt every weight to the bit and was found to
             execute the same operators as for `source`.
 
@@ -112,20 +112,21 @@ def _read(source: Path, target: Path) -> ModelProto:
 
 
 def _find_weights(graph: GraphProto, source: Path) -> dict[str, NDArray[Any]]:
-    """Initializers that are weights, used directly or through a DequantizeLinear."""
+    """Initializers that are weights, used directly or through a DequantizeLinear or a Cast."""
     from onnx import TensorProto, numpy_helper
 
     # An initializer that is also a graph input can be replaced by the caller, so runtimes never fold it.
     constants = {tensor.name: tensor for tensor in graph.initializer}
     for value in graph.input:
         constants.pop(value.name, None)
-    dequantized = {node.output[0]: node.input[0] for node in graph.node if node.op_type == "DequantizeLinear"}
+    decoded = {node.output[0]: node.input[0] for node in graph.node if node.op_type in ("DequantizeLinear", "Cast")}
+    kinds = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.INT8, TensorProto.UINT8)
     weights = {}
     for node in graph.node:
         if node.op_type not in _WEIGHTED:
             continue
-        name = dequantized.get(node.input[1], node.input[1])
-        if name in constants and constants[name].data_type in (TensorProto.FLOAT, TensorProto.INT8, TensorProto.UINT8):
+        name = decoded.get(node.input[1], node.input[1])
+        if name in constants and constants[name].data_type in kinds:
             try:
                 weights[name] = numpy_helper.to_array(constants[name])
             except ValueError as error:
@@ -195,11 +196,12 @@ def _check_operators(source: Path, packed: Path) -> None:
 
 def _row(name: str, weight: NDArray[Any], packed: PackedWeight | None) -> StoredWeight:
     masked = packed is not None and packed.mask is not None
+    coded = packed is not None and packed.codes is not None
     return StoredWeight(
         name=name,
         shape=weight.shape,
-        storage="dense" if packed is None else "mask and codes" if masked else "codes",
-        codebooks=0 if packed is None else len(packed.codebook),
+        storage=" and ".join(["mask"] * masked + ["codes" if coded else "values"]) if packed else "dense",
+        codebooks=len(packed.codebook) if packed and coded else 0,
         values=0 if packed is None else packed.codebook.shape[1] - masked,
         dense_bytes=weight.nbytes,
         packed_bytes=weight.nbytes if packed is None else packed.size_bytes,

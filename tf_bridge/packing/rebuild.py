@@ -30,9 +30,10 @@ class PackedRebuild:
 
     def add(self, name: str, packed: PackedWeight) -> None:
         """Adds the operators that rebuild a weight; their result is called `name`."""
-        stream, length = self._stream(packed), _length(packed.codes)
+        stream = self._stream(packed)
         if packed.mask is not None:
-            stream, length = self._spread(stream, packed), _length(packed.mask)
+            stream = self._spread(stream, packed)
+        length = max(_length(digits) for digits in (packed.mask or packed.codes,) if digits is not None)
         size = int(np.prod(packed.shape))
         if length != size:
             stream = self._node("Slice", stream, self._ints([0]), self._ints([size]))
@@ -48,6 +49,8 @@ class PackedRebuild:
 
     def _stream(self, packed: PackedWeight) -> str:
         """All values in order if the tensor has one codebook, else all codes: `(N,)`, including the padding."""
+        if packed.codes is None:
+            return self._constant(packed.codebook[0, :-1])
         if packed.axis is not None:
             return self._digits(packed.codes)
         codebook = self._constant(packed.codebook[0])

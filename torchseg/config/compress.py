@@ -31,7 +31,7 @@ class CompressConfig(CompressionFlags, DistillationConfig, LearningConfig):
             720 otherwise.
         importance: How channels are ranked; the lowest are removed. magnitude: size of their weights; batch_norm: their
             scale in batch norm; taylor: estimated change of the loss, measured on images.
-        pack: Also write OUT/artifacts/STAGE.{fp32,int8}.onnx and .packed.onnx, each with its certificate.
+        pack: Also write OUT/artifacts/STAGE.{fp32,fp16,int8}.onnx and .packed.onnx, each with its certificate.
     """
 
     checkpoint: Path = field(metadata={"positional": ""})

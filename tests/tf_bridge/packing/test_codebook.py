@@ -8,14 +8,18 @@ from numpy.typing import NDArray
 from tf_bridge.packing.codebook import PackedDigits, PackedWeight, _candidates, without_negative_zeros
 
 seeds = st.integers(0, 2**32 - 1)
-types = st.sampled_from([np.float32, np.int8, np.uint8])
+types = st.sampled_from([np.float32, np.float16, np.int8, np.uint8])
 
 
 def compressed(shape, *, clusters: int, sparsity: float, axis: int | None = None, dtype=np.float32, seed=0) -> NDArray:
     """Random weights with few values, one set of them per slice along `axis`, and about this share of zeros."""
     rng = np.random.default_rng(seed)
     slices = 1 if axis is None else shape[axis]
-    books = rng.integers(1, 127, (slices, clusters)) if dtype != np.float32 else rng.standard_normal((slices, clusters))
+    books = (
+        rng.integers(1, 127, (slices, clusters))
+        if not np.issubdtype(dtype, np.floating)
+        else rng.standard_normal((slices, clusters))
+    )
     codes = rng.integers(0, clusters, (slices, int(np.prod(shape)) // slices))
     rows = np.take_along_axis(books, codes, axis=1) * (rng.random(codes.shape) >= sparsity)  # leaves negative zeros
     rest = [side for index, side in enumerate(shape) if index != (axis or 0)]
@@ -68,6 +72,20 @@ def test_what_is_small_already_stays_dense(shape) -> None:
     assert PackedWeight.smallest(np.ones(shape, np.float32)) is None
 
 
+@pytest.mark.parametrize(
+    ("dtype", "sparsity"), [(np.float32, 0.5), (np.float32, 0.8), (np.float16, 0.5), (np.float16, 0.8)]
+)
+def test_zeros_without_clusters_take_a_bit_and_the_other_weights_their_own_bytes(dtype, sparsity) -> None:
+    rng = np.random.default_rng(0)
+    weight = (rng.standard_normal((64, 48, 3, 3)) * (rng.random((64, 48, 3, 3)) >= sparsity)).astype(dtype)
+    packed = PackedWeight.smallest(weight)
+    assert packed is not None
+    assert packed.codes is None
+    kept = int(np.count_nonzero(weight)) * weight.itemsize
+    assert packed.size_bytes <= weight.size / 8 + kept + 500
+    assert packed.unpack().tobytes() == without_negative_zeros(weight).tobytes()
+
+
 def test_weights_of_too_many_values_stay_dense() -> None:
     assert PackedWeight.smallest(np.random.default_rng(0).standard_normal((4, 2000)).astype(np.float32)) is None
 
@@ -89,7 +107,7 @@ def test_weights_that_are_not_finite_are_refused(value: float) -> None:
 
 
 def test_other_numbers_are_refused() -> None:
-    with pytest.raises(ValueError, match="weight holds float64; expected float32, int8 or uint8"):
+    with pytest.raises(ValueError, match="weight holds float64; expected float32, float16, int8 or uint8"):
         PackedWeight.smallest(np.zeros(100))
 
 

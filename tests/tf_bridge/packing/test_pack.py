@@ -110,6 +110,23 @@ def test_a_packed_file_gives_the_same_bits_with_the_same_operators(files, packed
     assert executed["com.microsoft.QLinearConv"] == (23 if precision is Precision.INT8 else 0)
 
 
+@pytest.mark.parametrize("precision", [Precision.FP32, Precision.FP16, Precision.INT8])
+def test_zeros_without_clusters_are_packed_too(precision, wide_spec, tmp_path, onnx_predict) -> None:
+    network = build_model("small_unet", {}, wide_spec)
+    for layer in network.modules():
+        if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)):
+            weight = layer.weight.data
+            weight[weight.abs() <= weight.abs().flatten().kthvalue(int(0.8 * weight.numel())).values] = 0
+    source, target = tmp_path / "net.onnx", tmp_path / "packed.onnx"
+    export_onnx(network.eval(), wide_spec, source)
+    onnx.save(convert_onnx(onnx.load(source), precision, random_images()), source)
+    summary = pack_onnx(source, target)
+    assert summary.times_smaller > {Precision.FP32: 4, Precision.FP16: 3.3, Precision.INT8: 2}[precision]
+    storage = Counter(row.storage for row in summary.weights)
+    assert storage.most_common(1)[0][0] == ("mask and codes" if precision is Precision.INT8 else "mask and values")
+    assert onnx_predict(target)(random_images()).tobytes() == onnx_predict(source)(random_images()).tobytes()
+
+
 def test_transposed_convolutions_linear_layers_and_shared_weights_are_packed(
     mixed_file, tmp_path, onnx_predict
 ) -> None:

@@ -40,7 +40,7 @@ def rebuilt(rebuild: PackedRebuild, weights: dict[str, NDArray]) -> list[NDArray
     array_shapes(min_dims=2, max_dims=4, max_side=7),
     st.integers(1, 40),
     st.floats(0, 1),
-    st.sampled_from([np.float32, np.int8]),
+    st.sampled_from([np.float32, np.float16, np.int8]),
     st.integers(0, 2**32 - 1),
 )
 def test_onnx_runtime_rebuilds_every_storage_to_the_bit(shape, clusters, sparsity, dtype, seed) -> None:

@@ -19,7 +19,7 @@ from torchseg.pipeline.run.folder import RunFolder, Stage
 from torchseg.processes.group import end_with_parent
 
 ARTIFACTS = "artifacts"
-PACKED = ("fp32", "int8")  # precisions whose ONNX files can be packed
+PACKED = ("fp32", "fp16", "int8")  # precisions whose ONNX files can be packed
 
 Files = Mapping[str, Sequence[tuple[str, str]]]
 """Pairs of format and precision for each network, keyed by the name of its stage."""
@@ -50,7 +50,7 @@ class Exporter:
         Args:
             network: name of the stage that trained it.
             files: pairs of format and precision.
-            packed: also pack each fp32 and int8 ONNX file that passed, into `NETWORK.PRECISION.packed.onnx`.
+            packed: also pack each fp32, fp16 and int8 ONNX file that passed, into `NETWORK.PRECISION.packed.onnx`.
         """
         export = NetworkExport(self.folder.path / network, self.pictures)
         for kind, precision in files:
