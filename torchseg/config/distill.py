@@ -44,12 +44,14 @@ class DistillConfig(CompressionFlags, ExportFlags, DistillationConfig, Normalisa
         teacher_learning_rate: Peak learning rate of the teacher. Default: that of the student.
         teacher_schedule: Learning rate schedule of the teacher. Default: that of the student.
         teacher_rounds: Rounds of teacher training. From the second on, the teacher is trained anew and also learns from
-            the teacher of the round before, on the images without masks; on photos this makes it more accurate.
+            the teacher of the round before, on the images without masks.
         transfer_set: Folder of images without masks, on which the student learns from the teacher alone. Default: those
             of the data set; if it has none, the training images, in other views.
         views: Random views (augmentations) of each image that the teacher is asked about before the same views repeat,
             at least this many; repeated views reuse the teacher's stored logits. 0 draws a new view every time.
             Default: 2 on scenes, 0 otherwise.
+        prune_at_start: Prune the student's initial weights, and train the pruned network from there for --prune_epochs,
+            by default as long as the student. The student is trained without zeros all the same, for comparison.
         baseline: Also train the same student without a teacher, to measure what distillation gains.
         baseline_learning_rate: Peak learning rate of that baseline. Default: that of the student.
         target: Where the files will run, which decides the one that summary and report recommend: phone, server-cpu,
@@ -70,6 +72,7 @@ class DistillConfig(CompressionFlags, ExportFlags, DistillationConfig, Normalisa
     teacher_rounds: int = 1
     transfer_set: Path | None = None
     views: int | None = None
+    prune_at_start: bool = False
     baseline: bool = field(default=False, metadata={"was": "twin"})
     baseline_learning_rate: float | None = None
     target: TargetName | None = None
@@ -91,6 +94,8 @@ class DistillConfig(CompressionFlags, ExportFlags, DistillationConfig, Normalisa
                 f"teacher_rounds is {self.teacher_rounds}, but teacher_checkpoint is given, which is not trained: "
                 "give one of the two"
             )
+        if self.prune_at_start and not self.sparsity:
+            raise ValueError("prune_at_start is given, but sparsity is 0: give --sparsity, e.g. 0.8")
         self._check_student()
         formats = {kind for kind, _ in self.files}
         if self.target and not formats & {*TARGET_FORMATS[self.target]}:

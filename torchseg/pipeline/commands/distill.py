@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from torchseg.checkpoint import Card, read_card
@@ -25,9 +26,11 @@ from torchseg.pipeline.stages.default_networks import with_default_networks
 from torchseg.pipeline.stages.distillation import (
     check_distillation,
     check_supervision,
+    compression_flags,
     student_network,
     supervision,
     teacher_stages,
+    untrained_network,
 )
 from torchseg.pipeline.stages.export import CertificateError, Exporter, export_beside
 from torchseg.pipeline.stages.ledger import LedgerError, ledger_stage
@@ -105,7 +108,8 @@ def _check(config: DistillConfig, pictures: Pictures) -> None:
     arguments = parse_arguments(config.student_arguments)
     card = Card(builder=config.student, arguments=arguments, spec=pictures.spec, stage="student")
     network = build_model(card.builder, arguments, card.spec).eval()
-    check_compression(network, card, config, Lengths(config, pictures))
+    lengths = Lengths(config, pictures)
+    check_compression(network, card, compression_flags(config, lengths), lengths)
 
 
 class Chain:
@@ -161,7 +165,8 @@ class Chain:
         yield trainer.from_start(student, learns_from)
         if config.baseline:
             yield trainer.from_start(replace(student, stage="baseline", learning_rate=config.baseline_learning_rate))
-        compressor = Compressor(trainer, config, learns_from)
+        untrained = partial(untrained_network, student, trainer) if config.prune_at_start else None
+        compressor = Compressor(trainer, compression_flags(config, trainer), learns_from, untrained)
         yield from compressor.stages(self.folder.path / "student")
 
     def _trials(self) -> Iterator[Stage]:

@@ -48,11 +48,20 @@ _CLUSTER_RATE = 0.3
 
 @dataclass(frozen=True)
 class Compressor:
-    """Makes the compression stages of one run."""
+    """Makes the compression stages of one run.
+
+    Attributes:
+        trainer: of the run.
+        flags: the compression asked for.
+        recovery: what the compressed networks learn from.
+        untrained: builds the network as it was before its training: pruning then starts from there. Default: it starts
+            from the trained network.
+    """
 
     trainer: Trainer
     flags: CompressionFlags
     recovery: Supervision
+    untrained: Callable[[], nn.Module] | None = None
 
     def stages(self, checkpoint: Path) -> Iterator[Stage]:
         """The stages that the flags ask for, starting from this checkpoint; run each before taking the next."""
@@ -69,6 +78,8 @@ class Compressor:
 
         def start(steps_per_epoch: int) -> Start:
             network, card = _open(checkpoint, "pruned")
+            if self.untrained:
+                network, card = unbranched(self.untrained().eval(), replace(card, parents={}))
             callback = Pruning(network, config, epochs=epochs, steps_per_epoch=steps_per_epoch)
             STDOUT.info(f"{callback.describe()}\n  stay dense: {', '.join(config.exclude) or 'none'}")
             return Start(network=network, card=card, callback=callback)
@@ -79,7 +90,8 @@ class Compressor:
             return _kept(card, losses)
 
         fit_config = self.trainer.fit_config(epochs, learning_rate=_PRUNE_RATE * self.trainer.config.rate)
-        return self._stage("pruned", checkpoint, fit_config, start, finish, asdict(config))
+        settings = asdict(config) | ({"from": "initial weights"} if self.untrained else {})
+        return self._stage("pruned", checkpoint, fit_config, start, finish, settings)
 
     def clustered(self, checkpoint: Path) -> Stage:
         """Clusters the weights, trains the shared values, and writes them back as plain weights."""

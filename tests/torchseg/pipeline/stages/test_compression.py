@@ -138,6 +138,28 @@ def test_a_stage_that_the_flags_leave_out_is_skipped(trainer, student, changes, 
     assert [each.name for each in stages] == [stage]
 
 
+def test_pruning_can_start_from_the_weights_before_the_training(trainer, student, monkeypatch):
+    begun = []
+
+    class Begun(compression.Pruning):
+        def __init__(self, network, *arguments, **options):
+            begun.append({name: tensor.clone() for name, tensor in network.state_dict().items()})
+            super().__init__(network, *arguments, **options)
+
+    monkeypatch.setattr(compression, "Pruning", Begun)
+    flags = replace(QUICK, clusters=None)
+    spec = trainer.pictures.spec
+    initial = build_model("small_unet", ARGUMENTS, spec, seed=7)
+    early = replace(_compressor(trainer, flags), untrained=lambda: build_model("small_unet", ARGUMENTS, spec, seed=7))
+    stage = early.pruned(student)
+    assert stage.inputs != _compressor(trainer, flags).pruned(student).inputs
+    trainer.folder.do(stage)
+    assert all(torch.equal(begun[0][name], tensor) for name, tensor in initial.state_dict().items())
+    network, card = load_checkpoint(trainer.folder.path / "pruned")
+    assert card.parents == {}
+    assert total(model_ledger(network)).sparsity == pytest.approx(0.5, abs=0.01)
+
+
 def test_the_smallest_layers_stay_dense_and_the_others_take_over_their_zeros(trainer, student):
     settings = _compressor(trainer, replace(QUICK, prune_smallest=0.2)).pruned(student).inputs["settings"]
     assert "head" in settings["exclude"]
