@@ -217,3 +217,30 @@ class AttentionGate(nn.Module):
         theta = self.theta(x)
         gate = functional.relu(theta + functional.interpolate(coarse, size=theta.shape[2:], mode="bilinear"))
         return x * functional.interpolate(torch.sigmoid(self.psi(gate)), size=x.shape[2:], mode="bilinear")
+
+
+def written_into_a_part(x: Tensor) -> Tensor:
+    padded = torch.zeros(*x.shape[:2], x.shape[2] + 3, x.shape[3] + 1)
+    padded[:, :, 2:-1, :-1] = x[:]
+    return padded[:, :, : x.shape[2], : x.shape[3]] + x
+
+
+def written_into_one_channel(x: Tensor) -> Tensor:
+    changed = x.clone()
+    changed[:, 1] = x[:, 0] * 2
+    changed[:, -1] = 0.5
+    changed[:, 2].fill_(1.5)
+    return changed
+
+
+class PartOfList(nn.Module):
+    """Layers that are called through a slice of the list that holds them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(conv() for _ in range(3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in self.layers[1:]:
+            x = layer(x)
+        return x

@@ -23,9 +23,13 @@ def decompositions(graph: Graph) -> Mapping[Any, Callable[..., Any]]:
     aten = torch.ops.aten
     table: dict[Any, Callable[..., Any]] = {
         aten.avg_pool2d.default: _avg_pool2d,
+        aten.copy.default: _copied,
+        aten.fill.Tensor: _copied,
         aten.median.dim: _median,
         aten.rrelu.default: _randomised_relu,
         aten.scaled_dot_product_attention.default: _attention,
+        aten.select_scatter.default: _written_at,
+        aten.slice_scatter.default: _written_between,
     }
     indices = [node for node in graph.nodes if node.target is operator.getitem and node.args[1] == 1 and node.users]
     pooling = aten.adaptive_max_pool2d.default
@@ -100,6 +104,32 @@ def _attention(
     mask = mask.unsqueeze(1) if mask is not None and mask.dim() == 3 else mask
     attended: Tensor = torch.ops.aten.scaled_dot_product_attention.default(*heads, mask, *rest, **more)
     return attended.squeeze(1)
+
+
+def _copied(target: Tensor, source: Tensor, *rest: Any) -> Tensor:
+    """What `target[...] = source` writes: the source in the shape and kind of numbers of the target."""
+    return source.to(target.dtype).expand(target.shape)
+
+
+def _written_between(
+    target: Tensor, source: Tensor, dimension: int = 0, start: int | None = None, end: int | None = None, step: int = 1
+) -> Tensor:
+    """`target` with `source` in place of its part from `start` to `end`; with a step it is not decomposed."""
+    import torch
+
+    if step != 1:
+        return NotImplemented  # type: ignore[no-any-return]
+    side = target.shape[dimension]
+    first, last, _ = slice(start, end).indices(side)
+    last = max(first, last)
+    parts = (target.narrow(dimension, 0, first), source, target.narrow(dimension, last, side - last))
+    return torch.cat([part for part in parts if part.shape[dimension]], dimension)
+
+
+def _written_at(target: Tensor, source: Tensor, dimension: int, index: int) -> Tensor:
+    """`target` with `source` in place of one element along a dimension."""
+    index %= target.shape[dimension]
+    return _written_between(target, source.unsqueeze(dimension), dimension, index, index + 1)
 
 
 def _median(values: Tensor, dimension: int, keepdim: bool = False) -> tuple[Tensor, Tensor]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import re
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
 
 _SHORT = {"native_batch_norm_legit_no_training": "batch_norm"}
 _PRODUCTS = ("conv", "linear", "addmm", "mm")  # operators of layers with weights
+_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_.]+")  # of TensorFlow; a part of a list is called `slice(1, None, None)`
 _WHOLE_NETWORK = "forward"  # no submodule can have this name: it would hide the method
 
 
@@ -46,7 +48,7 @@ def layer_names(graph: Graph) -> dict[str, str]:
 def layer_of(node: Node) -> str:
     """Path of the innermost layer that contains a node, e.g. `decode.2.0`; `forward` outside any layer."""
     stack = list(node.meta.get("nn_module_stack", {}).values())
-    return (stack[-1][0] if stack else "") or _WHOLE_NETWORK
+    return _NOT_IN_NAMES.sub("_", stack[-1][0] if stack else "") or _WHOLE_NETWORK
 
 
 def layer_of_tensor(name: str) -> str:
