@@ -24,6 +24,7 @@ from torchseg.harness.scoring.score import score_artifacts
 from torchseg.modelfile.kinds import CHECKPOINT_FILES
 from torchseg.modelfile.model_file import ModelFile
 from torchseg.pipeline.run.dataset import open_pictures
+from torchseg.pipeline.run.folder import held_run, is_run
 from torchseg.pipeline.run.image_spec import file_spec, recorded_file_spec
 from torchseg.pipeline.run.installed import check_runtimes
 from torchseg.pipeline.run.lock import locked
@@ -90,7 +91,7 @@ def score_files(config: ScoreConfig) -> Scored:
         timing = replace(timing, jobs=config.jobs)
     if config.against is not None:  # a comparison needs more rounds for a narrow interval
         timing = replace(timing, rounds=15, max_rounds=40, budget_s=30.0)
-    with locked(plan.out):
+    with held_run(plan.out) if is_run(plan.out) else locked(plan.out):
         failures = score_artifacts(plan.artifacts, plan.samples, plan.spec, plan.out, config=timing)
         if not plan.is_run:  # a run already has a record of its environment
             (plan.out / ENVIRONMENT).write_text(

@@ -19,6 +19,8 @@ from torchseg.pipeline.export.budget import CERTIFIED_WITH, Budget
 from torchseg.pipeline.export.exporter import NetworkExport
 from torchseg.pipeline.run.dataset import Pictures, open_pictures
 from torchseg.pipeline.run.imported import read_imported, sha256_of_model
+from torchseg.pipeline.run.manifest import MANIFEST
+from torchseg.pipeline.run.record_check import RunRecordCheck
 from torchseg.pipeline.run.recorded_config import recorded_config, run_of
 from torchseg.pipeline.run.session import CONFIG
 from torchseg.pipeline.stages.export import ARTIFACTS
@@ -27,14 +29,21 @@ from torchseg.pipeline.stages.export import ARTIFACTS
 def verify(config: VerifyConfig) -> int:
     """Compares each file with its source network again; returns 1 if any certificate does not hold, otherwise 0.
 
-    A run's folder stands for all files in it. Every file is judged, whatever is wrong with those before it.
+    A run's folder stands for all files in it: each is held against the manifest as well, and so are the images. Every
+    file is judged, whatever is wrong with those before it.
 
     Raises:
         ValueError: if a path is not in a run, or its run's images cannot be read.
     """
     failed, opened = False, Verifier()
     for given in config.files:
-        for path in _files_in(given):
+        models = _files_in(given)
+        if models != [given]:
+            record = RunRecordCheck(given, models)
+            for line in record.lines(lambda run=given: opened.pictures(run, config.root)):  # type: ignore[misc]
+                print(line, flush=True)
+            failed |= record.failed
+        for path in models:
             try:
                 read_certificate(path)  # before the images: a file without one has nothing to verify
                 problems, holds = opened.problems(path, opened.pictures(run_of(path), config.root))
@@ -48,12 +57,12 @@ def verify(config: VerifyConfig) -> int:
 
 
 def _files_in(path: Path) -> list[Path]:
-    """The model files of a run, or the path itself; raises ValueError for a run without model files."""
+    """The model files of a run, or the path itself; raises ValueError for a run with neither files nor a manifest."""
     if not (path / CONFIG).is_file():
         return [path]
     folder = path / ARTIFACTS
     files = [each for each in sorted(folder.glob("*")) if each.suffix in EXPORT_SUFFIXES and ".failed" not in each.name]
-    if not files:
+    if not files and not (path / MANIFEST).is_file():
         raise ValueError(f"{path} has no model files in {ARTIFACTS}; export a network first")
     return files
 

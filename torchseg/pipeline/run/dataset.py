@@ -24,6 +24,7 @@ from torchseg.data import (
     HeldSamples,
     PatchPlan,
     ResizedSamples,
+    Sample,
     Samples,
     UnlabelledPictures,
     cache_files,
@@ -209,13 +210,15 @@ def _summary(samples: Samples, spec: ImageSpec, cache: CacheWriter, bar: tqdm[An
 
     Returns:
         The number of images, their names and, by class, the pixels, their share of all valid pixels, and their
-        frequency: the share of the valid pixels of those images that show the class.
+        frequency: the share of the valid pixels of those images that show the class. Also the hash of all images and
+        masks, see `add_to_hash`.
     """
     pixels, beside = np.zeros((2, spec.num_classes), np.int64)
-    names = []
+    names, digest = [], hashlib.sha256()
     processes = cores if len(samples) >= FEW_SAMPLES else 1
     for sample in read_in_order(samples, processes=processes):
         cache.add(sample)
+        add_to_hash(digest, sample)
         names.append(sample.name)
         counts = np.bincount(sample.mask.ravel(), minlength=256)[: spec.num_classes]
         pixels += counts
@@ -229,7 +232,15 @@ def _summary(samples: Samples, spec: ImageSpec, cache: CacheWriter, bar: tqdm[An
         "class_shares": dict(zip(spec.classes, shares, strict=True)),
         "class_frequencies": dict(zip(spec.classes, frequencies, strict=True)),
         "names": names,
+        "sha256": digest.hexdigest(),
     }
+
+
+def add_to_hash(digest: hashlib._Hash, sample: Sample) -> None:
+    """Adds an image and its mask as they were read: name, shape and pixels."""
+    for array in (sample.picture, sample.mask):
+        digest.update(f"{sample.name}\n{array.shape}\n{array.dtype}\n".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
 
 
 def _check_splits(data: DataSet, config: DataConfig) -> None:

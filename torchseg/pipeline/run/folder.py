@@ -7,7 +7,7 @@ import json
 import logging
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from torchseg.atomic_file import partial_file, sync
 from torchseg.checkpoint import sha256_of
 from torchseg.console import STDOUT
 from torchseg.pipeline.run.lock import LOCK, locked
+from torchseg.pipeline.run.manifest import kept_manifest
 from torchseg.record import RecordError, build, read_json, with_checksum
 
 _STAMPS = ".stages"
@@ -72,12 +73,14 @@ class RunFolder:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Locks the folder against other processes; the lock ends with the process that holds it.
+        """Locks the folder against other processes, and records in the manifest what is written while it is held.
+
+        The lock ends with the process that holds it.
 
         Raises:
             ValueError: if another process holds the lock.
         """
-        with locked(self.path):
+        with locked(self.path), kept_manifest(self.path, written_by_stages=self._written):
             yield
 
     def forget(self) -> None:
@@ -173,6 +176,15 @@ class RunFolder:
         except RecordError as error:
             STDOUT.warning(f"{name} runs again: {error}")
             return None
+
+    def _written(self) -> dict[str, str]:
+        """Hashes of the files that the stages wrote, as their stamps have them; damaged stamps are left out."""
+        written: dict[str, str] = {}
+        for path in sorted((self.path / _STAMPS).glob("*.json")):
+            with suppress(RecordError):
+                stamp = build(_Stamp, read_json(path, remedy=_REMEDY), path=path, remedy=_REMEDY)
+                written |= {name: digest for name, digest in stamp.outputs.items() if (self.path / name).is_file()}
+        return written
 
     def _read(self, name: str) -> _Stamp:
         path = self._stamp(name)

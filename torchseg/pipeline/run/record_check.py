@@ -1,0 +1,86 @@
+"""Holds a run folder against its manifest, and its images against the hashes of the first reading."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
+
+from torchseg.data import Samples, read_in_order
+from torchseg.pipeline.run.dataset import REPORT, Pictures, add_to_hash
+from torchseg.pipeline.run.manifest import MANIFEST, manifest_problems, read_manifest
+from torchseg.pipeline.run.session import CONFIG
+from torchseg.record import RecordError, read_json, read_yaml
+
+_PARTS = ("train", "transfer", "validation", "test")
+_REMEDY = "run the command of the run again"
+
+
+class RunRecordCheck:
+    """One line for each file of a run and for each part of its images.
+
+    Args:
+        run: folder of the run.
+        models: model files that get a line of their own elsewhere; here they have one only if they changed.
+
+    Attributes:
+        failed: whether anything did not hold; complete once all lines were taken.
+    """
+
+    def __init__(self, run: Path, models: Collection[Path]) -> None:
+        self.run, self.failed = run, False
+        self._models = {path.relative_to(run).as_posix() for path in models}
+
+    def lines(self, pictures: Callable[[], Pictures]) -> Iterator[str]:
+        """Judges the manifest, the files, then the images, which `pictures` opens."""
+        yield from self._files()
+        yield from self._images(pictures)
+
+    def _files(self) -> Iterator[str]:
+        try:
+            manifest = read_manifest(self.run)
+        except RecordError as error:
+            yield self._line(MANIFEST, str(error), "")
+            return
+        yield self._line(MANIFEST, "", f"its chain of {len(manifest.entries)} files holds")
+        for name, problem in manifest_problems(self.run, manifest).items():
+            if problem or name not in self._models:
+                yield self._line(name, problem, "as the run wrote it")
+
+    def _images(self, pictures: Callable[[], Pictures]) -> Iterator[str]:
+        if not (self.run / REPORT).is_file():
+            return
+        try:
+            recorded = read_json(self.run / REPORT, remedy=_REMEDY)
+            opened = pictures()
+        except (ValueError, OSError) as error:
+            yield self._line("images", str(error), "")
+            return
+        for part in _PARTS:
+            digest = dict(recorded.get(part) or {}).get("sha256")  # version 0.2 hashed no images
+            samples: Samples = getattr(opened, part)
+            if part == "transfer" and self._transfer_set:
+                yield f"{self.run / part} images: of {self._transfer_set}, and not read again"
+            elif digest and len(samples):
+                yield self._line(f"{part} images", _image_problem(samples, digest), "as the run read them")
+
+    @property
+    def _transfer_set(self) -> str:
+        """The folder of `--transfer_set`, which is no part of the data set; empty if the run had none."""
+        return str(read_yaml(self.run / CONFIG, remedy=_REMEDY).get("transfer_set") or "")
+
+    def _line(self, name: str, problem: str, holds: str) -> str:
+        self.failed |= bool(problem)
+        return f"{self.run / name}: {problem or holds}"
+
+
+def _image_problem(samples: Samples, recorded: str) -> str:
+    digest = hashlib.sha256()
+    try:
+        for sample in read_in_order(samples, processes=1):
+            add_to_hash(digest, sample)
+    except (ValueError, OSError) as error:
+        return str(error)
+    if digest.hexdigest() == recorded:
+        return ""
+    return "images or masks changed since the run read them, or another release of Pillow reads them differently"
