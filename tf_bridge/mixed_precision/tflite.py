@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 
 from tf_bridge.layer_names import layer_of_tensor
 from tf_bridge.mixed_precision.groups import Operation, layer_groups
-from tf_bridge.quiet import quiet
-from tf_bridge.tflite.convert import TracedFunction, calibrated_tflite
+from tf_bridge.tflite.convert import TracedFunction, calibrated_tflite, quantized_tflite
 from tf_bridge.tflite.export import write_tflite
 from tf_bridge.tflite.flatbuffer import drop_idle_roundings
 from torchseg.modelfile.precision import Precision
@@ -47,13 +46,10 @@ class MixedTflite:
 
     def write(self, path: Path, *, float_layers: Collection[str]) -> None:
         """Writes the file with these layers in float; input and output are always float32."""
-        # tf.lite.experimental.QuantizationDebugger calls this; it would quantize every choice twice, and run it.
-        from tensorflow.lite.python.convert import mlir_quantize
-
         operations = {operation for layer in float_layers for operation in self._groups[layer]}
         kinds = {_TRANSPOSED} if self._transposed in float_layers else set()
-        with quiet():
-            content = bytes(mlir_quantize(self._calibrated, denylisted_nodes=operations, denylisted_ops=kinds))
+        # tf.lite.experimental.QuantizationDebugger would quantize every choice twice, and run it.
+        content = quantized_tflite(self._calibrated, denylisted_nodes=operations, denylisted_ops=kinds)
         write_tflite(drop_idle_roundings(content), self._spec, path, precision=Precision.INT8)
 
 

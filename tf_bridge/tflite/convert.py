@@ -70,16 +70,31 @@ def convert_tflite(
         Bytes of a `.tflite` file whose signature maps `image` to `logits`.
 
     Raises:
-        UnsupportedOperatorError: if the network uses an operator that TFLite does not have.
+        UnsupportedOperatorError: if the network uses an operator that TFLite does not have or cannot quantize.
     """
     if precision is not Precision.INT8:
         return _convert(traced, _SETTINGS[precision](traced.tf))
+    assert images is not None
+    int8 = traced.tf.int8
+    return quantized_tflite(calibrated_tflite(traced, images), input_data_type=int8, output_data_type=int8)
+
+
+def quantized_tflite(calibrated: bytes, **options: Any) -> bytes:
+    """Quantizes a file from `calibrated_tflite` with TensorFlow's quantizer, which takes the options.
+
+    Raises:
+        UnsupportedOperatorError: if it cannot.
+    """
     from tensorflow.lite.python.convert import mlir_quantize
 
-    assert images is not None
-    calibrated, int8 = calibrated_tflite(traced, images), traced.tf.int8
     with quiet():
-        return bytes(mlir_quantize(calibrated, input_data_type=int8, output_data_type=int8))
+        try:
+            return bytes(mlir_quantize(calibrated, **options))
+        except RuntimeError as error:  # often without a text
+            reason = " ".join(str(error).split()) or "it gives no reason"
+            raise UnsupportedOperatorError(
+                f"TFLite's quantizer fails on this network ({reason}); export fp32, fp16 or dynamic, or int8 to ONNX"
+            ) from error
 
 
 def calibrated_tflite(traced: TracedFunction, images: Images) -> bytes:

@@ -58,8 +58,12 @@ class _Overflow(nn.Module):
 
 
 @pytest.mark.slow
-def test_values_that_are_not_finite_are_found_while_calibrating(spec: ImageSpec, images) -> None:
-    graph = onnx_graph(export_program(_Overflow(), spec))
+@pytest.mark.parametrize("seed", range(4))
+def test_values_that_are_not_finite_are_found_while_calibrating(seed: int, spec: ImageSpec, images) -> None:
+    """ONNX Runtime's quantizer stumbles over them with some weights of the last layer, and with others it does not."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        graph = onnx_graph(export_program(_Overflow(), spec))
     with pytest.raises(ValueError, match=r"layer 'big' \(Conv\) gives values that are not finite on the calibration"):
         convert_onnx(graph, Precision.INT8, images)
 

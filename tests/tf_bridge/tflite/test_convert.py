@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from tf_bridge.lowering.lower import UnsupportedOperatorError
+from tf_bridge.tflite.convert import quantized_tflite
 from tf_bridge.tflite.export import export_tflite
 from torchseg.modelfile.precision import Precision
 from torchseg.spec import ImageSpec
@@ -53,3 +56,13 @@ def test_an_elu_of_any_slope_keeps_its_positive_half_in_int8(
     export_tflite(network, spec, tmp_path / "net.tflite", precision=Precision.INT8, calibration=images)
     logits = tflite_predict(tmp_path / "net.tflite")(images)
     assert np.abs(logits - torch_predict(network)(images)).max() < 0.1
+
+
+@pytest.mark.parametrize(("text", "reason"), [("", "it gives no reason"), ("scale\n is odd", "scale is odd")])
+def test_what_the_quantizer_refuses_is_one_message(text: str, reason: str, monkeypatch) -> None:
+    def refuse(*_: object, **options: object) -> bytes:
+        raise RuntimeError(text)
+
+    monkeypatch.setattr(importlib.import_module("tensorflow.lite.python.convert"), "mlir_quantize", refuse)
+    with pytest.raises(UnsupportedOperatorError, match=rf"^TFLite's quantizer fails .*\({reason}\); export fp32, fp16"):
+        quantized_tflite(b"")
