@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from torchseg.data.annotation_file import image_size, naming, number, read_annotations
 from torchseg.data.masks.drawn import Annotation, Outline, drawn_data_set, from_runs
 from torchseg.data.sample import DataSet
 from torchseg.data.splits.official import split_named
@@ -29,20 +29,20 @@ def coco(root: Path) -> DataSet:
         raise ValueError(
             f"{root} has no .json file with images, annotations and categories; give the folder of a COCO export"
         )
-    categories = {each["id"]: str(each["name"]) for content in found.values() for each in content["categories"]}
+    categories: dict[int, str] = {}
+    for path, content in found.items():
+        with naming(path, "the list of categories"):
+            categories |= {int(each["id"]): str(each["name"]) for each in content["categories"]}
     parts: dict[str, dict[Path, Annotation]] = defaultdict(dict)
     for path, content in found.items():
         part = split_named(path.stem) or split_named(path.parent.name)
         parts[part] |= _annotations(path, content, categories, root)
-    labels = list(dict.fromkeys(categories[number] for number in sorted(categories)))
+    labels = list(dict.fromkeys(categories[key] for key in sorted(categories)))
     return drawn_data_set(parts, labels, files=list(found))
 
 
 def _content(path: Path) -> dict[str, Any] | None:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path} is not JSON ({error}); export the annotations again") from error
+    content = read_annotations(path)
     is_coco = isinstance(content, dict) and all(
         isinstance(content.get(key), list) for key in ("images", "annotations", "categories")
     )
@@ -53,34 +53,28 @@ def _annotations(
     path: Path, content: Mapping[str, Any], categories: Mapping[int, str], root: Path
 ) -> dict[Path, Annotation]:
     objects: dict[int, list[Outline]] = defaultdict(list)
-    sizes = {image["id"]: (int(image["height"]), int(image["width"])) for image in content["images"]}
-    for number, each in enumerate(content["annotations"]):
-        try:
+    with naming(path, "the list of images"):
+        sizes = {image["id"]: image_size(image["height"], image["width"]) for image in content["images"]}
+        files = {image["id"]: _image(image["file_name"], path, root) for image in content["images"]}
+    for place, each in enumerate(content["annotations"]):
+        with naming(path, f"annotation {place}"):
             objects[each["image_id"]].append(_outline(each, categories, sizes[each["image_id"]]))
-        except KeyError as error:
-            raise ValueError(
-                f"{path}: annotation {number} lacks, or names an unknown, {error}; export again"
-            ) from error
-        except (ValueError, TypeError) as error:
-            raise ValueError(f"{path}: annotation {number} cannot be read: {error}") from error
-    return {
-        _image(image["file_name"], path, root): Annotation(size=sizes[image["id"]], outlines=objects[image["id"]])
-        for image in content["images"]
-    }
+    return {file: Annotation(size=sizes[key], outlines=objects[key]) for key, file in files.items()}
 
 
 def _outline(each: Mapping[str, Any], categories: Mapping[int, str], size: tuple[int, int]) -> Outline:
     if each["category_id"] not in categories:
         raise ValueError(f"its category {each['category_id']} is not in the list of categories; export them together")
     label, shape = categories[each["category_id"]], each.get("segmentation")
-    order = -float(each.get("area") or 0)
+    order = -number(each.get("area") or 0)
     if isinstance(shape, Mapping):
-        height, width = shape.get("size", size)
+        height, width = image_size(*shape.get("size", size))
         counts = shape["counts"]
         runs = _runs(counts) if isinstance(counts, str) else counts
         return Outline(label=label, bitmap=from_runs(runs, height, width, by_column=True), order=order)
     if shape:
-        polygons = [list(zip(flat[::2], flat[1::2], strict=True)) for flat in shape if len(flat) >= 6]
+        flats = [[number(value) for value in flat] for flat in shape if len(flat) >= 6]
+        polygons = [list(zip(flat[::2], flat[1::2], strict=True)) for flat in flats]
         return Outline(label=label, polygons=polygons, order=order)
     raise ValueError("it has no segmentation, only a box; export polygons or masks")
 

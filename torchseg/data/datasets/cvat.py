@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from xml.etree import ElementTree
 
+from torchseg.data.annotation_file import image_size, naming, number
 from torchseg.data.masks.drawn import Annotation, Outline, drawn_data_set, from_runs
 from torchseg.data.sample import DataSet
 from torchseg.data.splits.official import split_named
@@ -33,11 +34,9 @@ def cvat(root: Path) -> DataSet:
     parts: dict[str, dict[Path, Annotation]] = {}
     for image in tree.iter("image"):
         name, subset = image.get("name", ""), image.get("subset", "")
-        size = int(image.get("height", "0")), int(image.get("width", "0"))
-        try:
+        with naming(path, f"image '{name}'"):
+            size = image_size(image.get("height"), image.get("width"))
             outlines = [outline for shape in image if (outline := _outline(shape)) is not None]
-        except ValueError as error:
-            raise ValueError(f"{path}: a shape of image '{name}' cannot be read: {error}") from error
         place = split_named(subset) or split_named(Path(name).parent.name)
         parts.setdefault(place, {})[_image(root, name, subset)] = Annotation(size=size, outlines=outlines)
     labels = [label.findtext("name", "") for label in tree.iter("label")]
@@ -47,21 +46,21 @@ def cvat(root: Path) -> DataSet:
 
 
 def _outline(shape: ElementTree.Element) -> Outline | None:
-    label, order = shape.get("label", ""), float(shape.get("z_order", "0"))
+    label, order = shape.get("label", ""), number(shape.get("z_order", "0"))
     if shape.tag == "polygon":
-        points = [tuple(map(float, point.split(","))) for point in shape.get("points", "").split(";")]
+        points = [tuple(map(number, point.split(","))) for point in shape.get("points", "").split(";")]
         return Outline(label=label, polygons=[[(x, y) for x, y in points]], order=order)
     if shape.tag == "box":
-        left, top, right, bottom = (float(shape.get(side, "nan")) for side in ("xtl", "ytl", "xbr", "ybr"))
+        left, top, right, bottom = (number(shape.get(side, "nan")) for side in ("xtl", "ytl", "xbr", "ybr"))
         corners = [(left, top), (right, top), (right, bottom), (left, bottom)]
         return Outline(label=label, polygons=[corners], order=order)
     if shape.tag == "ellipse":
-        x, y, across, down = (float(shape.get(key, "nan")) for key in ("cx", "cy", "rx", "ry"))
+        x, y, across, down = (number(shape.get(key, "nan")) for key in ("cx", "cy", "rx", "ry"))
         return Outline(label=label, box=(x - across, y - down, x + across, y + down), order=order)
     if shape.tag == "mask":
         left, top, width, height = (int(shape.get(key, "0")) for key in ("left", "top", "width", "height"))
         runs = [int(run) for run in shape.get("rle", "").split(",")]
-        bitmap = from_runs(runs, height, width, by_column=False)
+        bitmap = from_runs(runs, *image_size(height, width), by_column=False)
         return Outline(label=label, bitmap=bitmap, corner=(left, top), order=order)
     return None
 

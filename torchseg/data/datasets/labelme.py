@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
+from torchseg.data.annotation_file import image_size, naming, number, read_annotations
 from torchseg.data.masks.drawn import BACKGROUND, Annotation, Outline, drawn_data_set
 from torchseg.data.sample import DataSet
 from torchseg.data.splits.official import split_named
@@ -30,7 +30,8 @@ def labelme(root: Path) -> DataSet:
     files = []
     for path in sorted(root.rglob("*.json")):
         if content := _content(path):
-            image, annotation = _annotation(path, content)
+            with naming(path, "the annotation"):
+                image, annotation = _annotation(path, content)
             parts.setdefault(split_named(path.parent.name), {})[image] = annotation
             files.append(path)
     if not files:
@@ -42,24 +43,19 @@ def labelme(root: Path) -> DataSet:
 
 
 def _content(path: Path) -> dict[str, Any] | None:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path} is not JSON ({error}); save the annotation again") from error
+    content = read_annotations(path)
     return content if isinstance(content, dict) and "shapes" in content and "imagePath" in content else None
 
 
 def _annotation(path: Path, content: Mapping[str, Any]) -> tuple[Path, Annotation]:
-    size = content.get("imageHeight"), content.get("imageWidth")
-    if not all(isinstance(side, int) and side > 0 for side in size):
-        raise ValueError(f"{path} gives the image size {size[0]}x{size[1]}; save the annotation again with Labelme")
-    outlines = [_outline(path, shape, order) for order, shape in enumerate(content["shapes"])]
+    size = image_size(content["imageHeight"], content["imageWidth"])
+    outlines = [_outline(shape, order) for order, shape in enumerate(content["shapes"])]
     image = path.parent / PureWindowsPath(content["imagePath"]).as_posix()  # Labelme on Windows writes backslashes
-    return image, Annotation(size=(int(size[0] or 0), int(size[1] or 0)), outlines=outlines)
+    return image, Annotation(size=size, outlines=outlines)
 
 
-def _outline(path: Path, shape: Mapping[str, Any], order: int) -> Outline:
-    label, points = str(shape["label"]), [(float(x), float(y)) for x, y in shape["points"]]
+def _outline(shape: Mapping[str, Any], order: int) -> Outline:
+    label, points = str(shape["label"]), [(number(x), number(y)) for x, y in shape["points"]]
     label = BACKGROUND if label in _BACKGROUNDS else "" if label in _IGNORED else label
     kind = shape.get("shape_type") or "polygon"
     if kind == "polygon" and len(points) >= 3:
@@ -73,5 +69,5 @@ def _outline(path: Path, shape: Mapping[str, Any], order: int) -> Outline:
         radius = math.dist((x, y), edge)
         return Outline(label=label, box=(x - radius, y - radius, x + radius, y + radius), order=order)
     raise ValueError(
-        f"{path}: shape {order + 1} ('{label}') is a {kind} of {len(points)} points, which has no area: draw a polygon"
+        f"shape {order + 1} ('{label}') is a {kind} of {len(points)} points, which has no area: draw a polygon"
     )

@@ -100,7 +100,7 @@ def from_runs(runs: Sequence[int], height: int, width: int, *, by_column: bool) 
     Raises:
         ValueError: if the runs do not fill the bitmap exactly.
     """
-    total = sum(runs)
+    total = sum(runs) if all(run >= 0 for run in runs) else -1
     if total != height * width:
         raise ValueError(f"its runs fill {total} pixels of a bitmap of {height}x{width}; export the annotations again")
     flat = np.repeat(np.arange(len(runs)) % 2 == 1, runs)

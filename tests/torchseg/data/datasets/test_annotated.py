@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import re
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -125,7 +127,7 @@ def test_labels_of_labelme_without_area_are_refused_and_ignored_ones_ignored(ann
     assert (masks["p00"] == 255).sum() == 12
     content["shapes"][1]["shape_type"] = "line"
     path.write_text(json.dumps(content))
-    with pytest.raises(ValueError, match=r"p00\.json: shape 2 \(''\) is a line of 2 points, which has no area: draw"):
+    with pytest.raises(ValueError, match=r"p00\.json: .*shape 2 \(''\) is a line of 2 points, which has no area: draw"):
         open_data("labelme", tmp_path / "set", size=(8, 8))
 
 
@@ -138,3 +140,63 @@ def test_a_label_map_of_cvat_names_classes_and_colours(annotated, tmp_path):
     data = open_data("voc", tmp_path / "set", size=(8, 8))
     assert data.classes == ("background", "person", "car")
     assert set(np.unique(data.test[0].mask)) == {0, 1, 2, 255}
+
+
+ODD = [None, "x", [], {}, -1, 0, 1e30, 2**70, True, math.nan, math.inf, [[None]], {"size": [9, 9], "counts": [-9, 90]}]
+
+
+def _places(content, found=()):
+    """Every place of a JSON document: a container and the key or index in it."""
+    places = list(found)
+    for key in content if isinstance(content, dict) else range(len(content)):
+        places.append((content, key))
+        if isinstance(content[key], (dict, list)):
+            places += _places(content[key])
+    return places
+
+
+@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("name", ["coco", "labelme"])
+def test_a_changed_annotation_is_read_or_refused_with_the_name_of_a_file(annotated, name, seed, tmp_path):
+    random = np.random.default_rng(seed)
+    annotated.write[name](tmp_path / "set")
+    path = next((tmp_path / "set").rglob("*.json"))
+    content = json.loads(path.read_text())
+    container, key = _places(content)[int(random.integers(len(_places(content))))]
+    if seed % 4:
+        container[key] = ODD[int(random.integers(len(ODD)))]
+    else:
+        del container[key]
+    path.write_text(json.dumps(content))
+    refusal = ""
+    try:
+        data = open_data(name, tmp_path / "set", size=(8, 8))
+        for part in (data.train, data.validation, data.test):
+            for index in range(len(part)):
+                part[index]
+    except ValueError as error:
+        refusal = str(error)
+    assert not refusal or str(tmp_path / "set") in refusal
+
+
+@pytest.mark.parametrize("name", ["coco", "labelme"])
+def test_an_annotation_that_is_nested_too_deep_is_refused(annotated, name, tmp_path):
+    annotated.write[name](tmp_path / "set")
+    next((tmp_path / "set").rglob("*.json")).write_text("[" * 100_000)
+    with pytest.raises(ValueError, match="is not JSON"):
+        open_data(name, tmp_path / "set", size=(8, 8))
+
+
+@pytest.mark.parametrize(
+    ("attribute", "value"), [("width", None), ("height", "x"), ("width", "100000"), ("height", "0")]
+)
+def test_an_image_of_cvat_without_a_size_is_named(annotated, attribute, value, tmp_path):
+    annotated.write["cvat"](tmp_path / "set")
+    path = tmp_path / "set/annotations.xml"
+    tree = ElementTree.parse(path)
+    image = next(tree.getroot().iter("image"))
+    image.set("height", "100000")
+    image.set(attribute, value) if value is not None else image.attrib.pop(attribute)
+    tree.write(path)
+    with pytest.raises(ValueError, match=r"annotations\.xml: image '.*' "):
+        open_data("cvat", tmp_path / "set", size=(8, 8))
