@@ -153,8 +153,9 @@ def measure_ranges(model: ModelProto, images: Images) -> bytes:
             if ranges.is_file():
                 _check_ranges(model, ranges.read_bytes())
             raise
-        _check_ranges(model, ranges.read_bytes())  # the quantizer notices such a range in some cases alone
-        return share_concat_ranges(model, ranges.read_bytes())
+        measured = ranges.read_bytes()
+        _check_ranges(model, measured)  # with some ranges that are not finite, the quantizer goes on
+        return share_concat_ranges(model, measured)
 
 
 def quantize_onnx(model: ModelProto, ranges: bytes, *, float_nodes: Iterable[str]) -> ModelProto:

@@ -51,6 +51,13 @@ class PackedWeight:
         return packed if packed is not None and packed.size_bytes < weight.nbytes else None
 
     @property
+    def storage(self) -> str:
+        """The form in words: `codes`, `mask and codes` or `mask and values`."""
+        if self.codes is None:
+            return "mask and values"
+        return "codes" if self.mask is None else "mask and codes"
+
+    @property
     def size_bytes(self) -> int:
         """Bytes in a file, including an estimate for the operators that rebuild the tensor."""
         size = self.codebook.nbytes + _CODES_BYTES

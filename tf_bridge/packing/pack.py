@@ -195,16 +195,14 @@ def _check_operators(source: Path, packed: Path) -> None:
 
 
 def _row(name: str, weight: NDArray[Any], packed: PackedWeight | None) -> StoredWeight:
-    masked = packed is not None and packed.mask is not None
-    coded = packed is not None and packed.codes is not None
     return StoredWeight(
         name=name,
         shape=weight.shape,
-        storage=" and ".join(["mask"] * masked + ["codes" if coded else "values"]) if packed else "dense",
-        codebooks=len(packed.codebook) if packed and coded else 0,
-        values=0 if packed is None else packed.codebook.shape[1] - masked,
+        storage=packed.storage if packed else "dense",
+        codebooks=len(packed.codebook) if packed and packed.codes else 0,
+        values=packed.codebook.shape[1] - (packed.mask is not None) if packed else 0,
         dense_bytes=weight.nbytes,
-        packed_bytes=weight.nbytes if packed is None else packed.size_bytes,
+        packed_bytes=packed.size_bytes if packed else weight.nbytes,
     )
 
 

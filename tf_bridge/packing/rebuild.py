@@ -33,9 +33,10 @@ class PackedRebuild:
         stream = self._stream(packed)
         if packed.mask is not None:
             stream = self._spread(stream, packed)
-        length = max(_length(digits) for digits in (packed.mask or packed.codes,) if digits is not None)
+        digits = packed.mask or packed.codes  # one for each weight
+        assert digits is not None
         size = int(np.prod(packed.shape))
-        if length != size:
+        if _length(digits) != size:
             stream = self._node("Slice", stream, self._ints([0]), self._ints([size]))
         if packed.axis is not None:
             codes = self._node("Reshape", stream, self._ints([len(packed.codebook), -1]))

@@ -188,7 +188,7 @@ class _Training:
             yield DataParallel(networks, Tensor.backward)
             return
         with thread_pool(parts) as pool:
-            # An optimizer step on two threads would wait for one that a process which loads images keeps off its core.
+            # On all threads, an optimizer step would wait for the core on which another process loads images.
             yield DataParallel(networks, Tensor.backward, pool.map, threads=threads_of_each(parts))
 
     def _mixed(self, network: nn.Module) -> nn.Module:

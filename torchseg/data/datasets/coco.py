@@ -32,12 +32,13 @@ def coco(root: Path) -> DataSet:
     categories: dict[int, str] = {}
     for path, content in found.items():
         with naming(path, "the list of categories"):
-            categories |= {int(each["id"]): str(each["name"]) for each in content["categories"]}
+            categories |= {each["id"]: str(each["name"]) for each in content["categories"]}
     parts: dict[str, dict[Path, Annotation]] = defaultdict(dict)
     for path, content in found.items():
         part = split_named(path.stem) or split_named(path.parent.name)
         parts[part] |= _annotations(path, content, categories, root)
-    labels = list(dict.fromkeys(categories[key] for key in sorted(categories)))
+    with naming(root, "the numbers of the categories"):
+        labels = list(dict.fromkeys(categories[key] for key in sorted(categories)))
     return drawn_data_set(parts, labels, files=list(found))
 
 

@@ -48,7 +48,10 @@ def _content(path: Path) -> dict[str, Any] | None:
 
 
 def _annotation(path: Path, content: Mapping[str, Any]) -> tuple[Path, Annotation]:
-    size = image_size(content["imageHeight"], content["imageWidth"])
+    height, width = content["imageHeight"], content["imageWidth"]
+    if not (isinstance(height, int) and isinstance(width, int)):
+        raise ValueError(f"it gives the image size {height}x{width}; save the annotation again with Labelme")
+    size = image_size(height, width)
     outlines = [_outline(shape, order) for order, shape in enumerate(content["shapes"])]
     image = path.parent / PureWindowsPath(content["imagePath"]).as_posix()  # Labelme on Windows writes backslashes
     return image, Annotation(size=size, outlines=outlines)

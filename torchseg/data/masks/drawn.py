@@ -98,9 +98,11 @@ def from_runs(runs: Sequence[int], height: int, width: int, *, by_column: bool) 
     """The bitmap `(height, width)` of alternating run lengths, the first of pixels outside the object.
 
     Raises:
-        ValueError: if the runs do not fill the bitmap exactly.
+        ValueError: if a run is negative, or the runs do not fill the bitmap exactly.
     """
-    total = sum(runs) if all(run >= 0 for run in runs) else -1
+    if min(runs, default=0) < 0:
+        raise ValueError(f"it has a run of {min(runs)} pixels; export the annotations again")
+    total = sum(runs)
     if total != height * width:
         raise ValueError(f"its runs fill {total} pixels of a bitmap of {height}x{width}; export the annotations again")
     flat = np.repeat(np.arange(len(runs)) % 2 == 1, runs)

@@ -30,7 +30,6 @@ from torchseg.pipeline.stages.distillation import (
     student_network,
     supervision,
     teacher_stages,
-    untrained_network,
 )
 from torchseg.pipeline.stages.export import CertificateError, Exporter, export_beside
 from torchseg.pipeline.stages.ledger import LedgerError, ledger_stage
@@ -165,7 +164,7 @@ class Chain:
         yield trainer.from_start(student, learns_from)
         if config.baseline:
             yield trainer.from_start(replace(student, stage="baseline", learning_rate=config.baseline_learning_rate))
-        untrained = partial(untrained_network, student, trainer) if config.prune_at_start else None
+        untrained = partial(trainer.untrained, student) if config.prune_at_start else None
         compressor = Compressor(trainer, compression_flags(config, trainer), learns_from, untrained)
         yield from compressor.stages(self.folder.path / "student")
 

@@ -24,10 +24,9 @@ from torchseg.harness.scoring.score import score_artifacts
 from torchseg.modelfile.kinds import CHECKPOINT_FILES
 from torchseg.modelfile.model_file import ModelFile
 from torchseg.pipeline.run.dataset import open_pictures
-from torchseg.pipeline.run.folder import held_run, is_run
+from torchseg.pipeline.run.folder import held_folder
 from torchseg.pipeline.run.image_spec import file_spec, recorded_file_spec
 from torchseg.pipeline.run.installed import check_runtimes
-from torchseg.pipeline.run.lock import locked
 from torchseg.pipeline.run.recorded_config import recorded_config, run_of
 from torchseg.pipeline.run.session import CONFIG, ENVIRONMENT, environment_record
 from torchseg.pipeline.run.summary import answer_lines, comparison_lines, note_lines, table_lines
@@ -91,7 +90,7 @@ def score_files(config: ScoreConfig) -> Scored:
         timing = replace(timing, jobs=config.jobs)
     if config.against is not None:  # a comparison needs more rounds for a narrow interval
         timing = replace(timing, rounds=15, max_rounds=40, budget_s=30.0)
-    with held_run(plan.out) if is_run(plan.out) else locked(plan.out):
+    with held_folder(plan.out):
         failures = score_artifacts(plan.artifacts, plan.samples, plan.spec, plan.out, config=timing)
         if not plan.is_run:  # a run already has a record of its environment
             (plan.out / ENVIRONMENT).write_text(

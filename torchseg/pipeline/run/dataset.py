@@ -45,7 +45,7 @@ from torchseg.spec import ImageSpec
 REPORT = "data.json"
 CACHE = "cache"
 _CACHE_LIMIT_BYTES = 16 * 2**30
-_SPLITS = ("train", "transfer", "validation", "test")
+SPLITS = ("train", "transfer", "validation", "test")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,7 +141,7 @@ def open_pictures(config: DataConfig, *, transfer_set: Path | None = None) -> Pi
         upright=data.upright,
         fingerprint=_fingerprint(config, files, data),
         images=data.images,
-        files={part: image_files(transfer if part == "transfer" else getattr(data, part)) for part in _SPLITS},
+        files={part: image_files(transfer if part == "transfer" else getattr(data, part)) for part in SPLITS},
     )
 
 
@@ -160,11 +160,11 @@ def check_stage(pictures: Pictures, config: LearningConfig, *, writes: bool = Tr
     def run(work: Path) -> None:
         if not writes:
             return
-        total = sum(len(getattr(pictures, name)) for name in _SPLITS)
+        total = sum(len(getattr(pictures, name)) for name in SPLITS)
         room = _cache_limit_bytes(config, work)
         summary = {}
         with tqdm(total=total, desc="images", unit="image", disable=None, dynamic_ncols=True) as bar:
-            for name in _SPLITS:
+            for name in SPLITS:
                 cache = CacheWriter(work / CACHE / name, limit_bytes=room)
                 summary[name] = _summary(getattr(pictures, name), pictures.spec, cache, bar, cores=config.cores)
                 cache.close()
@@ -191,12 +191,12 @@ def check_disjoint(pictures: Pictures) -> None:
 
 def cached_pictures(pictures: Pictures, run: Path) -> Pictures:
     """The same images, read from the cache that `check_stage` left in the run folder."""
-    parts: dict[str, Any] = {name: CachedSamples(run / CACHE / name, getattr(pictures, name)) for name in _SPLITS}
+    parts: dict[str, Any] = {name: CachedSamples(run / CACHE / name, getattr(pictures, name)) for name in SPLITS}
     return replace(pictures, **parts)
 
 
 def _cache_files() -> list[str]:
-    return [f"{CACHE}/{file}" for name in _SPLITS for file in cache_files(name)]
+    return [f"{CACHE}/{file}" for name in SPLITS for file in cache_files(name)]
 
 
 def _cache_limit_bytes(config: LearningConfig, folder: Path) -> int:
@@ -240,7 +240,7 @@ def add_to_hash(digest: hashlib._Hash, sample: Sample) -> None:
     """Adds an image and its mask as they were read: name, shape and pixels."""
     for array in (sample.picture, sample.mask):
         digest.update(f"{sample.name}\n{array.shape}\n{array.dtype}\n".encode())
-        digest.update(np.ascontiguousarray(array).tobytes())
+        digest.update(np.ascontiguousarray(array).data)
 
 
 def _check_splits(data: DataSet, config: DataConfig) -> None:

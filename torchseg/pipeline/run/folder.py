@@ -182,13 +182,12 @@ class RunFolder:
         written: dict[str, str] = {}
         for path in sorted((self.path / _STAMPS).glob("*.json")):
             with suppress(RecordError):
-                stamp = build(_Stamp, read_json(path, remedy=_REMEDY), path=path, remedy=_REMEDY)
-                written |= {name: digest for name, digest in stamp.outputs.items() if (self.path / name).is_file()}
+                outputs = _read_stamp(path).outputs
+                written |= {name: digest for name, digest in outputs.items() if (self.path / name).is_file()}
         return written
 
     def _read(self, name: str) -> _Stamp:
-        path = self._stamp(name)
-        return build(_Stamp, read_json(path, remedy=_REMEDY), path=path, remedy=_REMEDY)
+        return _read_stamp(self._stamp(name))
 
     def _work_path(self, stage: Stage) -> Path:
         return self.path / _WORK / stage.name.replace("/", "-")
@@ -205,6 +204,15 @@ def held_run(path: Path) -> AbstractContextManager[None]:
 def is_run(path: Path) -> bool:
     """Whether stages have run in this folder."""
     return (path / _STAMPS).is_dir()
+
+
+def held_folder(path: Path) -> AbstractContextManager[None]:
+    """Locks any folder; a run folder as `RunFolder.held` does."""
+    return RunFolder(path).held() if is_run(path) else locked(path)
+
+
+def _read_stamp(path: Path) -> _Stamp:
+    return build(_Stamp, read_json(path, remedy=_REMEDY), path=path, remedy=_REMEDY)
 
 
 def _remove(path: Path) -> None:

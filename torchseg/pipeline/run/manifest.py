@@ -129,8 +129,7 @@ def _update(run: Path, before: Mapping[str, object], written: Hashes) -> None:
     manifest = Manifest(version=VERSION, entries=tuple(_chained(hashes | gone)))
     if hashes | gone != recorded:
         with partial_file(run / MANIFEST) as partial:
-            values = json.loads(json.dumps(asdict(manifest)))
-            partial.write_text(json.dumps(with_checksum(values), indent=2) + "\n", encoding="utf-8")
+            partial.write_text(json.dumps(with_checksum(asdict(manifest)), indent=2) + "\n", encoding="utf-8")
 
 
 def _chained(hashes: Hashes) -> Iterator[Entry]:

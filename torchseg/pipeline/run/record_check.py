@@ -7,12 +7,11 @@ from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 from torchseg.data import Samples, read_in_order
-from torchseg.pipeline.run.dataset import REPORT, Pictures, add_to_hash
+from torchseg.pipeline.run.dataset import REPORT, SPLITS, Pictures, add_to_hash
 from torchseg.pipeline.run.manifest import MANIFEST, manifest_problems, read_manifest
 from torchseg.pipeline.run.session import CONFIG
 from torchseg.record import RecordError, read_json, read_yaml
 
-_PARTS = ("train", "transfer", "validation", "test")
 _REMEDY = "run the command of the run again"
 
 
@@ -56,7 +55,7 @@ class RunRecordCheck:
         except (ValueError, OSError) as error:
             yield self._line("images", str(error), "")
             return
-        for part in _PARTS:
+        for part in SPLITS:
             digest = dict(recorded.get(part) or {}).get("sha256")  # version 0.2 hashed no images
             samples: Samples = getattr(opened, part)
             if part == "transfer" and self._transfer_set:

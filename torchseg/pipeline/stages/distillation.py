@@ -6,11 +6,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from torch import nn
-
 from torchseg.config import DistillConfig, LearningConfig
 from torchseg.config.distillation import DistillationConfig, teacher_folders
-from torchseg.models import build_model, parse_arguments
+from torchseg.models import parse_arguments
 from torchseg.pipeline.run.folder import Stage
 from torchseg.pipeline.stages.copied import given_teacher
 from torchseg.pipeline.stages.lengths import STUDENT_STEPS, TEACHER_STEPS, VIEWS, Lengths
@@ -76,11 +74,6 @@ def student_network(config: DistillConfig, trainer: Trainer, *, stage: str = "st
         arguments=parse_arguments(config.student_arguments),
         epochs=trainer.epochs(config.epochs, steps=STUDENT_STEPS),
     )
-
-
-def untrained_network(network: NetworkSpec, trainer: Trainer) -> nn.Module:
-    """The network with the weights that its training in this run starts from."""
-    return build_model(network.model, network.arguments, trainer.pictures.spec, seed=trainer.config.seed)
 
 
 def compression_flags(config: DistillConfig, lengths: Lengths) -> DistillConfig:

@@ -60,6 +60,10 @@ class Trainer(Lengths):
         """The stage that builds a network and trains it, by default with the masks alone."""
         return self.stage(self._from_start(network, supervision or self.labels()))
 
+    def untrained(self, network: NetworkSpec) -> nn.Module:
+        """The network with the weights that its training starts from."""
+        return build_model(network.model, network.arguments, self.pictures.spec, seed=self.config.seed)
+
     def labels(self) -> Supervision:
         """Learning from the masks alone."""
         return Supervision(step=lambda: label_step(ignore_index=self.pictures.spec.ignore_index, loss=self.loss))
@@ -155,9 +159,7 @@ class Trainer(Lengths):
         return TrainingPlan(
             stage=network.stage,
             fit_config=replace(fit_config, ema=self.config.ema),
-            start=lambda _: Start(
-                network=build_model(network.model, network.arguments, spec, seed=self.config.seed), card=card
-            ),
+            start=lambda _: Start(network=self.untrained(network), card=card),
             supervision=supervision,
             inputs={"model": network.model, "arguments": dict(network.arguments), **_code_hash(builder)},
             progressive=self.config.progressive,

@@ -145,9 +145,9 @@ def test_a_label_map_of_cvat_names_classes_and_colours(annotated, tmp_path):
 ODD = [None, "x", [], {}, -1, 0, 1e30, 2**70, True, math.nan, math.inf, [[None]], {"size": [9, 9], "counts": [-9, 90]}]
 
 
-def _places(content, found=()):
+def _places(content):
     """Every place of a JSON document: a container and the key or index in it."""
-    places = list(found)
+    places = []
     for key in content if isinstance(content, dict) else range(len(content)):
         places.append((content, key))
         if isinstance(content[key], (dict, list)):
@@ -200,3 +200,25 @@ def test_an_image_of_cvat_without_a_size_is_named(annotated, attribute, value, t
     tree.write(path)
     with pytest.raises(ValueError, match=r"annotations\.xml: image '.*' "):
         open_data("cvat", tmp_path / "set", size=(8, 8))
+
+
+@pytest.mark.parametrize("side", ["16", 16.0, None])
+def test_an_image_size_of_labelme_that_is_no_whole_number_is_refused(annotated, side, tmp_path):
+    annotated.write["labelme"](tmp_path / "set")
+    path = tmp_path / "set/p00.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"imageWidth": side}))
+    with pytest.raises(ValueError, match=r"p00\.json: .*save the annotation again with Labelme"):
+        open_data("labelme", tmp_path / "set", size=(8, 8))
+
+
+def test_categories_of_coco_may_be_numbered_by_texts(annotated, tmp_path):
+    annotated.write["coco"](tmp_path / "set")
+    expected = open_data("coco", tmp_path / "set", size=(8, 8)).train[0].mask
+    listing = tmp_path / "set/annotations/instances_default.json"
+    content = json.loads(listing.read_text())
+    for each in content["categories"]:
+        each["id"] = str(each["id"])
+    for each in content["annotations"]:
+        each["category_id"] = str(each["category_id"])
+    listing.write_text(json.dumps(content))
+    assert np.array_equal(open_data("coco", tmp_path / "set", size=(8, 8)).train[0].mask, expected)

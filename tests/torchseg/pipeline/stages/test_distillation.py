@@ -5,21 +5,18 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-import torch
 
 from torchseg.config import CompressConfig, DistillConfig
 from torchseg.config.distillation import DistillationConfig
-from torchseg.models import build_model
 from torchseg.pipeline.stages.distillation import (
     check_distillation,
     compression_flags,
     distillation_config,
     supervision,
     teacher_stages,
-    untrained_network,
 )
 from torchseg.pipeline.stages.lengths import STUDENT_STEPS, TEACHER_STEPS
-from torchseg.pipeline.stages.training_plan import NetworkSpec, Supervision
+from torchseg.pipeline.stages.training_plan import Supervision
 from torchseg.spec import ImageSpec
 
 SETTINGS = {"temperature": 3.0, "alpha": 0.25, "soft_loss": "dist", "transfer_ratio": 2.0, "distort": True}
@@ -119,12 +116,3 @@ def test_a_schedule_or_soft_loss_that_is_none_is_refused_before_the_networks_are
 def test_a_pruning_before_the_training_is_as_long_as_a_training(flags, epochs):
     lengths = SimpleNamespace(epochs=lambda wanted, *, steps: wanted or steps.scenes)
     assert compression_flags(DistillConfig(**flags), lengths).prune_epochs == epochs
-
-
-def test_an_untrained_network_is_what_its_training_starts_from():
-    spec = ImageSpec(height=16, width=16, classes=("a", "b"))
-    network = NetworkSpec(stage="student", model="small_unet", arguments={"base_width": 4, "depth": 1}, epochs=1)
-    trainer = SimpleNamespace(pictures=SimpleNamespace(spec=spec), config=SimpleNamespace(seed=7))
-    weights = untrained_network(network, trainer).state_dict()
-    expected = build_model("small_unet", network.arguments, spec, seed=7).state_dict()
-    assert all(torch.equal(tensor, expected[name]) for name, tensor in weights.items())

@@ -226,3 +226,20 @@ def test_recovery_follows_the_teacher_if_there_is_one(trainer, teacher):
     taught = trainer.distillation(teacher, DistillationConfig(temperature=4.0), views=2)
     assert (taught.transfer_ratio, taught.views) == (1, 2)
     assert (taught.inputs["teacher"], taught.inputs["temperature"]) == (sha256_of(teacher / "model.safetensors"), 4.0)
+
+
+def test_an_untrained_network_is_what_its_training_starts_from(trainer, monkeypatch):
+    network = NetworkSpec(stage="student", model="small_unet", arguments={"base_width": 4, "depth": 1}, epochs=1)
+    begun = []
+
+    def look(model, *_, **options):
+        begun.append(model)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "fit", look)
+    with pytest.raises(KeyboardInterrupt):
+        trainer.folder.do(trainer.from_start(network))
+    weights = trainer.untrained(network).state_dict()
+    expected = build_model("small_unet", network.arguments, trainer.pictures.spec, seed=trainer.config.seed)
+    for state in (weights, begun[0].state_dict()):
+        assert all(torch.equal(tensor, expected.state_dict()[name]) for name, tensor in state.items())
