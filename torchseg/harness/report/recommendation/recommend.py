@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from torchseg.harness.report.run_record import Row, number
@@ -80,7 +80,9 @@ def default_target(rows: Sequence[Row]) -> str:
 def recommend(rows: Sequence[Row], *, target: str | None = None) -> Recommendation | None:
     """Chooses among the exported files that have scores and do not have a failed certificate.
 
-    Only rows with the smallest number of threads count, so that all times are comparable.
+    Only rows with the smallest number of threads count, so that all times are comparable. Files of one format and
+    precision whose networks have equally many multiply-adds run the same operations: their times differ by chance
+    alone, and the smallest of them counts for each.
 
     Args:
         rows: of scores.csv.
@@ -97,7 +99,8 @@ def recommend(rows: Sequence[Row], *, target: str | None = None) -> Recommendati
         return None
     reference, floor = _network(scored, _REFERENCES), _network(scored, _FLOORS)
     accepted = [row for row in fitting if _is_within(row, floor)]
-    best = _cheapest(accepted, TARGETS[name].costs) if accepted else max(fitting, key=_miou)
+    cost_of = _costs(scored)
+    best = _cheapest(accepted, TARGETS[name].costs, cost_of) if accepted else max(fitting, key=_miou)
     return Recommendation(
         target=TARGETS[name],
         file=best,
@@ -105,7 +108,7 @@ def recommend(rows: Sequence[Row], *, target: str | None = None) -> Recommendati
         floor=floor,
         within=bool(accepted),
         factors=_factors(best, reference, scored),
-        others=_others([row for row in every if _is_within(row, floor)], best),
+        others=_others([row for row in every if _is_within(row, floor)], best, cost_of),
     )
 
 
@@ -122,19 +125,40 @@ def _network(rows: Sequence[Row], stages: Sequence[str]) -> Row:
     return wanted[0] if wanted else max(checkpoints or rows, key=_miou)
 
 
-def _cheapest(rows: Sequence[Row], costs: Sequence[str]) -> Row:
+_CostOf = Callable[[Row, str], float]
+
+
+def _costs(rows: Sequence[Row]) -> _CostOf:
+    """Gives the value of a column; of latency the smallest of all files that run the same operations.
+
+    A missing value is infinite.
+    """
+    multiply_adds = {row["stage"]: row.get("multiply_adds") for row in rows if row["format"] == "torch"}
+
+    def operations(row: Row) -> tuple[str | None, ...]:
+        kind = row["artifact"].rpartition("/")[2].partition(".")[2]  # int8.packed.onnx
+        return (multiply_adds.get(row["stage"]) or row["stage"], kind, row.get("runtime"))
+
+    fastest: dict[tuple[str | None, ...], float] = {}
+    for row in rows:
+        key = operations(row)
+        fastest[key] = min(fastest.get(key, float("inf")), _value(row, _LATENCY))
+    return lambda row, column: fastest[operations(row)] if column == _LATENCY else _value(row, column)
+
+
+def _cheapest(rows: Sequence[Row], costs: Sequence[str], cost_of: _CostOf) -> Row:
     """The row with the lowest first cost; among close ones the more accurate, then those with lower further costs."""
-    left = _close(rows, costs[0])
+    left = _close(rows, costs[0], cost_of)
     most = max(map(_miou, left))
     left = [row for row in left if _miou(row) >= most - _CLOSE_MIOU]
     for cost in costs[1:]:
-        left = _close(left, cost)
-    return min(left, key=lambda row: _cost(row, costs[0]))
+        left = _close(left, cost, cost_of)
+    return min(left, key=lambda row: cost_of(row, costs[0]))
 
 
-def _close(rows: Sequence[Row], cost: str) -> list[Row]:
-    least = min(_cost(row, cost) for row in rows)
-    return [row for row in rows if _cost(row, cost) <= least * _CLOSE]
+def _close(rows: Sequence[Row], cost: str, cost_of: _CostOf) -> list[Row]:
+    least = min(cost_of(row, cost) for row in rows)
+    return [row for row in rows if cost_of(row, cost) <= least * _CLOSE]
 
 
 def _factors(file: Row, reference: Row, rows: Sequence[Row]) -> list[Factor]:
@@ -161,14 +185,14 @@ def _factors(file: Row, reference: Row, rows: Sequence[Row]) -> list[Factor]:
     return [Factor(source=source, times=before / after) for source, before, after in changed if before and after]
 
 
-def _others(rows: Sequence[Row], best: Row) -> dict[str, Row]:
+def _others(rows: Sequence[Row], best: Row, cost_of: _CostOf) -> dict[str, Row]:
     """The smallest, the fastest and the most accurate file, as far as they are clearly better at it than `best`."""
     found = {}
     for title, cost in (("smallest", _SIZE), ("fastest", _LATENCY)):
-        least = min(rows, key=lambda row: (_cost(row, cost), -_miou(row)), default=best)
-        if _cost(least, cost) * _CLOSE < _cost(best, cost):
+        least = min(rows, key=lambda row: (cost_of(row, cost), -_miou(row)), default=best)
+        if cost_of(least, cost) * _CLOSE < cost_of(best, cost):
             found[title] = least
-    most = max(rows, key=lambda row: (round(_miou(row), 4), -_cost(row, _SIZE)), default=best)
+    most = max(rows, key=lambda row: (round(_miou(row), 4), -cost_of(row, _SIZE)), default=best)
     if _miou(most) > _miou(best) + _CLOSE_MIOU:
         found["most accurate"] = most
     return found
@@ -183,6 +207,6 @@ def _miou(row: Row) -> float:
     return float("-inf") if value is None else value
 
 
-def _cost(row: Row, column: str) -> float:
+def _value(row: Row, column: str) -> float:
     value = number(row, column)
     return float("inf") if value is None else value

@@ -61,6 +61,20 @@ def test_of_equally_fast_files_the_more_accurate_wins_and_of_equally_accurate_on
     assert {title: each["artifact"] for title, each in found.others.items()} == {"smallest": "c"}
 
 
+def test_files_that_run_the_same_operations_are_equally_fast(row, student):
+    pruned = student | {"artifact": "pruned/model.safetensors", "stage": "pruned"}
+    wider = student | {"artifact": "wider/model.safetensors", "stage": "wider", "multiply_adds": "300"}
+    networks = [student | {"multiply_adds": "100"}, pruned | {"multiply_adds": "100"}, wider]
+    slow = {"latency_ms_min": "0.19", "latency_ms_median": "0.2"}
+    by_chance = row("student.int8.onnx", "onnx", "0.695", "100", "0.15", stage="student")
+    accurate = row("pruned.int8.onnx", "onnx", "0.8", "100", "0.19", stage="pruned")
+    larger = row("wider.int8.onnx", "onnx", "0.9", "300", "0.19", stage="wider")
+    found = recommend([*networks, by_chance, accurate | slow, larger | slow])
+    assert found
+    assert found.file["artifact"] == "pruned.int8.onnx"
+    assert {title: each["artifact"] for title, each in found.others.items()} == {"most accurate": "wider.int8.onnx"}
+
+
 def test_if_no_file_is_accurate_enough_the_most_accurate_is_named_as_such(row, student):
     found = recommend([student, row("a", "onnx", "0.6", "1", "1"), row("b", "onnx", "0.65", "2", "2")])
     assert found
