@@ -14,7 +14,7 @@ from torchseg.config.training import FromStartConfig, NormalisationFlags, check_
 from torchseg.modelfile.kinds import TARGET_FORMATS
 
 AUTO = "auto"  # a network that the command chooses
-_MOST_ROUNDS = 5
+_MOST_ROUNDS, _LARGEST_WEIGHT = 5, 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +50,9 @@ class DistillConfig(CompressionFlags, ExportFlags, DistillationConfig, Normalisa
         views: Random views (augmentations) of each image that the teacher is asked about before the same views repeat,
             at least this many; repeated views reuse the teacher's stored logits. 0 draws a new view every time.
             Default: 2 on scenes, 0 otherwise.
+        feature_weight: Weight of the distance between the features that student and teacher compute their logits from,
+            through a projection that is trained with the student and then dropped; 0 leaves it out. Recovery after
+            pruning and clustering learns from the logits alone.
         prune_at_start: Prune the student's initial weights, and train the pruned network from there for --prune_epochs,
             by default as long as the student. The student is trained without zeros all the same, for comparison.
         baseline: Also train the same student without a teacher, to measure what distillation gains.
@@ -72,6 +75,7 @@ class DistillConfig(CompressionFlags, ExportFlags, DistillationConfig, Normalisa
     teacher_rounds: int = 1
     transfer_set: Path | None = None
     views: int | None = None
+    feature_weight: float = 0.0
     prune_at_start: bool = False
     baseline: bool = field(default=False, metadata={"was": "twin"})
     baseline_learning_rate: float | None = None
@@ -96,6 +100,7 @@ class DistillConfig(CompressionFlags, ExportFlags, DistillationConfig, Normalisa
             )
         if self.prune_at_start and not self.sparsity:
             raise ValueError("prune_at_start is given, but sparsity is 0: give --sparsity, e.g. 0.8")
+        self._check_features()
         self._check_student()
         formats = {kind for kind, _ in self.files}
         if self.target and not formats & {*TARGET_FORMATS[self.target]}:
@@ -111,6 +116,15 @@ class DistillConfig(CompressionFlags, ExportFlags, DistillationConfig, Normalisa
     def chooses_student(self) -> bool:
         """Whether the student is chosen by measurement."""
         return self.student == AUTO and (self.max_latency_ms is not None or self.max_size_kb is not None)
+
+    def _check_features(self) -> None:
+        if not 0 <= self.feature_weight <= _LARGEST_WEIGHT:
+            raise ValueError(f"feature_weight is {self.feature_weight}; give 0 to {_LARGEST_WEIGHT}, e.g. 1")
+        if self.feature_weight and self.prune_at_start:
+            raise ValueError(
+                "feature_weight and prune_at_start are given; a network that is pruned while it trains learns from "
+                "logits alone: drop one of the two"
+            )
 
     def _check_student(self) -> None:
         limits = {"max_latency_ms": self.max_latency_ms, "max_size_kb": self.max_size_kb}

@@ -154,6 +154,20 @@ def _standardised(logits: Tensor) -> Tensor:
     return centred / (centred.square().mean(dim=1, keepdim=True) + 1e-7).sqrt()
 
 
+def feature_loss(student: Tensor, teacher: Tensor, *, valid: Tensor | None = None) -> Tensor:
+    """One minus the cosine of the angle between the features of two networks, averaged over valid pixels.
+
+    Args:
+        student: features, `(B, F, H, W)`, projected to as many as the teacher has.
+        teacher: features, same shape; no gradient flows into them.
+        valid: bool `(B, H, W)`, True for pixels that count. Default: all pixels.
+
+    Returns:
+        Scalar in [0, 2].
+    """
+    return _mean(1 - functional.cosine_similarity(student.float(), teacher.detach().float(), dim=1), valid)
+
+
 def _mean(per_pixel: Tensor, valid: Tensor | None) -> Tensor:
     if valid is None:
         return per_pixel.mean()

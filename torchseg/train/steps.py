@@ -8,7 +8,7 @@ from typing import Protocol
 from torch import Tensor, nn
 
 from torchseg.data import Batch
-from torchseg.losses import SOFT_LOSSES, parse_terms, segmentation_loss, soft_loss
+from torchseg.losses import SOFT_LOSSES, feature_loss, parse_terms, segmentation_loss, soft_loss
 
 Step = Callable[[nn.Module, Tensor, Batch], Tensor]
 """Takes the network, normalised images `(B, C, H, W)` and their batch; returns a scalar loss.
@@ -53,12 +53,19 @@ def label_step(*, ignore_index: int, loss: Loss = segmentation_loss) -> Step:
 
 
 def distill_step(
-    config: DistillationSettings, *, ignore_index: int, transfer_share: float = 0.0, loss: Loss = segmentation_loss
+    config: DistillationSettings,
+    *,
+    ignore_index: int,
+    transfer_share: float = 0.0,
+    loss: Loss = segmentation_loss,
+    num_classes: int = 0,
+    feature_weight: float = 0.0,
 ) -> Step:
     """Makes a step that learns from the masks of labelled images, and from the teacher's logits in the batch.
 
     The masks are the only target on labelled images, and the teacher is the only one on images without a mask. In a
-    batch that has targets for its labelled images too, both count there, except at ignored pixels.
+    batch that has targets for its labelled images too, both count there, except at ignored pixels. Channels of the
+    targets after the logits are features (`FeatureTeacher`); they count if the network gives as many.
 
     Args:
         config: temperature, weight and kind of the distillation loss.
@@ -66,11 +73,15 @@ def distill_step(
         transfer_share: share of images without a mask in a whole batch, in [0, 1). A micro-batch may have another
             share: the labelled images can be in one and the others in another.
         loss: the loss of logits and masks.
+        num_classes: K, where features may follow the logits. Default: all channels are logits.
+        feature_weight: weight of the distance between the features, in the distillation loss.
     """
     terms = parse_terms(config.soft_loss, known=SOFT_LOSSES, flag="soft_loss")
 
     def step(model: nn.Module, images: Tensor, batch: Batch) -> Tensor:
-        logits = model(images)
+        output = model(images)
+        classes = num_classes or output.shape[1]
+        logits, features = output[:, :classes], output[:, classes:]
         total: Tensor = logits.sum() * 0.0
         labelled, asked, count = int(batch.labelled.sum()), len(batch.targets), len(images)
         if labelled and config.alpha < 1:
@@ -78,7 +89,10 @@ def distill_step(
             total = total + (1 - config.alpha) * hard * (labelled / count) / (1 - transfer_share)
         if asked and config.alpha > 0:
             valid = (batch.masks[-asked:] != ignore_index) | ~batch.labelled[-asked:, None, None]
-            soft = soft_loss(logits[-asked:], batch.targets, terms=terms, temperature=config.temperature, valid=valid)
+            theirs, taught = batch.targets[:, :classes], batch.targets[:, classes:]
+            soft = soft_loss(logits[-asked:], theirs, terms=terms, temperature=config.temperature, valid=valid)
+            if features.shape[1]:
+                soft = soft + feature_weight * feature_loss(features[-asked:], taught, valid=valid)
             total = total + config.alpha * soft * (asked / count) / (transfer_share or 1)
         return total
 

@@ -61,6 +61,9 @@ def test_files_are_all_pairs_of_format_and_precision():
         ({"progressive": 1}, r"progressive is 1; give a share of the epochs in \[0, 1\), e.g. 0.5"),
         ({"progressive": 0.5, "image_size": "48"}, "images of 48x48 are too small to be halved: leave it out, or give"),
         ({"prune_at_start": True, "sparsity": 0.0}, "but sparsity is 0: give --sparsity, e.g. 0.8"),
+        ({"feature_weight": -1}, "feature_weight is -1; give 0 to 1000, e.g. 1"),
+        ({"feature_weight": float("nan")}, "feature_weight is nan; give 0 to 1000"),
+        ({"feature_weight": 1, "prune_at_start": True}, "learns from logits alone: drop one of the two"),
         ({"teacher_rounds": 0}, "teacher_rounds is 0; give 1 to 5, e.g. 2"),
         (
             {"teacher_rounds": 2, "teacher_checkpoint": Path("net")},

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from torchseg.losses import SOFT_LOSSES, distillation_loss, parse_terms, soft_loss
+from torchseg.losses import SOFT_LOSSES, distillation_loss, feature_loss, parse_terms, soft_loss
 from torchseg.losses.distillation import correlation_loss, soft_dice_loss
 
 seeds = st.integers(0, 2**31 - 1)
@@ -318,3 +318,26 @@ def test_the_flag_names_terms_and_their_weights():
 def test_another_form_of_the_flag_is_refused(text, message):
     with pytest.raises(ValueError, match=message):
         _parsed(text)
+
+
+@given(seeds, st.floats(0.1, 10))
+def test_features_are_compared_by_their_direction(seed, scale):
+    features = _logits(seed)
+    assert feature_loss(features, scale * features).item() == pytest.approx(0, abs=1e-5)
+    assert feature_loss(features, -scale * features).item() == pytest.approx(2, abs=1e-5)
+
+
+def test_features_of_pixels_that_are_not_valid_do_not_count():
+    features, other = _logits(0), _logits(1)
+    valid = torch.zeros(2, 4, 5, dtype=torch.bool)
+    valid[0, 1, 2] = True
+    expected = 1 - torch.cosine_similarity(features[0, :, 1, 2], other[0, :, 1, 2], dim=0)
+    assert feature_loss(features, other, valid=valid).item() == pytest.approx(expected.item(), abs=1e-6)
+    assert feature_loss(features, other, valid=~valid & valid) == 0
+
+
+def test_no_gradient_reaches_the_features_of_the_teacher():
+    student, teacher = _logits(0).requires_grad_(), _logits(1).requires_grad_()
+    feature_loss(student, teacher).backward()
+    assert student.grad.abs().sum() > 0
+    assert teacher.grad is None

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from torchseg.config.distillation import DistillationConfig
 from torchseg.data import Batch
-from torchseg.losses import SOFT_LOSSES, parse_terms, segmentation_loss, soft_loss
+from torchseg.losses import SOFT_LOSSES, feature_loss, parse_terms, segmentation_loss, soft_loss
 from torchseg.models import build_model
 from torchseg.spec import ImageSpec
 from torchseg.train import Teacher, distill_step, label_step
@@ -221,3 +221,16 @@ def test_micro_batches_of_another_mixture_give_a_mean_over_pixels_as_the_whole_d
     assert split[0] == pytest.approx(whole[0], rel=1e-5)
     for mine, theirs in zip(split[1], whole[1], strict=True):
         assert torch.allclose(mine, theirs, rtol=1e-4, atol=1e-6)
+
+
+def test_features_after_the_logits_count_with_their_weight(networks, batch):
+    _, student = networks
+    generator = torch.Generator().manual_seed(0)
+    ours, theirs = (torch.randn(2, 6, *batch.targets.shape[2:], generator=generator) for _ in range(2))
+    both = batch.rows(2, 4)._replace(targets=torch.cat([batch.targets, theirs], dim=1))
+    options = {"ignore_index": 255, "num_classes": batch.targets.shape[1], "feature_weight": 0.5}
+    step = distill_step(DistillationConfig(alpha=0.25), **options)
+    alone = step(student, _images()[2:], both)
+    assert alone.item() == pytest.approx(0.25 * _soft(student(_images()[2:]), batch.targets).item(), rel=1e-5)
+    loss = step(lambda images: torch.cat([student(images), ours], dim=1), _images()[2:], both)
+    assert (loss - alone).item() == pytest.approx(0.25 * 0.5 * feature_loss(ours, theirs).item(), rel=1e-4)

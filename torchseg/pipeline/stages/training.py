@@ -39,6 +39,7 @@ from torchseg.train import (
     fit,
     label_step,
 )
+from torchseg.train.features import FeatureStudent, FeatureTeacher
 
 CURVE_COLUMNS = ("epoch", "step", "learning_rate", "train_loss", "val_loss", "val_miou", "seconds")
 
@@ -79,11 +80,14 @@ class Trainer(Lengths):
         key = sha256_of(teacher / WEIGHTS)
         extra = self._transfer_batch(how.transfer_ratio)
         share = extra / (extra + self.config.batch_size)
+        feature_weight = getattr(self.config, "feature_weight", 0.0)
 
         def load() -> Teacher:
             known = key, views > 0
             if known not in self.teachers:
                 network, _ = load_checkpoint(teacher)
+                if feature_weight:
+                    network = FeatureTeacher(network, self._shape)
                 precision = choose_precision(self.config.training_precision, self.fabric.device)
                 self.teachers[known] = Teacher(
                     network.to(self.fabric.device), precision=precision, caches_logits=views > 0
@@ -91,13 +95,27 @@ class Trainer(Lengths):
             return self.teachers[known]
 
         def step() -> Step:
-            ignored = self.pictures.spec.ignore_index
-            return distill_step(how, ignore_index=ignored, transfer_share=share, loss=self.loss)
+            return distill_step(
+                how,
+                ignore_index=self.pictures.spec.ignore_index,
+                transfer_share=share,
+                loss=self.loss,
+                num_classes=self.pictures.spec.num_classes,
+                feature_weight=feature_weight,
+            )
+
+        def with_features(network: nn.Module) -> nn.Module:
+            teacher_network = load().network.network
+            assert isinstance(teacher_network, FeatureTeacher)
+            return FeatureStudent(network, self._shape, channels=teacher_network.channels, seed=self.config.seed)
 
         inputs = {"teacher": key, **asdict(how)}
-        return Supervision(
+        supervision = Supervision(
             step=step, teacher=load, transfer_ratio=how.transfer_ratio, views=views, distort=how.distort, inputs=inputs
         )
+        if not feature_weight:
+            return supervision
+        return replace(supervision, around=with_features, inputs=inputs | {"feature_weight": feature_weight})
 
     def fit_config(self, epochs: int, *, learning_rate: float | None = None, schedule: str = "") -> FitConfig:
         """The fit config for this many epochs; the default learning rate and schedule are those of the flags."""
@@ -136,9 +154,8 @@ class Trainer(Lengths):
                 callback=start.callback,
                 on_epoch_end=self.on_epoch_end,
             )
-            progress = fit(
-                start.network, task, supervision.step(), training_plan.fit_config, fabric=self.fabric, folder=work
-            )
+            trained = start.network if start.trained is None else start.trained
+            progress = fit(trained, task, supervision.step(), training_plan.fit_config, fabric=self.fabric, folder=work)
             if self.fabric.is_global_zero:
                 card = training_plan.finish(start.network, start.card)
                 _save(start.network, card, progress, work / training_plan.stage)
@@ -156,10 +173,15 @@ class Trainer(Lengths):
         builder = recorded(network.model)
         card = Card(**builder, arguments=network.arguments, spec=spec, stage=network.stage, parents=parents)
         fit_config = self.fit_config(network.epochs, learning_rate=network.learning_rate, schedule=network.schedule)
+
+        def start(_: int) -> Start:
+            model = self.untrained(network)
+            return Start(network=model, card=card, trained=supervision.around(model))
+
         return TrainingPlan(
             stage=network.stage,
             fit_config=replace(fit_config, ema=self.config.ema),
-            start=lambda _: Start(network=self.untrained(network), card=card),
+            start=start,
             supervision=supervision,
             inputs={"model": network.model, "arguments": dict(network.arguments), **_code_hash(builder)},
             progressive=self.config.progressive,
@@ -183,6 +205,11 @@ class Trainer(Lengths):
         if len(self.pictures.transfer):
             return self.pictures.transfer
         return UnmaskedSamples(self.pictures.train, ignore_index=self.pictures.spec.ignore_index)
+
+    @property
+    def _shape(self) -> tuple[int, int, int]:
+        spec = self.pictures.spec
+        return spec.channels, spec.height, spec.width
 
     @cached_property
     def loss(self) -> Loss:

@@ -35,11 +35,19 @@ class NetworkSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class Start:
-    """Where a training begins: the network, the card of its checkpoint, and the callback that acts on its weights."""
+    """Where a training begins.
+
+    Attributes:
+        network: ends up in the checkpoint.
+        card: of the checkpoint.
+        callback: acts on the weights.
+        trained: a module around the network, whose other layers are dropped after the training. Default: the network.
+    """
 
     network: nn.Module
     card: Card
     callback: Callback = field(default_factory=NoCallback)
+    trained: nn.Module | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +61,7 @@ class Supervision:
         views: random views, per image that the teacher is asked about, before they repeat; 0 for a new view every time
             (see `BatchPlan`).
         distort: whether the student sees the images without masks distorted.
+        around: makes the module that is trained instead of a new network, and contains it.
         inputs: what the result depends on besides the images.
     """
 
@@ -61,6 +70,7 @@ class Supervision:
     transfer_ratio: float = 0.0
     views: int = 0
     distort: bool = False
+    around: Callable[[nn.Module], nn.Module] = lambda network: network
     inputs: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -13,7 +13,7 @@ import torch
 from torchseg.checkpoint import Card, load_checkpoint, read_card, save_checkpoint
 from torchseg.config import CompressConfig, DistillConfig, TrainConfig
 from torchseg.config.distillation import DistillationConfig
-from torchseg.data import UnmaskedSamples
+from torchseg.data import Batch, UnmaskedSamples
 from torchseg.data.datasets.scenes import CLASSES, Scenes
 from torchseg.models import build_model
 from torchseg.pipeline.run.dataset import Pictures
@@ -252,3 +252,32 @@ def test_a_schedule_of_the_teacher_is_refused_by_its_own_name():
 @pytest.mark.parametrize("text", ["kl+dice", "mean", "picture_sum", "over_width", "channel+0.5*dist", "standardised"])
 def test_every_soft_loss_is_taken(text):
     check_training(DistillConfig(soft_loss=text), SPEC)
+
+
+def test_a_student_that_learns_features_is_saved_without_its_projection(teacher, tmp_path):
+    checkpoints = {}
+    for weight in (0.0, 1.0):
+        trainer = _trainer(tmp_path / f"run{weight}", feature_weight=weight)
+        trainer.folder.do(trainer.from_start(NETWORK, _distillation(trainer, teacher)))
+        checkpoints[weight] = load_checkpoint(trainer.folder.path / "student")[0].state_dict()
+    plain, taught = checkpoints.values()
+    assert plain.keys() == taught.keys()
+    assert any(not torch.equal(plain[name], taught[name]) for name in plain)
+
+
+def test_recovery_learns_the_logits_alone_from_a_teacher_with_features(teacher, tmp_path):
+    trainer = _trainer(tmp_path / "run", feature_weight=1.0)
+    learns_from = _distillation(trainer, teacher)
+    images, seeds = torch.randn(2, 3, 16, 16), torch.arange(2)
+    answer = learns_from.teacher()(images, seeds)
+    assert answer.shape[1] > len(CLASSES)
+    batch = Batch(
+        pictures=images,
+        masks=torch.full((2, 16, 16), 255),
+        labelled=torch.zeros(2, dtype=torch.bool),
+        seeds=seeds,
+        targets=answer,
+        plain=images[:0],
+    )
+    agreeing = learns_from.step()(lambda images: answer[:, : len(CLASSES)], images, batch)
+    assert agreeing.item() == pytest.approx(0, abs=1e-4)
