@@ -170,6 +170,11 @@ def test_trials_of_different_searches_are_not_put_into_one_table(flags, no_expor
     message = _refused([*flags, "--epochs", "2"], capsys)
     assert "holds a search with epochs 1, and 2 came" in message
     assert (RUN / "config.yaml").read_text() == config
+    recorded = json.loads((RUN / "search.json").read_text())
+    del recorded["crop"]  # as a search from before there was this flag
+    (RUN / "search.json").write_text(json.dumps(recorded))
+    assert "with crop random, and rare came" in _refused([*flags, "--crop", "rare"], capsys)
+    assert main([*flags, "--trials", "1"]) == 0
     Path("other/.stages").mkdir(parents=True)
     assert "holds a run of another command" in _refused([*flags, "--out", "other"], capsys)
 

@@ -56,6 +56,7 @@ class LearningOptions(CommonOptions, total=False):
     schedule: str
     loss: str
     class_weights: Listed
+    crop: Literal["random", "rare"]
     training_precision: Literal["auto", "fp32", "bf16"]
     micro_batches: Literal[1, 2, "auto"]
     device: Literal["auto", "cpu", "cuda"]

@@ -5,10 +5,13 @@ Images are resampled bilinearly with antialiasing, masks by nearest neighbour, s
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
 
+from torchseg.data.rare_crop import RareCrop
 from torchseg.data.sample import ReducibleSamples, Sample, Samples
 
 _MULTIPLE = 32  # of the sides that every network takes
@@ -91,18 +94,19 @@ class RandomView:
         width: of the view, in pixels. Views of half the size have the nearest multiples of 32 to half of both sides.
         upright: whether images have an up and a down; if not, views are also turned by quarters of a circle, which
             together with the flip gives all eight symmetries of a square.
+        class_shares: shares of the pixels of the training part, by class; if given, crops prefer rare classes, see
+            `RareCrop`.
     """
 
-    def __init__(self, *, height: int, width: int, upright: bool = True) -> None:
+    def __init__(
+        self, *, height: int, width: int, upright: bool = True, class_shares: Sequence[float] | None = None
+    ) -> None:
         from torchvision.transforms import v2
 
         def geometry(size: tuple[int, int]) -> v2.Transform:
-            return v2.Compose(
-                [
-                    v2.RandomResizedCrop(size, scale=(0.5, 1.0), ratio=(0.8, 1.25), antialias=True),
-                    v2.RandomHorizontalFlip(),
-                ]
-            )
+            crop = v2.RandomResizedCrop(size, scale=(0.5, 1.0), ratio=(0.8, 1.25), antialias=True)
+            chosen = crop if class_shares is None else RareCrop(crop, class_shares)
+            return v2.Compose([chosen, v2.RandomHorizontalFlip()])
 
         self.upright = upright
         self.transform, self.half_size = geometry((height, width)), geometry((_half(height), _half(width)))

@@ -84,6 +84,8 @@ class TrainingRunner:
         config = dataclasses.asdict(training.config)
         inputs: dict[str, Any] = {name: value for name, value in config.items() if name not in _NO_INPUT}
         inputs |= {"pictures": self.fingerprints[training.name], "version": 1}
+        if training.config.crop == "random":
+            del inputs["crop"]  # grids before this flag resume
         names = [*(f"{STAGE}/{name}" for name in ("model.safetensors", "card.json", "curves.csv")), RECORD]
         return self._stage("train", training, inputs, names)
 

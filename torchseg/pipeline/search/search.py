@@ -37,6 +37,7 @@ _SHARED_SETTINGS = "search.json"
 # Flags that change no trial's result: a search may be continued with other values.
 _FREE = {"trials", "threads", "workers", "device", "cache_gb", "out", "fresh", "download", "baseline"}
 _FREE |= {field.name for part in (CompressionFlags, ExportFlags) for field in dataclasses.fields(part)}
+_DEFAULTS = {field.name: field.default for field in dataclasses.fields(SearchConfig) if field.name not in _FREE}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,7 +151,7 @@ def _check_shared_settings(config: SearchConfig, shared: Mapping[str, object]) -
     way_out = "give another --out, or --fresh to start over"
     if not path.is_file():
         raise ValueError(f"--out {config.run} holds a run of another command; {way_out}")
-    recorded = read_json(path, remedy=way_out)
+    recorded = _DEFAULTS | read_json(path, remedy=way_out)  # an older search does not name flags that came later
     for name in {**recorded, **shared}:
         if recorded.get(name) != shared.get(name):
             raise ValueError(

@@ -49,13 +49,14 @@ class Trainer(Lengths):
     """Makes the training stages of one run; they share images, configuration and processes.
 
     `on_epoch_end` is called after each epoch with a validation, with its row of the training curve. `teachers` is keyed
-    by the hash of their weights and whether they cache logits; those then serve every training of the run.
+    by the hash of their weights, whether they cache logits, and the crop of the views that these belong to; they then
+    serve every training of the run.
     """
 
     folder: RunFolder
     fabric: Fabric
     on_epoch_end: Callable[[Row], object] = lambda row: None
-    teachers: dict[tuple[str, bool], Teacher] = field(default_factory=dict)
+    teachers: dict[tuple[str, bool, str], Teacher] = field(default_factory=dict)
 
     def from_start(self, network: NetworkSpec, supervision: Supervision | None = None) -> Stage:
         """The stage that builds a network and trains it, by default with the masks alone."""
@@ -83,7 +84,7 @@ class Trainer(Lengths):
         feature_weight = getattr(self.config, "feature_weight", 0.0)
 
         def load() -> Teacher:
-            known = key, views > 0
+            known = key, views > 0, self.config.crop
             if known not in self.teachers:
                 network, _ = load_checkpoint(teacher)
                 if feature_weight:
@@ -142,6 +143,7 @@ class Trainer(Lengths):
         inputs |= asdict(training_plan.fit_config) | asdict(plan) | dict(training_plan.inputs)
         inputs |= {"data": self.pictures.fingerprint, "spec": self.pictures.spec.to_dict()}
         inputs |= {"loss": self.config.loss, "class_weights": self.config.class_weights}
+        inputs |= {} if self.config.crop == "random" else {"crop": self.config.crop}  # runs before this flag resume
 
         def run(work: Path) -> None:
             start = training_plan.start(plan.steps_per_epoch)
@@ -214,16 +216,23 @@ class Trainer(Lengths):
     @cached_property
     def loss(self) -> Loss:
         """The segmentation loss on masks; class weights by frequency use the report of the `data` stage."""
-        seen: dict[str, float] = {}
-        if self.config.class_weights == MEDIAN_FREQUENCY:
-            seen = read_json(self.folder.path / REPORT, remedy="delete it")["train"]["class_frequencies"]
+        median = self.config.class_weights == MEDIAN_FREQUENCY
+        seen = self._counted("class_frequencies") if median else {}
         weights = class_weights(self.config.class_weights, self.pictures.spec.classes, frequencies=seen)
         return partial(segmentation_loss, terms=parse_terms(self.config.loss), class_weights=weights)
 
     @cached_property
     def _view(self) -> RandomView:
-        pictures = self.pictures
-        return RandomView(height=pictures.spec.height, width=pictures.spec.width, upright=pictures.upright)
+        spec, shares = self.pictures.spec, None
+        if self.config.crop == "rare":
+            pixels = self._counted("class_pixels")
+            shares = [pixels[name] / max(1, sum(pixels.values())) for name in spec.classes]
+        return RandomView(height=spec.height, width=spec.width, upright=self.pictures.upright, class_shares=shares)
+
+    def _counted(self, what: str) -> dict[str, float]:
+        """What the `data` stage counted on the training part, by class."""
+        counts: dict[str, float] = read_json(self.folder.path / REPORT, remedy="delete it")["train"][what]
+        return counts
 
 
 def check_network(name: str, spec: ImageSpec, *, arguments: Mapping[str, Any]) -> None:

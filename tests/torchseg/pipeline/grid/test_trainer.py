@@ -61,17 +61,25 @@ class Commands:
         return 0
 
 
-def make(tmp_path, commands, **base):
+def runner(tmp_path, commands, **base):
     made = plan(**base)
     (training,) = made.trainings
-    maker = TrainingRunner(
-        plan=made,
-        folder=RunFolder(tmp_path / "grid"),
-        fingerprints={training.name: "pictures"},
-        launch=commands,
-        threads=1,
-    )
+    folder, fingerprints = RunFolder(tmp_path / "grid"), {training.name: "pictures"}
+    return TrainingRunner(plan=made, folder=folder, fingerprints=fingerprints, launch=commands, threads=1), training
+
+
+def make(tmp_path, commands, **base):
+    maker, training = runner(tmp_path, commands, **base)
     return maker.make(training), maker.is_done(training)
+
+
+def test_a_crop_other_than_the_usual_one_is_another_training(tmp_path):
+    usual, rare = (
+        maker.train_stage(training).inputs
+        for maker, training in (runner(tmp_path, Commands(), crop=crop) for crop in ("random", "rare"))
+    )
+    assert "crop" not in usual  # as grids were recorded before there was a choice
+    assert rare == {**usual, "crop": "rare"}
 
 
 def test_a_training_and_all_its_files_take_one_process_and_are_made_once(tmp_path):

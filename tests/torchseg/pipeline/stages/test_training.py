@@ -153,6 +153,38 @@ def test_weights_by_frequency_come_from_the_report_on_the_data(trainer):
     assert weights[0] < weights[1] == weights[2]
 
 
+def _counted(trainer, **pixels):
+    """The report of the data stage, with these pixels of the first classes and one of each other."""
+    counts = dict.fromkeys(trainer.pictures.spec.classes, 1) | pixels
+    (trainer.folder.path / "data.json").write_text(json.dumps({"train": {"class_pixels": counts}}))
+
+
+def test_crops_that_prefer_rare_classes_know_the_shares_from_the_report_on_the_data(trainer, monkeypatch):
+    seen = {}
+    monkeypatch.setattr(training, "RandomView", lambda **options: seen.update(options))
+    _ = trainer._view
+    assert seen["class_shares"] is None
+    first, *others = trainer.pictures.spec.classes
+    _counted(trainer, **{first: 100 - len(others)})
+    _ = replace(trainer, config=replace(trainer.config, crop="rare"))._view
+    assert seen["class_shares"] == [1 - len(others) / 100, *[0.01] * len(others)]
+    assert (seen["height"], seen["upright"]) == (16, False)
+
+
+def test_a_training_with_another_crop_is_another_training_and_asks_the_teacher_anew(trainer, teacher):
+    _counted(trainer)
+    rare = replace(trainer, config=replace(trainer.config, crop="rare"))
+    usual = trainer.from_start(NETWORK)
+    assert "crop" not in usual.inputs  # as stages were recorded before there was a choice
+    assert rare.from_start(NETWORK).inputs == {**usual.inputs, "crop": "rare"}
+    assert trainer.folder.do(usual)
+    assert trainer.folder.do(rare.from_start(NETWORK))
+    assert not trainer.folder.do(rare.from_start(NETWORK))
+    answers = [each.distillation(teacher, DistillationConfig(), views=1).teacher() for each in (trainer, rare)]
+    assert rare.teachers is trainer.teachers
+    assert answers[0] is not answers[1]
+
+
 def test_a_given_teacher_is_copied_with_the_pictures_of_this_run(trainer, teacher):
     larger = replace(trainer.pictures.spec, height=32)
     stage = given_teacher([teacher], larger)
