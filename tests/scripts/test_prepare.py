@@ -80,6 +80,59 @@ def test_a_repaired_copy_is_written_and_checked(run, pictures, capsys):
     assert lines[-1] == "no faults"
 
 
+@pytest.fixture
+def uneven(pictures):
+    """The data set with the last class in masks of the training split alone."""
+    for part, numbers in (("train", range(24)), ("val", range(24, 27)), ("test", range(27, 30))):
+        (pictures / f"{part}.txt").write_text("".join(f"p{number}\n" for number in numbers))
+    for number in range(30):
+        path = pictures / f"masks/p{number}.png"
+        mask = np.minimum(np.asarray(Image.open(path)), 3)
+        mask[:8, :8] = 4 if number < 4 else 0
+        Image.fromarray(mask).save(path)
+
+
+def test_a_split_without_a_class_is_offered_the_stratified_one(run, pictures, uneven, capsys):
+    assert run() == 0
+    lines = capsys.readouterr().out.splitlines()
+    last = lines[lines.index("no faults") - 1]
+    assert "  warning  in no mask of the validation and test split: ring" in lines
+    assert last == (
+        "  advice   for class ring: --split stratified makes splits that each show the class, if it can, whatever "
+        "lists or subfolders say"
+    )
+    assert run("--split", "stratified", "--out", "even") == 0
+    assert "advice   for class ring" not in capsys.readouterr().out
+    copy = open_data("folder", Path("even"), size=(8, 8))
+    assert all(any((sample.mask == 4).any() for sample in part) for part in (copy.train, copy.validation, copy.test))
+
+
+def test_the_stratified_split_is_not_offered_where_it_was_chosen_already(run, pictures, uneven, capsys):
+    for name in ("train", "val", "test"):
+        (pictures / f"{name}.txt").unlink()
+    assert run("--group", "^p(?=[0-3]$)|.$") == 0  # the images that show the class are one group
+    out = capsys.readouterr().out
+    assert "in no mask of the " in out
+    assert "--split stratified" not in out
+
+
+def test_what_helps_rare_classes_is_one_sentence(run, pictures, capsys):
+    for path in (pictures / "masks").iterdir():
+        mask = np.minimum(np.asarray(Image.open(path)), 3)
+        mask[0, :2] = 4
+        Image.fromarray(mask).save(path)
+    assert run() == 0
+    assert (
+        "  advice   for the rare class ring: train with --crop rare, --class_weights median_frequency or a --loss such "
+        "as focal+dice\n"
+    ) in capsys.readouterr().out
+
+
+def test_only_the_splits_of_a_folder_can_be_chosen_anew(capsys):
+    assert main(["--data", "camvid", "--root", ".", "--split", "stratified"]) == 2
+    assert "data set 'camvid' has splits of its own; drop --split" in capsys.readouterr().err
+
+
 def test_only_a_folder_can_be_repaired(capsys):
     assert main(["--data", "camvid", "--fix", "fixed"]) == 2
     assert "fix mends a data set of the kind folder, and data is camvid; drop --fix" in capsys.readouterr().err

@@ -79,6 +79,7 @@ def open_data(
     ignore_classes: Sequence[str] = (),
     merge: str = "",
     group: str = "auto",
+    split: Literal["auto", "stratified"] = "auto",
 ) -> Data:
     """Opens a data set.
 
@@ -101,6 +102,7 @@ def open_data(
         merge: classes that become one, e.g. `road,parking -> drivable`; several rules are separated by semicolons.
         group: which images of `folder` stay in one split: `folder`, `none`, a regular expression of their names, or
             `auto`.
+        split: `stratified` chooses the splits of `folder` by their classes, whatever lists or subfolders say.
 
     Returns:
         The opened data set. Images are read when they are indexed.
@@ -112,7 +114,7 @@ def open_data(
     flags |= {"channels": channels, "value_range": value_range or "", "exif": exif}
     flags |= {"download": download, "patch_size": patch_size, "patch_overlap": patch_overlap}
     flags |= {"mask_suffix": mask_suffix, "ignore_value": ignore_value, "merge": merge}
-    flags |= {"ignore_classes": list(ignore_classes), "group": group}
+    flags |= {"ignore_classes": list(ignore_classes), "group": group, "split": split}
     config = config_for(DataConfig, flags)
     extra = Path(transfer_set) if transfer_set else None
     return Data(config=config, pictures=open_pictures(config, transfer_set=extra), transfer_set=extra)

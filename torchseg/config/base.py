@@ -81,6 +81,8 @@ class DataConfig(CommonConfig):
         group: Which images of --data folder stay in one split: folder (those of a subfolder), none, a regular
             expression (those in whose names it finds equal text, e.g. '^seq[0-9]+'), or auto: subfolders if there are
             at least 6, otherwise images that look alike, such as frames of a video, if there are at most 300 images.
+        split: Where the splits of --data folder come from: auto takes lists or subfolders of that name where there are
+            any, and stratified chooses all of them, so that each shows every class that enough images show.
         ignore_classes: Names of classes whose pixels are ignored, separated by commas.
         merge: Classes that become one, e.g. 'road,parking -> drivable'; several rules are separated by semicolons.
     """
@@ -97,6 +99,7 @@ class DataConfig(CommonConfig):
     mask_suffix: str = ""
     ignore_value: int | None = None
     group: str = "auto"
+    split: Literal["auto", "stratified"] = "auto"
     ignore_classes: str = ""
     merge: str = ""
 

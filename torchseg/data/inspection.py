@@ -33,6 +33,8 @@ class Inspection:
         faults: one sentence per fault, naming the file or images; more than a few of a kind are one sentence.
         fault_count: number of all faults.
         warnings: sentences about classes that are hard to learn or to score, and about masks that teach nothing.
+        rare: classes that every split shows, but training in few pixels or images.
+        uneven: classes that a split lacks, though there are enough images that show them for all splits.
     """
 
     pictures: Mapping[str, int]
@@ -42,6 +44,8 @@ class Inspection:
     faults: tuple[str, ...]
     fault_count: int
     warnings: tuple[str, ...]
+    rare: tuple[str, ...] = ()
+    uneven: tuple[str, ...] = ()
 
 
 def lone_class(pixels: Mapping[str, int]) -> str:
@@ -100,6 +104,8 @@ def inspect_data(data: DataSet, *, on_picture: Callable[[], object] = lambda: No
         faults=grouped(counts.faults),
         fault_count=len(counts.faults),
         warnings=counts.warnings(),
+        rare=counts.rare(),
+        uneven=counts.uneven(),
     )
 
 
@@ -133,26 +139,47 @@ class _Counts:
         for value, name in enumerate(self.classes):
             if kind := self._scarcity(value):
                 kinds.setdefault(kind, []).append(name)
-        told = [f"{kind}: {_some(names)}" for kind, names in kinds.items()]
+        told = [f"{kind}: {listed(names)}" for kind, names in kinds.items()]
         if self.empty:
             total = sum(len(self.shapes[part]) for part in _LABELLED)
-            told.append(f"{len(self.empty)} of {total} masks have no valid pixel: {_some(self.empty)}")
+            told.append(f"{len(self.empty)} of {total} masks have no valid pixel: {listed(self.empty)}")
         return tuple(told)
+
+    def rare(self) -> tuple[str, ...]:
+        """Classes that every split shows, but training in few pixels or images."""
+        return tuple(
+            name for value, name in enumerate(self.classes) if not self._lacking(value) and self._is_rare(value)
+        )
+
+    def uneven(self) -> tuple[str, ...]:
+        """Classes that a split lacks, though as many images show them as there are splits."""
+        shown = self.images["train"] + self.images["validation"] + self.images["test"]
+        return tuple(
+            name for value, name in enumerate(self.classes) if self._lacking(value) and shown[value] >= len(_LABELLED)
+        )
 
     def _scarcity(self, value: int) -> str:
         """What makes a class hard to learn or to score; empty if nothing does."""
-        has = {part: bool(self.images[part][value]) for part in _LABELLED if self.shapes[part]}
-        if not any(has.values()):
+        lacking = self._lacking(value)
+        if not any(self.images[part][value] for part in _LABELLED):
             return "in no mask"
-        if not all(has.values()):
-            return f"in no mask of the {' and '.join(part for part, found in has.items() if not found)} split"
-        train = self.pixels["train"]
-        if train[value] < _RARE_SHARE * train.sum() or self.images["train"][value] < _FEW_IMAGES:
+        if lacking:
+            return f"in no mask of the {' and '.join(lacking)} split"
+        if self._is_rare(value):
             return f"rare, below {_RARE_SHARE:.1%} of the training pixels or in fewer than {_FEW_IMAGES} images"
         return ""
 
+    def _lacking(self, value: int) -> list[str]:
+        """The labelled splits whose masks do not show the class."""
+        return [part for part in _LABELLED if self.shapes[part] and not self.images[part][value]]
 
-def _some(names: Sequence[str]) -> str:
+    def _is_rare(self, value: int) -> bool:
+        train = self.pixels["train"]
+        return bool(train[value] < _RARE_SHARE * train.sum() or self.images["train"][value] < _FEW_IMAGES)
+
+
+def listed(names: Sequence[str]) -> str:
+    """The names, separated by commas; of many the first ones and how many more there are."""
     more = f" and {len(names) - _SHOWN_NAMES} more" if len(names) > _SHOWN_NAMES else ""
     return ", ".join(names[:_SHOWN_NAMES]) + more
 

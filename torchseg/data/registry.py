@@ -40,7 +40,8 @@ class Source:
     Attributes:
         open: opens the data set; takes the `options` as keyword arguments, too.
         download: downloads it; None if that is not possible.
-        options: names of the options that it takes: `mask_suffix` and `ignore_value` of the `LabelRules`, and `group`.
+        options: names of the options that it takes: `mask_suffix` and `ignore_value` of the `LabelRules`, `group` and
+            `split`.
         finds_channels: whether `open` also takes `images`, a reader, and finds out how many channels the images have;
             those of other data sets have 3.
     """
@@ -51,6 +52,7 @@ class Source:
     finds_channels: bool = False
 
 
+_OF_FOLDER = ("mask_suffix", "ignore_value", "group", "split")
 SOURCES: Mapping[str, Source] = {
     "ade20k": Source(open=ade20k),
     "aerial": Source(open=aerial),
@@ -58,7 +60,7 @@ SOURCES: Mapping[str, Source] = {
     "cityscapes": Source(open=cityscapes),
     "coco": Source(open=coco),
     "cvat": Source(open=cvat),
-    "folder": Source(open=folder, options=("mask_suffix", "ignore_value", "group"), finds_channels=True),
+    "folder": Source(open=folder, options=_OF_FOLDER, finds_channels=True),
     "idd": Source(open=idd),
     "labelme": Source(open=labelme),
     "oxford-pet": Source(open=oxford_pet, download=download_oxford_pet),
@@ -77,6 +79,7 @@ def open_data(
     patches: PatchPlan | None = None,
     rules: LabelRules = LabelRules(),  # noqa: B008 - frozen
     group: str = AUTO,
+    split: str = AUTO,
     images: ImageReader = ANY,
 ) -> DataSet:
     """Opens a data set; images on disk keep their own size, generated ones have the requested size.
@@ -89,6 +92,7 @@ def open_data(
         patches: cuts the images of a data set on disk into patches, after they were assigned to splits.
         rules: what masks stand for, beyond what the files say.
         group: which images of a data set without lists of its splits stay in one, see `group_images`.
+        split: `stratified` chooses the splits of `folder`, whatever its lists say.
         images: how to read image files; 0 channels are as many as the images of `folder` have, and 3 for the others.
 
     Raises:
@@ -113,9 +117,10 @@ def open_data(
     if not root.is_dir():
         raise ValueError(f"there is no folder {root.resolve()}; give the folder of data set '{name}' as --root")
     options = {"mask_suffix": rules.mask_suffix, "ignore_value": rules.ignore_value, "group": group}
+    options["split"] = split
     for option, value in options.items():
         if value not in ("", None, AUTO) and option not in source.options:
-            what = "splits of its own" if option == "group" else "masks of its own kind"
+            what = "splits of its own" if option in ("group", "split") else "masks of its own kind"
             raise ValueError(f"data set '{name}' has {what}; drop --{option}")
     chosen: dict[str, Any] = {option: options[option] for option in source.options}
     if source.finds_channels:

@@ -98,7 +98,7 @@ def _parts(
     lists = find_lists(root)
     if not lists:
         given = by_folder(pictures, root / "images")
-        return given or choose_splits(paired, AUTO, images=images, classes_in=lambda _: frozenset())[0]
+        return given or choose_splits(paired, AUTO, images=images, classes_in=None)[0]
     chosen, note = read_split_lists(lists, {paired.names[path]: path for path in pictures}, on_fault=leave_out)
     log += [note] if note else []
     return _disjoint(chosen, log)

@@ -42,6 +42,15 @@ def test_scarce_classes_are_named_by_kind(inspect):
     assert rare.warnings == ("rare, below 0.5% of the training pixels or in fewer than 3 images: sky",)
 
 
+def test_classes_that_are_rare_and_those_that_another_split_could_spread_are_listed(inspect):
+    found = inspect([[0, 1], [0, 1], [0, 1, 2]], [[0, 1, 2]], [[0, 1, 2]])
+    assert (found.rare, found.uneven) == (("sky",), ())
+    found = inspect([[0, 1, 2]] * 3, [[0, 1]], [[0, 1]])
+    assert (found.rare, found.uneven) == ((), ("sky",))
+    found = inspect([[0, 1, 2], [0, 1], [0, 1]], [[0, 1]], [[0, 1, 2]])  # too few for three splits
+    assert (found.rare, found.uneven) == ((), ())
+
+
 def test_masks_without_a_valid_pixel_are_counted(inspect):
     found = inspect([[0, 1, 2]] * 3 + [[255]] * 2, [[0, 1, 2]], [[0, 1, 2]])
     assert found.warnings == ("2 of 7 masks have no valid pixel: p3, p4",)

@@ -17,12 +17,12 @@ from torchseg.data.masks.encoding import MaskEncoding, find_encoding
 from torchseg.data.masks.io import MaskHeader, read_header
 from torchseg.data.pairing import Pairing, pair_files
 from torchseg.data.sample import DataSet
-from torchseg.data.splits.grouping import group_images
+from torchseg.data.splits.grouping import AUTO, group_images
 from torchseg.data.splits.lists import PARTS, by_folder, check_no_overlap, find_lists, read_split_lists
 from torchseg.data.splits.stratified import SPLIT_RULE, Member, split_images
 from torchseg.spec import IGNORE_INDEX
 
-_MOST_STRATIFIED = 300  # images whose masks are read to split them; with more, chance gives every class to every split
+MOST_STRATIFIED = 300  # images whose masks are read to split them; with more, chance gives every class to every split
 _LEAST_PIXELS = 16  # of a class in a mask that shows it
 _SMALL = 64  # pixels, of an image that is only compared with others
 Pairs = Sequence[tuple[Path, Path]]
@@ -33,7 +33,8 @@ def folder(
     *,
     mask_suffix: str = "",
     ignore_value: int | None = None,
-    group: str = "auto",
+    group: str = AUTO,
+    split: str = AUTO,
     images: ImageReader = ANY,
 ) -> DataSet:
     """Reads images from `root/images`, and masks of the same or related names from `root/masks` (see `pair_files`).
@@ -50,6 +51,7 @@ def folder(
         mask_suffix: what the name of a mask has behind that of its image. Default: found from the names.
         ignore_value: value of masks without colours that is ignored as 255 is.
         group: which images stay in one split, see `group_images`.
+        split: `auto`, or `stratified`: chosen by the classes of all masks, whatever lists and subfolders say.
         images: how to read images; the files say what it leaves open, see `reader_for`.
 
     Raises:
@@ -63,10 +65,10 @@ def folder(
     )
     check_orientation(paired.pairs, images.exif)
     images = reader_for([picture for picture, _ in paired.pairs], images)
-    given = _given_splits(paired, lists, root)
-    chosen, note = given or choose_splits(
-        paired, group, images=images, classes_in=partial(_classes_in, encoding=encoding)
-    )
+    given = _given_splits(paired, lists, root) if split == AUTO else None
+    looks = split != AUTO or len(paired.pairs) <= MOST_STRATIFIED
+    classes_in = partial(_classes_in, encoding=encoding) if looks else None
+    chosen, note = given or choose_splits(paired, group, images=images, classes_in=classes_in)
     masks = dict(paired.pairs)
 
     def samples(part: str) -> FileSamples:
@@ -92,7 +94,7 @@ def folder(
         images=images,
         files=files,
         notes=notes,
-        splits_chosen_by="" if given else f"{SPLIT_RULE} {group}",
+        splits_chosen_by="" if given else " ".join([SPLIT_RULE, group, *([] if split == AUTO else [split])]),
     )
 
 
@@ -126,7 +128,7 @@ def _given_splits(paired: Pairing, lists: Mapping[str, Path], root: Path) -> tup
 
 
 def choose_splits(
-    paired: Pairing, group: str, *, images: ImageReader, classes_in: Callable[[Path], frozenset[int]]
+    paired: Pairing, group: str, *, images: ImageReader, classes_in: Callable[[Path], frozenset[int]] | None
 ) -> tuple[dict[str, list[Path]], str]:
     """The images of each split as `split_images` chooses them, and a sentence about groups of images.
 
@@ -134,15 +136,14 @@ def choose_splits(
         paired: the images.
         group: see `group_images`.
         images: reads the images.
-        classes_in: the classes that a mask shows; asked if there are at most 300 images.
+        classes_in: the classes that a mask shows; None leaves the classes to chance.
     """
     groups, note = group_images(paired.names, group, read=partial(_small, images=images))
-    looks = len(paired.pairs) <= _MOST_STRATIFIED
     members = [
         Member(
             name=paired.names[picture],
             group=groups[picture],
-            classes=classes_in(mask) if looks else frozenset(),
+            classes=classes_in(mask) if classes_in else frozenset(),
         )
         for picture, mask in paired.pairs
     ]

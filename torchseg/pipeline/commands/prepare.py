@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from tqdm import tqdm
@@ -9,6 +10,8 @@ from tqdm import tqdm
 from torchseg.cli.command import CHECK_FAILED, DONE, other_command
 from torchseg.config import PrepareConfig
 from torchseg.data import DataSet, Inspection, grouped, inspect_data, write_folder
+from torchseg.data.datasets.folder import MOST_STRATIFIED
+from torchseg.data.inspection import listed
 from torchseg.data.repair import LIST as REPAIRS
 from torchseg.data.repair import repair_folder
 from torchseg.pipeline.run.dataset import image_reader, open_configured
@@ -32,6 +35,8 @@ def prepare(config: PrepareConfig) -> int:
         print(f"  note     {note}")
     for warning in found.warnings:
         print(f"  warning  {warning}")
+    for advice in _advice(found, config, splits_chosen=bool(data.splits_chosen_by)):
+        print(f"  advice   {advice}")
     for fault in found.faults[:_SHOWN]:
         print(f"  FAULT: {fault}")
     if found.faults:
@@ -66,6 +71,29 @@ def _fixed(config: PrepareConfig) -> PrepareConfig:
         print(f"  repair   {repair}")
     print(f"{len(repairs)} repairs in {config.fix / REPAIRS}; the copy in {config.fix}:")
     return replace(config, root=config.fix, fix=None, mask_suffix="", ignore_value=None)
+
+
+def _advice(found: Inspection, config: PrepareConfig, *, splits_chosen: bool) -> list[str]:
+    """What helps with classes that are rare or that a split lacks."""
+    advice = []
+    if found.rare:
+        advice.append(
+            f"for the rare {_classes(found.rare)}: train with --crop rare, --class_weights median_frequency or "
+            "a --loss such as focal+dice"
+        )
+    labelled = sum(found.pictures[part] for part in ("train", "validation", "test"))
+    if found.uneven and config.split == "auto" and not (splits_chosen and labelled <= MOST_STRATIFIED):
+        offer = f"for {_classes(found.uneven)}: --split stratified makes splits that each show the class, if it can"
+        if config.data != "folder":
+            offer += "; write a plain copy first: --out DIR, and then --data folder --root DIR"
+        elif not splits_chosen:
+            offer += ", whatever lists or subfolders say"
+        advice.append(offer)
+    return advice
+
+
+def _classes(names: Sequence[str]) -> str:
+    return f"class{'es' * (len(names) > 1)} {listed(names)}"
 
 
 def table_lines(data: DataSet, found: Inspection) -> list[str]:

@@ -103,6 +103,7 @@ def open_configured(config: DataConfig, *, whole: bool = False) -> DataSet:
             ignore_classes=config.ignore_classes,
         ),
         group=config.group,
+        split=config.split,
         images=image_reader(config),
     )
 

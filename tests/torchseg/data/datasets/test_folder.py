@@ -49,6 +49,35 @@ def test_a_class_of_three_pictures_is_in_every_part(write_pair, tmp_path):
         assert any((sample.mask == 2).any() for sample in part)
 
 
+def _listed(root, count):
+    for part, numbers in (
+        ("train", range(count - 6)),
+        ("val", range(count - 6, count - 3)),
+        ("test", range(count)[-3:]),
+    ):
+        (root / f"{part}.txt").write_text("".join(f"picture{number}\n" for number in numbers))
+
+
+def test_stratified_splits_are_chosen_in_spite_of_lists_and_show_every_class(write_pair, tmp_path):
+    for number in range(30):
+        write_pair(f"picture{number}", values=(0, 1, 2) if number in (3, 17, 19) else (0, 1))
+    _listed(tmp_path, 30)
+    listed, chosen = (folder(tmp_path, split=split) for split in ("auto", "stratified"))
+    assert [len(part) for part in _parts(listed)] == [24, 3, 3]
+    assert [any((sample.mask == 2).any() for sample in part) for part in _parts(listed)] == [True, False, False]
+    assert [any((sample.mask == 2).any() for sample in part) for part in _parts(chosen)] == [True] * 3
+    assert (listed.splits_chosen_by, chosen.splits_chosen_by) == ("", "stratified groups 1 auto stratified")
+
+
+def test_stratified_splits_look_at_all_masks_however_many_there_are(write_pair, tmp_path, monkeypatch):
+    monkeypatch.setattr("torchseg.data.datasets.folder.MOST_STRATIFIED", 20)
+    for number in range(30):
+        write_pair(f"picture{number}", values=(0, 1, 2) if number in (3, 17, 19) else (0, 1))
+    by_chance, chosen = (folder(tmp_path, split=split) for split in ("auto", "stratified"))
+    assert not all(any((sample.mask == 2).any() for sample in part) for part in _parts(by_chance))
+    assert all(any((sample.mask == 2).any() for sample in part) for part in _parts(chosen))
+
+
 def test_frames_of_a_sequence_stay_in_one_part(write_pair, tmp_path):
     for sequence in range(6):
         for frame in range(5):
