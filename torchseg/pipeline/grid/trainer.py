@@ -23,6 +23,7 @@ STAGE = "trained"  # name that scripts/train.py gives its network
 RECORD = "training.json"
 # Flags that do not change a training's result, or whose effect is part of the data set's fingerprint.
 _NO_INPUT = ("root", "download", "workers", "device", "cache_gb", "out", "fresh", "threads")
+_LATER = {"crop": "random", "split": "auto"}  # flags that earlier grids did not record, with what was done then
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,10 +83,10 @@ class TrainingRunner:
     def train_stage(self, training: Training) -> Stage:
         """The training as a stage of the grid's folder, to record that it is done."""
         config = dataclasses.asdict(training.config)
-        inputs: dict[str, Any] = {name: value for name, value in config.items() if name not in _NO_INPUT}
+        inputs: dict[str, Any] = {
+            name: value for name, value in config.items() if name not in _NO_INPUT and _LATER.get(name) != value
+        }
         inputs |= {"pictures": self.fingerprints[training.name], "version": 1}
-        if training.config.crop == "random":
-            del inputs["crop"]  # grids before this flag resume
         names = [*(f"{STAGE}/{name}" for name in ("model.safetensors", "card.json", "curves.csv")), RECORD]
         return self._stage("train", training, inputs, names)
 
