@@ -7,10 +7,11 @@ from collections.abc import Sequence
 
 from torchseg.cli.command import run_command
 from torchseg.config import DistillConfig
+from torchseg.console import STDOUT
 
 
 def _job(config: DistillConfig) -> int:
-    print("Loading PyTorch and reading the data", flush=True)  # takes seconds
+    STDOUT.info("Loading PyTorch and reading the data")  # takes seconds
     from torchseg.pipeline.commands.distill import distill
 
     return distill(config)

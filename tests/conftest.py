@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from unittest.mock import MagicMock
@@ -161,6 +162,16 @@ def drawn_pictures(tmp_path_factory):
         Image.fromarray(mask).save(root / "masks" / f"p{number}.png")
     (root / "classes.txt").write_text("ground\nstriped\nchecked\nwire\nring\n")
     return root
+
+
+@pytest.fixture(autouse=True)
+def no_heartbeat(request, monkeypatch):
+    """Commands do not say that they still work, which they would do only where the machine is slow.
+
+    The mark `heartbeat` lets them.
+    """
+    if "heartbeat" not in request.keywords:
+        monkeypatch.setattr("torchseg.cli.command.heartbeat", nullcontext)
 
 
 @pytest.fixture

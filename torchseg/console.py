@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import logging
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 STDOUT = logging.getLogger("torchseg.stdout")
 STDERR = logging.getLogger("torchseg.stderr")  # progress of commands whose result can be piped
+_shown_at = [0.0]  # time.monotonic()
 
 
 @contextmanager
@@ -36,6 +38,11 @@ def console() -> Iterator[None]:
             logger.setLevel(logging.NOTSET)
 
 
+def last_shown() -> float:
+    """When the last line was shown, as `time.monotonic` counts; 0 if there was none."""
+    return _shown_at[0]
+
+
 class _Shown(logging.Handler):
     """Writes as `print` does: to the stream that has this name at that moment, and its errors are exceptions."""
 
@@ -47,3 +54,4 @@ class _Shown(logging.Handler):
         stream = getattr(sys, self._stream)
         stream.write(f"{record.getMessage()}\n")
         stream.flush()
+        _shown_at[0] = time.monotonic()

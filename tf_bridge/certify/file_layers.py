@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tf_bridge.packing.names import restore_names
+from tf_bridge.quiet import quiet
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -168,10 +168,9 @@ class TfliteLayers:
     def __init__(self, path: Path) -> None:
         from ai_edge_litert.interpreter import Interpreter
 
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # hides the warning that keeping all tensors costs memory
+        with quiet():  # hides the warning that keeping all tensors costs memory, and what is said about delegates
             self._interpreter = Interpreter(str(path), num_threads=1, experimental_preserve_all_tensors=True)
-        self._interpreter.allocate_tensors()
+            self._interpreter.allocate_tensors()
         self._source = self._interpreter.get_input_details()[0]
         made = {int(index) for each in self._interpreter._get_ops_details() for index in each["outputs"]}
         made |= {int(self._source["index"])}

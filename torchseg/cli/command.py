@@ -25,6 +25,7 @@ from torchseg.cli.help_page import (
 )
 from torchseg.console import console
 from torchseg.processes.interruption import interruptible
+from torchseg.progress_bar import heartbeat
 from torchseg.spec import nearest
 from torchseg.trusted_code import FLAG, trusting, without_trust
 
@@ -58,7 +59,7 @@ def run_command(config_class: type[Config], job: Callable[[Config], int], argv: 
             _check_text(given)
             with trusting(given):
                 config = _parse(config_class, _parser(config_class), without_trust(given))
-                with console():
+                with console(), heartbeat():
                     return job(config)
         except (ValueError, OSError, ImportError) as error:
             logging.getLogger(__name__).debug("the input was refused", exc_info=True)

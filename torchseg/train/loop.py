@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,11 +13,10 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
-from tqdm import tqdm
 
 from torchseg.checks import check_ema, check_positive
-from torchseg.console import STDOUT
 from torchseg.data import Batch, Batches, Samples
+from torchseg.progress_bar import Progress as ProgressBar
 from torchseg.spec import ImageSpec
 from torchseg.train.averaging import averaged_model
 from torchseg.train.callback import Callback, NoCallback
@@ -139,9 +138,9 @@ def fit(model: nn.Module, task: Task, step: Step, config: FitConfig, *, fabric: 
         task.callback.after_step(progress.epoch * task.batches.plan.steps_per_epoch, model, optimizer)
         training = _Training(model, averaged, optimizer, task, step, config, fabric)
         saved = time.monotonic()
-        with training.replicas() as replicas:
-            for epoch in _bar(task, progress.epoch, config.epochs, fabric):
-                row = training.epoch(epoch, replicas)
+        with training.replicas() as replicas, _progress_bar(task, progress.epoch, config.epochs, fabric) as on_step:
+            for epoch in range(progress.epoch, config.epochs):
+                row = training.epoch(epoch, replicas, on_step)
                 progress.epoch = epoch + 1
                 _validate(averaged.module if averaged else model, task, config, progress, row)
                 progress.curve.append(row)
@@ -194,17 +193,20 @@ class _Training:
     def _mixed(self, network: nn.Module) -> nn.Module:
         return MixedPrecision(network, self.config.precision)
 
-    def epoch(self, number: int, replicas: DataParallel) -> Row:
-        """Trains one epoch; the row has the mean loss, the learning rate of the last step and the duration in s."""
+    def epoch(self, number: int, replicas: DataParallel, on_step: Callable[[], None]) -> Row:
+        """Trains one epoch and calls `on_step` after each step.
+
+        The row has the mean loss, the learning rate of the last step and the duration in s.
+        """
         started = time.monotonic()
         for network in replicas.networks:
             network.train()
         steps = self.task.batches.plan.steps_per_epoch
+        losses = []
         with num_threads(replicas.threads):
-            losses = [
-                self._learn(batch, at, replicas)
-                for at, batch in enumerate(self.task.batches.epoch(number), start=number * steps)
-            ]
+            for at, batch in enumerate(self.task.batches.epoch(number), start=number * steps):
+                losses.append(self._learn(batch, at, replicas))
+                on_step()
         _check_finite(losses, first=number * steps, steps=steps, name=self.task.name)
         mean_loss = self.fabric.all_reduce(torch.stack(losses).mean())
         return {
@@ -283,21 +285,12 @@ def normalise(pictures: Tensor, spec: ImageSpec) -> Tensor:
     return ((pictures.float() / 255 - mean) / std).contiguous(memory_format=torch.channels_last)
 
 
-def _bar(task: Task, first: int, last: int, fabric: Fabric) -> Iterable[int]:
-    """Epoch numbers, with a progress bar on a terminal, or with an occasional plain line of output in a pipe."""
-    epochs = range(first, last)
-    return _epochs_with_progress(task.name, epochs, last) if fabric.is_global_zero else epochs
-
-
-def _epochs_with_progress(name: str, epochs: range, last: int) -> Iterator[int]:
-    bar = tqdm(total=last, initial=epochs.start, desc=name, unit="epoch", disable=None, dynamic_ncols=True)
-    started = time.monotonic()
-    printed = epochs.start
-    for epoch in epochs:
-        yield epoch
-        bar.update()
-        share = (epoch + 1 - epochs.start) / len(epochs)
-        if bar.disable and (epoch + 1 - printed) >= max(1, last // 5):
-            printed, left = epoch + 1, (time.monotonic() - started) * (1 / share - 1)
-            STDOUT.info(f"  {name}: epoch {epoch + 1} of {last}, about {left:.0f} s left")
-    bar.close()
+@contextmanager
+def _progress_bar(task: Task, first: int, last: int, fabric: Fabric) -> Iterator[Callable[[], None]]:
+    """Shows, in the first of the training processes, the steps of these epochs; yields what to call after each."""
+    if not fabric.is_global_zero:
+        yield lambda: None
+        return
+    steps = task.batches.plan.steps_per_epoch
+    with ProgressBar(last * steps, task.name, unit="step", done=first * steps, says_end=False) as bar:
+        yield bar.advance

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import subprocess
 import sys
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -110,6 +112,13 @@ def test_stopping_is_not_an_error_message(capsys):
 
     assert run_command(_Config, job, ["a.txt"]) == 130
     assert "run the same command to resume" in capsys.readouterr().err
+
+
+@pytest.mark.heartbeat
+def test_a_command_that_says_nothing_is_not_silent(capsys, monkeypatch):
+    monkeypatch.setattr("torchseg.progress_bar._FIRST_LINE_S", 0.0)
+    assert run_command(_Config, lambda _: time.sleep(0.7) or 0, ["a.txt"]) == 0
+    assert re.fullmatch(r"  working, \d s so far\n", capsys.readouterr().err)
 
 
 @pytest.mark.parametrize("encoding", ["cp1252", "ascii"])

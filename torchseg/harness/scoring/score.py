@@ -17,7 +17,6 @@ from torchseg.harness.csv_table import Table, write_rows
 from torchseg.harness.measure.pixel_counts import MetricAccumulator
 from torchseg.harness.measure.size import gzip_bytes, zstd_bytes
 from torchseg.harness.preprocess import prepare
-from torchseg.harness.progress_bar import Progress
 from torchseg.harness.scoring.accuracy import count_pixels
 from torchseg.harness.scoring.artifact import Artifact, ScoreFailure, artifact_names
 from torchseg.harness.scoring.columns import (
@@ -42,6 +41,7 @@ from torchseg.harness.scoring.measurement import (
 )
 from torchseg.harness.scoring.peak_memory import Probes
 from torchseg.metrics import Overlap, miou_difference, overlap
+from torchseg.progress_bar import Progress
 from torchseg.spec import ImageSpec
 
 __all__ = ["Artifact", "ScoreFailure", "score_artifacts"]

@@ -6,7 +6,8 @@ from torchseg.cli.command import CHECK_FAILED, DONE
 from torchseg.config import GridConfig
 from torchseg.pipeline.grid.grid import run_grid
 from torchseg.pipeline.grid.jobs import Jobs
-from torchseg.pipeline.grid.summary import duration, summary_lines, way_on
+from torchseg.pipeline.grid.summary import summary_lines, way_on
+from torchseg.progress_bar import duration
 
 
 def grid(config: GridConfig) -> int:

@@ -13,7 +13,6 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from tqdm import tqdm
 
 from torchseg.checks import check_no_device
 from torchseg.cli.command import DONE
@@ -36,6 +35,7 @@ from torchseg.pipeline.run.foreign_spec import foreign_spec
 from torchseg.pipeline.run.image_spec import recorded_spec_of, spec_of
 from torchseg.pipeline.run.lock import locked
 from torchseg.pipeline.run.recorded_config import recorded_config, run_of
+from torchseg.progress_bar import Progress
 from torchseg.spec import ImageSpec
 
 Labels = NDArray[np.uint8]
@@ -70,7 +70,8 @@ def predict(config: PredictConfig) -> int:
             read = partial(without_truth, images=images)
         totals: dict[str, Counts] = {model.name: np.zeros((spec.num_classes,) * 2, np.int64) for model in models}
         rows = []
-        for file in tqdm(files, desc="images", unit="image", disable=None, dynamic_ncols=True):
+        bar = opened.enter_context(Progress(len(files), "predicting", unit="image", says_end=False))
+        for file in files:
             sample = read(file)
             answers = {model.name: model.labels(sample.picture) for model in models}
             _save(config, sample, answers, spec)
@@ -78,6 +79,7 @@ def predict(config: PredictConfig) -> int:
                 counts = confusion_matrix(labels, sample.mask, num_classes=spec.num_classes)
                 totals[name] += counts
                 rows.append(_row(name, sample.name, counts))
+            bar.advance()
         notes = {model.name: model.note() for model in models}
     rows += [_row(name, _ALL, counts) for name, counts in totals.items()]
     _print_outcome(config, len(files), rows, spec)

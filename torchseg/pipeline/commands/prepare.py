@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from tqdm import tqdm
-
 from torchseg.cli.command import CHECK_FAILED, DONE, other_command
 from torchseg.config import PrepareConfig
 from torchseg.data import DataSet, Inspection, grouped, inspect_data, write_folder
@@ -15,6 +13,7 @@ from torchseg.data.inspection import listed
 from torchseg.data.repair import LIST as REPAIRS
 from torchseg.data.repair import repair_folder
 from torchseg.pipeline.run.dataset import image_reader, open_configured
+from torchseg.progress_bar import Progress
 
 _SHOWN = 20  # faults at most
 
@@ -25,8 +24,8 @@ def prepare(config: PrepareConfig) -> int:
         config = _fixed(config)
     data = open_configured(config)
     total = sum(len(part) for part in (data.train, data.validation, data.test, data.transfer))
-    with tqdm(total=total, desc="checking", unit="image", disable=None, dynamic_ncols=True) as bar:
-        found = inspect_data(data, on_picture=bar.update)
+    with Progress(total, "checking", unit="image", says_end=False) as bar:
+        found = inspect_data(data, on_picture=bar.advance)
     print("\n".join(table_lines(data, found)))
     if data.images.value_range is not None:
         low, high = data.images.value_range
@@ -46,8 +45,8 @@ def prepare(config: PrepareConfig) -> int:
     print("no faults")
     if config.out:
         total -= len(data.transfer)  # without masks, so the copy leaves them out
-        with tqdm(total=total, desc="writing", unit="image", disable=None, dynamic_ncols=True) as bar:
-            write_folder(data, config.out, size=config.size, on_picture=bar.update)
+        with Progress(total, "writing", unit="image", says_end=False) as bar:
+            write_folder(data, config.out, size=config.size, on_picture=bar.advance)
         print(
             f"  next     {other_command('distill')} --data folder --root {config.out} --image_size {_text(config.size)}"
         )

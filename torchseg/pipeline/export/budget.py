@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from tf_bridge.certify.parity import Parity
 from tf_bridge.certify.verdict import MAX_DROP
@@ -17,6 +16,7 @@ from tf_bridge.conversion import MixedPrecisionWriter
 from tf_bridge.mixed_precision.int8_or_float import AccuracyDrop, fewest_float_layers
 from torchseg.harness.runtimes.process import RuntimeProcess
 from torchseg.harness.scoring.latency import Latency, LatencyConfig, measure_latency
+from torchseg.progress_bar import Progress
 
 CERTIFIED_WITH = 64  # validation images, at most
 BUDGETED_WITH = 256  # validation images, at most, if the user sets a budget
@@ -87,7 +87,7 @@ def choose_float_layers(
     known: dict[frozenset[str], AccuracyDrop] = {}
     with (
         tempfile.TemporaryDirectory() as folder,
-        tqdm(desc=f"{path.name}: layers in float", unit="choice", disable=None, dynamic_ncols=True) as bar,
+        Progress(0, f"{path.name}: layers in float", unit="choice") as bar,
     ):
         trial = Path(folder) / path.name
 
@@ -98,7 +98,7 @@ def choose_float_layers(
                 known[layers] = AccuracyDrop(
                     budget_share=budget.share_used(parity), logit_error=parity.mean_abs_error or 0.0
                 )
-                bar.update()
+                bar.advance()
             return known[layers]
 
         layers = fewest_float_layers(mixed.layers, loss)

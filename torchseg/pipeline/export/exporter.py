@@ -29,6 +29,7 @@ from tf_bridge.conversion import Conversion
 from tf_bridge.end_to_end import end_to_end_spec, is_end_to_end
 from tf_bridge.onnx.export import OnnxShape, export_onnx
 from tf_bridge.packing.names import is_packed
+from tf_bridge.quiet import quiet
 from torchseg.checkpoint import load_checkpoint, sha256_of
 from torchseg.data import Sample
 from torchseg.harness.postprocess import labels_of
@@ -78,7 +79,7 @@ class NetworkExport:
                 choice = self._hold_budget(path, images)
         elif precision is Precision.FP16:
             layers = self._conversion.write_fp16(
-                path, lambda file: not verdict(self._compare(open_runtime(file)), precision)
+                path, lambda file: not verdict(self._compare(_opened(file)), precision)
             )
             choice = FloatChoice(layers=tuple(layers))
         else:
@@ -124,7 +125,7 @@ class NetworkExport:
         calibration: Sequence[Sample] = (),
     ) -> dict[str, Any]:
         """Compares a file with the checkpoint on validation images, in the file's default runtime."""
-        candidate, choice = open_runtime(path), choice or FloatChoice()
+        candidate, choice = _opened(path), choice or FloatChoice()
         images, masks = self._compared_on
         parity = self._compare(candidate, takes_pictures=is_end_to_end(path))
         evidence = Evidence(
@@ -173,7 +174,7 @@ class NetworkExport:
         """Replaces the int8 file at `path` with one that keeps some layers in float if the budget requires it."""
 
         def measure(candidate: Path) -> Parity:
-            return self._compare(open_runtime(candidate))
+            return self._compare(_opened(candidate))
 
         if self.budget.share_used(measure(path)) <= 1:
             return FloatChoice()
@@ -238,6 +239,12 @@ class NetworkExport:
 
     def _prepare(self, samples: Sequence[Sample]) -> Images:
         return self.pictures.spec.prepare(np.stack([each.picture for each in samples]))  # (B, C, H, W)
+
+
+def _opened(path: Path) -> Runtime:
+    """The file in its default runtime, without what LiteRT's compiled code says about delegates."""
+    with quiet():
+        return open_runtime(path)
 
 
 def _remember(predict: Predict) -> Predict:

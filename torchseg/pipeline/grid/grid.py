@@ -26,7 +26,6 @@ from torchseg.pipeline.grid.per_image import picked_sample
 from torchseg.pipeline.grid.plan import GridPlan, Training, data_flags, expand
 from torchseg.pipeline.grid.recipe import read_recipe
 from torchseg.pipeline.grid.scorer import Scorer
-from torchseg.pipeline.grid.summary import duration
 from torchseg.pipeline.grid.tables import RESERVED, GridTables
 from torchseg.pipeline.grid.trainer import Launch, TrainingRunner
 from torchseg.pipeline.run.dataset import Pictures, check_disjoint, open_pictures
@@ -34,12 +33,13 @@ from torchseg.pipeline.run.folder import RunFolder, Stage
 from torchseg.pipeline.run.installed import check_formats
 from torchseg.pipeline.run.session import ENVIRONMENT, environment_record
 from torchseg.pipeline.stages.training import check_network, check_training
+from torchseg.progress_bar import duration
 
 _LOG = logging.getLogger(__name__)
 
 Failures = dict[tuple[str, str], str]  # reason, by names of training and file
 
-_BETWEEN_S = 30.0
+_BETWEEN_S = 20.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -269,7 +269,7 @@ class GridProgress:
         self._print(f"trained and exported {len(self._done)} of {len(self._work)}: {name}{trouble}{ending}")
 
     def beat(self, logs: Mapping[str, Path]) -> None:
-        """At most every 30 s, prints the last line of each running training's log if it has changed."""
+        """At most every 20 s, prints the last line of each running training's log if it has changed."""
         if self._clock() - self._last_printed < _BETWEEN_S:
             return
         self._last_printed = self._clock()

@@ -46,13 +46,6 @@ def way_on(out: Path, figures: Sequence[Path]) -> list[str]:
     return lines
 
 
-def duration(seconds: float) -> str:
-    """`40 s`, `12 min`, `3.5 h`."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
 def _effect_line(effect: Effect) -> str:
     scale, sign, digits = (100, "+", 2) if effect.metric.kind == "difference" else (1, "", 3)
     value, low, high = (f"{scale * each:{sign}.{digits}f}" for each in (effect.value, effect.low, effect.high))

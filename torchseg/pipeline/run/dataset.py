@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from torchseg.config import DataConfig, DistillConfig, LearningConfig
 from torchseg.console import STDOUT
@@ -40,6 +39,7 @@ from torchseg.data.images.reader import RGB, ImageReader
 from torchseg.models import Scaling
 from torchseg.pipeline.run.folder import Stage
 from torchseg.pipeline.run.normalisation import distill_scaling, scaling_for
+from torchseg.progress_bar import Progress
 from torchseg.spec import ImageSpec
 
 REPORT = "data.json"
@@ -164,7 +164,7 @@ def check_stage(pictures: Pictures, config: LearningConfig, *, writes: bool = Tr
         total = sum(len(getattr(pictures, name)) for name in SPLITS)
         room = _cache_limit_bytes(config, work)
         summary = {}
-        with tqdm(total=total, desc="images", unit="image", disable=None, dynamic_ncols=True) as bar:
+        with Progress(total, "reading", unit="image") as bar:
             for name in SPLITS:
                 cache = CacheWriter(work / CACHE / name, limit_bytes=room)
                 summary[name] = _summary(getattr(pictures, name), pictures.spec, cache, bar, cores=config.cores)
@@ -206,7 +206,7 @@ def _cache_limit_bytes(config: LearningConfig, folder: Path) -> int:
     return int(config.cache_gb * 1e9)
 
 
-def _summary(samples: Samples, spec: ImageSpec, cache: CacheWriter, bar: tqdm[Any], *, cores: int) -> dict[str, Any]:
+def _summary(samples: Samples, spec: ImageSpec, cache: CacheWriter, bar: Progress, *, cores: int) -> dict[str, Any]:
     """Counts images and the pixels of each class.
 
     Returns:
@@ -224,7 +224,7 @@ def _summary(samples: Samples, spec: ImageSpec, cache: CacheWriter, bar: tqdm[An
         counts = np.bincount(sample.mask.ravel(), minlength=256)[: spec.num_classes]
         pixels += counts
         beside += (counts > 0) * counts.sum()
-        bar.update()
+        bar.advance()
     shares = (pixels / max(1, pixels.sum())).round(5).tolist()
     frequencies = (pixels / beside.clip(1)).round(9).tolist()
     return {

@@ -17,6 +17,7 @@ from torchseg.checkpoint import sha256_of
 from torchseg.console import STDOUT
 from torchseg.pipeline.run.lock import LOCK, locked
 from torchseg.pipeline.run.manifest import kept_manifest
+from torchseg.progress_bar import Progress
 from torchseg.record import RecordError, build, read_json, with_checksum
 
 _STAMPS = ".stages"
@@ -119,7 +120,8 @@ class RunFolder:
             return False
         work = self._work(stage) if writes else self._work_path(stage)
         wait()
-        stage.run(work)
+        with Progress(0, stage.name):
+            stage.run(work)
         wait()
         if writes:
             self._finish(stage, work)

@@ -15,7 +15,6 @@ from torch import nn
 from tf_bridge.conversion import Conversion
 from torchseg.data.datasets.scenes import Scenes
 from torchseg.harness.host import cpu_name
-from torchseg.harness.progress_bar import Progress
 from torchseg.harness.runtimes.process import RuntimeProcess
 from torchseg.harness.scoring.latency import Latency, LatencyConfig, measure_latency
 from torchseg.modelfile.kinds import runtime_name
@@ -33,6 +32,7 @@ from torchseg.models import (
 from torchseg.pipeline.run.folder import RunFolder, Stage
 from torchseg.pipeline.run.session import package_version
 from torchseg.pipeline.students.table import TABLE, StudentRow, read_rows, write_rows
+from torchseg.progress_bar import Progress
 from torchseg.spec import ImageSpec
 
 FILES = "files"

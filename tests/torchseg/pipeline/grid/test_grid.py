@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from torchseg.pipeline.grid.grid import GridProgress
-from torchseg.pipeline.grid.summary import duration
 
 
 class Clock:
@@ -36,7 +35,3 @@ def test_now_and_then_the_last_line_of_a_log_is_repeated_once(tmp_path):
     clock.now = 120
     progress.beat({"a": log})
     assert lines == ["  a: trained: epoch 1 of 9", "  a: export has begun"]
-
-
-def test_durations_are_told_in_the_unit_that_fits():
-    assert [duration(seconds) for seconds in (40, 720, 12600)] == ["40 s", "12 min", "3.5 h"]
