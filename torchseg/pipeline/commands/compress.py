@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from torchseg.checkpoint import CARD, load_checkpoint, read_card
@@ -18,17 +19,20 @@ from torchseg.pipeline.export.trial import trial_stage
 from torchseg.pipeline.run.dataset import Pictures, cached_pictures, check_stage, open_pictures
 from torchseg.pipeline.run.folder import Stage
 from torchseg.pipeline.run.installed import CHANNEL_PRUNING, check_installed
+from torchseg.pipeline.run.plan import RunPlan
 from torchseg.pipeline.run.recorded_config import PICTURE_FLAGS, recorded_config, run_of
 from torchseg.pipeline.run.session import Session, open_session
 from torchseg.pipeline.run.summary import checkpoint_argument
-from torchseg.pipeline.stages.channel_pruning import channel_pruned_stage
-from torchseg.pipeline.stages.compression import Compressor, check_compression
+from torchseg.pipeline.stages.channel_pruning import channel_prune_epochs, channel_pruned_stage
+from torchseg.pipeline.stages.compression import Compressor, check_compression, cluster_epochs, prune_epochs
 from torchseg.pipeline.stages.copied import copied, given_teacher
 from torchseg.pipeline.stages.distillation import supervision
 from torchseg.pipeline.stages.export import PACKED, CertificateError, Exporter
 from torchseg.pipeline.stages.ledger import LEDGER, LedgerError, ledger_stage
 from torchseg.pipeline.stages.lengths import Lengths
+from torchseg.pipeline.stages.time_estimate import TrainingEstimate, training_line
 from torchseg.pipeline.stages.training import Trainer, check_training
+from torchseg.pipeline.stages.training_plan import Supervision
 
 ORIGINAL = "original"
 _LOG = logging.getLogger(__name__)
@@ -129,11 +133,13 @@ class _Job:
         self.config, self.folder, self.fabric = session.config, session.folder, session.fabric
         self.pictures = pictures
         self.trainer = Trainer(self.config, pictures, self.folder, self.fabric)
+        self.plan = RunPlan([])
 
     def run(self) -> list[str]:
         """Runs the remaining stages; returns a message for each that failed."""
         for stage in self._training():
-            self.folder.do(stage, writes=self.fabric.is_global_zero, wait=self.fabric.barrier)
+            do = partial(self.folder.do, writes=self.fabric.is_global_zero, wait=self.fabric.barrier)
+            self.plan.do(stage, do)
         problems: list[str] = []
         for stage in self._files() if self.fabric.is_global_zero else ():
             try:
@@ -163,10 +169,24 @@ class _Job:
             teacher = run / "teacher"
         learns_from = supervision(self.trainer, teacher, views=0)
         checkpoint = run / ORIGINAL
+        if self.fabric.is_global_zero:
+            self.plan = self._plan(learns_from)
         if config.channel_sparsity:
             yield channel_pruned_stage(self.trainer, config, learns_from, checkpoint)
             checkpoint = run / "channel_pruned"
         yield from Compressor(self.trainer, config, learns_from).stages(checkpoint)
+
+    def _plan(self, learns_from: Supervision) -> RunPlan:
+        """Of the trainings, each expected to be as fast as one of the network to compress."""
+        config, trainer = self.config, self.trainer
+        original = self.folder.path / ORIGINAL
+        estimate = TrainingEstimate(trainer, lambda: load_checkpoint(original)[0], lambda: learns_from)
+        epochs = {
+            "channel_pruned": channel_prune_epochs(trainer, config),
+            "pruned": prune_epochs(trainer, config),
+            "clustered": cluster_epochs(trainer, config),
+        }
+        return RunPlan([training_line(stage, epochs[stage], estimate) for stage in self.stages])
 
     def _files(self) -> Iterator[Stage]:
         last, exporter = self.stages[-1], Exporter(self.pictures, self.folder)

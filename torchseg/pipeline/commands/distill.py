@@ -19,10 +19,12 @@ from torchseg.pipeline.run.dataset import Pictures, cached_pictures, check_stage
 from torchseg.pipeline.run.folder import Stage
 from torchseg.pipeline.run.installed import check_formats
 from torchseg.pipeline.run.normalisation import distill_scaling
+from torchseg.pipeline.run.plan import RunPlan
 from torchseg.pipeline.run.session import Session, open_session
 from torchseg.pipeline.run.summary import summary_lines
 from torchseg.pipeline.stages.compression import Compressor, check_compression
 from torchseg.pipeline.stages.default_networks import with_default_networks
+from torchseg.pipeline.stages.distill_plan import distill_plan
 from torchseg.pipeline.stages.distillation import (
     check_distillation,
     check_supervision,
@@ -31,14 +33,13 @@ from torchseg.pipeline.stages.distillation import (
     supervision,
     teacher_stages,
 )
-from torchseg.pipeline.stages.export import CertificateError, Exporter, export_beside
+from torchseg.pipeline.stages.export import DENSE, CertificateError, Exporter, export_beside
 from torchseg.pipeline.stages.ledger import LedgerError, ledger_stage
 from torchseg.pipeline.stages.lengths import Lengths
 from torchseg.pipeline.stages.scoring import ScoreError, report_stage, score_stage
 from torchseg.pipeline.stages.training import Trainer
 from torchseg.pipeline.students.choice import StudentChoice, choose_student
 
-_DENSE = {"student": ("fp32", "int8"), "teacher": ("fp32",)}  # uncompressed files to compare the compressed ones with
 _LOG = logging.getLogger(__name__)
 
 
@@ -120,6 +121,7 @@ class Chain:
         self.problems: list[str] = []
         self.done_beside: set[str] = set()
         self.trainer = Trainer(self.config, self.pictures, self.folder, self.fabric)
+        self.plan = RunPlan([])
 
     @property
     def last(self) -> str:
@@ -135,7 +137,7 @@ class Chain:
             return
         for stage in self._files():
             try:
-                if self.folder.do(stage) or stage.name in self.done_beside:
+                if self.plan.do(stage, self.folder.do) or stage.name in self.done_beside:
                     yield stage.name
             except (CertificateError, ScoreError, LedgerError) as error:
                 _LOG.error("%s", error)
@@ -148,7 +150,8 @@ class Chain:
                 yield stage.name
 
     def _do(self, stage: Stage) -> bool:
-        return self.folder.do(stage, writes=self.fabric.is_global_zero, wait=self.fabric.barrier)
+        do = partial(self.folder.do, writes=self.fabric.is_global_zero, wait=self.fabric.barrier)
+        return self.plan.do(stage, do)
 
     def _training(self) -> Iterator[Stage]:
         config = self.config
@@ -157,6 +160,8 @@ class Chain:
         yield check_stage(self.pictures, config, writes=self.fabric.is_global_zero)
         pictures = self.pictures = cached_pictures(self.pictures, self.folder.path)
         trainer = self.trainer = replace(self.trainer, pictures=pictures)
+        if self.fabric.is_global_zero:
+            self.plan = distill_plan(config, trainer)
         teacher = self.folder.path / "teacher" if config.teacher else None
         yield from teacher_stages(config, trainer)
         learns_from = supervision(trainer, teacher, views=config.views)
@@ -175,7 +180,7 @@ class Chain:
         yield from trial_stage(student, {kind for kind, _ in config.files}, writes=writes)
         if config.teacher is None:
             return
-        dense = {kind for kind, precision in config.files if precision in _DENSE["teacher"]}
+        dense = {kind for kind, precision in config.files if precision in DENSE["teacher"]}
         given = teacher_folders(config.teacher_checkpoint)
         teachers = [
             replace(read_card(folder), spec=spec, stage=f"teacher{number}" if len(given) > 1 else "teacher")
@@ -189,7 +194,7 @@ class Chain:
         exporter, files = Exporter(self.pictures, self.folder), self.config.files
         networks = [*(["teacher"] if self.config.teacher else []), "student"]
         dense = {
-            network: [file for file in files if file[1] in _DENSE[network]]
+            network: [file for file in files if file[1] in DENSE[network]]
             for network in reversed(networks)
             if network != self.last
         }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from torchseg.checkpoint import read_card
@@ -12,9 +13,11 @@ from torchseg.config import TrainConfig
 from torchseg.models import parse_arguments, pretrained_scaling
 from torchseg.pipeline.run.dataset import cached_pictures, check_stage, open_pictures
 from torchseg.pipeline.run.normalisation import chosen_scaling
+from torchseg.pipeline.run.plan import RunPlan
 from torchseg.pipeline.run.session import open_session
 from torchseg.pipeline.run.summary import checkpoint_argument
 from torchseg.pipeline.stages.lengths import STUDENT_STEPS
+from torchseg.pipeline.stages.time_estimate import TrainingEstimate, training_line
 from torchseg.pipeline.stages.training import Trainer, check_network, check_training
 from torchseg.pipeline.stages.training_plan import NetworkSpec
 
@@ -65,5 +68,13 @@ def train_network(config: TrainConfig) -> Trained:
         trainer = Trainer(config, cached_pictures(pictures, folder.path), folder, fabric)
         epochs = trainer.epochs(config.epochs, steps=STUDENT_STEPS)
         network = NetworkSpec(stage="trained", model=config.model, arguments=arguments, epochs=epochs)
-        ran = folder.do(trainer.from_start(network), writes=fabric.is_global_zero, wait=fabric.barrier)
+        plan = _plan(trainer, network) if fabric.is_global_zero else RunPlan([])
+        do = partial(folder.do, writes=fabric.is_global_zero, wait=fabric.barrier)
+        ran = plan.do(trainer.from_start(network), do)
     return Trained(checkpoint=folder.path / "trained", ran=ran, reports=fabric.is_global_zero)
+
+
+def _plan(trainer: Trainer, network: NetworkSpec) -> RunPlan:
+    estimate = TrainingEstimate(trainer, lambda: trainer.untrained(network), trainer.labels)
+    share = trainer.config.progressive if isinstance(trainer.config, TrainConfig) else 0.0
+    return RunPlan([training_line(network.stage, network.epochs, estimate, progressive=share)])

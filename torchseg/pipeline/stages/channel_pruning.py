@@ -18,7 +18,7 @@ from torchseg.pipeline.export.calibration import calibration_samples
 from torchseg.pipeline.run.dataset import Pictures
 from torchseg.pipeline.run.folder import Stage
 from torchseg.pipeline.stages.compression import unbranched
-from torchseg.pipeline.stages.lengths import DefaultFor
+from torchseg.pipeline.stages.lengths import DefaultFor, Lengths
 from torchseg.pipeline.stages.training import Trainer
 from torchseg.pipeline.stages.training_plan import Start, Supervision, TrainingPlan
 
@@ -33,7 +33,7 @@ def channel_pruned_stage(trainer: Trainer, config: CompressConfig, recovery: Sup
     The stage raises ValueError if the logits differ from those of the same network with these channels zeroed.
     """
     how = ChannelPruneConfig(share=config.channel_sparsity, importance=config.importance)
-    epochs = trainer.epochs(config.channel_epochs, steps=CHANNEL_PRUNE_STEPS)
+    epochs = channel_prune_epochs(trainer, config)
 
     def start(_: int) -> Start:
         network, card = unbranched(*load_checkpoint(checkpoint))
@@ -55,6 +55,11 @@ def channel_pruned_stage(trainer: Trainer, config: CompressConfig, recovery: Sup
         seed_offset=3,
     )
     return trainer.stage(training_plan)
+
+
+def channel_prune_epochs(lengths: Lengths, config: CompressConfig) -> int:
+    """Epochs of the stage."""
+    return lengths.epochs(config.channel_epochs, steps=CHANNEL_PRUNE_STEPS)
 
 
 def _real_batch(pictures: Pictures) -> tuple[Tensor, Tensor]:

@@ -51,19 +51,30 @@ def teacher_stages(config: DistillConfig, trainer: Trainer) -> Iterator[Stage]:
         return
     if config.teacher is None:
         return
-    network = NetworkSpec(
+    network = teacher_network(config, trainer)
+    before: Path | None = None
+    for number in range(1, config.teacher_rounds + 1):
+        name = teacher_round(config, number)
+        yield trainer.from_start(replace(network, stage=name), supervision(trainer, before, views=config.views))
+        before = trainer.folder.path / name
+
+
+def teacher_network(config: DistillConfig, lengths: Lengths) -> NetworkSpec:
+    """The teacher that the flags describe; they name one."""
+    assert config.teacher is not None
+    return NetworkSpec(
         stage="teacher",
         model=config.teacher,
         arguments=parse_arguments(config.teacher_arguments),
-        epochs=trainer.epochs(config.teacher_epochs, steps=TEACHER_STEPS),
+        epochs=lengths.epochs(config.teacher_epochs, steps=TEACHER_STEPS),
         learning_rate=config.teacher_learning_rate,
         schedule=config.teacher_schedule,
     )
-    before: Path | None = None
-    for number in range(1, config.teacher_rounds + 1):
-        name = "teacher" if number == config.teacher_rounds else f"teacher_round{number}"
-        yield trainer.from_start(replace(network, stage=name), supervision(trainer, before, views=config.views))
-        before = trainer.folder.path / name
+
+
+def teacher_round(config: DistillConfig, number: int) -> str:
+    """Name of the stage that trains the teacher for the first, second, ... time."""
+    return "teacher" if number == config.teacher_rounds else f"teacher_round{number}"
 
 
 def student_network(config: DistillConfig, trainer: Trainer, *, stage: str = "student") -> NetworkSpec:

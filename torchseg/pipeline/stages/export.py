@@ -20,6 +20,7 @@ from torchseg.processes.group import end_with_parent
 
 ARTIFACTS = "artifacts"
 PACKED = ("fp32", "fp16", "int8")  # precisions whose ONNX files can be packed
+DENSE = {"student": ("fp32", "int8"), "teacher": ("fp32",)}  # uncompressed files to compare the compressed ones with
 
 Files = Mapping[str, Sequence[tuple[str, str]]]
 """Pairs of format and precision for each network, keyed by the name of its stage."""

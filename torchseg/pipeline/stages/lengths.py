@@ -42,9 +42,10 @@ class Lengths:
     @property
     def steps_per_epoch(self) -> int:
         """Optimizer steps in one pass over the labelled images."""
-        return self._plan().steps_per_epoch
+        return self.batch_plan().steps_per_epoch
 
-    def _plan(self, *, transfer_ratio: float = 0.0, views: int = 0) -> BatchPlan:
+    def batch_plan(self, *, transfer_ratio: float = 0.0, views: int = 0) -> BatchPlan:
+        """Selects the images of each step; see `BatchPlan`."""
         return BatchPlan(
             labelled=len(self.pictures.train),
             batch_size=self.config.batch_size,

@@ -11,16 +11,16 @@ from typing import Any
 from lightning_fabric import Fabric
 from torch import nn
 
-from torchseg.checkpoint import WEIGHTS, Card, load_checkpoint, save_checkpoint, sha256_of
+from torchseg.checkpoint import WEIGHTS, Card, load_checkpoint, sha256_of
 from torchseg.config import FromStartConfig, LearningConfig
 from torchseg.config.distillation import DistillationConfig
 from torchseg.data import Batches, BatchPlan, Distortion, RandomView, Samples, UnmaskedSamples
-from torchseg.harness.csv_table import CRLF, write_rows
 from torchseg.losses import MEDIAN_FREQUENCY, SOFT_LOSSES, class_weights, parse_terms, segmentation_loss
-from torchseg.models import build_model, check_size, count_parameters, multiply_adds, recorded
+from torchseg.models import build_model, check_size, recorded
 from torchseg.pipeline.run.dataset import REPORT
 from torchseg.pipeline.run.folder import RunFolder, Stage
 from torchseg.pipeline.stages.lengths import Lengths
+from torchseg.pipeline.stages.trained_checkpoint import save_trained
 from torchseg.pipeline.stages.training_plan import NetworkSpec, Start, Supervision, TrainingPlan
 from torchseg.record import read_json
 from torchseg.spec import ImageSpec, nearest
@@ -28,7 +28,6 @@ from torchseg.train import (
     SCHEDULES,
     FitConfig,
     Loss,
-    Progress,
     Row,
     Step,
     Task,
@@ -40,8 +39,6 @@ from torchseg.train import (
     label_step,
 )
 from torchseg.train.features import FeatureStudent, FeatureTeacher
-
-CURVE_COLUMNS = ("epoch", "step", "learning_rate", "train_loss", "val_loss", "val_miou", "seconds")
 
 
 @dataclass(frozen=True)
@@ -79,21 +76,22 @@ class Trainer(Lengths):
             views: see `Supervision`.
         """
         key = sha256_of(teacher / WEIGHTS)
-        extra = self._transfer_batch(how.transfer_ratio)
-        share = extra / (extra + self.config.batch_size)
-        feature_weight = getattr(self.config, "feature_weight", 0.0)
 
         def load() -> Teacher:
             known = key, views > 0, self.config.crop
             if known not in self.teachers:
-                network, _ = load_checkpoint(teacher)
-                if feature_weight:
-                    network = FeatureTeacher(network, self._shape)
-                precision = choose_precision(self.config.training_precision, self.fabric.device)
-                self.teachers[known] = Teacher(
-                    network.to(self.fabric.device), precision=precision, caches_logits=views > 0
-                )
+                self.teachers[known] = self.teacher(load_checkpoint(teacher)[0], views=views)
             return self.teachers[known]
+
+        inputs = {"teacher": key, **asdict(how)}
+        if self._feature_weight:
+            inputs["feature_weight"] = self._feature_weight
+        return replace(self.taught_by(load, how, views=views), inputs=inputs)
+
+    def taught_by(self, load: Callable[[], Teacher], how: DistillationConfig, *, views: int) -> Supervision:
+        """Learning from the masks, and from the teacher that `load` returns; see `distillation`."""
+        extra = self._transfer_batch(how.transfer_ratio)
+        share = extra / (extra + self.config.batch_size)
 
         def step() -> Step:
             return distill_step(
@@ -102,21 +100,33 @@ class Trainer(Lengths):
                 transfer_share=share,
                 loss=self.loss,
                 num_classes=self.pictures.spec.num_classes,
-                feature_weight=feature_weight,
+                feature_weight=self._feature_weight,
             )
 
-        def with_features(network: nn.Module) -> nn.Module:
-            teacher_network = load().network.network
-            assert isinstance(teacher_network, FeatureTeacher)
-            return FeatureStudent(network, self._shape, channels=teacher_network.channels, seed=self.config.seed)
+        def around(network: nn.Module) -> nn.Module:
+            taught = load().network.network
+            if not isinstance(taught, FeatureTeacher):
+                return network
+            return FeatureStudent(network, self._shape, channels=taught.channels, seed=self.config.seed)
 
-        inputs = {"teacher": key, **asdict(how)}
-        supervision = Supervision(
-            step=step, teacher=load, transfer_ratio=how.transfer_ratio, views=views, distort=how.distort, inputs=inputs
+        return Supervision(
+            step=step,
+            teacher=load,
+            transfer_ratio=how.transfer_ratio,
+            views=views,
+            distort=how.distort,
+            around=around,
         )
-        if not feature_weight:
-            return supervision
-        return replace(supervision, around=with_features, inputs=inputs | {"feature_weight": feature_weight})
+
+    def teacher(self, network: nn.Module, *, views: int) -> Teacher:
+        """A teacher of this network, which caches its logits if views repeat."""
+        precision = choose_precision(self.config.training_precision, self.fabric.device)
+        answers = FeatureTeacher(network, self._shape) if self._feature_weight else network
+        return Teacher(answers.to(self.fabric.device), precision=precision, caches_logits=views > 0)
+
+    @property
+    def _feature_weight(self) -> float:
+        return getattr(self.config, "feature_weight", 0.0)
 
     def fit_config(self, epochs: int, *, learning_rate: float | None = None, schedule: str = "") -> FitConfig:
         """The fit config for this many epochs; the default learning rate and schedule are those of the flags."""
@@ -134,7 +144,7 @@ class Trainer(Lengths):
     def stage(self, training_plan: TrainingPlan) -> Stage:
         """The stage that runs a training and writes weights, card and curves to `STAGE/`."""
         supervision = training_plan.supervision
-        plan = self._plan(transfer_ratio=supervision.transfer_ratio, views=supervision.views)
+        plan = self.batch_plan(transfer_ratio=supervision.transfer_ratio, views=supervision.views)
         if not plan.views:
             plan = replace(plan, seed=plan.seed + training_plan.seed_offset)
         half_size_epochs = round(training_plan.progressive * training_plan.fit_config.epochs)
@@ -149,7 +159,7 @@ class Trainer(Lengths):
             start = training_plan.start(plan.steps_per_epoch)
             task = Task(
                 name=training_plan.stage,
-                batches=self._batches(plan, distort=supervision.distort),
+                batches=self.batches(plan, distort=supervision.distort),
                 validation=self.pictures.validation,
                 spec=self.pictures.spec,
                 teacher=supervision.teacher(),
@@ -160,7 +170,7 @@ class Trainer(Lengths):
             progress = fit(trained, task, supervision.step(), training_plan.fit_config, fabric=self.fabric, folder=work)
             if self.fabric.is_global_zero:
                 card = training_plan.finish(start.network, start.card)
-                _save(start.network, card, progress, work / training_plan.stage)
+                save_trained(start.network, card, progress, work / training_plan.stage)
                 discard_progress(work)
 
         outputs = [
@@ -189,7 +199,8 @@ class Trainer(Lengths):
             progressive=self.config.progressive,
         )
 
-    def _batches(self, plan: BatchPlan, *, distort: bool) -> Batches:
+    def batches(self, plan: BatchPlan, *, distort: bool) -> Batches:
+        """Batches of the run's images, as this plan selects them."""
         return Batches(
             self.pictures.train,
             self._transfer,
@@ -266,27 +277,3 @@ def check_training(config: LearningConfig, spec: ImageSpec) -> None:
 def _code_hash(builder: Mapping[str, Any]) -> dict[str, str]:
     """The hash of a network's code, if it is in a code file: another code is another network."""
     return {"code": builder["code"]["sha256"]} if "code" in builder else {}
-
-
-def _save(model: nn.Module, card: Card, progress: Progress, folder: Path) -> None:
-    metrics = {
-        "val_miou": progress.best_miou,
-        "parameters": count_parameters(model),
-        "multiply_adds": multiply_adds(model, card.spec),
-    }
-    save_checkpoint(model, replace(card, metrics=metrics), folder)
-    # As text, so that a loss that is not a number is written as `nan` and not as an empty cell.
-    curve = ({name: str(value) for name, value in row.items()} for row in progress.curve)
-    write_rows(folder / "curves.csv", CURVE_COLUMNS, curve, line_end=CRLF)
-    _write_events(progress, folder)
-
-
-def _write_events(progress: Progress, folder: Path) -> None:
-    """Writes the same curves for TensorBoard."""
-    from tensorboardX import SummaryWriter
-
-    with SummaryWriter(logdir=str(folder / "tensorboard")) as writer:
-        for row in progress.curve:
-            for name in CURVE_COLUMNS[2:]:
-                if name in row:
-                    writer.add_scalar(name, row[name], int(row["step"]))

@@ -14,7 +14,8 @@ from torchseg.models import build_model
 from torchseg.pipeline.stages import training
 from torchseg.pipeline.stages.copied import copied, given_teacher
 from torchseg.pipeline.stages.lengths import DefaultFor, Lengths
-from torchseg.pipeline.stages.training import CURVE_COLUMNS, check_network, check_training
+from torchseg.pipeline.stages.trained_checkpoint import CURVE_COLUMNS
+from torchseg.pipeline.stages.training import check_network, check_training
 from torchseg.pipeline.stages.training_plan import NetworkSpec, Start, TrainingPlan
 from torchseg.spec import ImageSpec
 from torchseg.train import Progress
