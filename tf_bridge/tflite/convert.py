@@ -13,18 +13,10 @@ from numpy.typing import NDArray
 from tf_bridge.lowering.lower import Lowered, UnsupportedOperatorError
 from tf_bridge.lowering.values import Tensor, TensorFlow
 from tf_bridge.quiet import quiet
+from tf_bridge.tflite.ranges import corrected_ranges
 from torchseg.modelfile.precision import Precision
-from torchseg.modelfile.tflite import TfliteModel
 
 Images = NDArray[np.float32]
-
-# Index of the weights among the inputs of an operation.
-_WEIGHTED = {"CONV_2D": 1, "DEPTHWISE_CONV_2D": 1, "TRANSPOSE_CONV": 1, "FULLY_CONNECTED": 1}
-_IMAGE = {"TRANSPOSE_CONV": 2}  # index of the image, if not 0
-_SUMS = ("ADD", "SUB")
-# XNNPACK refuses a file in which the quantization step of a result is 256 times finer than that of the values it sums
-# up; 128 leaves a margin. This loses nothing: a result so small against its summands is their rounding error.
-_FINEST = 1 / 128
 
 
 @dataclass(frozen=True)
@@ -100,13 +92,13 @@ def quantized_tflite(calibrated: bytes, **options: Any) -> bytes:
 def calibrated_tflite(traced: TracedFunction, images: Images) -> bytes:
     """Bytes of the float32 file with the measured range of every tensor, ready to be quantized.
 
-    The converter stops before it quantizes, so that `widen_flat_ranges` can correct degenerate ranges first.
+    The converter stops before it quantizes, so that `corrected_ranges` can correct the ranges first.
 
     Args:
         traced: from `trace_lowered`.
         images: for calibration, float32 `(B, C, H, W)`.
     """
-    return widen_flat_ranges(_convert(traced, _calibration(traced.tf, images)))
+    return corrected_ranges(_convert(traced, _calibration(traced.tf, images)))
 
 
 def _convert(traced: TracedFunction, settings: dict[str, Any]) -> bytes:
@@ -160,49 +152,3 @@ _SETTINGS: dict[Precision, Callable[[TensorFlow], dict[str, Any]]] = {
     Precision.FP16: _fp16,
     Precision.DYNAMIC: _dynamic,
 }
-
-
-def widen_flat_ranges(calibrated: bytes) -> bytes:
-    """Widens degenerate ranges to the smallest range that an integer kernel can resolve for its inputs and weights.
-
-    A ReLU that never fires, or a gate that never changes, has a range of zero. The quantizer then takes 2e-6, and no
-    runtime with XNNPACK loads the file.
-
-    Args:
-        calibrated: bytes of a float32 `.tflite` file whose tensors hold the smallest and largest value seen.
-
-    Returns:
-        Bytes of the file with the same graph and weights.
-    """
-    file = TfliteModel(calibrated)
-    graph = file.graph
-    for operation in graph.operators:
-        target = graph.tensors[operation.outputs[0]]
-        sources = [graph.tensors[index] for index in operation.inputs]
-        least = _FINEST * _reach(file, file.kind(operation), sources)
-        if _measured(target) and _span(target) < least:
-            target.quantization.max[0] = least + min(float(target.quantization.min[0]), 0.0)
-    return file.content()
-
-
-def _reach(file: TfliteModel, kind: str, sources: list[Any]) -> float:
-    """Range of an output with the step of the values it sums up; 0 for operations that keep the step of their input."""
-    if kind in _WEIGHTED:
-        weights = file.data(sources[_WEIGHTED[kind]])
-        largest = np.abs(np.frombuffer(bytes(weights), np.float32)).max() if weights is not None else 0.0
-        return _span(sources[_IMAGE.get(kind, 0)]) * float(largest) / 127
-    if kind == "MUL":
-        return _span(sources[0]) * _span(sources[1]) / 255
-    return max(_span(each) for each in sources[:2]) if kind in _SUMS else 0.0
-
-
-def _measured(tensor: Any) -> bool:
-    quantization = tensor.quantization
-    return quantization is not None and quantization.min is not None and len(quantization.min) == 1
-
-
-def _span(tensor: Any) -> float:
-    """Width of the measured range, extended to contain zero; 0 for constants, which are not measured."""
-    if not _measured(tensor):
-        return 0.0
-    return max(float(tensor.quantization.max[0]), 0.0) - min(float(tensor.quantization.min[0]), 0.0)

@@ -1,0 +1,126 @@
+"""Corrects the measured ranges of a calibrated TFLite file before TensorFlow's quantizer turns them into grids."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from torchseg.modelfile.tflite import TfliteModel
+
+# Index of the weights among the inputs of an operation.
+_WEIGHTED = {"CONV_2D": 1, "DEPTHWISE_CONV_2D": 1, "TRANSPOSE_CONV": 1, "FULLY_CONNECTED": 1}
+_IMAGE = {"TRANSPOSE_CONV": 2}  # index of the image, if not 0
+_SUMS = ("ADD", "SUB")
+# XNNPACK refuses a file in which the quantization step of a result is 256 times finer than that of the values it sums
+# up; 128 leaves a margin. This loses nothing: a result so small against its summands is their rounding error.
+_FINEST = 1 / 128
+
+# Operations whose results have the grid of what they read, because they only move, average or choose values.
+_MOVING = frozenset(
+    {
+        *("CONCATENATION", "PACK", "UNPACK", "SPLIT", "SPLIT_V", "SLICE", "STRIDED_SLICE", "GATHER", "GATHER_ND"),
+        *("RESHAPE", "SQUEEZE", "EXPAND_DIMS", "TRANSPOSE", "REVERSE_V2", "TILE", "BROADCAST_TO", "PAD", "MIRROR_PAD"),
+        *("SPACE_TO_DEPTH", "DEPTH_TO_SPACE", "SPACE_TO_BATCH_ND", "BATCH_TO_SPACE_ND", "SELECT", "SELECT_V2"),
+        *("RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR", "AVERAGE_POOL_2D"),
+    }
+)
+# Of these, what is beyond the range of the result has no effect on it.
+_CHOOSING = frozenset({"MAX_POOL_2D", "MAXIMUM", "MINIMUM", "REDUCE_MAX", "REDUCE_MIN"})
+
+
+def corrected_ranges(calibrated: bytes) -> bytes:
+    """Corrects the ranges that the quantizer would turn into grids that cut values off, or that no runtime loads.
+
+    Args:
+        calibrated: bytes of a float32 `.tflite` file whose tensors hold the smallest and largest value seen.
+
+    Returns:
+        Bytes of the file with the same graph and weights.
+    """
+    file = TfliteModel(calibrated)
+    _join_ranges(file)
+    _widen_flat_ranges(file)
+    return file.content()
+
+
+def _join_ranges(file: TfliteModel) -> None:
+    """Gives tensors that must share a grid one range that holds all their values.
+
+    The quantizer takes the range of one of them, often of the last. A tensor that goes through a maximum into a
+    concatenation, as in spatial attention, then gets the range of the maxima, which cuts off its smaller values for its
+    other readers, too.
+    """
+    graph = file.graph
+    readers = Counter(int(index) for operation in graph.operators for index in operation.inputs)
+    group = list(range(len(graph.tensors)))
+
+    def first(index: int) -> int:
+        while group[index] != index:
+            index = group[index]
+        return index
+
+    for operation in graph.operators:
+        kind = file.kind(operation)
+        read = [int(index) for index in operation.inputs if index >= 0 and _measured(graph.tensors[index])]
+        if kind in _CHOOSING:
+            read = [index for index in read if readers[index] > 1]
+        elif kind not in _MOVING:
+            continue
+        written = [int(index) for index in operation.outputs if _measured(graph.tensors[index])]
+        for index in (*read, *written):
+            group[first(index)] = first(written[0] if written else read[0])
+    members: dict[int, list[Any]] = {}
+    for index, tensor in enumerate(graph.tensors):
+        if _measured(tensor):
+            members.setdefault(first(index), []).append(tensor)
+    for tensors in members.values():
+        _set_range(tensors)
+
+
+def _set_range(tensors: Iterable[Any]) -> None:
+    """Gives all these tensors the range that holds the ranges of each."""
+    measured = [tensor.quantization for tensor in tensors]
+    low, high = min(each.min[0] for each in measured), max(each.max[0] for each in measured)
+    for each in measured:
+        each.min[0], each.max[0] = low, high
+
+
+def _widen_flat_ranges(file: TfliteModel) -> None:
+    """Widens degenerate ranges to the smallest range that an integer kernel can resolve for its inputs and weights.
+
+    A ReLU that never fires, or a gate that never changes, has a range of zero. The quantizer then takes 2e-6, and no
+    runtime with XNNPACK loads the file.
+    """
+    graph = file.graph
+    for operation in graph.operators:
+        target = graph.tensors[operation.outputs[0]]
+        sources = [graph.tensors[index] for index in operation.inputs]
+        least = _FINEST * _reach(file, file.kind(operation), sources)
+        if _measured(target) and _span(target) < least:
+            target.quantization.max[0] = least + min(float(target.quantization.min[0]), 0.0)
+
+
+def _reach(file: TfliteModel, kind: str, sources: list[Any]) -> float:
+    """Range of an output with the step of the values it sums up; 0 for operations that keep the step of their input."""
+    if kind in _WEIGHTED:
+        weights = file.data(sources[_WEIGHTED[kind]])
+        largest = np.abs(np.frombuffer(bytes(weights), np.float32)).max() if weights is not None else 0.0
+        return _span(sources[_IMAGE.get(kind, 0)]) * float(largest) / 127
+    if kind == "MUL":
+        return _span(sources[0]) * _span(sources[1]) / 255
+    return max(_span(each) for each in sources[:2]) if kind in _SUMS else 0.0
+
+
+def _measured(tensor: Any) -> bool:
+    quantization = tensor.quantization
+    return quantization is not None and quantization.min is not None and len(quantization.min) == 1
+
+
+def _span(tensor: Any) -> float:
+    """Width of the measured range, extended to contain zero; 0 for constants, which are not measured."""
+    if not _measured(tensor):
+        return 0.0
+    return max(float(tensor.quantization.max[0]), 0.0) - min(float(tensor.quantization.min[0]), 0.0)
