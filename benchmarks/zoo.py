@@ -1,7 +1,8 @@
 """Exports a zoo of networks with random weights and reports which files compute what their network computes.
 
     python benchmarks/zoo.py --out FOLDER --sizes 64 --formats onnx
-    python benchmarks/zoo.py --out FOLDER --code networks.txt --data camvid --root FOLDER
+    python benchmarks/zoo.py --out FOLDER --only 'smp:*:resnet18' 'torchvision:*' --sizes 96,160
+    python benchmarks/zoo.py --out FOLDER --code networks.txt --table results/zoo.md
 
 Networks: every architecture of segmentation_models_pytorch with nine encoders, four of torchvision, and those that
 --code lists. Batch norm has the statistics of a few images of --data. Each network runs in a child process with a time
@@ -12,26 +13,22 @@ resumes; --again repeats those that failed. Writes the table FOLDER/zoo.md. Exit
 from __future__ import annotations
 
 import argparse
+import datetime
 import json
 import subprocess
 import sys
 import time
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from importlib.metadata import version
+from collections.abc import Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 from zoo_networks import zoo_names
+from zoo_table import NOT_BUILT, Row, built, zoo_table
 
 from torchseg.exit_code import cause_of_end
-from torchseg.harness.host import cpu_name
 
-RESULTS, TABLE, NOT_BUILT = "zoo.jsonl", "zoo.md", "not built"
-PACKAGES = ("torch", "torchvision", "segmentation-models-pytorch", "timm", "onnx", "onnxruntime", "tensorflow")
-
-Row = dict[str, Any]
-"""`network`, `size`, `seconds`, and `files`: what is wrong, by `PRECISION FORMAT`; empty for a file that is right."""
+RESULTS, TABLE = "zoo.jsonl", "zoo.md"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -40,23 +37,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     results = arguments.out / RESULTS
     rows = {(row["network"], row["size"]): row for row in _read(results)}
     for size in arguments.sizes:
-        for name in zoo_names(arguments.families, arguments.code):
-            if arguments.only in name and not _is_done(rows.get((name, size)), arguments):
-                rows[name, size] = _merged(rows.get((name, size)), _made(name, size, arguments))
+        for name, place in arguments.networks.items():
+            if not _is_done(rows.get((name, size)), arguments):
+                made = {"network": name, "size": size} | _made(place, size, arguments)
+                rows[name, size] = _merged(rows.get((name, size)), made)
                 with results.open("a", encoding="utf-8") as lines:
                     lines.write(json.dumps(rows[name, size]) + "\n")
                 print(name, size, *(f"{file}: {said or 'right'}" for file, said in rows[name, size]["files"].items()))
                 sys.stdout.flush()
-    (arguments.out / TABLE).write_text("\n".join(_table(list(rows.values()))) + "\n", encoding="utf-8")
-    return int(any(said for row in _built(rows.values()) for said in row["files"].values()))
+    for path in (arguments.out / TABLE, *([arguments.table] if arguments.table else [])):
+        path.write_text("\n".join(zoo_table(list(rows.values()))) + "\n", encoding="utf-8")
+    return int(any(said for row in built(rows.values()) for said in row["files"].values()))
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--table", type=Path, help="another place to write the table to")
     parser.add_argument("--families", nargs="*", default=["smp", "torchvision"], choices=["smp", "torchvision"])
-    parser.add_argument("--code", type=Path, help="text file of further networks, one FILE.py:NAME per line")
-    parser.add_argument("--only", default="", help="networks whose name contains this text")
+    parser.add_argument(
+        "--code", type=Path, help="text file of further networks, one FILE.py:NAME [OWNER/REPOSITORY] per line"
+    )
+    parser.add_argument("--only", nargs="+", default=["*"], metavar="NAME", help="networks; * and ? stand for any text")
     parser.add_argument("--data", default="scenes")
     parser.add_argument("--root", type=Path)
     parser.add_argument("--sizes", nargs="+", default=["64", "96,160"])
@@ -65,7 +67,15 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--translate_only", action="store_true", help="trace and translate; write no file")
     parser.add_argument("--limit_s", type=float, default=600, help="for one network")
     parser.add_argument("--again", action="store_true", help="repeat what was not right")
-    return parser.parse_args(argv)
+    arguments = parser.parse_args(argv)
+    known = zoo_names(arguments.families, arguments.code)
+    for pattern in arguments.only:
+        if not any(fnmatchcase(name, pattern) for name in known):
+            parser.error(f"--only {pattern} is no network; give names such as {', '.join(list(known)[:2])}, or smp:*")
+    arguments.networks = {
+        name: place for name, place in known.items() if any(fnmatchcase(name, each) for each in arguments.only)
+    }
+    return arguments
 
 
 def _files(arguments: argparse.Namespace) -> list[str]:
@@ -87,74 +97,59 @@ def _merged(before: Row | None, row: Row) -> Row:
     return row | {"files": {name: said for name, said in kept.items() if name != NOT_BUILT} | row["files"]}
 
 
-def _made(name: str, size: str, arguments: argparse.Namespace) -> Row:
-    """Exports one network in a child process."""
+def _made(place: str, size: str, arguments: argparse.Namespace) -> Row:
+    """Exports one network in a child process, and says what became of each file."""
     data = {"data": arguments.data, "root": str(arguments.root) if arguments.root else None, "image_size": size}
     request = {
-        "network": name,
+        "network": place,
         "data": {key: value for key, value in data.items() if value is not None},
         **{key: getattr(arguments, key) for key in ("formats", "precisions", "translate_only")},
     }
     started = time.monotonic()
+    files = _run(request, _files(arguments), arguments.limit_s)
+    day = datetime.datetime.now(tz=datetime.UTC).date().isoformat()
+    return {"date": day, "seconds": round(time.monotonic() - started, 1), "files": files}
+
+
+def _run(request: Mapping[str, Any], wanted: Sequence[str], limit_s: float) -> dict[str, str]:
+    """What the child says of each file; if it dies or takes too long, this is said of the files that it left out."""
     try:
         done = subprocess.run(
             [sys.executable, str(Path(__file__).with_name("zoo_worker.py"))],
-            input=json.dumps(request),
+            input=json.dumps(request).encode(),
             capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=arguments.limit_s,
+            timeout=limit_s,
             check=False,
         )
-        files = json.loads(done.stdout.strip().splitlines()[-1])
-    except subprocess.TimeoutExpired:
-        files = dict.fromkeys(_files(arguments), f"took more than {arguments.limit_s:g} s")
-    except (ValueError, IndexError):
-        said = (done.stderr.strip().splitlines() or [""])[-1]
-        files = dict.fromkeys(_files(arguments), f"DIED: {cause_of_end(done.returncode)}: {said[:300]}")
-    return {"network": name, "size": size, "seconds": round(time.monotonic() - started, 1), "files": files}
+    except subprocess.TimeoutExpired as late:
+        return _completed(_reported(late.stdout), wanted, f"took more than {limit_s:g} s")
+    files = _reported(done.stdout)
+    if NOT_BUILT in files:
+        return files
+    last = (done.stderr.decode(errors="replace").strip().splitlines() or [""])[-1]
+    return _completed(files, wanted, f"DIED: {cause_of_end(done.returncode)}: {last[:300]}")
+
+
+def _reported(output: bytes | None) -> dict[str, str]:
+    """What the child has said by now: one JSON object per line, among lines of others. A later line counts."""
+    files: dict[str, str] = {}
+    for line in (output or b"").decode(errors="replace").splitlines():
+        try:
+            said = json.loads(line)
+        except ValueError:
+            continue
+        files |= said if isinstance(said, dict) else {}
+    return files
+
+
+def _completed(files: Mapping[str, str], wanted: Sequence[str], reason: str) -> dict[str, str]:
+    return {file: files.get(file, reason) for file in wanted}
 
 
 def _read(path: Path) -> Iterator[Row]:
     if path.exists():
         with path.open(encoding="utf-8") as lines:
             yield from map(json.loads, lines)
-
-
-def _built(rows: Any) -> list[Row]:
-    return [row for row in rows if NOT_BUILT not in row["files"]]
-
-
-def _table(rows: Sequence[Row]) -> list[str]:
-    built = _built(rows)
-    files = list(dict.fromkeys(name for row in built for name in row["files"]))
-    lines = [
-        "# Networks of others",
-        "",
-        ", ".join(f"{name} {version(name)}" for name in PACKAGES) + f"; {cpu_name()}.",
-        "",
-    ]
-    lines += ["| file | right | refused | wrong | traceback or crash | share right |", "|---|---:|---:|---:|---:|---:|"]
-    for file in files:
-        counts = Counter(_word(row["files"][file]) for row in built if file in row["files"])
-        shown = " | ".join(str(counts[word]) for word in ("right", "refused", "wrong", "crash"))
-        lines.append(f"| {file} | {shown} | {100 * counts['right'] / counts.total():.1f} % |")
-    lines += ["", f"{len(rows) - len(built)} combinations do not exist in their library.", ""]
-    lines += ["| network | size | " + " | ".join(files) + " |", "|---|---|" + "---|" * len(files)]
-    for row in built:
-        cells = (_word(row["files"][file]) if file in row["files"] else "" for file in files)
-        lines.append(f"| {row['network']} | {row['size'].replace(',', 'x')} | " + " | ".join(cells) + " |")
-    failures = [(row, file, said) for row in built for file, said in row["files"].items() if said]
-    return [*lines, "", *(f"- {row['network']} {row['size']}, {file}: {said}" for row, file, said in failures)]
-
-
-def _word(said: str) -> str:
-    """One word for a cell."""
-    if not said:
-        return "right"
-    if said.startswith(("TRACEBACK", "DIED", "took")):
-        return "crash"
-    return "wrong" if said.startswith("wrong") else "refused"
 
 
 if __name__ == "__main__":

@@ -51,17 +51,36 @@ class OneOutput(nn.Module):
         return logits  # type: ignore[no-any-return]
 
 
-def zoo_names(families: Sequence[str], code: Path | None) -> list[str]:
-    """Names for `zoo_network`; `code` is a text file with one `FILE.py:NAME` per line, relative to its own folder."""
+def zoo_names(families: Sequence[str], code: Path | None) -> dict[str, str]:
+    """Names of networks, and what `zoo_network` builds for each.
+
+    Args:
+        families: `smp` and `torchvision`, or one of them.
+        code: text file with one `FILE.py:NAME` per line, relative to its own folder. The network is called
+            `code:FILE.py:NAME`, or `OWNER/REPOSITORY:NAME` if the line ends in the repository that it comes from.
+
+    Raises:
+        ValueError: if a line of `code` is something else.
+    """
     names = []
     if "smp" in families:
         names += [f"smp:{architecture}:{encoder}" for architecture in ARCHITECTURES for encoder in ENCODERS]
     if "torchvision" in families:
         names += [f"torchvision:{name}" for name in TORCHVISION]
-    if code is not None:
-        lines = (line.strip() for line in code.read_text(encoding="utf-8").splitlines())
-        names += [f"code:{code.parent.resolve() / line}" for line in lines if line and not line.startswith("#")]
-    return names
+    return dict(zip(names, names, strict=True)) | (_listed(code) if code is not None else {})
+
+
+def _listed(code: Path) -> dict[str, str]:
+    found = {}
+    for line in code.read_text(encoding="utf-8").splitlines():
+        if not line.strip() or line.strip().startswith("#"):
+            continue
+        place, *repository = line.split()
+        if len(repository) > 1 or ".py:" not in place:
+            raise ValueError(f"{code} has the line '{line}'; give FILE.py:NAME or FILE.py:NAME OWNER/REPOSITORY")
+        name = f"{repository[0]}:{place.rpartition(':')[2]}" if repository else f"code:{place}"
+        found[name] = f"code:{code.parent.resolve() / place}"
+    return found
 
 
 def zoo_network(name: str, spec: ImageSpec) -> nn.Module:

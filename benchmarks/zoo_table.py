@@ -1,0 +1,112 @@
+"""The table that `zoo.py` writes: counts for each kind of file, one row per network and size, and what went wrong."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from importlib.metadata import version
+from typing import Any
+
+from torchseg.harness.host import cpu_name
+
+NOT_BUILT = "not built"
+ILL_CONDITIONED = "ill-conditioned"
+PACKAGES = (
+    *("torch", "torchvision", "segmentation-models-pytorch", "timm", "onnx", "onnxruntime", "tensorflow"),
+    "ai-edge-litert",
+)
+# What the words in the cells mean, by what a sentence about a file starts with; anything else is a refusal.
+_WORDS = {"TRACEBACK": "crash", "DIED": "crash", "took": "crash", "wrong": "wrong", ILL_CONDITIONED: ILL_CONDITIONED}
+_SHOWN = {
+    "right": "right",
+    "refused": "refused",
+    "wrong": "wrong",
+    "crash": "traceback, crash or timeout",
+    ILL_CONDITIONED: ILL_CONDITIONED,
+}
+
+Row = dict[str, Any]
+"""`network`, `size`, `date`, `seconds`, and `files`: what is wrong, by `PRECISION FORMAT`; empty for a right file."""
+
+
+def built(rows: Iterable[Row]) -> list[Row]:
+    """The rows of networks that exist and run at the size."""
+    return [row for row in rows if NOT_BUILT not in row["files"]]
+
+
+def zoo_table(rows: Sequence[Row]) -> list[str]:
+    """Lines of Markdown."""
+    found = built(rows)
+    files = list(dict.fromkeys(name for row in found for name in row["files"]))
+    failures = [(row, file, said) for row in found for file, said in row["files"].items() if said]
+    return [
+        *_head(rows, found),
+        *_counts(found, files),
+        "",
+        *_networks(found, files),
+        *(["", "What was said of the files that are not right:", ""] if failures else []),
+        *(f"- {_shown(row)}, {file}: {said}" for row, file, said in failures),
+        *_left_out(rows),
+    ]
+
+
+def _head(rows: Sequence[Row], found: Sequence[Row]) -> list[str]:
+    sizes = " ".join(dict.fromkeys(row["size"] for row in rows))
+    days = sorted({row["date"] for row in rows})
+    span = " to ".join(dict.fromkeys([*days[:1], *days[-1:]]))
+    networks = len({row["network"] for row in found})
+    return [
+        "# Networks of others",
+        "",
+        f"{networks} networks with random weights, exported by",
+        "",
+        f"    python benchmarks/zoo.py --out FOLDER --code networks.txt --sizes {sizes}",
+        "",
+        "and judged as certificates judge files: classes, logits (fp32) or mean IoU (int8), and the proof of weights",
+        "and layers where there is one. The logits of an int8 file must moreover be within 5 % of their range, on",
+        "average, or within what rounding weights and values to 8 bits costs this network in PyTorch.",
+        "`ill-conditioned` is a network whose logits in PyTorch change by more than the limit between float32 and",
+        "float64, so that no file can be judged; the shares count it as not right. `OWNER/REPOSITORY:NAME` is code of",
+        "that repository on GitHub, which `networks.txt` lists and this project does not contain.",
+        "",
+        f"{', '.join(f'{name} {version(name)}' for name in PACKAGES)}; {cpu_name()}; {span}.",
+        "",
+    ]
+
+
+def _counts(found: Sequence[Row], files: Sequence[str]) -> list[str]:
+    lines = [f"| file | {' | '.join(_SHOWN.values())} | share right |", "|---" * (len(_SHOWN) + 2) + "|"]
+    for file in files:
+        counts = Counter(word(row["files"][file]) for row in found if file in row["files"])
+        shown = " | ".join(str(counts[each]) for each in _SHOWN)
+        lines.append(f"| {file} | {shown} | {100 * counts['right'] / counts.total():.1f} % |")
+    return lines
+
+
+def _networks(found: Sequence[Row], files: Sequence[str]) -> list[str]:
+    lines = [f"| network | size | {' | '.join(files)} |", "|---" * (len(files) + 2) + "|"]
+    for row in found:
+        cells = (word(row["files"][file]) if file in row["files"] else "" for file in files)
+        lines.append(f"| {row['network']} | {row['size'].replace(',', 'x')} | {' | '.join(cells)} |")
+    return lines
+
+
+def _left_out(rows: Sequence[Row]) -> list[str]:
+    left = [row for row in rows if NOT_BUILT in row["files"]]
+    lines = [f"- {_shown(row)}: {row['files'][NOT_BUILT]}" for row in left]
+    return (
+        ["", "Not counted, because the network cannot be built or does not run at this size:", "", *lines]
+        if left
+        else []
+    )
+
+
+def _shown(row: Row) -> str:
+    return f"{row['network']} {row['size'].replace(',', 'x')}"
+
+
+def word(said: str) -> str:
+    """One word for a cell."""
+    if not said:
+        return "right"
+    return next((short for start, short in _WORDS.items() if said.startswith(start)), "refused")
