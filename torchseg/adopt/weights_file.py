@@ -19,6 +19,7 @@ from torch import Tensor
 
 from torchseg.adopt.archive import Kind, kind_of
 from torchseg.adopt.program import load_script
+from torchseg.adopt.shards import INDEX, read_shards
 from torchseg.spec import nearest
 from torchseg.trusted_code import is_trusted, sha256_of_bytes
 
@@ -28,6 +29,7 @@ LEVELS = (
     *("ema_state_dict", "state_dict_ema", "model_ema", "ema_model", "ema"),
 )
 _IN_FOLDERS = ("model.safetensors", "pytorch_model.bin", "diffusion_pytorch_model.safetensors")
+_PROGRAMS = ("torchscript", "exported")
 _CONFIG = "config.json"
 # Harmless types beside the weights: flags and NumPy numbers. Both only hold values.
 _ALLOWED: list[Any] = [
@@ -67,7 +69,7 @@ def read_weights(path: Path, *, key: str = "") -> WeightsFile:
 
     Args:
         path: `.pth`, `.pt`, `.bin`, `.ckpt`, `.safetensors`, TorchScript, `.pt2`, or a folder that `save_pretrained`
-            wrote.
+            wrote, with one file of weights or with an index and shards.
         key: entry with the state dict, with dots for nested ones. Default: found by its usual names.
 
     Raises:
@@ -75,18 +77,33 @@ def read_weights(path: Path, *, key: str = "") -> WeightsFile:
             run; the message says how to turn it into a state dict.
     """
     file, config = _file_in(path) if path.is_dir() else (path, {})
+    if file.name.endswith(INDEX) and file.is_file():
+        tensors = read_shards(file, _shard)
+        safe = file.name.endswith(f".safetensors{INDEX}")
+        return WeightsFile(path=file, tensors=tensors, config=config, kind="safetensors" if safe else "pickle")
     kind = kind_of(file)
-    if kind in ("torchscript", "exported"):
+    if kind in _PROGRAMS:
         return _read_program(file, kind)
+    return replace(_state_dict_in(_content(file, kind), file, key), config=config, kind=kind)
+
+
+def _content(path: Path, kind: Kind) -> Any:
     try:
-        content = load_file(file) if kind == "safetensors" else _unpickled(file)
+        return load_file(path) if kind == "safetensors" else _unpickled(path)
     except (SafetensorError, OSError) as error:
-        raise ValueError(f"{file} is no readable safetensors file ({error}); copy or download it again") from error
-    return replace(_state_dict_in(content, file, key), config=config, kind=kind)
+        raise ValueError(f"{path} is no readable safetensors file ({error}); copy or download it again") from error
+
+
+def _shard(path: Path) -> Any:
+    kind = kind_of(path)
+    if kind in _PROGRAMS:
+        raise ValueError(f"{path} is a program of PyTorch; expected a part of the weights: copy the folder again")
+    return _content(path, kind)
 
 
 def _file_in(folder: Path) -> tuple[Path, Mapping[str, Any]]:
-    found = [folder / name for name in _IN_FOLDERS if (folder / name).is_file()]
+    names = (*_IN_FOLDERS, *(f"{name}{INDEX}" for name in _IN_FOLDERS))
+    found = [folder / name for name in names if (folder / name).is_file()]
     if not found:
         raise ValueError(f"{folder} has no weights; a folder needs {' or '.join(_IN_FOLDERS[:2])}")
     try:
