@@ -2,16 +2,17 @@
 VENV := .venv
 ifeq ($(OS),Windows_NT)  # with the shell that Git brings along
 PYTHON ?= python
-BIN := $(VENV)/Scripts
+SCRIPTS := Scripts
 EXE := .exe
 else
 PYTHON ?= python3
-BIN := $(VENV)/bin
+SCRIPTS := bin
 endif
+BIN := $(VENV)/$(SCRIPTS)
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help distill test faults machines docs lint format clean
+.PHONY: help distill test faults machines docs lint format sbom hashes clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s%s\n", $$1, $$2}'
@@ -41,6 +42,13 @@ format: $(VENV)/.installed-dev  ## put the code into shape
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+sbom: $(VENV)/.installed-dev  ## what is installed, with versions and licences, as CycloneDX in sbom.json
+	$(BIN)/python benchmarks/sbom.py --out sbom.json
+
+hashes: $(VENV)-uv/.installed  ## constraints-hashes.txt again, after a change of constraints.txt
+	$(VENV)-uv/$(SCRIPTS)/uv pip compile pyproject.toml --extra all --constraint constraints.txt --generate-hashes \
+		--universal --python-version 3.11 --no-header --no-annotate --quiet --output-file constraints-hashes.txt
+
 clean:  ## remove the environment; runs stay
 	rm -rf $(VENV)
 
@@ -59,4 +67,9 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 # Without the package itself and what it needs: the site is made from Markdown alone.
 $(VENV)/.installed-docs: pyproject.toml constraints.txt | $(BIN)/python$(EXE)
 	$(INSTALL) mkdocs-material
+	touch $@
+
+$(VENV)-uv/.installed: constraints.txt
+	$(PYTHON) -m venv $(VENV)-uv
+	$(VENV)-uv/$(SCRIPTS)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
 	touch $@

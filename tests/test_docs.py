@@ -12,7 +12,7 @@ from torchseg.__main__ import COMMANDS
 from torchseg.cli.flag_names import ALIASES
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").rglob("*.md"))]
 OF_EVERY_COMMAND = {"help", "config", "print_config", "trust_code"}
 OF_OTHER_PROGRAMS = {"accelerator", "steps"}  # Fabric's launcher, benchmarks/export_matrix.py
 TABLE = re.compile(r"<!-- table: .*?<!-- end -->", re.DOTALL)

@@ -6,7 +6,6 @@ Nothing heavy is imported before `start`, so that the measured memory and time b
 from __future__ import annotations
 
 import os
-import pickle
 import sys
 import time
 from collections.abc import Callable
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 from torchseg.harness.host import peak_memory_mb
 from torchseg.harness.postprocess import ValueKind, check_finite, labels_of, probabilities_of, resize_logits
 from torchseg.harness.runtimes.base import Runtime
+from torchseg.harness.runtimes.messages import read_message, write_message
 from torchseg.harness.runtimes.registry import new_runtime
 from torchseg.modelfile.kinds import check_readable
 from torchseg.modelfile.run_options import RunOptions
@@ -153,7 +153,7 @@ def serve(questions: IO[bytes], answers: IO[bytes], worker: Worker) -> None:
     """Answers each `(method, arguments)` with `("ok", result)` or `("error", kind, text)` until the pipe closes."""
     while True:
         try:
-            method, arguments = pickle.load(questions)
+            method, arguments = read_message(questions)
         except EOFError:
             return
         call: Callable[..., Any] = getattr(worker, method)
@@ -161,8 +161,7 @@ def serve(questions: IO[bytes], answers: IO[bytes], worker: Worker) -> None:
             answer: tuple[Any, ...] = ("ok", call(*arguments))
         except Exception as error:  # the parent raises it again
             answer = ("error", type(error).__name__, str(error))
-        pickle.dump(answer, answers)
-        answers.flush()
+        write_message(answer, answers)
 
 
 def main(arguments: list[str]) -> None:

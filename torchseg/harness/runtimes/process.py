@@ -23,6 +23,7 @@ from torchseg.harness.measure.layer_profile import LayerCost, Profile
 from torchseg.harness.measure.pixel_counts import BatchCounts
 from torchseg.harness.measure.weights import WeightCount
 from torchseg.harness.runtimes.base import RuntimeInfo
+from torchseg.harness.runtimes.messages import read_message, write_message
 from torchseg.harness.runtimes.registry import check_name
 from torchseg.modelfile.kinds import runtime_name
 from torchseg.modelfile.run_options import DEFAULT_OPTIONS, RunOptions
@@ -172,9 +173,7 @@ class RuntimeProcess:
         if self._failure:
             raise self._failure
         try:
-            stdin = cast(IO[bytes], self._process.stdin)
-            pickle.dump((method, arguments), stdin)
-            stdin.flush()
+            write_message((method, arguments), cast(IO[bytes], self._process.stdin))
         except OSError as error:
             raise self._died(method) from error
 
@@ -224,7 +223,7 @@ def _listen(stdout: IO[bytes], answers: SimpleQueue[tuple[Any, ...] | None]) -> 
     try:
         with stdout:
             while True:
-                answers.put(pickle.load(stdout))
+                answers.put(read_message(stdout))
     except (EOFError, OSError, pickle.UnpicklingError):  # UnpicklingError: it died in the middle of a result
         answers.put(None)
 
