@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-BINARY = {"Image.open", "os.open", "source.open"}  # these know no encoding
+BINARY = {"Image.open", "os.open", "source.open", "archive.open"}  # these know no encoding
 FILES = [path for part in ("torchseg", "tf_bridge", "scripts", "benchmarks") for path in (ROOT / part).rglob("*.py")]
 
 

@@ -1,7 +1,7 @@
 """Imports a TensorFlow model in a child process, because TensorFlow may crash on a damaged file.
 
 The child is `python -m tf_bridge.from_tensorflow.process FOLDER`; request, images, ONNX file and predictions are files
-in that folder.
+in that folder. Where the system allows, the child can write into no other folder and opens no connection.
 """
 
 from __future__ import annotations
@@ -110,9 +110,11 @@ def _run_child(source: Path, folder: Path) -> None:
 
 
 def _run(folder: Path, paths: str) -> subprocess.CompletedProcess[str]:
+    program = [sys.executable, "-m", "torchseg.processes.confined", str(folder), "tf_bridge.from_tensorflow.process"]
+    own = dict.fromkeys(("TMPDIR", "KERAS_HOME"), str(folder))  # where libraries write files of their own
     return subprocess.run(
-        [sys.executable, "-m", "tf_bridge.from_tensorflow.process", str(folder)],
-        env={**os.environ, "PYTHONPATH": paths, "TF_CPP_MIN_LOG_LEVEL": "3"},
+        [*program, str(folder)],
+        env={**os.environ, **own, "PYTHONPATH": paths, "TF_CPP_MIN_LOG_LEVEL": "3"},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

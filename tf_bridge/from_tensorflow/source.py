@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tf_bridge.from_tensorflow.keras_config import check_keras_file
+from tf_bridge.from_tensorflow.saved_model import check_saved_model
 from tf_bridge.lowering.values import Tensor, TensorFlow
 from tf_bridge.quiet import quiet
 from torchseg.modelfile.model_file import complete_file
@@ -64,7 +66,7 @@ def open_source(tf: TensorFlow, path: Path, kind: str, spec: ImageSpec) -> Tenso
     A batch or an image size that the network leaves open is fixed; a network without a batch dimension gets one.
 
     Raises:
-        ValueError: if the file cannot be opened, or if its input does not fit the spec.
+        ValueError: if the file cannot be opened, holds what no network needs, or if its input does not fit the spec.
     """
     try:
         with quiet():
@@ -120,6 +122,7 @@ _Opened = tuple[Callable[[Tensor], Any], tuple[int | None, ...], Any]  # functio
 
 
 def _open_keras(tf: TensorFlow, path: Path) -> _Opened:
+    check_keras_file(path)
     try:
         model = tf.keras.models.load_model(path, compile=False)
     except Exception as error:
@@ -135,6 +138,7 @@ def _open_keras(tf: TensorFlow, path: Path) -> _Opened:
 
 
 def _open_saved_model(tf: TensorFlow, path: Path) -> _Opened:
+    check_saved_model(tf, path)
     loaded = tf.saved_model.load(str(path))
     signature = loaded.signatures.get(_SIGNATURE)
     if signature is None:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from tf_bridge.from_tensorflow.process import import_apart
+from torchseg.processes.confined import landlock_version
 from torchseg.spec import ImageSpec
 
 # Importing it to find out would import TensorFlow.
@@ -80,3 +81,13 @@ def test_a_process_that_does_not_end_is_killed(saved_model, fake_tensorflow, wor
     monkeypatch.setattr("tf_bridge.from_tensorflow.process._LIMIT_S", 1)
     with pytest.raises(ValueError, match=r"the process that opened .*saved has not ended within 1 s; .*save it again"):
         import_apart(saved_model, SPEC, IMAGES, work, notes={})
+
+
+@needs_tf2onnx
+@pytest.mark.skipif(not landlock_version(), reason="needs Landlock: Linux 5.13")
+def test_a_model_that_gets_past_every_check_writes_nowhere_else(saved_model, fake_tensorflow, work, tmp_path):
+    fake_tensorflow(f"open({str(work / 'inside')!r}, 'w')\nopen({str(tmp_path / 'attacked')!r}, 'w')\n")
+    with pytest.raises(ValueError, match=r"Permission denied: .*attacked"):
+        import_apart(saved_model, SPEC, IMAGES, work, notes={})
+    assert (work / "inside").exists()
+    assert not (tmp_path / "attacked").exists()
