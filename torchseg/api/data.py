@@ -85,8 +85,8 @@ def open_data(
 
     Args:
         name: `scenes` (built in, needs no files), `folder` (your own `images/` and `masks/`), an export of an
-            annotation tool (`coco`, `cvat`, `labelme`, `roboflow`, `voc`), or `ade20k`, `aerial`, `camvid`,
-            `cityscapes`, `idd`, `oxford-pet`, `oxford-pet-binary`.
+            annotation tool (`coco`, `cvat`, `labelme`, `roboflow`, `supervisely`, `voc`), or `ade20k`, `aerial`,
+            `camvid`, `cityscapes`, `idd`, `oxford-pet`, `oxford-pet-binary`.
         root: the data set's folder, or the folder that holds it; `scenes` needs none.
         image_size: size of the network's input: one side, or (height, width). Default: 64 for scenes, 128 otherwise.
         transfer_set: folder of images without masks, on which a student learns from its teacher alone.

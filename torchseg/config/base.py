@@ -62,8 +62,8 @@ class DataConfig(CommonConfig):
 
     Attributes:
         data: Data set: scenes (built in, needs no files), folder (your own images/ and masks/), an export of an
-            annotation tool (coco, cvat, labelme, roboflow, voc), or ade20k, aerial, camvid, cityscapes, idd,
-            oxford-pet, oxford-pet-binary (pet against background).
+            annotation tool (coco, cvat, labelme, roboflow, supervisely, voc), or ade20k, aerial, camvid,
+            cityscapes, idd, oxford-pet, oxford-pet-binary (pet against background).
         root: Folder of the data set, or its parent folder.
         download: Download the data set into --root first; only some data sets support this.
         image_size: Input size of the networks in pixels: N, or H,W. Default: 64 for scenes, 128 otherwise.

@@ -20,6 +20,7 @@ from torchseg.data.datasets.labelme import labelme
 from torchseg.data.datasets.oxford_pet import download_oxford_pet, oxford_pet, oxford_pet_binary
 from torchseg.data.datasets.roboflow import roboflow
 from torchseg.data.datasets.scenes import scenes
+from torchseg.data.datasets.supervisely import supervisely
 from torchseg.data.datasets.voc import voc
 from torchseg.data.file_samples import FileSamples
 from torchseg.data.images.identical import image_files
@@ -66,6 +67,7 @@ SOURCES: Mapping[str, Source] = {
     "oxford-pet": Source(open=oxford_pet, download=download_oxford_pet),
     "oxford-pet-binary": Source(open=oxford_pet_binary, download=download_oxford_pet),
     "roboflow": Source(open=roboflow),
+    "supervisely": Source(open=supervisely),
     "voc": Source(open=voc),
 }
 

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import base64
+import io
 import json
 import multiprocessing
+import zlib
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -126,6 +129,42 @@ def cvat(root: Path) -> None:
     (root / "annotations.xml").write_text("\n".join([*lines, "</annotations>"]))
 
 
+def png_of(pixels: np.ndarray) -> str:
+    """Pixels of an object as the SDK of Supervisely packs them: an indexed PNG whose value 0 is transparent."""
+    image, file = Image.fromarray(pixels.astype(np.uint8), "P"), io.BytesIO()
+    image.putpalette([0, 0, 0, 255, 255, 255])
+    image.save(file, format="PNG", transparency=0)
+    return base64.b64encode(zlib.compress(file.getvalue())).decode()
+
+
+def supervisely(root: Path) -> None:
+    """Polygons of cars, and bitmaps or rectangles of persons, in two datasets."""
+    titles = [
+        {"title": name, "shape": "any", "color": colour} for name, colour in (("car", "#F00"), ("person", "#0F0"))
+    ]
+    for number in range(COUNT):
+        dataset, name = root / f"ds{number % 2}", f"p{number:02d}.png"
+        _save(image_of(number), dataset / "img" / name)
+        (top, left), (up, along) = corners_of(number)
+        corners = [[left, top], [left + 4, top], [left + 4, top + 3], [left, top + 3]]
+        shape = {
+            "geometryType": "rectangle",
+            "points": {"exterior": [[along, up], [along + 2, up + 2]], "interior": []},
+        }
+        if number % 3:
+            bitmap = {"data": png_of(np.ones((3, 3))), "origin": [along, up]}
+            shape = {"geometryType": "bitmap", "bitmap": bitmap}
+        car = {"classTitle": "car", "geometryType": "polygon", "points": {"exterior": corners, "interior": []}}
+        content = {
+            "size": {"height": SIZE[0], "width": SIZE[1]},
+            "tags": [],
+            "objects": [car, {"classTitle": "person"} | shape],
+        }
+        (dataset / "ann").mkdir(exist_ok=True)
+        (dataset / f"ann/{name}.json").write_text(json.dumps(content))
+    (root / "meta.json").write_text(json.dumps({"classes": titles, "tags": []}))
+
+
 def voc(root: Path) -> None:
     """Masks with the palette of VOC, classes 7 (car) and 15 (person), and a border around them."""
     for number in range(COUNT):
@@ -181,6 +220,7 @@ WRITERS = {
     "cvat": cvat,
     "labelme": labelme,
     "roboflow": roboflow,
+    "supervisely": supervisely,
     "voc": voc,
 }
 
@@ -189,6 +229,6 @@ WRITERS = {
 def annotated():
     """Made-up copies of data sets as annotation tools and benchmarks lay them out, each with the same objects.
 
-    `write[NAME](root)` writes one, and `mask_of(number)` is the mask of an image.
+    `write[NAME](root)` writes one, `mask_of(number)` is the mask of an image, and `png_of(pixels)` a packed bitmap.
     """
-    return SimpleNamespace(write=WRITERS, mask_of=mask_of, count=COUNT)
+    return SimpleNamespace(write=WRITERS, mask_of=mask_of, count=COUNT, png_of=png_of)

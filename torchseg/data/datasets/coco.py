@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from torchseg.data.annotation_file import image_size, naming, number, read_annotations
-from torchseg.data.masks.drawn import Annotation, Outline, drawn_data_set, from_runs
+from torchseg.data.annotation_file import annotation_files, image_size, naming, number, read_annotations
+from torchseg.data.masks.bitmap import RunLengths
+from torchseg.data.masks.drawn import Annotation, Outline, drawn_data_set
 from torchseg.data.sample import DataSet
 from torchseg.data.splits.official import split_named
 
@@ -24,7 +25,7 @@ def coco(root: Path) -> DataSet:
     Raises:
         ValueError: if there is no annotation file, or an image that it names is missing.
     """
-    found = {path: content for path in sorted(root.rglob("*.json")) if (content := _content(path))}
+    found = {path: content for path in annotation_files(root) if (content := _content(path))}
     if not found:
         raise ValueError(
             f"{root} has no .json file with images, annotations and categories; give the folder of a COCO export"
@@ -71,8 +72,10 @@ def _outline(each: Mapping[str, Any], categories: Mapping[int, str], size: tuple
     if isinstance(shape, Mapping):
         height, width = image_size(*shape.get("size", size))
         counts = shape["counts"]
+        if (height, width) != size:
+            raise ValueError(f"its mask is {height}x{width} and its image {size[0]}x{size[1]}; export again")
         runs = _runs(counts) if isinstance(counts, str) else counts
-        return Outline(label=label, bitmap=from_runs(runs, height, width, by_column=True), order=order)
+        return Outline(label=label, bitmap=RunLengths(runs, height, width, by_column=True), order=order)
     if shape:
         flats = [[number(value) for value in flat] for flat in shape if len(flat) >= 6]
         polygons = [list(zip(flat[::2], flat[1::2], strict=True)) for flat in flats]

@@ -6,7 +6,8 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from torchseg.data.annotation_file import image_size, naming, number
-from torchseg.data.masks.drawn import Annotation, Outline, drawn_data_set, from_runs
+from torchseg.data.masks.bitmap import RunLengths
+from torchseg.data.masks.drawn import Annotation, Outline, drawn_data_set
 from torchseg.data.sample import DataSet
 from torchseg.data.splits.official import split_named
 
@@ -60,7 +61,7 @@ def _outline(shape: ElementTree.Element) -> Outline | None:
     if shape.tag == "mask":
         left, top, width, height = (int(shape.get(key, "0")) for key in ("left", "top", "width", "height"))
         runs = [int(run) for run in shape.get("rle", "").split(",")]
-        bitmap = from_runs(runs, *image_size(height, width), by_column=False)
+        bitmap = RunLengths(runs, *image_size(height, width), by_column=False)
         return Outline(label=label, bitmap=bitmap, corner=(left, top), order=order)
     return None
 

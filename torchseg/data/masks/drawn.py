@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from torchseg.data.file_samples import FileSamples
+from torchseg.data.images.io import SUFFIXES
+from torchseg.data.masks.bitmap import Bitmap
 from torchseg.data.sample import DataSet
 from torchseg.data.splits.official import three_splits
 from torchseg.spec import IGNORE_INDEX
@@ -25,16 +27,19 @@ class Outline:
     Attributes:
         label: name of its class; an empty label is ignored.
         polygons: corners x, y of its parts, in pixels from the upper left corner of the image.
+        rings: corners x, y of a polygon and of the holes in it, as pixels. Those on its border belong to the polygon,
+            those on the border of a hole do not.
         box: left, top, right, bottom of an ellipse; None for no ellipse.
-        bitmap: pixels of the object, `(h, w)`, with its place in `corner`; None for none.
-        corner: left and top of the bitmap.
+        bitmap: pixels of the object, with its place in `corner`; None for none.
+        corner: left and top of the bitmap; it may stand out of the image, but not lie outside.
         order: objects of a higher order lie above others.
     """
 
     label: str
     polygons: Sequence[Sequence[tuple[float, float]]] = ()
+    rings: Sequence[Sequence[tuple[int, int]]] = ()
     box: tuple[float, float, float, float] | None = None
-    bitmap: NDArray[np.bool_] | None = None
+    bitmap: Bitmap | None = None
     corner: tuple[int, int] = (0, 0)
     order: float = 0
 
@@ -51,7 +56,7 @@ def draw(annotation: Annotation, classes: Sequence[str]) -> NDArray[np.uint8]:
     """Classes `(H, W)`; background where no object is, and the upper of two objects where they overlap.
 
     Raises:
-        ValueError: if an object has a label that is no class.
+        ValueError: if an object has a label that is no class, or a bitmap that is damaged or outside the image.
     """
     mask = np.zeros(annotation.size, np.uint8)
     number = {name: value for value, name in enumerate(classes)} | {"": IGNORE_INDEX}
@@ -62,14 +67,62 @@ def draw(annotation: Annotation, classes: Sequence[str]) -> NDArray[np.uint8]:
             _fill_polygon(mask, polygon, number[outline.label])
         if outline.box:
             _fill_ellipse(mask, outline.box, number[outline.label])
+        if outline.rings:
+            _fill_rings(mask, outline.rings, number[outline.label])
         if outline.bitmap is not None:
-            left, top = outline.corner
-            window = mask[top : top + outline.bitmap.shape[0], left : left + outline.bitmap.shape[1]]
-            window[outline.bitmap[: window.shape[0], : window.shape[1]]] = number[outline.label]
+            _fill_bitmap(mask, outline.bitmap.decode(), outline.corner, number[outline.label])
     return mask
 
 
-def _fill_polygon(mask: NDArray[np.uint8], polygon: Sequence[tuple[float, float]], value: int) -> None:
+def _fill_bitmap(mask: NDArray[np.uint8], bitmap: NDArray[np.bool_], corner: tuple[int, int], value: int) -> None:
+    left, top = corner
+    right, bottom = left + bitmap.shape[1], top + bitmap.shape[0]
+    window = mask[max(0, top) : max(0, bottom), max(0, left) : max(0, right)]
+    if not window.size:
+        size = f"{mask.shape[0]}x{mask.shape[1]}"
+        raise ValueError(
+            f"its bitmap begins at {left}, {top}, outside the image of {size}; export the annotations again"
+        )
+    window[bitmap[max(0, -top) :, max(0, -left) :][: window.shape[0], : window.shape[1]]] = value
+
+
+def _fill_rings(mask: NDArray[np.uint8], rings: Sequence[Sequence[tuple[int, int]]], value: int) -> None:
+    """Sets the pixels inside the first ring and on its border, without those inside the others or on theirs."""
+    outer = np.asarray(rings[0])
+    left, top = outer.min(axis=0).clip(0)
+    right, bottom = outer.max(axis=0).clip(-1) + 1
+    window = mask[top:bottom, left:right]
+    if window.size:
+        covered, *holes = (_covered(np.asarray(ring) - (left, top), window.shape) for ring in rings)
+        window[covered & ~np.logical_or.reduce([np.zeros_like(covered), *holes])] = value
+
+
+def _covered(ring: NDArray[np.int64], shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """The pixels `(H, W)` whose centres a polygon of pixels contains, and those that a line between corners touches."""
+    covered = np.zeros(shape, np.uint8)
+    _fill_polygon(covered, ring + 0.5, 1)
+    for start, end in zip(ring.tolist(), np.roll(ring, -1, axis=0).tolist(), strict=True):
+        covered[_line(*min((start, end), (end, start)), shape)] = 1
+    return covered.astype(bool)
+
+
+def _line(left: Sequence[int], right: Sequence[int], shape: tuple[int, ...]) -> tuple[NDArray[np.int64], ...]:
+    """Rows and columns of Bresenham's line between two pixels, within `shape`; halves are rounded towards `left`."""
+    (x, y), across, along = left, right[0] - left[0], abs(right[1] - left[1])
+    steps, down = max(across, along, 1), 1 if right[1] >= left[1] else -1
+    if across >= along:
+        first, last = -x, shape[1] - x
+    else:
+        first, last = sorted((-y * down, (shape[0] - 1 - y) * down))
+        last += 1
+    at = np.arange(max(0, first), min(steps + 1, last), dtype=np.int64)
+    xs, ys = (-((steps - 2 * length * at) // (2 * steps)) for length in (across, along))
+    xs, ys = x + xs, y + down * ys
+    inside = (xs >= 0) & (xs < shape[1]) & (ys >= 0) & (ys < shape[0])
+    return ys[inside], xs[inside]
+
+
+def _fill_polygon(mask: NDArray[np.uint8], polygon: ArrayLike, value: int) -> None:
     """Sets the pixels whose centres are inside: a row's crossings with the outline alternate between out and in."""
     height, width = mask.shape
     corners = np.asarray(polygon, float)
@@ -92,21 +145,6 @@ def _fill_ellipse(mask: NDArray[np.uint8], box: tuple[float, float, float, float
     across = (2 * (x + 0.5) - left - right) / max(right - left, 1e-9)
     down = (2 * (y + 0.5) - top - bottom) / max(bottom - top, 1e-9)
     mask[across**2 + down**2 <= 1] = value
-
-
-def from_runs(runs: Sequence[int], height: int, width: int, *, by_column: bool) -> NDArray[np.bool_]:
-    """The bitmap `(height, width)` of alternating run lengths, the first of pixels outside the object.
-
-    Raises:
-        ValueError: if a run is negative, or the runs do not fill the bitmap exactly.
-    """
-    if min(runs, default=0) < 0:
-        raise ValueError(f"it has a run of {min(runs)} pixels; export the annotations again")
-    total = sum(runs)
-    if total != height * width:
-        raise ValueError(f"its runs fill {total} pixels of a bitmap of {height}x{width}; export the annotations again")
-    flat = np.repeat(np.arange(len(runs)) % 2 == 1, runs)
-    return flat.reshape(width, height).T if by_column else flat.reshape(height, width)
 
 
 class DrawnMasks:
@@ -143,11 +181,27 @@ def drawn_data_set(
     classes = (BACKGROUND, *(label for label in labels if label != BACKGROUND))
     read = DrawnMasks(annotations, classes)
     names = unique_names(list(annotations))
+    notes = [f"{alone} images beside those have no annotation and are left out"] if (alone := _others(names)) else []
     splits = three_splits({part: [(path, path) for path in sorted(found)] for part, found in parts.items()})
     train, validation, test = (
         FileSamples(pairs, classes=classes, read=read, name=names.__getitem__) for pairs in splits.values()
     )
-    return DataSet(classes=classes, train=train, validation=validation, test=test, files=[*sorted(annotations), *files])
+    return DataSet(
+        classes=classes,
+        train=train,
+        validation=validation,
+        test=test,
+        files=[*sorted(annotations), *files],
+        notes=tuple(notes),
+    )
+
+
+def _others(annotated: Mapping[Path, str]) -> int:
+    """Number of images in the folders of the annotated ones that have no annotation, without hidden files."""
+    beside = (path for folder in {path.parent for path in annotated} for path in folder.iterdir())
+    return sum(
+        path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path not in annotated for path in beside
+    )
 
 
 def unique_names(paths: Sequence[Path]) -> dict[Path, str]:

@@ -14,9 +14,9 @@ from torchseg.data import inspect_data, open_data, write_folder
 
 CLASSES = {
     "ade20k": ("wall", "car", "person"),
-    **dict.fromkeys(("coco", "cvat", "labelme", "roboflow"), ("background", "car", "person")),
+    **dict.fromkeys(("coco", "cvat", "labelme", "roboflow", "supervisely"), ("background", "car", "person")),
 }
-NAMES = ("ade20k", "cityscapes", "coco", "cvat", "labelme", "roboflow", "voc")
+NAMES = ("ade20k", "cityscapes", "coco", "cvat", "labelme", "roboflow", "supervisely", "voc")
 NUMBERS = {"cityscapes": (0, 13, 11), "voc": (0, 7, 15)}
 
 
@@ -108,7 +108,7 @@ def test_a_broken_annotation_of_coco_is_named(annotated, tmp_path, change, messa
         open_data("coco", tmp_path / "set", size=(8, 8))
 
 
-@pytest.mark.parametrize("name", ["coco", "cvat", "labelme"])
+@pytest.mark.parametrize("name", ["coco", "cvat", "labelme", "supervisely"])
 def test_a_missing_image_is_named(annotated, tmp_path, name):
     annotated.write[name](tmp_path / "set")
     next((tmp_path / "set").rglob("p03.png")).unlink()
@@ -156,7 +156,7 @@ def _places(content):
 
 
 @pytest.mark.parametrize("seed", range(60))
-@pytest.mark.parametrize("name", ["coco", "labelme"])
+@pytest.mark.parametrize("name", ["coco", "labelme", "supervisely"])
 def test_a_changed_annotation_is_read_or_refused_with_the_name_of_a_file(annotated, name, seed, tmp_path):
     random = np.random.default_rng(seed)
     annotated.write[name](tmp_path / "set")
@@ -179,7 +179,7 @@ def test_a_changed_annotation_is_read_or_refused_with_the_name_of_a_file(annotat
     assert not refusal or str(tmp_path / "set") in refusal
 
 
-@pytest.mark.parametrize("name", ["coco", "labelme"])
+@pytest.mark.parametrize("name", ["coco", "labelme", "supervisely"])
 def test_an_annotation_that_is_nested_too_deep_is_refused(annotated, name, tmp_path):
     annotated.write[name](tmp_path / "set")
     next((tmp_path / "set").rglob("*.json")).write_text("[" * 100_000)
