@@ -12,6 +12,25 @@ from torchseg.spec import IGNORE_INDEX
 
 IGNORED_NAME = "ignore"
 _HEADINGS = {"name", "class", "label", "class_name", "label_name", "classname", "label:color_rgb:parts:actions"}
+_HEADINGS |= {"names:", "classes:", "labels:"}
+_NUMBER_HEADINGS = {"id", "index", "value", "class_id", "label_id", "number"}
+_FURTHER_HEADINGS = {
+    "r",
+    "g",
+    "b",
+    "red",
+    "green",
+    "blue",
+    "colour",
+    "color",
+    "color_rgb",
+    "hex",
+    "parts",
+    "actions",
+    "",
+}
+_FURTHER_HEADINGS |= _NUMBER_HEADINGS
+_NO_CLASS = ("__ignore__", "_ignore_")  # the first label of Labelme's lists, which has no number
 _NUMBER = r"(?:\d{1,3})"
 _TRIPLE = re.compile(rf"\(?\[?({_NUMBER})[\s,;:]+({_NUMBER})[\s,;:]+({_NUMBER})\]?\)?")
 _SEPARATORS = " \t,;:="
@@ -19,8 +38,10 @@ _MARKED = re.compile(r"(?:#|0[xX])([0-9a-fA-F]{6}|[0-9a-fA-F]{3})")
 _NUMBERED = (
     r"(?P<value>\d+)\s*[:,;=\t.)]\s*(?P<name>\S.*)",
     r"(?P<name>.*\S)\s*[:,;=\t]\s*(?P<value>\d+)",
-    r"(?P<value>\d+)\s+(?P<name>\S.*)",  # only where the lines count on, because a name may begin with a number
+    r"(?P<value>\d+)\s+(?P<name>\S.*)",
+    r"(?P<name>.*\S)\s+(?P<value>\d+)",
 )
+_LOOSE = _NUMBERED[2:]  # only where the lines count on and names differ, because a name may begin or end with a number
 _BARE = re.compile(r"[0-9a-fA-F]{6}")
 
 
@@ -57,7 +78,8 @@ def read_class_list(path: Path) -> ClassList:
     A colour is written as `RRGGBB`, `#RRGGBB`, `0xRRGGBB` or three numbers from 0 to 255, after a space, tab, comma,
     semicolon or colon. A bare `RRGGBB` counts only if every line has a colour, because `facade` is a word, too. Lines
     that all begin with a number and a separator (`7: car`) give the mask values themselves. The name `ignore` marks
-    a value or colour that is ignored. Empty lines, comments (`# ...`), headings and the byte order mark are skipped.
+    a value or colour that is ignored. Empty lines, comments (`# ...`), headings, the byte order mark and the
+    bullets of a YAML list are skipped.
 
     Raises:
         ValueError: naming the file and the line: names or colours that repeat, fewer than two classes, a line that can
@@ -66,8 +88,10 @@ def read_class_list(path: Path) -> ClassList:
     lines = [(number, line.strip()) for number, line in enumerate(read_lines(path), start=1)]
     lines = [(number, text) for number, text in lines if text and not _is_comment(text)]
     lines = [(number, re.sub(r"\s+#(\s.*)?$", "", text)) for number, text in lines]
-    if lines and _is_heading(lines[0][1]):
+    if lines and (_is_heading(lines[0][1]) or lines[0][1].lower() in _NO_CLASS):
         lines = lines[1:]
+    if all(text.startswith("- ") for _, text in lines):
+        lines = [(number, text[2:].strip()) for number, text in lines]
     entries = _with_values(_with_colours(lines, path), path)
     _check_colours(entries, path)
     _check_repeats(entries, path)
@@ -91,9 +115,9 @@ def _is_comment(text: str) -> bool:
 
 def _is_heading(text: str) -> bool:
     fields = [part.strip(' "').lower() for part in re.split(r"[\t,;:\s]+", text)]
-    return fields[0] in _HEADINGS and set(fields[1:]) <= {
-        *("r", "g", "b", "red", "green", "blue", "colour", "color", "color_rgb", "hex", "parts", "actions", "id", ""),
-    }
+    if fields[0] in _NUMBER_HEADINGS and len(fields) > 1:
+        fields = fields[1:]
+    return text.lower() in _HEADINGS or (fields[0] in _HEADINGS and set(fields[1:]) <= _FURTHER_HEADINGS)
 
 
 def _with_colours(lines: Sequence[tuple[int, str]], path: Path) -> list[_Entry]:
@@ -166,7 +190,8 @@ def _with_values(entries: Sequence[_Entry], path: Path) -> list[_Entry]:
         if not values:
             continue
         counted = len(values) == len(entries) and max(values) - min(values) < len(entries) and min(values) < 2
-        if all(found) and (counted or pattern is not _NUMBERED[-1]):
+        differ = len({match["name"] for match in found if match}) == len(entries)
+        if all(found) and ((counted and differ) or pattern not in _LOOSE):
             numbered = [
                 _Entry(line=entry.line, name=_unquoted(match["name"]), value=int(match["value"]), colour=entry.colour)
                 for entry, match in zip(entries, found, strict=True)
@@ -211,5 +236,5 @@ def _check_repeats(entries: Sequence[_Entry], path: Path) -> None:
 
 
 def _unquoted(name: str) -> str:
-    name = name.strip()
+    name = name.strip().rstrip(",;").rstrip()
     return name[1:-1].strip() if len(name) > 1 and name[0] == name[-1] and name[0] in "\"'" else name

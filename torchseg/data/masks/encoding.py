@@ -21,6 +21,7 @@ _IGNORED = {IGNORE_INDEX: IGNORE_INDEX}
 _BINARY = {0, IGNORE_INDEX}
 _SHOWN_FILES, _SHOWN_COLOURS = 20, 12
 _MANY_VALUES = 20
+_ENOUGH = 4  # masks with a class, among which one of 0 and 255 would show
 Read = Callable[[Path], NDArray[np.uint8]]
 Decode = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
 
@@ -74,40 +75,79 @@ def _binary(names: tuple[str, ...], read: Read) -> MaskEncoding:
 
 
 def _are_binary(masks: Mapping[Path, MaskHeader], read: Read) -> bool:
-    """Whether 0 and 255 are the only values; reads until a mask shows another one, which mostly is the first."""
-    has_white = False
+    """Whether 0 and 255 are the only values; reads until a few masks show another one, which mostly are the first.
+
+    Raises:
+        ValueError: if 255 seems to mean 1, see `_TwoWhites`.
+    """
+    whites, others = _TwoWhites(), 0
     for path, header in masks.items():
         if header.mode == "1":
             continue
         stored = read(path)
-        if stored.ndim != 2 or ((stored > 0) & (stored < IGNORE_INDEX)).any():
+        if stored.ndim != 2:
             return False
-        has_white = has_white or bool(stored.any())
-    return has_white
+        whites.add(path, np.bincount(stored.ravel(), minlength=256))
+        others += bool(((stored > 0) & (stored < IGNORE_INDEX)).any())
+        if others == _ENOUGH:
+            break
+    whites.check()
+    return not others and whites.white is not None
+
+
+class _TwoWhites:
+    """Notices masks of 0 and 255 among masks of 0 and 1: who writes both mostly means one class by 255 and 1."""
+
+    def __init__(self) -> None:
+        self.white: Path | None = None  # a mask with 255 and, apart from 0, nothing else
+        self.one: Path | None = None  # a mask with 1 and no 255
+        self.together = False  # 255 beside 1: then it is an ignored border, as usual
+
+    def add(self, path: Path, counts: NDArray[np.int64]) -> None:
+        """Takes in how often each of the 256 values occurs in a mask."""
+        has_white, has_others = bool(counts[IGNORE_INDEX]), bool(counts[1:IGNORE_INDEX].any())
+        self.together |= has_white and has_others
+        if has_white and not has_others:
+            self.white = self.white or path
+        if has_others and not has_white:
+            self.one = self.one or path
+
+    def check(self) -> None:
+        """Raises ValueError that names a mask of each kind, if there are both and none has 255 beside a class."""
+        if self.white and self.one and not self.together:
+            raise ValueError(
+                f"mask {self.white} holds no value but 0 and {IGNORE_INDEX}, and mask {self.one} none but 0 and 1: "
+                f"store the class as 1 in all of them, or give --ignore_value {IGNORE_INDEX}, and {IGNORE_INDEX} is ignored"
+            )
 
 
 def _by_occurrence(masks: Sequence[Path], read: Read, ignored: int | None) -> MaskEncoding:
     """The values that occur are the classes; raises ValueError if values between them do not occur."""
-    counts, richest = np.zeros(256, np.int64), (0, masks[0])
+    counts, richest, whites = np.zeros(256, np.int64), (0, masks[0]), _TwoWhites()
     for path in masks:
         stored = read(path)
         if stored.ndim != 2:
             raise ValueError(_coloured(masks, path, stored))
         here = np.bincount(stored.ravel(), minlength=256)
         counts += here
+        whites.add(path, here)
         richest = max(richest, (int(np.count_nonzero(here)), path))
     found = set(np.flatnonzero(counts).tolist())
     if ignored is None and found == _BINARY:
         return _binary(("class_0", "class_1"), read)
     known = sorted(found - {IGNORE_INDEX, ignored})
+    if known == [0, 1] and ignored is None:
+        whites.check()
     _check_gaps(known, found, masks[0].parent, richest[1])
     first = known[0] if ignored is not None and known else 0
     last = max([*known, first + 1])
     values = {value: value - first for value in range(first, last + 1)}
-    note = f"value {listed(range(known[0]))} never occurs in the masks" if known and known[0] > first else ""
+    notes = [f"value {listed(range(known[0]))} never occurs in the masks"] if known and known[0] > first else []
+    if IGNORE_INDEX in found and ignored is None:
+        notes.append(f"{IGNORE_INDEX} is ignored; a line '{IGNORE_INDEX}: NAME' in classes.txt would make it a class")
     names = tuple(f"class_{value}" for value in values)
     table = ValueTable(_IGNORED | values, ignored=ignored, names=names, source="the masks")
-    return MaskEncoding(classes=names, read=read, decode=table.decode, note=note)
+    return MaskEncoding(classes=names, read=read, decode=table.decode, note="; ".join(notes))
 
 
 def _check_gaps(known: Sequence[int], found: set[int], folder: Path, richest: Path) -> None:

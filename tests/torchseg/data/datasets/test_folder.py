@@ -179,7 +179,7 @@ def test_lists_take_the_place_of_the_rule(write_pair, tmp_path):
 def test_white_is_ignored_where_another_value_occurs(write_pair, tmp_path):
     _fill(write_pair, values=(0, 1, 255))
     assert set(np.unique(folder(tmp_path).train[0].mask)) == {0, 1, 255}
-    assert folder(tmp_path).notes == ()
+    assert folder(tmp_path).notes == ("255 is ignored; a line '255: NAME' in classes.txt would make it a class",)
 
 
 def test_values_that_never_occur_between_others_are_a_fault(write_pair, tmp_path):

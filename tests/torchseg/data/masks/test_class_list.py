@@ -57,6 +57,13 @@ def test_colours_are_read_as_tools_write_them(listed, text):
         "2 window\n0 a\n1 stone facade\n",
         "a: 0\nstone facade: 1\nwindow: 2\n",
         '"a"\n"stone facade"\n"window"\n',
+        "names:\n  0: a\n  1: stone facade\n  2: window\n",
+        "names:\n  - a\n  - stone facade\n  - window\n",
+        "id,name\n0,a\n1,stone facade\n2,window\n",
+        "name;value\na;0\nstone facade;1\nwindow;2\n",
+        "a 0\nwindow 2\nstone facade 1\n",
+        "a,\nstone facade,\nwindow,\n",
+        "__ignore__\na\nstone facade\nwindow\n",
     ],
 )
 def test_names_without_colours_are_read_as_people_write_them(listed, text):

@@ -118,3 +118,30 @@ def test_coloured_masks_without_a_list_are_refused_with_their_colours(tmp_path):
     _masks(tmp_path, lambda classes, _: Image.fromarray(np.asarray(PALETTE, np.uint8)[classes]))
     with pytest.raises(ValueError, match=r"is coloured; add a classes.txt .* which are .*C08080"):
         folder(tmp_path)
+
+
+@pytest.mark.parametrize("text", [None, "sky\ncar\n"])
+@pytest.mark.parametrize("first", [0, 1])
+def test_masks_of_0_and_255_among_masks_of_0_and_1_are_refused(tmp_path, text, first):
+    _masks(tmp_path, lambda classes, number: Image.fromarray((classes > 0) * np.uint8([1, 255][(number + first) % 2])))
+    if text:
+        (tmp_path / "classes.txt").write_text(text)
+    message = (
+        r"mask .*p0\d\.png holds no value but 0 and 255, and mask .*p0\d\.png none but 0 and 1: store .* 255 is ignored"
+    )
+    with pytest.raises(ValueError, match=message):
+        folder(tmp_path)
+    assert set(np.unique(folder(tmp_path, ignore_value=255).train[0].mask)) <= {0, 1, 255}
+
+
+@pytest.mark.parametrize("text", [None, "sky\ncar\n"])
+def test_masks_without_the_class_may_have_an_ignored_border(tmp_path, text):
+    def save(classes, number):
+        stored = (classes > 0).astype(np.uint8) * (number % 2)
+        stored[-1] = 255
+        return Image.fromarray(stored)
+
+    _masks(tmp_path, save)
+    if text:
+        (tmp_path / "classes.txt").write_text(text)
+    assert all((sample.mask[-1] == 255).all() for sample in folder(tmp_path).train)
