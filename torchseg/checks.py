@@ -6,6 +6,7 @@ from math import inf
 from pathlib import Path
 
 _LONGEST_NAME = 200
+_FEWEST_FOLDS, _MOST_FOLDS = 3, 20  # train, validation and test need a part each
 
 
 def check_positive(name: str, value: float, *, example: str) -> None:
@@ -18,6 +19,12 @@ def check_ema(ema: float) -> None:
     """Raises a ValueError unless the decay of the moving average of weights is in [0, 1)."""
     if not 0 <= ema < 1:
         raise ValueError(f"ema is {ema}; give a decay in [0, 1), e.g. 0.99, or 0 for no average")
+
+
+def check_fold_count(flag: str, count: int) -> None:
+    """Raises a ValueError that names the flag unless a data set can be cut into so many folds."""
+    if not _FEWEST_FOLDS <= count <= _MOST_FOLDS:
+        raise ValueError(f"{flag} asks for {count} folds; give {_FEWEST_FOLDS} to {_MOST_FOLDS}, e.g. 5")
 
 
 def check_name(what: str, name: str) -> None:

@@ -28,6 +28,7 @@ def test_a_sound_set_shows_its_parts_and_classes(run, capsys):
     ground = next(line for line in lines if line.startswith("ground"))
     assert 20 < float(ground.split()[1]) < 95
     assert lines[-1] == "no faults"
+    assert any(line.endswith("--folds 5 tests on every image once") for line in lines)
 
 
 def test_a_missing_mask_is_found(run, pictures, capsys):

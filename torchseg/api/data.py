@@ -80,6 +80,7 @@ def open_data(
     merge: str = "",
     group: str = "auto",
     split: Literal["auto", "stratified"] = "auto",
+    fold: str = "",
 ) -> Data:
     """Opens a data set.
 
@@ -103,6 +104,7 @@ def open_data(
         group: which images of `folder` stay in one split: `folder`, `none`, a regular expression of their names, or
             `auto`.
         split: `stratified` chooses the splits of `folder` by their classes, whatever lists or subfolders say.
+        fold: `2/5` is the second of five folds of a cross-validation of `folder`.
 
     Returns:
         The opened data set. Images are read when they are indexed.
@@ -114,7 +116,7 @@ def open_data(
     flags |= {"channels": channels, "value_range": value_range or "", "exif": exif}
     flags |= {"download": download, "patch_size": patch_size, "patch_overlap": patch_overlap}
     flags |= {"mask_suffix": mask_suffix, "ignore_value": ignore_value, "merge": merge}
-    flags |= {"ignore_classes": list(ignore_classes), "group": group, "split": split}
+    flags |= {"ignore_classes": list(ignore_classes), "group": group, "split": split, "fold": fold}
     config = config_for(DataConfig, flags)
     extra = Path(transfer_set) if transfer_set else None
     return Data(config=config, pictures=open_pictures(config, transfer_set=extra), transfer_set=extra)

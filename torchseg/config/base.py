@@ -83,6 +83,8 @@ class DataConfig(CommonConfig):
             at least 6, otherwise images that look alike, such as frames of a video, if there are at most 300 images.
         split: Where the splits of --data folder come from: auto takes lists or subfolders of that name where there are
             any, and stratified chooses all of them, so that each shows every class that enough images show.
+        fold: One fold of a cross-validation of --data folder, N/K: the N-th of K parts of the images is the test split,
+            the next one the validation split. Default: 70, 15 and 15 % of the images.
         ignore_classes: Names of classes whose pixels are ignored, separated by commas.
         merge: Classes that become one, e.g. 'road,parking -> drivable'; several rules are separated by semicolons.
     """
@@ -100,6 +102,7 @@ class DataConfig(CommonConfig):
     ignore_value: int | None = None
     group: str = "auto"
     split: Literal["auto", "stratified"] = "auto"
+    fold: str = ""
     ignore_classes: str = ""
     merge: str = ""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from torchseg.checks import check_positive
+from torchseg.checks import check_fold_count, check_positive
 from torchseg.config.base import MODEL_NAMES, TargetName
 from torchseg.config.compression_flags import CompressionFlags
 from torchseg.config.distillation import DistillationConfig
@@ -57,6 +57,8 @@ class DistillConfig(CompressionFlags, ExportFlags, DistillationConfig, Normalisa
             by default as long as the student. The student is trained without zeros all the same, for comparison.
         baseline: Also train the same student without a teacher, to measure what distillation gains.
         baseline_learning_rate: Peak learning rate of that baseline. Default: that of the student.
+        folds: Cross-validation, for few images: cut the images of --data folder into this many parts, run the whole
+            chain once for each, with that part as the test split, and show mean and spread. Default: one run.
         target: Where the files will run, which decides the one that summary and report recommend: phone, server-cpu,
             browser, or smallest for the fewest bytes. Default: phone if tflite is among the formats, else server-cpu.
     """
@@ -79,6 +81,7 @@ class DistillConfig(CompressionFlags, ExportFlags, DistillationConfig, Normalisa
     prune_at_start: bool = False
     baseline: bool = field(default=False, metadata={"was": "twin"})
     baseline_learning_rate: float | None = None
+    folds: int = 0
     target: TargetName | None = None
 
     def __post_init__(self) -> None:
@@ -102,6 +105,7 @@ class DistillConfig(CompressionFlags, ExportFlags, DistillationConfig, Normalisa
             raise ValueError("prune_at_start is given, but sparsity is 0: give --sparsity, e.g. 0.8")
         self._check_features()
         self._check_student()
+        self._check_folds()
         formats = {kind for kind, _ in self.files}
         if self.target and not formats & {*TARGET_FORMATS[self.target]}:
             wanted = " or ".join(TARGET_FORMATS[self.target])
@@ -125,6 +129,15 @@ class DistillConfig(CompressionFlags, ExportFlags, DistillationConfig, Normalisa
                 "feature_weight and prune_at_start are given; a network that is pruned while it trains learns from "
                 "logits alone: drop one of the two"
             )
+
+    def _check_folds(self) -> None:
+        if not self.folds:
+            return
+        check_fold_count("folds", self.folds)
+        if self.fold:
+            raise ValueError(f"fold is {self.fold}, which is one of the folds that folds {self.folds} runs: drop one")
+        if self.chooses_student:
+            raise ValueError("folds is given, but student is auto with limits: choose by `students`, and name it")
 
     def _check_student(self) -> None:
         limits = {"max_latency_ms": self.max_latency_ms, "max_size_kb": self.max_size_kb}

@@ -61,6 +61,8 @@ class SearchConfig(DistillConfig):
             raise ValueError("student is auto, but trials vary one network: name it; the command `students` lists some")
         if self.teacher is None:
             raise ValueError("teacher is null, but trials learn from one: name a network")
+        if self.folds:
+            raise ValueError(f"folds is {self.folds}, but a search compares trials on one split: give it to distill")
         if self.trials < 1:
             raise ValueError(f"trials is {self.trials}; try at least 1 configuration")
         for name, most in (("max_kb", self.max_kb), ("max_ms", self.max_ms)):

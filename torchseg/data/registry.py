@@ -41,8 +41,8 @@ class Source:
     Attributes:
         open: opens the data set; takes the `options` as keyword arguments, too.
         download: downloads it; None if that is not possible.
-        options: names of the options that it takes: `mask_suffix` and `ignore_value` of the `LabelRules`, `group` and
-            `split`.
+        options: names of the options that it takes: `mask_suffix` and `ignore_value` of the `LabelRules`, `group`,
+            `split` and `fold`.
         finds_channels: whether `open` also takes `images`, a reader, and finds out how many channels the images have;
             those of other data sets have 3.
     """
@@ -53,7 +53,7 @@ class Source:
     finds_channels: bool = False
 
 
-_OF_FOLDER = ("mask_suffix", "ignore_value", "group", "split")
+_OF_FOLDER = ("mask_suffix", "ignore_value", "group", "split", "fold")
 SOURCES: Mapping[str, Source] = {
     "ade20k": Source(open=ade20k),
     "aerial": Source(open=aerial),
@@ -82,6 +82,7 @@ def open_data(
     rules: LabelRules = LabelRules(),  # noqa: B008 - frozen
     group: str = AUTO,
     split: str = AUTO,
+    fold: str = "",
     images: ImageReader = ANY,
 ) -> DataSet:
     """Opens a data set; images on disk keep their own size, generated ones have the requested size.
@@ -95,6 +96,7 @@ def open_data(
         rules: what masks stand for, beyond what the files say.
         group: which images of a data set without lists of its splits stay in one, see `group_images`.
         split: `stratified` chooses the splits of `folder`, whatever its lists say.
+        fold: N/K for one fold of a cross-validation, of a data set without lists of its splits, see `split_by_fold`.
         images: how to read image files; 0 channels are as many as the images of `folder` have, and 3 for the others.
 
     Raises:
@@ -103,6 +105,8 @@ def open_data(
     if name == GENERATED:
         if patches:
             raise ValueError(f"data set '{name}' is drawn at the size asked for; drop --patch_size")
+        if fold:
+            raise ValueError(f"data set '{name}' has splits of its own; drop --fold")
         if images.channels not in (0, 3):
             raise ValueError(f"data set '{name}' is drawn in 3 channels; drop --channels")
         return rules.apply(scenes(*size))
@@ -119,10 +123,10 @@ def open_data(
     if not root.is_dir():
         raise ValueError(f"there is no folder {root.resolve()}; give the folder of data set '{name}' as --root")
     options = {"mask_suffix": rules.mask_suffix, "ignore_value": rules.ignore_value, "group": group}
-    options["split"] = split
+    options |= {"split": split, "fold": fold}
     for option, value in options.items():
         if value not in ("", None, AUTO) and option not in source.options:
-            what = "splits of its own" if option in ("group", "split") else "masks of its own kind"
+            what = "splits of its own" if option in ("group", "split", "fold") else "masks of its own kind"
             raise ValueError(f"data set '{name}' has {what}; drop --{option}")
     chosen: dict[str, Any] = {option: options[option] for option in source.options}
     if source.finds_channels:

@@ -17,6 +17,7 @@ from torchseg.data.masks.encoding import MaskEncoding, find_encoding
 from torchseg.data.masks.io import MaskHeader, read_header
 from torchseg.data.pairing import Pairing, pair_files
 from torchseg.data.sample import DataSet
+from torchseg.data.splits.folds import FOLD_RULE, Fold, split_by_fold
 from torchseg.data.splits.grouping import AUTO, group_images
 from torchseg.data.splits.lists import PARTS, by_folder, check_no_overlap, find_lists, read_split_lists
 from torchseg.data.splits.stratified import SPLIT_RULE, Member, split_images
@@ -35,6 +36,7 @@ def folder(
     ignore_value: int | None = None,
     group: str = AUTO,
     split: str = AUTO,
+    fold: str = "",
     images: ImageReader = ANY,
 ) -> DataSet:
     """Reads images from `root/images`, and masks of the same or related names from `root/masks` (see `pair_files`).
@@ -52,6 +54,7 @@ def folder(
         ignore_value: value of masks without colours that is ignored as 255 is.
         group: which images stay in one split, see `group_images`.
         split: `auto`, or `stratified`: chosen by the classes of all masks, whatever lists and subfolders say.
+        fold: N/K to choose the splits by `split_by_fold`, e.g. 2/5; not with lists or subfolders.
         images: how to read images; the files say what it leaves open, see `reader_for`.
 
     Raises:
@@ -60,15 +63,15 @@ def folder(
     _check_folders(root)
     paired = pair_files(root / "images", root / "masks", mask_suffix=mask_suffix)
     listing, lists = root / "classes.txt", find_lists(root)
-    encoding = find_encoding(
-        read_headers(paired.pairs), read_class_list(listing) if listing.is_file() else None, ignored=ignore_value
-    )
+    given_classes = read_class_list(listing) if listing.is_file() else None
+    encoding = find_encoding(read_headers(paired.pairs), given_classes, ignored=ignore_value)
     check_orientation(paired.pairs, images.exif)
     images = reader_for([picture for picture, _ in paired.pairs], images)
-    given = _given_splits(paired, lists, root) if split == AUTO else None
+    given = _given_splits(paired, lists, root, fold=fold) if split == AUTO else None
     looks = split != AUTO or len(paired.pairs) <= MOST_STRATIFIED
     classes_in = partial(_classes_in, encoding=encoding) if looks else None
-    chosen, note = given or choose_splits(paired, group, images=images, classes_in=classes_in)
+    assign = partial(split_by_fold, fold=Fold.parse(fold)) if fold else split_images
+    chosen, note = given or choose_splits(paired, group, images=images, classes_in=classes_in, assign=assign)
     masks = dict(paired.pairs)
 
     def samples(part: str) -> FileSamples:
@@ -94,8 +97,14 @@ def folder(
         images=images,
         files=files,
         notes=notes,
-        splits_chosen_by="" if given else " ".join([SPLIT_RULE, group, *([] if split == AUTO else [split])]),
+        splits_chosen_by="" if given else _rule(group, split=split, fold=fold),
     )
+
+
+def _rule(group: str, *, split: str, fold: str) -> str:
+    """Names how splits are chosen; a run whose splits were chosen otherwise does not resume."""
+    rule = f"{FOLD_RULE} {fold}" if fold else SPLIT_RULE
+    return " ".join([rule, group, *([] if split == AUTO else [split])])
 
 
 def _check_folders(root: Path) -> None:
@@ -113,13 +122,20 @@ def read_headers(pairs: Pairs) -> dict[Path, MaskHeader]:
     return headers
 
 
-def _given_splits(paired: Pairing, lists: Mapping[str, Path], root: Path) -> tuple[dict[str, list[Path]], str] | None:
+def _given_splits(
+    paired: Pairing, lists: Mapping[str, Path], root: Path, *, fold: str
+) -> tuple[dict[str, list[Path]], str] | None:
     """The images of each split as lists or subfolders say, and a sentence about those in none; None if nothing says."""
+    by_name = {} if lists else by_folder([picture for picture, _ in paired.pairs], root / "images")
+    if fold and (lists or by_name):
+        raise ValueError(
+            f"fold is {fold}, but {root} has lists or folders of its splits; remove them, drop fold, or give "
+            "--split stratified"
+        )
     if lists:
         chosen, note = read_split_lists(lists, {name: path for path, name in paired.names.items()})
         check_no_overlap(lists, chosen)
         return chosen, note
-    by_name = by_folder([picture for picture, _ in paired.pairs], root / "images")
     if by_name:
         return by_name, ""
     if len(paired.pairs) < len(PARTS):
@@ -128,15 +144,21 @@ def _given_splits(paired: Pairing, lists: Mapping[str, Path], root: Path) -> tup
 
 
 def choose_splits(
-    paired: Pairing, group: str, *, images: ImageReader, classes_in: Callable[[Path], frozenset[int]] | None
+    paired: Pairing,
+    group: str,
+    *,
+    images: ImageReader,
+    classes_in: Callable[[Path], frozenset[int]] | None,
+    assign: Callable[[Sequence[Member]], dict[str, str]] = split_images,
 ) -> tuple[dict[str, list[Path]], str]:
-    """The images of each split as `split_images` chooses them, and a sentence about groups of images.
+    """The images of each split as `assign` chooses them, and a sentence about groups of images.
 
     Args:
         paired: the images.
         group: see `group_images`.
         images: reads the images.
         classes_in: the classes that a mask shows; None leaves the classes to chance.
+        assign: assigns images to splits by their names.
     """
     groups, note = group_images(paired.names, group, read=partial(_small, images=images))
     members = [
@@ -147,7 +169,7 @@ def choose_splits(
         )
         for picture, mask in paired.pairs
     ]
-    chosen = split_images(members)
+    chosen = assign(members)
     return {
         part: [picture for picture, _ in paired.pairs if chosen[paired.names[picture]] == part] for part in PARTS
     }, note

@@ -117,7 +117,7 @@ class _TwoWhites:
         if self.white and self.one and not self.together:
             raise ValueError(
                 f"mask {self.white} holds no value but 0 and {IGNORE_INDEX}, and mask {self.one} none but 0 and 1: "
-                f"store the class as 1 in all of them, or give --ignore_value {IGNORE_INDEX}, and {IGNORE_INDEX} is ignored"
+                f"store the class as 1 in all of them, or give --ignore_value {IGNORE_INDEX} to ignore {IGNORE_INDEX}"
             )
 
 

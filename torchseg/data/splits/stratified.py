@@ -46,7 +46,7 @@ def split_images(members: Sequence[Member]) -> dict[str, str]:
     Raises:
         ValueError: if there are fewer than 3 groups.
     """
-    groups = _groups(members)
+    groups = groups_of(members)
     if len(groups) < _LEAST_GROUPS:
         raise ValueError(
             f"{len(members)} images in {len(groups)} groups cannot be split into train, validation and test; "
@@ -63,20 +63,30 @@ def split_images(members: Sequence[Member]) -> dict[str, str]:
 
 
 @dataclass(frozen=True, eq=False)
-class _Group:
+class Group:
+    """Images that end in one split.
+
+    Attributes:
+        name: of the group.
+        images: names of its images.
+        classes: that any of them shows.
+    """
+
     name: str
     images: list[str] = field(default_factory=list)
     classes: set[int] = field(default_factory=set)
 
     @property
     def size(self) -> int:
+        """Number of images."""
         return len(self.images)
 
 
-def _groups(members: Iterable[Member]) -> list[_Group]:
-    groups: dict[str, _Group] = {}
+def groups_of(members: Iterable[Member]) -> list[Group]:
+    """The groups of the images, in the order of their first names."""
+    groups: dict[str, Group] = {}
     for member in sorted(members, key=lambda member: member.name):
-        group = groups.setdefault(member.group, _Group(member.group))
+        group = groups.setdefault(member.group, Group(member.group))
         group.images.append(member.name)
         group.classes.update(member.classes)
     return list(groups.values())
@@ -87,7 +97,7 @@ def _quota(images: int) -> int:
     return min(max(_LEAST_HELD, round(_HELD_SHARE * images)), images // 3)
 
 
-def _filled(groups: Sequence[_Group], quota: int) -> list[_Group]:
+def _filled(groups: Sequence[Group], quota: int) -> list[Group]:
     """The first groups that together have no more images than the quota; the smallest one if each is larger."""
     chosen, left = [], quota
     for group in groups:
@@ -97,7 +107,7 @@ def _filled(groups: Sequence[_Group], quota: int) -> list[_Group]:
     return chosen or [min(groups, key=lambda group: group.size)]
 
 
-def _spread_classes(splits: Mapping[str, list[_Group]]) -> None:
+def _spread_classes(splits: Mapping[str, list[Group]]) -> None:
     """Exchanges groups until every split shows every class that at least three groups show, where that is possible."""
     shown: dict[int, int] = defaultdict(int)
     for group in (group for chosen in splits.values() for group in chosen):
@@ -113,7 +123,7 @@ def _spread_classes(splits: Mapping[str, list[_Group]]) -> None:
                 _bring(wanted, split, splits, settled)
 
 
-def _bring(wanted: int, split: str, splits: Mapping[str, list[_Group]], settled: set[int]) -> None:
+def _bring(wanted: int, split: str, splits: Mapping[str, list[Group]], settled: set[int]) -> None:
     """Exchanges a group that shows the class for one of this split, so that no settled class is lost on either side."""
     for source in sorted(splits, key=lambda name: -len(splits[name])):
         for coming in splits[source]:
@@ -128,7 +138,7 @@ def _bring(wanted: int, split: str, splits: Mapping[str, list[_Group]], settled:
                     return
 
 
-def _keeps(groups: Sequence[_Group], without: _Group, instead: _Group, settled: set[int]) -> bool:
+def _keeps(groups: Sequence[Group], without: Group, instead: Group, settled: set[int]) -> bool:
     """Whether a split still shows the settled classes that it shows now, after one group was exchanged."""
     left = set(instead.classes).union(*(group.classes for group in groups if group is not without))
     return without.classes & settled <= left

@@ -14,6 +14,7 @@ from torchseg.cli.command import CHECK_FAILED, DONE
 from torchseg.config import DistillConfig
 from torchseg.config.distillation import teacher_folders
 from torchseg.models import build_model, parse_arguments
+from torchseg.pipeline.commands.cross_validation import cross_validate
 from torchseg.pipeline.export.trial import planned, trial_stage
 from torchseg.pipeline.run.dataset import Pictures, cached_pictures, check_stage, open_pictures
 from torchseg.pipeline.run.folder import Stage
@@ -45,6 +46,8 @@ _LOG = logging.getLogger(__name__)
 
 def distill(config: DistillConfig) -> int:
     """Runs every stage that is not done yet; returns 1 if a certificate, a score or the ledger fails, otherwise 0."""
+    if config.folds:
+        return cross_validate(config, distill)
     started = time.monotonic()
     check_formats(kind for kind, _ in config.files)
     job = _prepared(config)

@@ -12,6 +12,7 @@ from torchseg.data.datasets.folder import MOST_STRATIFIED
 from torchseg.data.inspection import listed
 from torchseg.data.repair import LIST as REPAIRS
 from torchseg.data.repair import repair_folder
+from torchseg.metrics.resampled import ENOUGH_PICTURES
 from torchseg.pipeline.run.dataset import image_reader, open_configured
 from torchseg.progress_bar import Progress
 
@@ -32,6 +33,9 @@ def prepare(config: PrepareConfig) -> int:
         print(f"  note     values from {low:g} to {high:g} become 0 to 255; --value_range LOW,HIGH sets others")
     for note in data.notes:
         print(f"  note     {note}")
+    if data.splits_chosen_by and not config.fold and len(data.test) < ENOUGH_PICTURES:
+        advice = f"{other_command('distill')} --folds 5 tests on every image once"
+        print(f"  note     {len(data.test)} test images say little of accuracy; {advice}")
     for warning in found.warnings:
         print(f"  warning  {warning}")
     for advice in _advice(found, config, splits_chosen=bool(data.splits_chosen_by)):

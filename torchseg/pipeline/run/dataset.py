@@ -104,6 +104,7 @@ def open_configured(config: DataConfig, *, whole: bool = False) -> DataSet:
         ),
         group=config.group,
         split=config.split,
+        fold=config.fold,
         images=image_reader(config),
     )
 

@@ -10,7 +10,7 @@ from torchseg.pipeline.run.session import CONFIG
 from torchseg.record import build, read_yaml
 
 # Flags that select the images and the size at which the networks see them.
-_RULES = ("mask_suffix", "ignore_value", "ignore_classes", "merge", "group", "split")
+_RULES = ("mask_suffix", "ignore_value", "ignore_classes", "merge", "group", "split", "fold")
 _CUT = ("patch_size", "patch_overlap")
 PICTURE_FLAGS = ("data", "root", "image_size", "channels", "value_range", "exif", *_CUT, *_RULES)
 DATA_FIELDS = ("data", "root", "size", "channels", "values", "exif", *_CUT, *_RULES)  # the same, parsed

@@ -127,7 +127,7 @@ def test_masks_of_0_and_255_among_masks_of_0_and_1_are_refused(tmp_path, text, f
     if text:
         (tmp_path / "classes.txt").write_text(text)
     message = (
-        r"mask .*p0\d\.png holds no value but 0 and 255, and mask .*p0\d\.png none but 0 and 1: store .* 255 is ignored"
+        r"mask .*p0\d\.png holds no value but 0 and 255, and mask .*p0\d\.png none but 0 and 1: store .* to ignore 255"
     )
     with pytest.raises(ValueError, match=message):
         folder(tmp_path)
