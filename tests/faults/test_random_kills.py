@@ -1,49 +1,66 @@
-"""A training that is killed at random moments ends with the weights of one that was not; `make faults` runs this."""
+"""A command that is killed at random moments ends with what one that was not leaves; `make faults` tries many.
+
+Each seed kills a command two or three times, alone or with its process group, and then lets it end.
+"""
 
 from __future__ import annotations
 
-import hashlib
 import os
 import random
-import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
-KILLS = int(os.environ.get("FAULT_SEEDS", "0")) // 40
-PROGRAM = """
-import sys
-import torchseg.train.loop as loop
-loop._SAVE_EVERY_S = 0.0
-from scripts.train import main
-sys.exit(main(sys.argv[1:]))
-"""
-FLAGS = ["--image_size", "32", "--epochs", "6", "--model_arguments", "base_width=4,depth=2", "--threads", "1"]
+from tests.faults.commands import RECIPE, Running, results
+from torchseg.pipeline.run.lock import locked
+
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform == "win32", reason="sends signals of POSIX")]
+ALL = ("train", "compress", "export", "score", "search", "grid", "distill")
+LONG = int(os.environ.get("FAULT_SEEDS", "0"))
+SHORT = [("train", 0)]  # the rest takes minutes
+CASES = [(command, seed) for command in ALL for seed in range(LONG // 40)] if LONG else SHORT
+KILLS = 3 if LONG else 2
 
 
-def _start(out):
-    command = [sys.executable, "-c", PROGRAM, *FLAGS, "--workers", "1", "--out", str(out)]
-    root = Path(__file__).parents[2]
-    paths = os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")])
-    return subprocess.Popen(command, env={**os.environ, "PYTHONPATH": paths}, stdout=subprocess.DEVNULL)
+@pytest.fixture(scope="module")
+def given(tmp_path_factory):
+    """A folder with a recipe; a command that was not killed leaves its results there once another test needs them."""
+    folder = tmp_path_factory.mktemp("given")
+    (folder / "recipe.yaml").write_text(RECIPE)
+    return folder
 
 
-def _weights(out):
-    return hashlib.sha256((out / "trained/model.safetensors").read_bytes()).hexdigest()
+@pytest.fixture(scope="module")
+def whole(given):
+    """What a command leaves that nobody kills, and the seconds that it takes."""
+    known = {}
+
+    def run(command):
+        needed = {"compress": ["train"], "export": ["train"], "score": ["train", "export"]}
+        for each in [*needed.get(command, []), command]:
+            if each not in known:
+                started = time.monotonic()
+                Running(each, given, given / each).finish()
+                known[each] = results(given / each), time.monotonic() - started
+        return known[command]
+
+    return run
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", range(KILLS))
-def test_a_training_that_is_killed_again_and_again_ends_with_the_same_weights(seed, tmp_path):
-    started = time.monotonic()
-    assert _start(tmp_path / "whole").wait() == 0
-    lasts, moments = time.monotonic() - started, random.Random(seed)
-    for _ in range(3):
-        process = _start(tmp_path / "killed")
-        time.sleep(moments.uniform(0.2, 1.1) * lasts)
-        process.kill()
-        process.wait()
-    assert _start(tmp_path / "killed").wait() == 0
-    assert _weights(tmp_path / "killed") == _weights(tmp_path / "whole")
+@pytest.mark.parametrize(("command", "seed"), CASES)
+def test_a_command_that_is_killed_again_and_again_leaves_the_same(command, seed, whole, given, tmp_path):
+    expected, lasts = whole(command)
+    assert expected, "nothing to compare"
+    chance = random.Random(f"{command} {seed}")
+    out = tmp_path / "killed"
+    for kill in range(KILLS):
+        running = Running(command, given, out)
+        running.kill(after_s=chance.uniform(0.1, 1.0) * lasts, group=(seed + kill) % 2 == 0)
+        running.check_no_orphan()
+        with locked(out):
+            pass
+    last = Running(command, given, out)
+    last.finish()
+    last.check_no_orphan()
+    assert results(out) == expected

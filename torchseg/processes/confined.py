@@ -11,14 +11,15 @@ from __future__ import annotations
 
 import ctypes
 import os
-import signal
 import sys
 from pathlib import Path
+
+from torchseg.processes.group import end_with_starter
 
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446  # numbers of the system calls, on every architecture
 _VERSION = 1  # flag of the first one
 _PATH_BENEATH = 1
-_SET_DEATH_SIGNAL, _SET_NO_NEW_PRIVILEGES = 1, 38  # of prctl
+_SET_NO_NEW_PRIVILEGES = 38  # of prctl
 _WRITE_FILE, _REFER, _TRUNCATE = 1 << 1, 1 << 13, 1 << 14
 _MAKE_AND_REMOVE = sum(1 << bit for bit in range(4, 13))
 _CONNECTIONS = 0b11  # binding to and connecting over TCP
@@ -90,15 +91,6 @@ def _checked(result: int) -> int:
         number = ctypes.get_errno()
         raise OSError(number, f"this process cannot be confined: {os.strerror(number)}")
     return result
-
-
-def end_with_starter() -> None:
-    """Makes this process end when the thread that started it does, on Linux; elsewhere nothing changes."""
-    if sys.platform.startswith("linux"):
-        started_by = os.getppid()
-        ctypes.CDLL(None).prctl(_SET_DEATH_SIGNAL, signal.SIGKILL, 0, 0, 0)
-        if os.getppid() != started_by:  # it ended before this call
-            os.kill(os.getpid(), signal.SIGKILL)
 
 
 def main(arguments: list[str]) -> None:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
 import os
+import select
 import signal
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import wait
 from typing import Any
+
+_SET_DEATH_SIGNAL = 1  # of Linux's prctl
 
 
 def kept_apart() -> dict[str, Any]:
@@ -56,6 +61,35 @@ def end_with_parent() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_end_after, args=(parent.sentinel,), daemon=True).start()
+
+
+def end_with_starter() -> None:
+    """Makes this process end when the thread that started it does, on Linux; elsewhere nothing changes.
+
+    For a child whose starter does nothing but wait for it.
+    """
+    if sys.platform.startswith("linux"):
+        started_by = os.getppid()
+        ctypes.CDLL(None).prctl(_SET_DEATH_SIGNAL, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() != started_by:  # it ended before this call
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def end_with_pipe(descriptor: int) -> None:
+    """Makes this process end when nobody holds the other end of a pipe any more, whatever it is doing then.
+
+    Args:
+        descriptor: of the end that this process reads. Windows cannot wait without reading: there, nothing changes.
+    """
+    if hasattr(select, "poll"):
+        threading.Thread(target=_end_after_pipe, args=(descriptor,), daemon=True).start()
+
+
+def _end_after_pipe(descriptor: int) -> None:
+    poll = select.poll()
+    poll.register(descriptor, 0)  # no event but the end of the pipe, which needs no asking
+    poll.poll()
+    os._exit(1)
 
 
 def _end_after(sentinel: int) -> None:

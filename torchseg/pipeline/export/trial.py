@@ -19,6 +19,7 @@ from torchseg.exit_code import cause_of_end
 from torchseg.modelfile.kinds import FORMATS
 from torchseg.models import MODELS, fold_branches, parse_arguments, rebuild_model
 from torchseg.pipeline.run.folder import Stage
+from torchseg.processes.group import end_with_starter
 from torchseg.spec import ImageSpec
 
 TRIALS = "export_trials"
@@ -125,4 +126,5 @@ def _serve(request: dict[str, Any]) -> Refusals:
 
 
 if __name__ == "__main__":
+    end_with_starter()
     print(json.dumps(_serve(json.load(sys.stdin))))
