@@ -52,5 +52,5 @@ class TorchRuntime:
     def describe(self) -> RuntimeInfo:
         """PyTorch's version and the number of threads."""
         return RuntimeInfo(
-            name="torch", version=self._torch.__version__, threads=self._threads, input_shape=self._shape
+            name="torch", version=str(self._torch.__version__), threads=self._threads, input_shape=self._shape
         )

@@ -3,12 +3,16 @@ from __future__ import annotations
 import io
 import os
 import pickle
+from dataclasses import asdict
 
 import numpy as np
 import pytest
 
 from torchseg.harness.measure.pixel_counts import evaluate_batch
 from torchseg.harness.runtimes.messages import read_message, write_message
+from torchseg.harness.runtimes.table import RUNTIMES
+from torchseg.harness.worker import Worker
+from torchseg.modelfile.run_options import DEFAULT_OPTIONS
 
 
 def passed(message):
@@ -62,3 +66,31 @@ def test_a_message_calls_nothing(attack, tmp_path):
     with pytest.raises(pickle.UnpicklingError, match=r"a message names [\w.]+; expected arrays and counts alone"):
         read_message(io.BytesIO(pickle.dumps(("ok", attack))))
     assert not (tmp_path / "attacked").exists()
+
+
+def _answers(name, path, images):
+    """What a runtime's process may be asked for, as the process sends it."""
+    worker = Worker(name, 1)
+    worker.start()
+    worker.load(str(path), asdict(DEFAULT_OPTIONS))
+    masks = np.zeros((len(images), *images.shape[2:]), np.uint8)
+    yield from (worker.predict(images), worker.probabilities(images), worker.labels(images, (5, 7)))
+    yield from (worker.evaluate_batch(images, masks, 3), worker.output_kind(), worker.time(images[:1], 1, 1))
+    yield from (worker.time_traced(images[:1], 1), worker.describe(), worker.peak_rss_mb(), worker.count_weights())
+    yield from (worker.multiply_adds(images[:1].shape), worker.profile(images[:1]))
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("torch", "checkpoint"),
+        ("onnxruntime", "onnx_file"),
+        ("openvino", "onnx_file"),
+        pytest.param("litert", "tflite_files", marks=[pytest.mark.tflite, pytest.mark.slow]),
+    ],
+)
+def test_every_answer_of_every_runtime_passes(name, kind, images, request):
+    pytest.importorskip(RUNTIMES[name].library)
+    path = request.getfixturevalue(kind)
+    for answer in _answers(name, path["fp32"] if kind == "tflite_files" else path, images):
+        assert type(passed(("ok", answer))[1]) is type(answer)
