@@ -9,6 +9,7 @@ import random
 
 import pytest
 import torch
+from safetensors import safe_open
 from torch import nn
 
 from torchseg.checkpoint import CARD, WEIGHTS, Card, load_checkpoint, save_checkpoint
@@ -18,6 +19,7 @@ from torchseg.data.datasets.scenes import Scenes
 from torchseg.models import build_model
 from torchseg.pipeline.run.folder import RunFolder, Stage
 from torchseg.spec import ImageSpec
+from torchseg.tensor_file import write_tensors
 from torchseg.train.callback import NoCallback
 from torchseg.train.state import Progress, load_progress, save_progress
 
@@ -140,3 +142,17 @@ def test_an_output_that_changed_is_named(tmp_path, capsys):
     with console():
         assert RunFolder(tmp_path).do(stage)
     assert "out.txt is not what the stage wrote" in capsys.readouterr().out
+
+
+def test_a_state_whose_hash_lost_its_name_is_damaged_and_one_of_an_older_version_is_not(tmp_path):
+    _save(tmp_path, 1)
+    path = tmp_path / "training.safetensors"
+    whole = path.read_bytes()
+    path.write_bytes(whole.replace(b'"sha256"', b'"sha2v6"'))
+    assert load_progress(tmp_path, *_trained(9), callback=NoCallback()).epoch == 0
+    path.write_bytes(whole)
+    with safe_open(path, framework="pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+        text = file.metadata()["progress"]
+    write_tensors(tensors, path, metadata={"progress": text})
+    assert load_progress(tmp_path, *_trained(9), callback=NoCallback()).epoch == 1

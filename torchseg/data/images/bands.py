@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from torchseg.data.images.tiff import TiffHeader
 
@@ -49,12 +49,18 @@ class Bands:
 
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Turns what Pillow raises for an unreadable file into a ValueError that names the file."""
+    """Turns what Pillow and NumPy raise for an unreadable file into a ValueError that names the file.
+
+    A damaged file leads a decoder to an exception of any class: of its own, of Python's parser, for lack of memory.
+    """
     _check_name(path)
     try:
         yield
-    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError) as error:
-        raise ValueError(f"cannot read the image {path}: {error}; replace the file or remove it") from error
+    except Exception as error:
+        if isinstance(error, ValueError) and str(path) in str(error):
+            raise
+        reason = " ".join(str(error).split())[:300] or type(error).__name__
+        raise ValueError(f"cannot read the image {path}: {reason}; replace the file or remove it") from error
 
 
 def _check_name(path: Path) -> None:
