@@ -23,8 +23,11 @@ distill: $(VENV)/.installed  ## the whole chain on the built-in images, into run
 test: $(VENV)/.installed-dev  ## the test suite
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
-faults: $(VENV)/.installed-dev  ## the tests of faults with many seeds: bit flips, kills at random moments
-	FAULT_SEEDS=200 $(BIN)/python -m pytest -n 2 tests/faults
+FAULT_SEEDS ?= 200
+faults: $(VENV)/.installed-dev  ## the tests of faults with many seeds: damaged files, kills at random moments
+	rm -f .faults.jsonl
+	FAULT_SEEDS=$(FAULT_SEEDS) FAULT_NUMBERS=$(CURDIR)/.faults.jsonl $(BIN)/python -m pytest -n 2 tests/faults
+	$(BIN)/python benchmarks/fault_numbers.py .faults.jsonl
 
 machines: $(VENV)/.installed-dev  ## the main job in miniature on emulated machines, into results/machines.md
 	PYTHONPATH=benchmarks $(BIN)/python -m machines

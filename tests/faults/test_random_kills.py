@@ -5,19 +5,19 @@ Each seed kills a command two or three times, alone or with its process group, a
 
 from __future__ import annotations
 
-import os
 import random
 import sys
 import time
+from collections import Counter
 
 import pytest
 
 from tests.faults.commands import RECIPE, Running, results
+from tests.faults.mutations import LONG, report
 from torchseg.pipeline.run.lock import locked
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform == "win32", reason="sends signals of POSIX")]
 ALL = ("train", "compress", "export", "score", "search", "grid", "distill")
-LONG = int(os.environ.get("FAULT_SEEDS", "0"))
 SHORT = [("train", 0)]  # the rest takes minutes
 CASES = [(command, seed) for command in ALL for seed in range(LONG // 40)] if LONG else SHORT
 KILLS = 3 if LONG else 2
@@ -63,4 +63,6 @@ def test_a_command_that_is_killed_again_and_again_leaves_the_same(command, seed,
     last = Running(command, given, out)
     last.finish()
     last.check_no_orphan()
-    assert results(out) == expected
+    equal = results(out) == expected
+    report(f"{command}, killed {KILLS} times", Counter({"the same to the bit" if equal else "other results": 1}))
+    assert equal
