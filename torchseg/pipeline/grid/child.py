@@ -21,6 +21,7 @@ from torchseg.processes.group import interrupt_self, kill_all
 BEGIN, END = "$ torchseg ", "[ended with "
 DONE, CHECK_FAILED, STOPPED, CRASHED = 0, 1, 130, 70
 PATIENCE_S = 10.0  # time for a process to end by itself before it is killed
+_POLL_S = 0.1
 
 
 def run_commands(commands: Sequence[Sequence[str]]) -> int:
@@ -52,11 +53,17 @@ def run_commands(commands: Sequence[Sequence[str]]) -> int:
 
 
 def _end_with_parent() -> None:
-    """Ends this process when the parent does; the parent keeps the other end of standard input open while it lives."""
+    """Ends this process when the parent does; the parent keeps the other end of standard input open while it lives.
+
+    A parent that lives and closes it waits for this process, which may then end in order. Nobody waits for an orphan.
+    """
+    parent = os.getppid()
     os.read(0, 1)
     interrupt_self()
-    time.sleep(PATIENCE_S)
-    kill_all(os.getpid())  # the interrupt was lost, e.g. because the main thread was just starting to wait
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline and os.getppid() == parent:
+        time.sleep(_POLL_S)
+    kill_all(os.getpid())  # or the interrupt was lost, e.g. because the main thread was just starting to wait
 
 
 def main(arguments: Sequence[str]) -> int:

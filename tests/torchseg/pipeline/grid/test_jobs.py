@@ -29,6 +29,7 @@ DEAF_SLEEPER = SLEEPER.replace(
     "    time.sleep(60)",
     "    grid_child.PATIENCE_S = 0.1\n    signal.signal(signal.SIGINT, signal.SIG_IGN)\n    time.sleep(60)",
 )
+PATIENT_SLEEPER = DEAF_SLEEPER.replace("PATIENCE_S = 0.1", "PATIENCE_S = 600")  # not with an orphan
 
 
 def wait_for(condition):
@@ -96,7 +97,9 @@ def test_a_job_hears_interrupts_although_the_grid_runs_in_the_background():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("sleeper", [SLEEPER, DEAF_SLEEPER], ids=["hears the interrupt", "does not"])
+@pytest.mark.parametrize(
+    "sleeper", [SLEEPER, DEAF_SLEEPER, PATIENT_SLEEPER], ids=["hears the interrupt", "does not", "does not for long"]
+)
 def test_a_killed_parent_takes_its_children_along(sleeper, tmp_path):
     code = (
         "import sys; from pathlib import Path; from torchseg.pipeline.grid.jobs import Jobs\n"
