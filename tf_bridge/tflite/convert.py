@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tf_bridge.lowering.lower import Lowered, UnsupportedOperatorError
 from tf_bridge.lowering.values import Tensor, TensorFlow
 from tf_bridge.quiet import quiet
-from tf_bridge.tflite.ranges import corrected_ranges
+from tf_bridge.tflite.ranges import with_ranges
 from torchseg.modelfile.precision import Precision
 
 Images = NDArray[np.float32]
@@ -92,13 +92,13 @@ def quantized_tflite(calibrated: bytes, **options: Any) -> bytes:
 def calibrated_tflite(traced: TracedFunction, images: Images) -> bytes:
     """Bytes of the float32 file with the measured range of every tensor, ready to be quantized.
 
-    The converter stops before it quantizes, so that `corrected_ranges` can correct the ranges first.
+    The converter stops before it quantizes; `with_ranges` then measures the ranges.
 
     Args:
         traced: from `trace_lowered`.
         images: for calibration, float32 `(B, C, H, W)`.
     """
-    return corrected_ranges(_convert(traced, _calibration(traced.tf, images)))
+    return with_ranges(_convert(traced, _calibration(traced.tf, images[:1])), images)
 
 
 def _convert(traced: TracedFunction, settings: dict[str, Any]) -> bytes:

@@ -1,12 +1,14 @@
-"""Corrects the measured ranges of a calibrated TFLite file before TensorFlow's quantizer turns them into grids."""
+"""Measures the ranges of a float TFLite file and corrects them before TensorFlow's quantizer turns them into grids."""
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from torchseg.modelfile.tflite import TfliteModel
 
@@ -17,6 +19,8 @@ _SUMS = ("ADD", "SUB")
 # XNNPACK refuses a file in which the quantization step of a result is 256 times finer than that of the values it sums
 # up; 128 leaves a margin. This loses nothing: a result so small against its summands is their rounding error.
 _FINEST = 1 / 128
+# Neither does it take a summand whose step is 1024 times finer than that of the sum.
+_FINEST_SUMMAND = 1 / 512
 
 # Operations whose results have the grid of what they read, because they only move, average or choose values.
 _MOVING = frozenset(
@@ -31,19 +35,49 @@ _MOVING = frozenset(
 _CHOOSING = frozenset({"MAX_POOL_2D", "MAXIMUM", "MINIMUM", "REDUCE_MAX", "REDUCE_MIN"})
 
 
-def corrected_ranges(calibrated: bytes) -> bytes:
-    """Corrects the ranges that the quantizer would turn into grids that cut values off, or that no runtime loads.
+def with_ranges(calibrated: bytes, images: NDArray[np.float32]) -> bytes:
+    """Gives a file ranges that the quantizer does not turn into grids that cut values off, or that no runtime loads.
 
     Args:
-        calibrated: bytes of a float32 `.tflite` file whose tensors hold the smallest and largest value seen.
+        calibrated: bytes of a float32 `.tflite` file whose tensors hold a smallest and largest value, if they need one.
+        images: for calibration, float32 `(B, C, H, W)`; run one by one.
 
     Returns:
         Bytes of the file with the same graph and weights.
     """
     file = TfliteModel(calibrated)
+    _measure(file, calibrated, images)
     _join_ranges(file)
     _widen_flat_ranges(file)
     return file.content()
+
+
+def _measure(file: TfliteModel, content: bytes, images: NDArray[np.float32]) -> None:
+    """Replaces the ranges by the smallest and largest values that the tensors have on these images.
+
+    TensorFlow measures the inputs of an operation after it has run. A sum may be written over one of its summands,
+    which then gets the range of the sum.
+    """
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # hides the warning that keeping all tensors costs memory
+        interpreter = Interpreter(
+            model_content=content,
+            experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+            experimental_preserve_all_tensors=True,
+        )
+    interpreter.allocate_tensors()
+    measured = {index: each.quantization for index, each in enumerate(file.graph.tensors) if _measured(each)}
+    low, high = (dict.fromkeys(measured, end) for end in (np.inf, -np.inf))
+    for image in images:
+        interpreter.set_tensor(file.graph.inputs[0], np.ascontiguousarray(image.transpose(1, 2, 0)[None]))
+        interpreter.invoke()
+        for index in measured:
+            values = interpreter.get_tensor(index)
+            low[index], high[index] = min(low[index], values.min()), max(high[index], values.max())
+    for index, quantization in measured.items():
+        quantization.min[0], quantization.max[0] = low[index], high[index]
 
 
 def _join_ranges(file: TfliteModel) -> None:
@@ -100,7 +134,15 @@ def _widen_flat_ranges(file: TfliteModel) -> None:
         sources = [graph.tensors[index] for index in operation.inputs]
         least = _FINEST * _reach(file, file.kind(operation), sources)
         if _measured(target) and _span(target) < least:
-            target.quantization.max[0] = least + min(float(target.quantization.min[0]), 0.0)
+            _widen(target, least)
+        if file.kind(operation) in _SUMS:
+            for summand in sources:
+                if _measured(summand) and _span(summand) < _FINEST_SUMMAND * _span(target):
+                    _widen(summand, _FINEST_SUMMAND * _span(target))
+
+
+def _widen(tensor: Any, span: float) -> None:
+    tensor.quantization.max[0] = span + min(float(tensor.quantization.min[0]), 0.0)
 
 
 def _reach(file: TfliteModel, kind: str, sources: list[Any]) -> float:
