@@ -15,6 +15,7 @@ from tf_bridge.mixed_precision.groups import Operation, layer_groups
 from tf_bridge.tflite.convert import TracedFunction, calibrated_tflite, quantized_tflite
 from tf_bridge.tflite.export import write_tflite
 from tf_bridge.tflite.flatbuffer import drop_idle_roundings
+from tf_bridge.tflite.float_operations import float_operations
 from torchseg.modelfile.precision import Precision
 from torchseg.modelfile.tflite import TfliteModel
 from torchseg.spec import ImageSpec
@@ -47,6 +48,7 @@ class MixedTflite:
     def write(self, path: Path, *, float_layers: Collection[str]) -> None:
         """Writes the file with these layers in float; input and output are always float32."""
         operations = {operation for layer in float_layers for operation in self._groups[layer]}
+        operations |= float_operations(self._calibrated)
         kinds = {_TRANSPOSED} if self._transposed in float_layers else set()
         # tf.lite.experimental.QuantizationDebugger would quantize every choice twice, and run it.
         content = quantized_tflite(self._calibrated, denylisted_nodes=operations, denylisted_ops=kinds)

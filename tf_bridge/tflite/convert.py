@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from tf_bridge.lowering.lower import Lowered, UnsupportedOperatorError
 from tf_bridge.lowering.values import Tensor, TensorFlow
 from tf_bridge.quiet import quiet
+from tf_bridge.tflite.flatbuffer import drop_idle_roundings
+from tf_bridge.tflite.float_operations import float_operations
 from tf_bridge.tflite.ranges import with_ranges
 from torchseg.modelfile.precision import Precision
 
@@ -67,8 +69,10 @@ def convert_tflite(
     if precision is not Precision.INT8:
         return _convert(traced, _SETTINGS[precision](traced.tf))
     assert images is not None
-    int8 = traced.tf.int8
-    return quantized_tflite(calibrated_tflite(traced, images), input_data_type=int8, output_data_type=int8)
+    int8, calibrated = traced.tf.int8, calibrated_tflite(traced, images)
+    kept = float_operations(calibrated)
+    content = quantized_tflite(calibrated, input_data_type=int8, output_data_type=int8, denylisted_nodes=kept)
+    return drop_idle_roundings(content) if kept else content
 
 
 def quantized_tflite(calibrated: bytes, **options: Any) -> bytes:
