@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import struct
 from pathlib import Path
@@ -119,6 +120,19 @@ def test_an_adopted_network_is_pruned_clustered_exported_and_certified(write, da
     for checkpoint in ("run/adopted", clustered):
         files = ["--formats", "onnx", "--precisions", "fp32,int8", "--threads", "1", "--workers", "0"]
         assert export.main([checkpoint, *files, *trust]) == 0
+
+
+@pytest.mark.slow
+@pytest.mark.tflite
+@pytest.mark.parametrize("write", [_smp, _torchvision, _own_file])
+def test_an_adopted_network_becomes_certified_tflite_files(write, data, monkeypatch):
+    pytest.importorskip("tensorflow")
+    assert adopt.main([*write(), *data, "--out", "run"]) == 0
+    files = ["--formats", "tflite", "--precisions", "fp32,int8", "--threads", "1", "--workers", "0"]
+    assert export.main(["run/adopted", *files, *_trust("run/adopted")]) == 0
+    certificates = {path.name: json.loads(path.read_text()) for path in Path("run").rglob("*.tflite.json")}
+    assert set(certificates) == {"adopted.fp32.tflite.json", "adopted.int8.tflite.json"}
+    assert [each["verdict"]["failures"] for each in certificates.values()] == [[], []]
 
 
 @pytest.mark.slow
