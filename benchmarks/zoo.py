@@ -108,7 +108,7 @@ def _made(place: str, size: str, arguments: argparse.Namespace) -> Row:
     started = time.monotonic()
     files = _run(request, _files(arguments), arguments.limit_s)
     day = datetime.datetime.now(tz=datetime.UTC).date().isoformat()
-    return {"date": day, "seconds": round(time.monotonic() - started, 1), "files": files}
+    return {"date": day, "seconds": round(time.monotonic() - started, 1), "proof": True, "files": files}
 
 
 def _run(request: Mapping[str, Any], wanted: Sequence[str], limit_s: float) -> dict[str, str]:

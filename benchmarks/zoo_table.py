@@ -26,7 +26,10 @@ _SHOWN = {
 }
 
 Row = dict[str, Any]
-"""`network`, `size`, `date`, `seconds`, and `files`: what is wrong, by `PRECISION FORMAT`; empty for a right file."""
+"""One line of `zoo.jsonl`: `network`, `size`, `date`, `seconds`, `files` and `proof`.
+
+`files` says what is wrong, by `PRECISION FORMAT`; empty for a right file. Rows of earlier versions have no `proof`.
+"""
 
 
 def built(rows: Iterable[Row]) -> list[Row]:
@@ -68,9 +71,21 @@ def _head(rows: Sequence[Row], found: Sequence[Row]) -> list[str]:
         "`ill-conditioned` is a network whose logits in PyTorch change by more than the limit between float32 and",
         "float64, so that no file can be judged; the shares count it as not right. `OWNER/REPOSITORY:NAME` is code of",
         "that repository on GitHub, which `networks.txt` lists and this project does not contain.",
+        *_earlier(found),
         "",
         f"{', '.join(f'{name} {version(name)}' for name in PACKAGES)}; {cpu_name()}; {span}.",
         "",
+    ]
+
+
+def _earlier(found: Sequence[Row]) -> list[str]:
+    count = sum(not row.get("proof") for row in found)
+    if not count:
+        return []
+    return [
+        "",
+        f"Rows marked with * ({count} of {len(found)}) are of an earlier version, which did without the proof of",
+        "weights and layers: an int8 file was right if it held mean IoU and 5 % of the range.",
     ]
 
 
@@ -87,7 +102,8 @@ def _networks(found: Sequence[Row], files: Sequence[str]) -> list[str]:
     lines = [f"| network | size | {' | '.join(files)} |", "|---" * (len(files) + 2) + "|"]
     for row in found:
         cells = (word(row["files"][file]) if file in row["files"] else "" for file in files)
-        lines.append(f"| {row['network']} | {row['size'].replace(',', 'x')} | {' | '.join(cells)} |")
+        name = row["network"] if row.get("proof") else f"{row['network']} *"
+        lines.append(f"| {name} | {row['size'].replace(',', 'x')} | {' | '.join(cells)} |")
     return lines
 
 

@@ -87,7 +87,14 @@ def test_the_table_counts_every_outcome_and_says_why():
 
     outcomes = ["", "refused: no", "wrong: much", "took more than 5 s", "ill-conditioned: in PyTorch"]
     rows = [
-        {"network": f"net{index}", "size": "96,160", "date": "2026-01-02", "seconds": 1.0, "files": {"fp32 onnx": said}}
+        {
+            "network": f"net{index}",
+            "size": "96,160",
+            "date": "2026-01-02",
+            "seconds": 1.0,
+            "proof": index != 1,
+            "files": {"fp32 onnx": said},
+        }
         for index, said in enumerate(outcomes)
     ]
     rows.append(
@@ -96,6 +103,8 @@ def test_the_table_counts_every_outcome_and_says_why():
     table = zoo_table(rows)
     assert "| fp32 onnx | 1 | 1 | 1 | 1 | 1 | 20.0 % |" in table
     assert "| net0 | 96x160 | right |" in table
+    assert "| net1 * | 96x160 | refused |" in table
+    assert any(line.startswith("Rows marked with * (1 of 5) are of an earlier version") for line in table)
     assert "- net3 96x160, fp32 onnx: took more than 5 s" in table
     assert "- none 64: small" in table
     assert any(line.endswith("2026-01-02 to 2026-01-03.") for line in table)
