@@ -68,7 +68,10 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--limit_s", type=float, default=600, help="for one network")
     parser.add_argument("--again", action="store_true", help="repeat what was not right")
     arguments = parser.parse_args(argv)
-    known = zoo_names(arguments.families, arguments.code)
+    try:
+        known = zoo_names(arguments.families, arguments.code)
+    except (OSError, ValueError) as error:
+        parser.error(str(error))
     for pattern in arguments.only:
         if not any(fnmatchcase(name, pattern) for name in known):
             parser.error(f"--only {pattern} is no network; give names such as {', '.join(list(known)[:2])}, or smp:*")

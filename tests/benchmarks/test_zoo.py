@@ -59,6 +59,13 @@ def test_networks_from_files_are_named_without_the_folder_and_by_their_repositor
     }
 
 
+def test_a_line_that_names_no_network_is_an_error(tmp_path, capsys):
+    (tmp_path / "networks.txt").write_text("nets.py Mine\n")
+    with pytest.raises(SystemExit, match="2"):
+        _arguments("--code", str(tmp_path / "networks.txt"), tmp_path=tmp_path)
+    assert "has the line 'nets.py Mine'; give FILE.py:NAME or FILE.py:NAME OWNER/REPOSITORY" in capsys.readouterr().err
+
+
 def test_a_timeout_keeps_what_was_done_before_it(monkeypatch):
     import zoo
 
