@@ -24,7 +24,7 @@ test: $(VENV)/.installed-dev  ## the test suite
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 FAULT_SEEDS ?= 200
-faults: $(VENV)/.installed-dev  ## the tests of faults with many seeds: damaged files, kills at random moments
+faults: $(VENV)/.installed-dev  ## the tests of faults with many seeds: damaged files and records, kills at random moments
 	rm -f .faults.jsonl
 	FAULT_SEEDS=$(FAULT_SEEDS) FAULT_NUMBERS=$(CURDIR)/.faults.jsonl $(BIN)/python -m pytest -n 2 tests/faults
 	$(BIN)/python benchmarks/fault_numbers.py .faults.jsonl

@@ -51,6 +51,40 @@ def test_only_commands_print(code):
     assert {name for name in others if not name.startswith("torchseg.pipeline.commands.")} == set()
 
 
+_PARSERS = {"json": {"load", "loads"}, "yaml": {"load", "load_all", "safe_load", "full_load", "unsafe_load"}}
+_READERS = {"json_in", "plain_json", "plain_yaml", "read_json", "read_yaml"}
+
+
+def _called(node):
+    """Module and name of what a call calls, as far as the source says it."""
+    function = node.func
+    if isinstance(function, ast.Attribute) and isinstance(function.value, ast.Name):
+        return function.value.id, function.attr
+    return "", getattr(function, "id", "")
+
+
+def test_records_are_parsed_in_one_place(code):
+    """`torchseg.record` bounds size and depth, and names file and field in its errors."""
+    calls = {
+        (module.name, *_called(node))
+        for module in code
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Call) and not module.name.startswith("torchseg.record")
+    }
+    assert [each for each in calls if each[2] in _PARSERS.get(each[1], ())] == []
+    assert any(each[2] in _READERS for each in calls)
+
+
+def test_no_field_of_a_record_is_taken_before_it_is_checked(code):
+    taken = [
+        f"{module.name}:{node.lineno}"
+        for module in code
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Call) and _called(node.value)[1] in _READERS
+    ]
+    assert taken == []
+
+
 def test_function_bodies_fit_a_screen(architecture, code):
     bodies = sorted(architecture.body_lines(each) for module in code for each in architecture.functions(module))
     assert bodies[int(0.9 * len(bodies))] <= 15

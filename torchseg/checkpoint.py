@@ -46,7 +46,7 @@ def save_checkpoint(model: nn.Module, card: Card, folder: Path) -> None:
         write_tensors(weights, partial)
         digest = sha256_of(partial)
     values = asdict(replace(card, weights_sha256=digest)) | {"spec": card.spec.to_dict()}
-    text = json.dumps(with_checksum(json.loads(json.dumps(values))), indent=2) + "\n"
+    text = json.dumps(with_checksum(values), indent=2) + "\n"
     with partial_file(folder / CARD) as partial:
         partial.write_text(text, encoding="utf-8")
 
@@ -104,8 +104,11 @@ def _check_memory(card: Card, path: Path) -> None:
     """Raises ValueError for a card whose network is far larger than the weights beside it, or than the memory."""
     if card.builder == PROGRAM or card.code:  # its size is that of its file, or it may build no tensors without storage
         return
-    with torch.device("meta"):  # tensors without storage
-        network = rebuild_model(card.builder, card.arguments, card.spec, outputs=card.outputs)
+    try:
+        with torch.device("meta"):  # tensors without storage
+            network = rebuild_model(card.builder, card.arguments, card.spec, outputs=card.outputs)
+    except ValueError as error:
+        raise ValueError(f"{path.parent / CARD} describes a network that cannot be built: {error}") from error
     needed = sum(tensor.nbytes for tensor in network.state_dict().values())
     stored, memory = path.stat().st_size, psutil.virtual_memory().total
     if not card.resized and needed > 2 * stored + 2**20:

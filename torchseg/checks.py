@@ -27,14 +27,14 @@ def check_fold_count(flag: str, count: int) -> None:
         raise ValueError(f"{flag} asks for {count} folds; give {_FEWEST_FOLDS} to {_MOST_FOLDS}, e.g. 5")
 
 
-def check_name(what: str, name: str) -> None:
+def check_name(what: str, name: str, *, longest: int = _LONGEST_NAME) -> None:
     """Raises a ValueError unless a name that a file gives can be part of a path without leading elsewhere.
 
     Parts may be separated by slashes, as in `trials/000`.
     """
     parts = name.split("/")
     if (
-        not 0 < len(name) <= 200
+        not 0 < len(name) <= longest
         or any(not part or part.startswith(".") for part in parts)
         or any(each in "\\:" or not each.isprintable() for each in name)
     ):

@@ -121,9 +121,9 @@ def test_a_stage_that_would_lead_out_of_its_folder_is_refused(saved, stage):
     [
         ("builder", 7, "builder is 7, expected a text"),
         ("arguments", [], "arguments is [], expected an object"),
-        ("spec", {}, "spec.height is None, expected a value"),
+        ("spec", {}, "spec.height is missing, expected a value"),
         ("resized", "no", "resized is 'no', expected true or false"),
-        ("metrics", {"val_miou": "high"}, "metrics.val_miou is 'high', expected a number"),
+        ("metrics", {"val_miou": "high"}, "metrics.val_miou is 'high', expected a finite number"),
         ("parents", {"teacher": 1}, "parents.teacher is 1, expected a text"),
         ("colour", "red", "colour is 'red', expected no such field"),
     ],

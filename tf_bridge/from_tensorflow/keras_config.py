@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from torchseg.record import plain_json
 
 _LIMIT_BYTES = 64 * 2**20  # of the description; that of a network of a thousand layers takes 1 MB
 _CONFIG = "config.json"
@@ -34,7 +35,7 @@ def check_keras_file(path: Path) -> None:
         ValueError: with the name of the layer, or if the file has no readable description.
     """
     try:
-        config = json.loads(_description(path))
+        config = plain_json(_description(path))
         found = list(_classes(config))
     except (KeyError, OSError, ValueError, RecursionError, zipfile.BadZipFile, NotImplementedError) as error:
         reason = str(error).splitlines()[0][:300] if str(error) else type(error).__name__

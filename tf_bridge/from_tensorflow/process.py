@@ -24,11 +24,32 @@ from tf_bridge.from_tensorflow.convert import from_tensorflow
 from tf_bridge.from_tensorflow.source import one_line, source_kind
 from torchseg.exit_code import cause_of_end
 from torchseg.modelfile.precision import Precision
+from torchseg.record import build, read_json
 from torchseg.spec import ImageSpec
 
 Images = NDArray[np.float32]
+_REMEDY = "import the model again"
 _LIMIT_S = 3600  # the largest models that were tried take minutes
 _REQUEST, _REPLY, _IMAGES, _ANSWERS, _MODEL = "request.json", "reply.json", "images.npy", "answers.npy", "model.onnx"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Request:
+    """What the parent asks for."""
+
+    source: Path
+    spec: ImageSpec
+    notes: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Reply:
+    """What the child answers: an error, or what `ImportResult` says of the model."""
+
+    error: str = ""
+    kind: str = ""
+    precision: str = ""
+    scores: ClassScores | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,15 +98,16 @@ def import_apart(
     request = {"source": str(source.resolve()), "spec": spec.to_dict(), "notes": dict(notes)}
     (folder / _REQUEST).write_text(json.dumps(request), encoding="utf-8")
     _run_child(source, folder)
-    reply = json.loads((folder / _REPLY).read_text(encoding="utf-8"))
-    if "error" in reply:
-        raise ValueError(reply["error"].replace(str(source.resolve()), str(source)))
+    path = folder / _REPLY
+    reply = build(_Reply, read_json(path, remedy=_REMEDY), path=path, remedy=_REMEDY)
+    if reply.error or reply.scores is None:
+        raise ValueError(reply.error.replace(str(source.resolve()), str(source)))
     answers = folder / _ANSWERS
     return ImportResult(
         path=folder / _MODEL,
-        kind=reply["kind"],
-        precision=Precision(reply["precision"]),
-        scores=ClassScores(**reply["scores"]),
+        kind=reply.kind,
+        precision=Precision(reply.precision),
+        scores=reply.scores,
         version=importlib.metadata.version("tensorflow"),
         answers=np.load(answers) if answers.is_file() else None,
     )
@@ -126,17 +148,17 @@ def _run(folder: Path, paths: str) -> subprocess.CompletedProcess[str]:
 
 def _serve(folder: Path) -> None:
     """Runs in the child: errors caused by the model file go into the reply."""
-    request = json.loads((folder / _REQUEST).read_text(encoding="utf-8"))
-    spec = ImageSpec.from_dict(request["spec"])
+    path = folder / _REQUEST
+    request = build(_Request, read_json(path, remedy=_REMEDY), path=path, remedy=_REMEDY)
     try:
-        imported = from_tensorflow(Path(request["source"]), folder / _MODEL, spec, notes=request["notes"])
+        imported = from_tensorflow(request.source, folder / _MODEL, request.spec, notes=request.notes)
         if imported.predict is not None:
             np.save(folder / _ANSWERS, imported.predict(np.load(folder / _IMAGES)))
         reply = {"kind": imported.kind, "precision": str(imported.precision), "scores": asdict(imported.scores)}
     except (ValueError, ImportError) as error:
         reply = {"error": " ".join(str(error).split())}
     except Exception as error:  # TensorFlow raises exceptions of many classes for a damaged model
-        reply = {"error": f"{request['source']} cannot be run: {one_line(error)}; save the model again"}
+        reply = {"error": f"{request.source} cannot be run: {one_line(error)}; save the model again"}
     (folder / _REPLY).write_text(json.dumps(reply), encoding="utf-8")
 
 

@@ -6,6 +6,8 @@ import json
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from torchseg.record import plain_json
+
 if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto
 
@@ -28,7 +30,7 @@ def share_concat_ranges(model: ModelProto, ranges: bytes) -> bytes:
     Returns:
         The ranges in the same format, with those of such inputs widened.
     """
-    table = json.loads(ranges)
+    table = plain_json(ranges.decode())
     known = table["data"]
     makers = {name: node for node in model.graph.node for name in node.output}
     readers = Counter(name for node in model.graph.node for name in node.input)

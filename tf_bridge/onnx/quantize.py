@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import tempfile
 from collections.abc import Callable, Iterable
@@ -19,6 +18,7 @@ from tf_bridge.onnx.grouped_bias import split_grouped_biases
 from tf_bridge.onnx.value_names import layer_of_node, layer_of_weight
 from tf_bridge.quiet import quiet
 from torchseg.modelfile.precision import Precision
+from torchseg.record import plain_json
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -210,7 +210,7 @@ def _quantized_types() -> list[str]:
 
 def _check_ranges(model: ModelProto, ranges: bytes) -> None:
     """Raises ValueError if a measured range is not finite; names the first such layer in the order of the graph."""
-    measured = json.loads(ranges)["data"]
+    measured = dict(plain_json(ranges.decode())).get("data", {})
     for node in model.graph.node:
         for name in node.output:
             if (

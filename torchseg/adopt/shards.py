@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
+from torchseg.record import json_in
+
 INDEX = ".index.json"  # how the name of an index ends; before it stands the name that one whole file would have
-_MOST_BYTES = 2**26  # of an index; one of a million tensors is no larger
 _MOST_SHARDS = 10_000
 _NAMED = 3  # missing shards that the message names
 
@@ -47,12 +47,7 @@ def read_shards(index: Path, read: Callable[[Path], Any]) -> dict[str, Tensor]:
 
 def _weight_map(index: Path) -> dict[str, str]:
     """Name of each tensor -> name of the file that holds it."""
-    try:
-        if index.stat().st_size > _MOST_BYTES:
-            raise ValueError(f"it has {index.stat().st_size:,} bytes; expected at most {_MOST_BYTES:,}")
-        content = json.loads(index.read_text(encoding="utf-8"))
-    except (ValueError, OSError, RecursionError) as error:
-        raise ValueError(f"{index} is damaged ({error}); copy the folder again") from error
+    content = json_in(index, remedy="copy the folder again")
     places = content.get("weight_map") if isinstance(content, dict) else None
     if not isinstance(places, dict) or not places:
         raise ValueError(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import io
-import json
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -20,6 +19,7 @@ from torch import Tensor
 from torchseg.adopt.archive import Kind, kind_of
 from torchseg.adopt.program import load_script
 from torchseg.adopt.shards import INDEX, read_shards
+from torchseg.record import json_in
 from torchseg.spec import nearest
 from torchseg.trusted_code import is_trusted, sha256_of_bytes
 
@@ -106,10 +106,7 @@ def _file_in(folder: Path) -> tuple[Path, Mapping[str, Any]]:
     found = [folder / name for name in names if (folder / name).is_file()]
     if not found:
         raise ValueError(f"{folder} has no weights; a folder needs {' or '.join(_IN_FOLDERS[:2])}")
-    try:
-        config = json.loads((folder / _CONFIG).read_text(encoding="utf-8")) if (folder / _CONFIG).is_file() else {}
-    except (ValueError, OSError) as error:
-        raise ValueError(f"{folder / _CONFIG} is damaged ({error}); copy the folder again") from error
+    config = json_in(folder / _CONFIG, remedy="copy the folder again") if (folder / _CONFIG).is_file() else {}
     return found[0], config if isinstance(config, dict) else {}
 
 

@@ -42,7 +42,9 @@ def _escaped(text: str) -> str:
     """The same YAML in ASCII and on more than one line, so that the parser does not take it for the name of a file."""
     import yaml
 
-    return f"# flags\n{yaml.safe_dump(yaml.safe_load(text))}"
+    from torchseg.record.yaml_text import plain_yaml
+
+    return f"# flags\n{yaml.safe_dump(plain_yaml(text))}"
 
 
 @contextmanager

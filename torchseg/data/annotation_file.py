@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from torchseg.record import plain_json
 
 _MOST_PIXELS = 2**28  # of an annotated image: more than Pillow opens
 
@@ -25,8 +26,8 @@ def read_annotations(path: Path) -> Any:
         ValueError: naming the file, if it is not JSON.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        return plain_json(path.read_text(encoding="utf-8-sig"))
+    except ValueError as error:
         raise ValueError(f"{path} is not JSON ({error}); export the annotations again") from error
 
 

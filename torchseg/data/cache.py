@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from torchseg.atomic_file import naming
 from torchseg.data.sample import Sample, Samples
 from torchseg.processes.group import end_with_parent, no_child_left
+from torchseg.record import build, json_in
 
 _LOG = logging.getLogger(__name__)
 _BYTES, _INDEX = ".bin", ".json"
@@ -30,6 +32,26 @@ _BLOCK, _CHUNK = 256, 8  # samples in memory at a time; samples per task of a re
 
 _samples: Samples  # set in each reading process
 _MOST_PROCESSES = 61  # Windows cannot wait for more at once
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Row:
+    """Where a sample is in the file of pixels: its picture `(H, W, C)`, then its mask."""
+
+    name: str
+    shape: tuple[int, int, int]
+    offset: int
+    crc32: int  # of picture and mask
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Index:
+    rows: tuple[_Row, ...]
+
+
+def _read_index(path: Path) -> tuple[_Row, ...]:
+    remedy = f"delete {path} and run the same command again"
+    return build(_Index, {"rows": json_in(path, remedy=remedy)}, path=path, remedy=remedy).rows
 
 
 def cache_files(name: str) -> tuple[str, str]:
@@ -50,7 +72,7 @@ class CacheWriter:
         self._file = path.with_name(path.name + _BYTES).open("wb")
         self._listing = path.with_name(path.name + _INDEX)
         self.room = limit_bytes
-        self._rows: list[dict[str, Any]] = []
+        self._rows: list[_Row] = []
         self._full = False
 
     def add(self, sample: Sample) -> None:
@@ -60,8 +82,9 @@ class CacheWriter:
         if self._full:
             return
         content = np.concatenate([sample.picture.reshape(-1), sample.mask.reshape(-1)])
-        row = {"name": sample.name, "shape": sample.picture.shape, "offset": self._file.tell()}
-        self._rows.append(row | {"crc32": zlib.crc32(content.data)})
+        shape = sample.picture.shape[0], sample.picture.shape[1], sample.picture.shape[2]
+        crc32 = zlib.crc32(content.data)
+        self._rows.append(_Row(name=sample.name, shape=shape, offset=self._file.tell(), crc32=crc32))
         with naming(Path(self._file.name)):
             self._file.write(content.data)
         self.room -= size
@@ -69,7 +92,7 @@ class CacheWriter:
     def close(self) -> None:
         """Closes the file and writes its index."""
         self._file.close()
-        self._listing.write_text(json.dumps(self._rows), encoding="utf-8")
+        self._listing.write_text(json.dumps([asdict(row) for row in self._rows]), encoding="utf-8")
 
 
 class CachedSamples:
@@ -82,7 +105,7 @@ class CachedSamples:
 
     def __init__(self, path: Path, samples: Samples) -> None:
         self.path, self._length = path, len(samples)
-        self.rows = json.loads(path.with_name(path.name + _INDEX).read_text(encoding="utf-8"))
+        self.rows = _read_index(path.with_name(path.name + _INDEX))
         self._uncached = samples if len(self.rows) < len(samples) else None
 
     def __len__(self) -> int:
@@ -97,11 +120,11 @@ class CachedSamples:
             return self._uncached[index]
         row = self.rows[index]
         self._check(index)
-        (height, width, channels), start = row["shape"], row["offset"]
+        (height, width, channels), start = row.shape, row.offset
         middle = start + height * width * channels
         picture = self._bytes[start:middle].reshape(height, width, channels)
         return Sample(
-            name=row["name"], picture=picture, mask=self._bytes[middle : middle + height * width].reshape(height, width)
+            name=row.name, picture=picture, mask=self._bytes[middle : middle + height * width].reshape(height, width)
         )
 
     def _check(self, index: int) -> None:
@@ -109,12 +132,13 @@ class CachedSamples:
         if self._checked[index]:
             return
         row = self.rows[index]
-        height, width, channels = row["shape"]
-        start, size = row["offset"], height * width * (channels + 1)  # the bands and the class of each pixel
-        if zlib.crc32(self._bytes[start : start + size].data) != row["crc32"]:
+        height, width, channels = row.shape
+        start, size = row.offset, height * width * (channels + 1)  # the bands and the class of each pixel
+        is_inside = min(row.shape) > 0 and 0 <= start <= len(self._bytes) - size
+        if not is_inside or zlib.crc32(self._bytes[start : start + size].data) != row.crc32:
             file = self.path.with_name(self.path.name + _BYTES)
             raise ValueError(
-                f"{file} is damaged: image {row['name']} has not the checksum that was recorded; delete {file} and run "
+                f"{file} is damaged: image {row.name} has not the checksum that was recorded; delete {file} and run "
                 "the same command again"
             )
         self._checked[index] = True

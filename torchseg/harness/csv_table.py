@@ -12,6 +12,8 @@ from typing import Any
 
 from torchseg.atomic_file import partial_file
 
+_LIMIT_BYTES = 2**30
+_REMEDY = "delete it and run the command that wrote it again"
 CRLF = "\r\n"  # how RFC 4180 ends a line of CSV
 
 
@@ -47,19 +49,30 @@ def write_rows(
             table.write(row)
 
 
-def read_table(path: Path) -> list[dict[str, str]]:
+def read_table(path: Path, *, needed: Collection[str] = ()) -> list[dict[str, str]]:
     """Rows of a CSV file, each a dictionary by column name; an empty list if there is no such file.
 
+    Args:
+        path: of the file.
+        needed: columns that it must have.
+
     Raises:
-        ValueError: if it is not a table in UTF-8.
+        ValueError: if it is too large, not a table in UTF-8, or lacks a column.
     """
     if not path.is_file():
         return []
+    if path.stat().st_size > _LIMIT_BYTES:
+        raise ValueError(f"{path} has {path.stat().st_size} bytes; expected at most {_LIMIT_BYTES}: {_REMEDY}")
     try:
         with path.open(newline="", encoding="utf-8") as file:
-            return [{key: value or "" for key, value in row.items() if key is not None} for row in csv.DictReader(file)]
+            table = csv.DictReader(file)
+            rows = [{key: value or "" for key, value in row.items() if key is not None} for row in table]
+            missing = [name for name in needed if name not in (table.fieldnames or ())]
     except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"{path} is damaged ({error}); delete it and run the command that wrote it again") from error
+        raise ValueError(f"{path} is damaged ({error}); {_REMEDY}") from error
+    if missing:
+        raise ValueError(f"{path} is damaged: it has no column {', '.join(missing)}; {_REMEDY}")
+    return rows
 
 
 def read_values(path: Path, *, texts: Collection[str]) -> list[dict[str, Any]]:
@@ -71,7 +84,7 @@ def _value(cell: str) -> bool | float | str | None:
     if cell in ("", "true", "false"):
         return None if not cell else cell == "true"
     try:
-        return int(cell) if cell.lstrip("-").isdecimal() else float(cell)
+        return int(cell) if cell.isascii() and cell.lstrip("-").isdecimal() else float(cell)
     except ValueError:
         return cell
 

@@ -26,6 +26,11 @@ def class_weights(text: str, classes: Sequence[str], *, frequencies: Mapping[str
     if not text:
         return None
     if text == MEDIAN_FREQUENCY:
+        if missing := [name for name in classes if name not in frequencies]:
+            raise ValueError(
+                f"class_weights is {MEDIAN_FREQUENCY}, and there is no frequency of {', '.join(missing)}; read the "
+                "images again, or give a number for each class"
+            )
         return median_frequency([frequencies[name] for name in classes])
     try:
         weights = [float(part) for part in text.split(",")]

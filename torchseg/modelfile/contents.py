@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from torchseg.modelfile.metadata import METADATA_PREFIX
 from torchseg.modelfile.tflite import DAMAGED, Table, TfliteModel, open_tflite
+from torchseg.spec import ImageSpec
 
 if TYPE_CHECKING:
     from onnx import ModelProto, ValueInfoProto
@@ -135,3 +136,13 @@ def _tflite_tensor(file: TfliteModel, tensor: Table) -> TensorInfo:
 
 def _damaged(path: Path, kind: str) -> ValueError:
     return ValueError(f"{path} is not a complete {kind} file ({path.stat().st_size} bytes); export it again")
+
+
+def checkpoint_contents(spec: ImageSpec) -> Contents:
+    """What the network of a checkpoint takes and gives; any number of images at a time."""
+    sides = spec.height, spec.width
+    return Contents(
+        inputs=(TensorInfo(name="image", shape=(None, spec.channels, *sides), dtype="float32"),),
+        outputs=(TensorInfo(name="logits", shape=(None, spec.num_classes, *sides), dtype="float32"),),
+        metadata={},
+    )

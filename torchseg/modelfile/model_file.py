@@ -11,7 +11,7 @@ from typing import Any
 
 from torchseg.modelfile.card import WEIGHTS, Card, read_card
 from torchseg.modelfile.certificate import TOO_FEW, certificate_path, read_certificate
-from torchseg.modelfile.contents import Contents, TensorInfo, read_onnx, read_tflite
+from torchseg.modelfile.contents import Contents, TensorInfo, checkpoint_contents, read_onnx, read_tflite
 from torchseg.modelfile.kinds import CHECKPOINT_FILES, EXPORT_SUFFIXES, check_readable, kind_of
 from torchseg.modelfile.layout import Layout, layout_of
 from torchseg.modelfile.metadata import METADATA_PREFIX, count_classes, recorded_spec
@@ -70,7 +70,7 @@ class ModelFile:
             ImportError: for a `.tflite` file if LiteRT is not installed.
         """
         if self.kind == "torch":
-            return _contents_of(self.card.spec)
+            return checkpoint_contents(self.card.spec)
         if not self.path.is_file():
             raise ValueError(f"there is no file {self.path}; export the network first")
         return read_tflite(self.path) if self.kind == "tflite" else read_onnx(self.path, complete=self.complete)
@@ -131,7 +131,11 @@ class ModelFile:
         """Number of classes that the file names; None if it names none."""
         if self._readable is None:
             return None
-        return self.card.spec.num_classes if self.kind == "torch" else count_classes(self._readable.metadata)
+        return (
+            self.card.spec.num_classes
+            if self.kind == "torch"
+            else count_classes(self._readable.metadata, path=self.path)
+        )
 
     @property
     def spec(self) -> ImageSpec | None:
@@ -139,7 +143,7 @@ class ModelFile:
         return self.spec_for(None)
 
     def spec_for(self, size: tuple[int, int] | None) -> ImageSpec | None:
-        """The recorded image spec, for images of this size if the file takes any size.
+        """The recorded image spec, for images of this size if the file takes any size; raises ValueError if damaged.
 
         Args:
             size: height and width in pixels; with None, a file that takes any size has no spec.
@@ -152,7 +156,8 @@ class ModelFile:
         height, width = self.image.height or height, self.image.width or width
         if height is None or width is None:
             return None
-        return recorded_spec(self._readable.metadata, height=height, width=width, channels=self.image.channels or 3)
+        channels = self.image.channels or 3
+        return recorded_spec(self._readable.metadata, size=(height, width), channels=channels, path=self.path)
 
     @cached_property
     def parts(self) -> tuple[Path, ...]:
@@ -288,13 +293,3 @@ def sha256_of(path: Path) -> str:
     """SHA-256 of a file's bytes, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _contents_of(spec: ImageSpec) -> Contents:
-    """What the network of a checkpoint takes and gives; any number of images at a time."""
-    sides = spec.height, spec.width
-    return Contents(
-        inputs=(TensorInfo(name="image", shape=(None, spec.channels, *sides), dtype="float32"),),
-        outputs=(TensorInfo(name="logits", shape=(None, spec.num_classes, *sides), dtype="float32"),),
-        metadata={},
-    )

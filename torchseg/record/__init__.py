@@ -5,6 +5,17 @@ what to do.
 """
 
 from torchseg.record.fields import build
-from torchseg.record.text import RecordError, read_json, read_yaml, text_of_file, with_checksum
+from torchseg.record.json_text import as_json, plain_json
+from torchseg.record.text import RecordError, json_in, read_json, read_yaml, text_of_file, with_checksum
 
-__all__ = ["RecordError", "build", "read_json", "read_yaml", "text_of_file", "with_checksum"]
+__all__ = [
+    "RecordError",
+    "as_json",
+    "build",
+    "json_in",
+    "plain_json",
+    "read_json",
+    "read_yaml",
+    "text_of_file",
+    "with_checksum",
+]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import types
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,21 +12,30 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 from torchseg.record.text import RecordError, damaged, shortened
 
 Record = TypeVar("Record")
+_BEYOND = 2**63  # whole numbers from here on overflow where arrays hold them
 
 
-def build(kind: type[Record], values: Mapping[str, Any], *, path: Path, remedy: str) -> Record:
+def build(kind: type[Record], values: Any, *, path: Path, remedy: str, others_allowed: bool = False) -> Record:
     """Makes a dataclass of a record's values, each checked against the type of its field; lists become tuples.
+
+    Args:
+        kind: the dataclass.
+        values: of the record, as JSON or YAML gave them.
+        path: of the record, for messages.
+        remedy: ends the message, e.g. `train again`.
+        others_allowed: whether the record may have fields that the dataclass lacks; they are left out.
 
     Raises:
         RecordError: for a missing, unknown or wrong value.
     """
-    return _build(kind, values, _Place(path, remedy), "")
+    return _build(kind, values, _Place(path, remedy, others_allowed), "")
 
 
 @dataclasses.dataclass(frozen=True)
 class _Place:
     path: Path
     remedy: str
+    others_allowed: bool
 
     def error(self, name: str, value: object, expected: str) -> RecordError:
         return damaged(self.path, f"{name} is {shortened(value)}, expected {expected}", self.remedy)
@@ -36,14 +46,15 @@ def _build(kind: type[Record], values: Any, place: _Place, prefix: str) -> Recor
         raise place.error(prefix.rstrip(".") or "it", values, "an object")
     hints = get_type_hints(kind)
     fields = {field.name: field for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
-    for name in values:
+    for name in [] if place.others_allowed else values:
         if name not in fields:
             raise place.error(f"{prefix}{name}", values[name], f"no such field, but {', '.join(fields)}")
     for name, field in fields.items():
         if name not in values and field.default is field.default_factory is dataclasses.MISSING:
-            raise place.error(f"{prefix}{name}", None, "a value")
+            raise damaged(place.path, f"{prefix}{name} is missing, expected a value", place.remedy)
     try:
-        return kind(**{name: _fitted(value, hints[name], place, prefix + name) for name, value in values.items()})
+        known = {name: value for name, value in values.items() if name in fields}
+        return kind(**{name: _fitted(value, hints[name], place, prefix + name) for name, value in known.items()})
     except RecordError:
         raise
     except (ValueError, TypeError) as error:  # a rule of the dataclass itself
@@ -62,7 +73,7 @@ def _fitted(value: Any, kind: Any, place: _Place, name: str) -> Any:
     if kind is Path and isinstance(value, str):
         return Path(value)
     if isinstance(origin, type) and issubclass(origin, Mapping) and isinstance(value, dict):
-        return {key: _fitted(each, inside[1], place, f"{name}.{key}") for key, each in value.items()}
+        return {key: _fitted(each, inside[1], place, f"{name}.{str(key)[:40]}") for key, each in value.items()}
     if isinstance(origin, type) and issubclass(origin, Sequence) and isinstance(value, list):
         kinds = inside if origin is tuple and inside[-1] is not Ellipsis else inside[:1] * len(value)
         if len(kinds) != len(value):
@@ -71,7 +82,8 @@ def _fitted(value: Any, kind: Any, place: _Place, name: str) -> Any:
         return tuple(_fitted(each, kind, place, f"{name}[{at}]") for at, (each, kind) in enumerate(pairs))
     if kind is Any or _is_plain(value, kind):
         return value
-    raise place.error(name, value, _described(kind))
+    is_large = kind in (int, float) and isinstance(value, int) and not isinstance(value, bool)
+    raise place.error(name, value, "a number of at most 63 bits" if is_large else _described(kind))
 
 
 def _one_of(value: Any, kinds: Sequence[Any], place: _Place, name: str) -> Any:
@@ -85,15 +97,15 @@ def _one_of(value: Any, kinds: Sequence[Any], place: _Place, name: str) -> Any:
 
 
 def _is_plain(value: Any, kind: Any) -> bool:
-    if kind in (int, float) and isinstance(value, bool):
+    if kind in (int, float) and (isinstance(value, bool) or (isinstance(value, int) and abs(value) >= _BEYOND)):
         return False
     if kind is float:
-        return isinstance(value, int | float)
+        return isinstance(value, int | float) and math.isfinite(value)
     return kind in (int, bool, str) and isinstance(value, kind)
 
 
 def _described(kind: Any) -> str:
     if get_origin(kind) is Literal:
         return f"one of {', '.join(map(str, get_args(kind)))}"
-    known = {int: "a whole number", float: "a number", bool: "true or false", str: "a text", Path: "a path"}
+    known = {int: "a whole number", float: "a finite number", bool: "true or false", str: "a text", Path: "a path"}
     return known.get(kind) or ("a list" if issubclass(get_origin(kind) or object, Sequence) else "an object")

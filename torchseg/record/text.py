@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from torchseg.record.json_text import as_json, plain_json
+
 LIMIT_BYTES = 64 * 2**20
 CHECKSUM = "checksum"
 
@@ -47,6 +49,8 @@ def text_of_file(path: Path, *, remedy: str, limit_bytes: int = LIMIT_BYTES) -> 
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise damaged(path, f"byte {error.start} is not UTF-8", remedy) from error
+    except OSError as error:
+        raise RecordError(f"{path} cannot be read ({error.strerror}); {remedy}") from error
 
 
 def read_json(path: Path, *, remedy: str) -> dict[str, Any]:
@@ -55,14 +59,16 @@ def read_json(path: Path, *, remedy: str) -> dict[str, Any]:
     Raises:
         RecordError: if the file is missing, damaged or holds something else.
     """
+    return _checked(_mapping(json_in(path, remedy=remedy), path, remedy), path, remedy)
+
+
+def json_in(path: Path, *, remedy: str) -> Any:
+    """The value in a JSON file, which need not be an object; raises RecordError as `read_json` does."""
+    text = text_of_file(path, remedy=remedy)
     try:
-        values = json.loads(text_of_file(path, remedy=remedy))
-    except RecordError:
-        raise
-    except (ValueError, RecursionError) as error:
-        reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise damaged(path, reason, remedy) from error
-    return _checked(_mapping(values, path, remedy), path, remedy)
+        return plain_json(text)
+    except ValueError as error:
+        raise damaged(path, str(error), remedy) from error
 
 
 def read_yaml(path: Path, *, remedy: str) -> dict[str, Any]:
@@ -83,8 +89,9 @@ def read_yaml(path: Path, *, remedy: str) -> dict[str, Any]:
 
 
 def with_checksum(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The values with a checksum that `read_json` compares; they must be what JSON gives back."""
-    return {**values, CHECKSUM: _checksum(values)}
+    """The values as JSON gives them back, with a checksum that `read_json` compares."""
+    plain = as_json(values)
+    return {**plain, CHECKSUM: _checksum(plain)}
 
 
 def _mapping(values: Any, path: Path, remedy: str) -> dict[str, Any]:

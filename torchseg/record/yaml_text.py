@@ -36,6 +36,9 @@ def check_yaml(text: str) -> None:
 
 
 def plain_yaml(text: str) -> Any:
-    """The value of a YAML text; raises yaml.YAMLError as `check_yaml` does."""
+    """The value of a YAML text; raises yaml.YAMLError as `check_yaml` does, and for dates and numbers that are none."""
     check_yaml(text)
-    return yaml.load(text, Loader=_LOADER)
+    try:
+        return yaml.load(text, Loader=_LOADER)
+    except (ValueError, OverflowError, TypeError) as error:  # of a date such as 2020-13-01, or 5000 digits
+        raise yaml.YAMLError(str(error)) from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,21 @@ from torch import Tensor, nn
 
 from torchseg.atomic_file import partial_file
 from torchseg.console import STDOUT
+from torchseg.record import build, plain_json
 from torchseg.tensor_file import write_tensors
 from torchseg.train.callback import Callback
 
 Row = dict[str, float | int]
 _FILE, _OLDER = "training.safetensors", "training.older.safetensors"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Note:
+    """What the metadata of the file say of the training, see `Progress`."""
+
+    epoch: int
+    best_miou: float
+    curve: tuple[Mapping[str, Any], ...]
 
 
 @dataclass(kw_only=True)
@@ -101,7 +112,8 @@ def load_progress(
         averaged.load_state_dict(_below("averaged/", tensors))
     if known := _below("callback/", tensors):
         callback.load_state_dict(known)
-    return Progress(best=_below("best/", tensors), **note)
+    curve = [dict(row) for row in note.curve]
+    return Progress(best=_below("best/", tensors), epoch=note.epoch, best_miou=note.best_miou, curve=curve)
 
 
 def discard_progress(folder: Path) -> None:
@@ -110,8 +122,8 @@ def discard_progress(folder: Path) -> None:
         (folder / name).unlink(missing_ok=True)
 
 
-def _newest(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Notes and tensors of the newest state that is whole; both empty if there is none."""
+def _newest(folder: Path) -> tuple[_Note | None, dict[str, Tensor]]:
+    """Notes and tensors of the newest state that is whole; None and empty if there is none."""
     damaged = ""
     for path in (folder / _FILE, folder / _OLDER):
         if not path.is_file():
@@ -123,14 +135,14 @@ def _newest(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
             damaged = str(path)
             continue
         if damaged:
-            STDOUT.warning(f"the state before it is taken: training goes on after epoch {note['epoch']}")
+            STDOUT.warning(f"the state before it is taken: training goes on after epoch {note.epoch}")
         return note, tensors
     if damaged:
         STDOUT.warning("there is no other state: this training starts over")
-    return {}, {}
+    return None, {}
 
 
-def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+def _read(path: Path) -> tuple[_Note, dict[str, Tensor]]:
     with safe_open(path, framework="pt") as file:
         metadata = file.metadata()
         # Copy the tensors: Windows cannot replace a file that is still memory-mapped.
@@ -139,7 +151,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     # Version 0.2 wrote no hash; a damaged name of that entry must not pass for this.
     if metadata.keys() != {"progress"} and metadata.get("sha256") != _sha256(tensors, text):
         raise ValueError("its contents do not have the SHA-256 that it records")
-    return json.loads(text), tensors
+    return build(_Note, plain_json(text), path=path, remedy="the state before it is taken"), tensors
 
 
 def _sha256(tensors: dict[str, Tensor], text: str) -> str:

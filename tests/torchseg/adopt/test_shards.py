@@ -107,7 +107,7 @@ def test_an_index_that_is_too_large_is_not_read():
     Path("hub").mkdir()
     with Path("hub/model.safetensors.index.json").open("wb") as file:
         file.truncate(2**26 + 1)
-    with pytest.raises(ValueError, match="it has 67,108,865 bytes; expected at most 67,108,864"):
+    with pytest.raises(ValueError, match="has 67108865 bytes; expected at most 67108864"):
         read_weights(Path("hub"))
 
 

@@ -21,3 +21,8 @@ def test_median_frequency_balancing_lifts_rare_classes_and_leaves_out_those_that
 def test_another_form_is_refused(text):
     with pytest.raises(ValueError, match=r"give median_frequency, or 3 positive numbers .* for a, b, c"):
         class_weights(text, ["a", "b", "c"], frequencies={})
+
+
+def test_a_class_without_a_frequency_is_named():
+    with pytest.raises(ValueError, match="there is no frequency of bus; read the images again"):
+        class_weights("median_frequency", ["sky", "bus"], frequencies=FREQUENCIES)

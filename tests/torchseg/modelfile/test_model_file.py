@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import onnx
@@ -156,14 +157,15 @@ def test_a_file_for_any_size_has_a_spec_only_for_a_given_size(convolution_file, 
     assert file.spec_for((16, 24)) == SPEC
 
 
-def test_a_certificate_is_found_and_a_damaged_one_named(convolution_file, tmp_path):
+def test_a_certificate_is_found_and_a_damaged_one_named(convolution_file, tmp_path, passed_certificate):
     path = tmp_path / "net.onnx"
     path.write_bytes(convolution_file.read_bytes())
     assert ModelFile(path).certificate is None
-    ModelFile(path).certificate_path.write_text('{"version": 2, "sha256": "abc"}')
-    assert ModelFile(path).certificate == {"version": 2, "sha256": "abc"}
+    certificate = passed_certificate(version=2, sha256="abc")
+    ModelFile(path).certificate_path.write_text(json.dumps(certificate))
+    assert ModelFile(path).certificate == certificate
     ModelFile(path).certificate_path.write_text("{")
-    with pytest.raises(ValueError, match=r"net\.onnx\.json is damaged; export net\.onnx again"):
+    with pytest.raises(ValueError, match=r"net\.onnx\.json is damaged: .*; export net\.onnx again"):
         _ = ModelFile(path).certificate
 
 
@@ -187,10 +189,12 @@ def test_a_file_is_read_when_it_is_asked_and_only_once(convolution_file, monkeyp
         ({"version": 99}, "cannot be read"),
     ],
 )
-def test_what_a_certificate_says_is_told_in_words(changes: dict, state: str, tmp_path: Path) -> None:
+def test_what_a_certificate_says_is_told_in_words(
+    changes: dict, state: str, tmp_path: Path, passed_certificate: Callable[..., dict]
+) -> None:
     path = tmp_path / "net.onnx"
     path.write_bytes(b"weights")
     assert ModelFile(path).certificate_state == ""
-    certificate = {"version": 3, "sha256": ModelFile(path).sha256, "verdict": {"passed": True}, **changes}
+    certificate = passed_certificate(**{"sha256": ModelFile(path).sha256, **changes})
     certificate_path(path).write_text(json.dumps(certificate))
     assert ModelFile(path).certificate_state == state

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections import defaultdict
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from torchseg.harness.measure.layer_profile import LayerCost, Profile
 from torchseg.harness.runtimes.onnxruntime import OnnxRuntime
+from torchseg.record import json_in
 
 _SUFFIX = "_kernel_time"
 _WARMUP = 3
@@ -27,7 +27,7 @@ def profile_onnxruntime(path: Path, image: NDArray[np.float32], *, threads: int,
         runtime.load(path, trace=Path(folder) / "trace")
         for _ in range(_WARMUP + repeats):
             runtime.predict(image)
-        events = json.loads(runtime.end_trace().read_text(encoding="utf-8"))
+        events = json_in(runtime.end_trace(), remedy="profile the file again")
     times: dict[str, list[float]] = defaultdict(list)
     nodes: dict[str, Mapping[str, Any]] = {}
     for event in events:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import logging
 from collections.abc import Mapping
 from html import escape
 from pathlib import Path
@@ -19,6 +20,7 @@ from torchseg.harness.report.recommendation.facts import reference_name
 from torchseg.harness.report.recommendation.recommend import Recommendation
 from torchseg.harness.report.run_record import RunRecord, number
 
+_log = logging.getLogger(__name__)
 Labels = NDArray[np.uint8]
 _UNKNOWN = 255
 _QUALITY = 85  # JPEG: the images make up most of the page
@@ -43,7 +45,7 @@ def gallery(run: RunRecord, found: Recommendation | None) -> str:
         f'<span><i style="background:rgb({",".join(str(part) for part in colours[at])})"></i>{escape(str(name))}</span>'
         for at, name in enumerate(run.gallery.get("classes", []))
     )
-    figures = "".join(_figure(run, sample, files) for sample in samples)
+    figures = "".join(_figure_or_nothing(run, sample, files) for sample in samples)
     return (
         f'<div class="compare" data-left="{_TRUTH}" data-right="file"><div class="choose">'
         f"{_select('left', layers, _TRUTH)}{_select('right', layers, 'file')}"
@@ -90,6 +92,14 @@ def _select(side: str, layers: Mapping[str, str], chosen: str) -> str:
         for key, title in layers.items()
     )
     return f'<label>{side} <select data-side="{side}">{options}</select></label>'
+
+
+def _figure_or_nothing(run: RunRecord, sample: Mapping[str, Any], files: Mapping[str, tuple[str, str]]) -> str:
+    try:
+        return _figure(run, sample, files)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:  # what Pillow raises for damage
+        _log.warning("left out of the report: image %s, whose files are damaged (%s)", sample["name"], error)
+        return ""
 
 
 def _figure(run: RunRecord, sample: Mapping[str, Any], files: Mapping[str, tuple[str, str]]) -> str:

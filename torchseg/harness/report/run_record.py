@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from torchseg.harness.csv_table import read_table
+from torchseg.harness.report.run_parts import AnyFields, Confusion, read_gallery, read_part, text_of
 from torchseg.harness.scoring.columns import SCORE_COLUMNS
-from torchseg.record import RecordError, read_json
+from torchseg.modelfile.certificate import ShownCertificate
 
 Row = Mapping[str, str]
 _STAGES = (
@@ -24,7 +24,6 @@ _STAGES = (
     "pruned",
     "clustered",
 )  # in the order in which a run makes them
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,24 +84,24 @@ def read_run(folder: Path) -> RunRecord:
     scores = read_scores(folder / "scores.csv")
     if not scores and not curves:
         raise ValueError(f"{folder} holds neither scores.csv nor a stage's curves.csv; give the folder of a run")
-    gallery = _read_gallery(folder)
-    config = folder / "config.yaml"
+    gallery = read_gallery(folder)
     return RunRecord(
         folder=folder,
         scores=scores,
-        classes=read_table(folder / "per_class.csv"),
-        precision_recall=read_table(folder / "precision_recall.csv"),
+        classes=read_table(folder / "per_class.csv", needed=("artifact", "class")),
+        precision_recall=read_table(folder / "precision_recall.csv", needed=("artifact", "runtime", "class")),
         pictures=_rows_of(folder / "per_image.csv", {str(each["name"]) for each in gallery.get("samples", [])}),
         curves={stage: curves[stage] for stage in sorted(curves, key=chain_rank)},
         certificates={
-            path.name.removesuffix(".json"): _read_json(path) for path in sorted(folder.glob("artifacts/*.json"))
+            path.name.removesuffix(".json"): read_part(path, ShownCertificate)
+            for path in sorted(folder.glob("artifacts/*.json"))
         },
         ledger=read_table(folder / "ledger.csv"),
-        environment=_read_json(folder / "environment.json"),
-        config=config.read_text(errors="replace", encoding="utf-8") if config.is_file() else "",
-        data=_read_json(folder / "data.json"),
+        environment=read_part(folder / "environment.json", AnyFields),
+        config=text_of(folder / "config.yaml"),
+        data=read_part(folder / "data.json", AnyFields),
         gallery=gallery,
-        confusion=_read_json(folder / "figures/confusion.json"),
+        confusion=read_part(folder / "figures/confusion.json", Confusion),
     )
 
 
@@ -123,7 +122,7 @@ def conditions(rows: Sequence[Row]) -> dict[str, str]:
 def read_scores(path: Path) -> list[dict[str, str]]:
     """Rows of a scores.csv; columns that an older version did not write are empty."""
     empty = dict.fromkeys(SCORE_COLUMNS, "")
-    return [empty | row for row in read_table(path)]
+    return [empty | row for row in read_table(path, needed=("artifact",))]
 
 
 def chain_rank(stage: str) -> tuple[int, str]:
@@ -137,34 +136,6 @@ def stage_colours(run: RunRecord) -> dict[str, int]:
     return {stage: at % 8 for at, stage in enumerate(sorted(stages, key=chain_rank))}
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
-    try:
-        return read_json(path, remedy="run the command that wrote it again")
-    except RecordError as error:
-        _log.warning("left out of the report: %s", error)
-        return {}
-
-
-def _read_gallery(folder: Path) -> dict[str, Any]:
-    """The index of the gallery, limited to samples whose files all exist."""
-    values = _read_json(folder / "figures/gallery.json")
-    samples = values.get("samples", [])
-    whole = [each for each in samples if _is_whole(each, folder)]
-    if len(whole) < len(samples):
-        _log.warning("left out of the report: %d images of which files are gone", len(samples) - len(whole))
-    return values | {"samples": whole}
-
-
-def _is_whole(sample: Mapping[str, Any], folder: Path) -> bool:
-    if not {"name", "rank", "picture", "truth", "labels"} <= sample.keys():
-        return False
-    return all(
-        (folder / str(path)).is_file() for path in (sample["picture"], sample["truth"], *sample["labels"].values())
-    )
-
-
 def _rows_of(path: Path, images: set[str]) -> list[Row]:
     """The rows of these images; the file has one row per image and model file."""
-    return [row for row in read_table(path) if row.get("image") in images] if images else []
+    return [row for row in read_table(path, needed=("artifact", "image")) if row["image"] in images] if images else []

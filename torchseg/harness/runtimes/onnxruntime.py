@@ -70,7 +70,7 @@ class OnnxRuntime:
             pixels=_PIXELS.get(described.type),
             options=options,
         )
-        self._classes = count_classes(session.get_modelmeta().custom_metadata_map)
+        self._classes = count_classes(session.get_modelmeta().custom_metadata_map, path=path)
         self._session = session
         self._path = path
 

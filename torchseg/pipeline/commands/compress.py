@@ -204,10 +204,13 @@ def _print_summary(compressed: Compressed, *, seconds: float) -> None:
     print(f"  next     {other_command('export')} {checkpoint_argument(compressed.checkpoint)}")
 
 
+_LEDGER_COLUMNS = ("stage", "artifact", "tensor", "sparsity", "unique_values", "unique_per_channel")
+
+
 def ledger_lines(run: Path) -> list[str]:
     """Sparsity and distinct values of every checkpoint and file of a compression, one line each."""
     lines = []
-    for row in read_table(run / LEDGER):
+    for row in read_table(run / LEDGER, needed=_LEDGER_COLUMNS):
         if row["tensor"] == "total":
             values = f"{row['unique_values']} and {row['unique_per_channel']} values"
             lines.append(

@@ -20,6 +20,7 @@ from torchseg.modelfile.kinds import FORMATS
 from torchseg.models import MODELS, fold_branches, parse_arguments, rebuild_model
 from torchseg.pipeline.run.folder import Stage
 from torchseg.processes.group import end_with_starter
+from torchseg.record import plain_json
 from torchseg.spec import ImageSpec
 
 TRIALS = "export_trials"
@@ -95,7 +96,7 @@ def refusals(card: Card) -> Refusals:
         check=False,
     )
     try:
-        reply: Refusals = json.loads(done.stdout.strip().splitlines()[-1])
+        reply: Refusals = plain_json(done.stdout.strip().splitlines()[-1])
     except (ValueError, IndexError):
         said = (done.stderr.strip().splitlines() or [""])[-1]
         cause = cause_of_end(done.returncode)
@@ -127,4 +128,4 @@ def _serve(request: dict[str, Any]) -> Refusals:
 
 if __name__ == "__main__":
     end_with_starter()
-    print(json.dumps(_serve(json.load(sys.stdin))))
+    print(json.dumps(_serve(plain_json(sys.stdin.read()))))

@@ -6,7 +6,6 @@ log. The child prints a line before and after each command with its name and exi
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import signal
@@ -17,6 +16,7 @@ import traceback
 from collections.abc import Sequence
 
 from torchseg.processes.group import interrupt_self, kill_all
+from torchseg.record import plain_json
 
 BEGIN, END = "$ torchseg ", "[ended with "
 DONE, CHECK_FAILED, STOPPED, CRASHED = 0, 1, 130, 70
@@ -71,7 +71,7 @@ def main(arguments: Sequence[str]) -> int:
     # A shell makes background jobs ignore SIGINT, and children inherit that: without this line, only a kill ends them.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    return run_commands(json.loads(arguments[0]))
+    return run_commands(plain_json(arguments[0]))
 
 
 if __name__ == "__main__":

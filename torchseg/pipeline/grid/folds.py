@@ -11,8 +11,7 @@ from torchseg.harness.csv_table import read_table, write_rows
 from torchseg.harness.format import aligned, short_name
 from torchseg.harness.report.run_record import number
 from torchseg.harness.scoring.columns import MEAN, MEASURES
-from torchseg.pipeline.run.dataset import REPORT
-from torchseg.record import read_json
+from torchseg.pipeline.run.dataset import read_report
 
 TABLE, SPLIT_TABLE = "folds.csv", "splits.csv"
 _NUMBERS = ("mean", "std", "lowest", "highest")
@@ -44,7 +43,7 @@ def write_folds(out: Path, runs: Sequence[Path]) -> list[Row]:
 def _splits(runs: Sequence[Path]) -> list[Row]:
     found: list[Row] = []
     for at, run in enumerate(runs, start=1):
-        names = read_json(run / REPORT, remedy="run the fold again")["test"]["names"]
+        names = read_report(run, remedy="run the fold again").test.names
         found += [{"image": name, "test_fold": at} for name in names]
     return sorted(found, key=lambda row: str(row["image"]))
 

@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from torchseg.harness.csv_table import read_table
 from torchseg.harness.report.run_record import number
+from torchseg.modelfile.card import CARD, Card, read_card
+from torchseg.modelfile.certificate import ShownCertificate
 from torchseg.pipeline.grid.per_image import PICTURES, mean_of
-from torchseg.pipeline.grid.trainer import RECORD, STAGE
+from torchseg.pipeline.grid.trainer import RECORD, STAGE, TrainerRecord
 from torchseg.pipeline.stages.export import ARTIFACTS
-from torchseg.record import read_json
+from torchseg.record import build, read_json
 
 Row = dict[str, object]
+Part = TypeVar("Part", ShownCertificate, TrainerRecord)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +27,7 @@ class TrainingRecord:
     """The contents of one run folder.
 
     Attributes:
-        card: card.json; empty if there is no network.
+        card: card.json; None if there is no network.
         curve: rows of curves.csv.
         record: what the grid recorded about the training process.
         scores: rows of scores.csv, by file (`torch` or e.g. `int8.tflite`).
@@ -33,17 +36,17 @@ class TrainingRecord:
         certificates: by file.
     """
 
-    card: Mapping[str, Any]
+    card: Card | None
     curve: Sequence[Mapping[str, str]]
-    record: Mapping[str, Any]
+    record: TrainerRecord
     scores: Mapping[str, Mapping[str, str]]
     classes: Mapping[str, Sequence[Mapping[str, str]]]
     pictures: Mapping[str, Sequence[Mapping[str, str]]]
-    certificates: Mapping[str, Mapping[str, Any]]
+    certificates: Mapping[str, ShownCertificate]
 
     def training(self) -> Row:
         """Columns on the network and its training; `memory_mb` is the peak memory of the training process, in MiB."""
-        metrics = self.card.get("metrics", {})
+        metrics = self.card.metrics if self.card else {}
         last = self.curve[-1] if self.curve else {}
         seconds = [number(row, "seconds") or 0.0 for row in self.curve]
         return {
@@ -54,26 +57,25 @@ class TrainingRecord:
             "train_loss": last.get("train_loss", ""),
             "val_loss": last.get("val_loss", ""),
             "total_time_s": round(sum(seconds), 1) if seconds else None,
-            "memory_mb": self.record.get("peak_rss_mb"),
+            "memory_mb": self.record.peak_rss_mb,
         }
 
     def file(self, file: str) -> Row:
         """Columns on a file that do not require running it."""
-        row, certificate = self.scores.get(file, {}), self.certificates.get(file, {})
-        differences = certificate.get("differences", {})
+        row, certificate = self.scores.get(file, {}), self.certificates.get(file, ShownCertificate())
         size, whole = number(row, "size_bytes"), number(self.scores.get("torch", {}), "size_bytes")
         return {
-            "size_bytes": row.get("size_bytes") or certificate.get("size_bytes"),
+            "size_bytes": row.get("size_bytes") or certificate.size_bytes or None,
             "gzip_bytes": row.get("gzip_bytes"),
             "times_smaller": round(whole / size, 3) if whole and size else None,
-            "certified": certificate.get("verdict", {}).get("passed"),
-            "certificate_agreement": differences.get("argmax_agreement"),
-            "float_layers": " ".join(certificate.get("float_layers", [])),
+            "certified": certificate.verdict.passed,
+            "certificate_agreement": certificate.differences.get("argmax_agreement"),
+            "float_layers": " ".join(certificate.float_layers),
         }
 
     def failure(self, file: str) -> str:
         """Why the certificate of a file fails; empty if it holds or there is none."""
-        return "; ".join(self.certificates.get(file, {}).get("verdict", {}).get("failures", []))
+        return "; ".join(self.certificates.get(file, ShownCertificate()).verdict.failures)
 
     def individual(self, file: str) -> list[Row]:
         """A row for each image that the file was timed on; without tracemalloc, memory is the process's peak."""
@@ -122,21 +124,21 @@ def read_training(run: Path) -> TrainingRecord:
     """Reads a training's run folder; entries for missing files are empty."""
     certificates = {}
     for path in sorted((run / ARTIFACTS).glob(f"{STAGE}.*.json")):
-        certificates[path.name.removeprefix(f"{STAGE}.").removesuffix(".json")] = _json(path)
+        certificates[path.name.removeprefix(f"{STAGE}.").removesuffix(".json")] = _read(path, ShownCertificate)
     return TrainingRecord(
-        card=_json(run / STAGE / "card.json"),
+        card=read_card(run / STAGE) if (run / STAGE / CARD).is_file() else None,
         curve=read_table(run / STAGE / "curves.csv"),
-        record=_json(run / RECORD),
-        scores={_file(row["artifact"]): row for row in read_table(run / "scores.csv")},
-        classes=_grouped(run / "per_class.csv", "artifact"),
-        pictures=_grouped(run / PICTURES, "file"),
+        record=_read(run / RECORD, TrainerRecord),
+        scores={_file(row["artifact"]): row for row in read_table(run / "scores.csv", needed=("artifact",))},
+        classes=_grouped(run / "per_class.csv", "artifact", "class"),
+        pictures=_grouped(run / PICTURES, "file", "image", "time_ms", "memory_mb", "iou", "dice"),
         certificates=certificates,
     )
 
 
-def _grouped(path: Path, column: str) -> dict[str, list[Mapping[str, str]]]:
+def _grouped(path: Path, column: str, *needed: str) -> dict[str, list[Mapping[str, str]]]:
     groups: dict[str, list[Mapping[str, str]]] = {}
-    for row in read_table(path):
+    for row in read_table(path, needed=(column, *needed)):
         groups.setdefault(_file(row[column]), []).append(row)
     return groups
 
@@ -158,5 +160,8 @@ def _middle(values: Iterable[Any]) -> float:
     return round(float(np.median(known)), 4) if known else float("nan")
 
 
-def _json(path: Path) -> dict[str, Any]:
-    return read_json(path, remedy="delete it to repeat the training") if path.is_file() else {}
+def _read(path: Path, kind: type[Part]) -> Part:
+    """What a JSON file of a training says, or the defaults if there is none."""
+    remedy = "delete it to repeat the training"
+    values = read_json(path, remedy=remedy) if path.is_file() else {}
+    return build(kind, values, path=path, remedy=remedy, others_allowed=True)

@@ -27,6 +27,14 @@ _LATER = {"crop": "random", "split": "auto"}  # flags that earlier grids did not
 
 
 @dataclass(frozen=True, kw_only=True)
+class TrainerRecord:
+    """What a grid records of a training process: its peak memory in MiB, and its threads."""
+
+    peak_rss_mb: float | None = None
+    threads: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrainingRunner:
     """Makes the trainings of a grid, each in an ordinary run folder below `OUT/trainings/`.
 
@@ -132,10 +140,9 @@ class TrainingRunner:
     def _note_training(self, training: Training, outcomes: Sequence[Outcome]) -> bool:
         if not outcomes or outcomes[0].code != 0:
             return False
+        record = TrainerRecord(peak_rss_mb=outcomes[0].peak_rss_mb, threads=self.threads)
         with partial_file(self.run(training) / RECORD) as partial:
-            partial.write_text(
-                json.dumps({"peak_rss_mb": outcomes[0].peak_rss_mb, "threads": self.threads}) + "\n", encoding="utf-8"
-            )
+            partial.write_text(json.dumps(dataclasses.asdict(record)) + "\n", encoding="utf-8")
         self.folder.note(self.train_stage(training))
         shutil.rmtree(self.run(training) / CACHE, ignore_errors=True)  # one cache per training would fill the disk
         return True

@@ -40,12 +40,39 @@ from torchseg.models import Scaling
 from torchseg.pipeline.run.folder import Stage
 from torchseg.pipeline.run.normalisation import distill_scaling, scaling_for
 from torchseg.progress_bar import Progress
+from torchseg.record import build, read_json
 from torchseg.spec import ImageSpec
 
 REPORT = "data.json"
 CACHE = "cache"
 _CACHE_LIMIT_BYTES = 16 * 2**30
 SPLITS = ("train", "transfer", "validation", "test")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitReport:
+    """What `data.json` says of one split, as far as a command reads it back."""
+
+    names: tuple[str, ...] = ()
+    class_pixels: Mapping[str, int] = field(default_factory=dict)
+    class_frequencies: Mapping[str, float] = field(default_factory=dict)
+    sha256: str = ""  # empty in reports of version 0.2, which hashed no images
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataReport:
+    """What `data.json` says of the splits of a run."""
+
+    train: SplitReport
+    transfer: SplitReport
+    validation: SplitReport
+    test: SplitReport
+
+
+def read_report(run: Path, *, remedy: str) -> DataReport:
+    """The `data.json` of a run; raises ValueError if it is missing or damaged."""
+    path = run / REPORT
+    return build(DataReport, read_json(path, remedy=remedy), path=path, remedy=remedy, others_allowed=True)
 
 
 @dataclass(frozen=True, kw_only=True)

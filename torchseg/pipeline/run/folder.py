@@ -14,6 +14,7 @@ from typing import Any
 
 from torchseg.atomic_file import partial_file, sync
 from torchseg.checkpoint import sha256_of
+from torchseg.checks import check_name
 from torchseg.console import STDOUT
 from torchseg.pipeline.run.lock import LOCK, locked
 from torchseg.pipeline.run.manifest import kept_manifest
@@ -52,6 +53,11 @@ class _Stamp:
     key: str
     inputs: Mapping[str, Any]
     outputs: Mapping[str, str]
+
+    def __post_init__(self) -> None:
+        for name in self.outputs:  # what a stage no longer writes is deleted
+            for part in name.split("/"):
+                check_name("part of an output", part, longest=255)
 
 
 class RunFolder:
@@ -148,7 +154,7 @@ class RunFolder:
         """Marks a stage as done if its outputs are already in their final places."""
         stamp = _Stamp(
             key=_key(stage),
-            inputs=json.loads(json.dumps(dict(stage.inputs), default=str)),
+            inputs=dict(stage.inputs),
             outputs={name: _digest(self.path / name) for name in stage.outputs},
         )
         with partial_file(self._stamp(stage.name)) as partial:

@@ -9,7 +9,10 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from torchseg.record import build, plain_json
 
 if sys.platform == "win32":
     import msvcrt
@@ -20,6 +23,15 @@ LOCK = ".lock"
 _LOCKED_BYTE = 2**30  # far behind the owner's record, because Windows lets nobody else read a locked byte
 _LONGEST_RECORD = 1000
 _held: set[int] = set()  # descriptors
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Owner:
+    """What the lock says of the process that holds it."""
+
+    pid: int
+    host: str
+    since: str
 
 
 @contextmanager
@@ -58,20 +70,21 @@ def _take(descriptor: int) -> None:
 
 
 def _sign(descriptor: int) -> None:
-    owner = {"pid": os.getpid(), "host": platform.node(), "since": time.strftime("%Y-%m-%d %H:%M:%S")}
+    owner = _Owner(pid=os.getpid(), host=platform.node(), since=time.strftime("%Y-%m-%d %H:%M:%S"))
     os.ftruncate(descriptor, 0)
     os.lseek(descriptor, 0, os.SEEK_SET)
-    os.write(descriptor, json.dumps(owner).encode())
+    os.write(descriptor, json.dumps(asdict(owner)).encode())
 
 
 def _owner(path: Path) -> str:
     """` (process 12 on host since 2026-01-31 12:00:00)`; empty if the lock does not say."""
     try:
         with path.open("rb") as file:
-            owner = json.loads(file.read(_LONGEST_RECORD))
-        return f" (process {owner['pid']} on {owner['host']} since {owner['since']})"
-    except (OSError, ValueError, KeyError, TypeError):
+            values = plain_json(file.read(_LONGEST_RECORD).decode())
+        owner = build(_Owner, values, path=path, remedy="")
+    except (OSError, ValueError):
         return ""
+    return f" (process {owner.pid} on {owner.host[:80]} since {owner.since[:80]})"
 
 
 def _let_go() -> None:

@@ -7,10 +7,10 @@ from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 from torchseg.data import Samples, read_in_order
-from torchseg.pipeline.run.dataset import REPORT, SPLITS, Pictures, add_to_hash
+from torchseg.pipeline.run.dataset import REPORT, SPLITS, Pictures, add_to_hash, read_report
 from torchseg.pipeline.run.manifest import MANIFEST, manifest_problems, read_manifest
 from torchseg.pipeline.run.session import CONFIG
-from torchseg.record import RecordError, read_json, read_yaml
+from torchseg.record import RecordError, read_yaml
 
 _REMEDY = "run the command of the run again"
 
@@ -50,16 +50,16 @@ class RunRecordCheck:
         if not (self.run / REPORT).is_file():
             return
         try:
-            recorded = read_json(self.run / REPORT, remedy=_REMEDY)
-            opened = pictures()
+            recorded = read_report(self.run, remedy=_REMEDY)
+            opened, transfer_set = pictures(), self._transfer_set
         except (ValueError, OSError) as error:
             yield self._line("images", str(error), "")
             return
         for part in SPLITS:
-            digest = dict(recorded.get(part) or {}).get("sha256")  # version 0.2 hashed no images
+            digest = getattr(recorded, part).sha256
             samples: Samples = getattr(opened, part)
-            if part == "transfer" and self._transfer_set:
-                yield f"{self.run / part} images: of {self._transfer_set}, and not read again"
+            if part == "transfer" and transfer_set:
+                yield f"{self.run / part} images: of {transfer_set}, and not read again"
             elif digest and len(samples):
                 yield self._line(f"{part} images", _image_problem(samples, digest), "as the run read them")
 

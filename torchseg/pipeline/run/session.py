@@ -24,6 +24,7 @@ from torchseg.config import DataConfig, LearningConfig
 from torchseg.console import STDOUT
 from torchseg.harness.host import cpu_name
 from torchseg.pipeline.run.folder import RunFolder
+from torchseg.record import RecordError, build, read_json
 from torchseg.train import FitConfig, choose_precision
 
 CONFIG, LOG = "config.yaml", "run.log"
@@ -147,14 +148,24 @@ def _of_launcher(wanted: _Wanted) -> _Wanted:
     return _LAUNCHER_PRECISIONS[text]
 
 
+@dataclass(frozen=True, kw_only=True)
+class _RecordedTraining:
+    """The settings of a run's trainings, as far as a resumed run takes them over."""
+
+    training_precision: Literal["fp32", "bf16"]
+    micro_batches: int
+
+
 def recorded_training(run: Path) -> Mapping[str, Any]:
     """The settings that a run's trainings were made with; empty if there is no readable record."""
+    path = run / ENVIRONMENT
+    remedy = "the settings are chosen anew"
     try:
-        training = json.loads((run / ENVIRONMENT).read_text(encoding="utf-8"))["training"]
-    except (OSError, ValueError, KeyError, TypeError):
+        values = read_json(path, remedy=remedy).get("training")
+        training = build(_RecordedTraining, values, path=path, remedy=remedy, others_allowed=True)
+    except RecordError:
         return {}
-    known = isinstance(training, dict) and training.get("training_precision") in ("fp32", "bf16")
-    return training if known and isinstance(training.get("micro_batches"), int) else {}
+    return dataclasses.asdict(training)
 
 
 def _training_record(config: LearningConfig, fabric: Fabric) -> dict[str, Any]:

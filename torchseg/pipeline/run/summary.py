@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,7 +12,8 @@ from torchseg.harness.format import aligned, counted, short_name
 from torchseg.harness.report.recommendation.facts import facts
 from torchseg.harness.report.recommendation.findings import findings
 from torchseg.harness.report.recommendation.recommend import recommend
-from torchseg.harness.report.run_record import RunRecord, read_run
+from torchseg.harness.report.run_parts import is_in
+from torchseg.harness.report.run_record import RunRecord, number, read_run, read_scores
 from torchseg.harness.scoring.columns import MEAN, MEASURES
 from torchseg.pipeline.run.folder import RunFolder
 
@@ -68,7 +68,7 @@ def answer_lines(run: RunRecord, *, target: str | None) -> list[str]:
     if found is None:
         return ["No file to recommend: none was exported, scored and certified.", *links]
     name = found.file["artifact"]
-    file = run.folder / name if (run.folder / name).is_file() else name
+    file = run.folder / name if is_in(run.folder, name) else name
     return [
         *class_lines(run.classes, found.file),
         "",
@@ -110,10 +110,9 @@ def _line(title: str, text: str) -> str:
 
 def table_lines(scores: Path) -> list[str]:
     """The main columns of `scores.csv`, aligned, one line per row; empty if there is no table."""
-    if not scores.is_file():
+    rows = read_scores(scores)
+    if not rows:
         return []
-    with scores.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
     mixed = {key for key in _SHOWN_IF_MIXED if len({row.get(key) for row in rows}) > 1}
     columns = [each for each in _COLUMNS if each[1] not in _SHOWN_IF_MIXED or each[1] in mixed]
     cells = [[_cell(row, key, form) for _, key, form in columns] for row in rows]
@@ -122,16 +121,13 @@ def table_lines(scores: Path) -> list[str]:
 
 def comparison_lines(scores: Path) -> list[str]:
     """Compares every file with its reference; each difference has a 99 % interval."""
-    with scores.open(newline="", encoding="utf-8") as file:
-        return [_comparison(row) for row in csv.DictReader(file) if row.get("latency_ratio")]
+    return [_comparison(row) for row in read_scores(scores) if row["latency_ratio"]]
 
 
 def note_lines(scores: Path) -> list[str]:
     """How the output of each file was read, if there was a choice."""
-    with scores.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
     lines = []
-    for row in rows:
+    for row in read_scores(scores):
         kind = "" if row["certified"] else _KINDS.get(row["output_kind"], "")  # a certified file is one of this project
         said = "; ".join(filter(None, (kind, row["note"])))
         lines += [f"{row['artifact']}: {said}"] if said and not row["error"] else []
@@ -151,7 +147,7 @@ def _comparison(row: dict[str, str]) -> str:
 
 
 def _cell(row: Mapping[str, str], key: str, form: str) -> str:
-    value = row.get(key, "")
-    if not value or form == "{}":
-        return value or "-"
-    return form.format(float(value) * _SCALES.get(key, 1.0))
+    text, value = row.get(key, ""), number(row, key)
+    if value is None or form == "{}":
+        return text or "-"
+    return form.format(value * _SCALES.get(key, 1.0))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import logging
 import time
@@ -14,6 +13,7 @@ from lightning_fabric import Fabric
 from torchseg.checkpoint import read_card
 from torchseg.config import SearchConfig
 from torchseg.config.search import Value
+from torchseg.harness.csv_table import read_table
 from torchseg.pipeline.run.dataset import Pictures
 from torchseg.pipeline.run.folder import RunFolder
 from torchseg.pipeline.search.budget import CostMeter
@@ -89,5 +89,5 @@ class TrialRunner:
 
 def _validations(folder: Path) -> tuple[tuple[int, float], ...]:
     """Epoch and mean IoU of every validation, including those from before an interruption."""
-    with (folder / "curves.csv").open(newline="", encoding="utf-8") as file:
-        return tuple((int(row["epoch"]), float(row["val_miou"])) for row in csv.DictReader(file) if row["val_miou"])
+    rows = read_table(folder / "curves.csv", needed=("epoch", "val_miou"))
+    return tuple((int(row["epoch"]), float(row["val_miou"])) for row in rows if row["val_miou"])

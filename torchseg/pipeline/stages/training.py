@@ -17,12 +17,11 @@ from torchseg.config.distillation import DistillationConfig
 from torchseg.data import Batches, BatchPlan, Distortion, RandomView, Samples, UnmaskedSamples
 from torchseg.losses import MEDIAN_FREQUENCY, SOFT_LOSSES, class_weights, parse_terms, segmentation_loss
 from torchseg.models import build_model, check_size, recorded
-from torchseg.pipeline.run.dataset import REPORT
+from torchseg.pipeline.run.dataset import REPORT, SplitReport, read_report
 from torchseg.pipeline.run.folder import RunFolder, Stage
 from torchseg.pipeline.stages.lengths import Lengths
 from torchseg.pipeline.stages.trained_checkpoint import save_trained
 from torchseg.pipeline.stages.training_plan import NetworkSpec, Start, Supervision, TrainingPlan
-from torchseg.record import read_json
 from torchseg.spec import ImageSpec, nearest
 from torchseg.train import (
     SCHEDULES,
@@ -228,7 +227,7 @@ class Trainer(Lengths):
     def loss(self) -> Loss:
         """The segmentation loss on masks; class weights by frequency use the report of the `data` stage."""
         median = self.config.class_weights == MEDIAN_FREQUENCY
-        seen = self._counted("class_frequencies") if median else {}
+        seen = self._counted.class_frequencies if median else {}
         weights = class_weights(self.config.class_weights, self.pictures.spec.classes, frequencies=seen)
         return partial(segmentation_loss, terms=parse_terms(self.config.loss), class_weights=weights)
 
@@ -236,14 +235,14 @@ class Trainer(Lengths):
     def _view(self) -> RandomView:
         spec, shares = self.pictures.spec, None
         if self.config.crop == "rare":
-            pixels = self._counted("class_pixels")
+            pixels = self._counted.class_pixels
             shares = [pixels[name] / max(1, sum(pixels.values())) for name in spec.classes]
         return RandomView(height=spec.height, width=spec.width, upright=self.pictures.upright, class_shares=shares)
 
-    def _counted(self, what: str) -> dict[str, float]:
-        """What the `data` stage counted on the training part, by class."""
-        counts: dict[str, float] = read_json(self.folder.path / REPORT, remedy="delete it")["train"][what]
-        return counts
+    @property
+    def _counted(self) -> SplitReport:
+        """What the `data` stage counted on the training part."""
+        return read_report(self.folder.path, remedy=f"delete {REPORT} and run the same command again").train
 
 
 def check_network(name: str, spec: ImageSpec, *, arguments: Mapping[str, Any]) -> None:

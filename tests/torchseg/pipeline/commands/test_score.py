@@ -43,7 +43,7 @@ def save_onnx(path: Path, *, size: int = 16, texts: dict[str, str] | None = None
 
 
 @pytest.fixture
-def run(tmp_path):
+def run(tmp_path, passed_certificate):
     """A run on small scenes with one checkpoint and one certified file."""
     folder = tmp_path / "run"
     arguments = {"base_width": 2, "depth": 1}
@@ -53,12 +53,8 @@ def run(tmp_path):
     )
     (folder / "config.yaml").write_text("data: scenes\nimage_size: '16'\n")
     path = save_onnx(folder / "artifacts/student.int8.onnx")
-    certificate = {
-        "version": 1,
-        "sha256": sha256_of(path),
-        "checkpoint_sha256": sha256_of(folder / "student" / WEIGHTS),
-    }
-    write_certificate(path, {**certificate, "verdict": {"passed": True}, "preprocessing": {"height": 16, "width": 16}})
+    hashes = {"sha256": sha256_of(path), "checkpoint_sha256": sha256_of(folder / "student" / WEIGHTS)}
+    write_certificate(path, passed_certificate(version=1, **hashes, preprocessing={"height": 16, "width": 16}))
     return folder
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from torchseg.harness.csv_table import read_table, write_rows
 from torchseg.pipeline.grid.folds import SPLIT_TABLE, TABLE, fold_lines, write_folds
+from torchseg.pipeline.run.dataset import SPLITS
 
 STUDENT, FILE = "student/model.safetensors", "artifacts/student.int8.onnx"
 COLUMNS = ("artifact", "runtime", "class_index", "class", "iou", "dice", "precision", "recall")
@@ -23,7 +24,7 @@ def write_run(folder, shares, *, names):
             rows.append({"artifact": artifact, "runtime": "any", "class_index": index, "class": name, "iou": iou})
         rows.append({"artifact": artifact, "runtime": "any", "class": "mean", "iou": factor * statistics.fmean(known)})
     write_rows(folder / "per_class.csv", COLUMNS, rows)
-    (folder / "data.json").write_text(json.dumps({"test": {"names": names}}))
+    (folder / "data.json").write_text(json.dumps({split: {} for split in SPLITS} | {"test": {"names": names}}))
     return folder
 
 

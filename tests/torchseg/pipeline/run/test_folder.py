@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from torchseg.pipeline.run.folder import RunFolder, Stage
 from torchseg.pipeline.run.lock import locked
+from torchseg.record import with_checksum
 
 
 def _stage(log, inputs=None, content="a", name="one"):
@@ -147,3 +150,20 @@ def test_a_folder_whose_forgetting_was_cut_short_is_still_the_folder_of_a_run(tm
 def test_a_lock_alone_makes_no_folder_foreign(tmp_path):
     with locked(tmp_path):
         assert RunFolder(tmp_path).do(_stage([]))
+
+
+def test_a_stamp_that_names_a_file_outside_the_run_deletes_nothing(tmp_path):
+    """What a stage wrote before and no longer writes is deleted."""
+    (tmp_path / "mine.txt").write_text("mine")
+
+    def run(work):
+        (work / "out.txt").write_text("a")
+
+    stage = Stage(name="one", inputs={}, outputs=["out.txt"], run=run)
+    RunFolder(tmp_path / "run").do(stage)
+    stamp = tmp_path / "run/.stages/one.json"
+    values = {**json.loads(stamp.read_text()), "key": "other", "outputs": {"../mine.txt": "0"}}
+    del values["checksum"]
+    stamp.write_text(json.dumps(with_checksum(values)))
+    assert RunFolder(tmp_path / "run").do(stage)
+    assert (tmp_path / "mine.txt").read_text() == "mine"

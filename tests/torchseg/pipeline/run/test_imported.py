@@ -46,12 +46,12 @@ def test_a_damaged_card_is_named(text, run):
         read_imported(run, "net")
 
 
-def test_a_tflite_original_is_scored_as_well_and_is_what_the_onnx_file_is_held_against(run):
+def test_a_tflite_original_is_scored_as_well_and_is_what_the_onnx_file_is_held_against(run, passed_certificate):
     write_imported(imported("lite", "tflite", "lite.int8.tflite"), run)
     write_imported(imported("net", "keras", "net.keras"), run)
     for name in ("lite.fp32.onnx", "net.fp32.onnx"):
         (run / "artifacts" / name).touch()
-    certificate = {"version": 1, "sha256": sha256_of(run / "artifacts/net.fp32.onnx"), "verdict": {"passed": True}}
+    certificate = passed_certificate(version=1, sha256=sha256_of(run / "artifacts/net.fp32.onnx"))
     write_certificate(run / "artifacts/net.fp32.onnx", certificate)
     original, made, other = imported_artifacts(run)
     assert (original.path, original.precision, original.reference) == (run / FOLDER / "lite.int8.tflite", "int8", None)

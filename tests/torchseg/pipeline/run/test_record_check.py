@@ -33,7 +33,7 @@ def run(tmp_path):
     with folder.held():
         (folder.path / "config.yaml").write_text("seed: 0\n")
         (folder.path / "scores.csv").write_text("miou\n")
-        data = {part: {"sha256": digest.hexdigest()} for part in ("train", "validation", "test")}
+        data = {part: {"sha256": digest.hexdigest()} for part in ("train", "transfer", "validation", "test")}
         (folder.path / "data.json").write_text(json.dumps(data))
     return folder.path
 

@@ -9,7 +9,7 @@ import torch
 
 from torchseg.config import TrainConfig
 from torchseg.console import STDOUT, console
-from torchseg.pipeline.run.session import decide, launch, open_session, recorded_training
+from torchseg.pipeline.run.session import ENVIRONMENT, decide, launch, open_session, recorded_training
 
 
 @pytest.fixture(params=[False, True], ids=["without bf16", "with bf16"])
@@ -107,7 +107,8 @@ def test_the_environment_says_what_was_decided_and_the_configuration_what_was_as
     config = TrainConfig(out=tmp_path / "run", training_precision=precision, workers=0, threads=1)
     with open_session(config) as session:
         assert session.config == replace(config, micro_batches=2)
-    assert recorded_training(config.run) == {
+    assert recorded_training(config.run) == {"training_precision": precision, "micro_batches": 2}
+    assert json.loads((config.run / ENVIRONMENT).read_text())["training"] == {
         "training_precision": precision,
         "micro_batches": 2,
         "device": "cpu",

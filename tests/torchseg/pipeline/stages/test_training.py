@@ -11,6 +11,7 @@ from torchseg.config import TrainConfig
 from torchseg.config.distillation import DistillationConfig
 from torchseg.harness.csv_table import read_table
 from torchseg.models import build_model
+from torchseg.pipeline.run.dataset import SPLITS
 from torchseg.pipeline.stages import training
 from torchseg.pipeline.stages.copied import copied, given_teacher
 from torchseg.pipeline.stages.lengths import DefaultFor, Lengths
@@ -21,6 +22,7 @@ from torchseg.spec import ImageSpec
 from torchseg.train import Progress
 
 ARGUMENTS = {"base_width": 2, "depth": 1}
+REPORTED = {split: {} for split in SPLITS}
 NETWORK = NetworkSpec(stage="student", model="small_unet", arguments=ARGUMENTS, epochs=2)
 
 
@@ -149,7 +151,7 @@ def test_weights_by_frequency_come_from_the_report_on_the_data(trainer):
     config = replace(trainer.config, class_weights="median_frequency")
     frequencies = dict.fromkeys(trainer.pictures.spec.classes, 0.1)
     frequencies[trainer.pictures.spec.classes[0]] = 0.6
-    (trainer.folder.path / "data.json").write_text(json.dumps({"train": {"class_frequencies": frequencies}}))
+    (trainer.folder.path / "data.json").write_text(json.dumps(REPORTED | {"train": {"class_frequencies": frequencies}}))
     weights = replace(trainer, config=config).loss.keywords["class_weights"]
     assert weights[0] < weights[1] == weights[2]
 
@@ -157,7 +159,7 @@ def test_weights_by_frequency_come_from_the_report_on_the_data(trainer):
 def _counted(trainer, **pixels):
     """The report of the data stage, with these pixels of the first classes and one of each other."""
     counts = dict.fromkeys(trainer.pictures.spec.classes, 1) | pixels
-    (trainer.folder.path / "data.json").write_text(json.dumps({"train": {"class_pixels": counts}}))
+    (trainer.folder.path / "data.json").write_text(json.dumps(REPORTED | {"train": {"class_pixels": counts}}))
 
 
 def test_crops_that_prefer_rare_classes_know_the_shares_from_the_report_on_the_data(trainer, monkeypatch):

@@ -18,6 +18,7 @@ from torchseg.harness.report.recommendation.facts import (
 )
 from torchseg.harness.report.recommendation.findings import findings
 from torchseg.harness.report.recommendation.recommend import Recommendation
+from torchseg.harness.report.run_parts import is_in
 from torchseg.harness.report.run_record import Row, RunRecord, number
 
 
@@ -39,7 +40,7 @@ def _card(run: RunRecord, found: Recommendation) -> str:
 def _link(run: RunRecord, row: Row) -> str:
     """The file's name, linked if the file is in the run folder."""
     path = row["artifact"]
-    inside = not path.startswith("/") and (run.folder / path).is_file()
+    inside = is_in(run.folder, path)
     name = escape(short_name(path))
     return f'<a href="{escape(path)}" download>{name}</a> <small>{escape(path)}</small>' if inside else name
 

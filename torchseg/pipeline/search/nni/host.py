@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import atexit
 import ipaddress
-import json
 import os
 import sys
 import threading
@@ -19,6 +18,7 @@ from typing import Any
 import psutil
 
 from torchseg.pipeline.search.nni.processes import TOKEN, end_marked
+from torchseg.record import plain_json
 
 _POLL_S = 0.5
 _START_S = 60
@@ -27,7 +27,7 @@ _OVER = ("DONE", "STOPPED")
 
 def main() -> int:
     """Runs the experiment until it is over or the parent closes stdin."""
-    job = json.loads(sys.stdin.readline() or "null")
+    job = plain_json(sys.stdin.readline() or "null")
     if job is None:
         return 0
     unwanted = threading.Event()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Sequence
@@ -10,11 +9,12 @@ from collections.abc import Sequence
 from torchseg.cli.command import DONE, run_command
 from torchseg.config import SearchConfig
 from torchseg.pipeline.search.nni.engine import NUMBERS, OWN_HOMES
+from torchseg.record import plain_json
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the trial that NNI asks for, with the user's own home folder."""
-    os.environ.update(json.loads(os.environ[OWN_HOMES]))
+    os.environ.update(plain_json(os.environ[OWN_HOMES]))
     return run_command(SearchConfig, _job, argv)
 
 
@@ -32,7 +32,8 @@ def _job(config: SearchConfig) -> int:
     pictures = cached_pictures(distill_pictures(config), folder.path)
     chosen = nni.get_next_parameter()
     parameters = {name: values.tidy(chosen[name]) for name, values in config.ranges.items()}
-    number = json.loads(os.environ[NUMBERS])[nni.get_sequence_id()]
+    numbers = plain_json(os.environ[NUMBERS])
+    number = int(numbers[nni.get_sequence_id()])
     fabric = launch(config)
     runner = TrialRunner(decide(config, fabric, folder.path), pictures, folder, fabric)
     record = runner.run(number, parameters, report=lambda epoch, miou: nni.report_intermediate_result(miou))
