@@ -29,7 +29,7 @@ from torchseg.config import DistillConfig
 from torchseg.cores import available_cores
 from torchseg.data import DataSet, write_folder
 from torchseg.data.datasets.scenes import CLASSES, Scenes
-from torchseg.harness.scoring.score import PHASE
+from torchseg.harness.scoring.timing import PHASE
 from torchseg.modelfile.kinds import FORMATS
 from torchseg.modelfile.precision import Precision
 from torchseg.models import build_model, parse_arguments

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,19 +16,21 @@ from torchseg.atomic_file import partial_file
 from torchseg.data import Sample, Samples
 from torchseg.data.images.reader import grey_or_colours
 from torchseg.harness.drawing import indexed
-from torchseg.harness.scoring.accuracy import predict_labels
+from torchseg.harness.scoring.accuracy import Labels, Pictures
 from torchseg.harness.scoring.measurement import Measured
 from torchseg.spec import ImageSpec
 
 FOLDER = "figures/gallery"
 INDEX = "figures/gallery.json"
+Predict = Callable[[Sequence[Measured], Pictures], list[Labels | None]]
+"""Classes `(B, H, W)` that each file predicts for pictures `(B, H, W, C)`; None for a file that fails."""
 
 
-def save_gallery(files: Sequence[Measured], samples: Samples, spec: ImageSpec, out: Path, *, jobs: int = 1) -> None:
+def save_gallery(files: Sequence[Measured], samples: Samples, spec: ImageSpec, out: Path, *, predict: Predict) -> None:
     """Writes image, true mask and each file's labels for some samples as PNGs, and an index.
 
     Labels are palette PNGs: pixel values are classes, 255 is unknown. Samples are chosen by the IoU per image of the
-    leader: the student's checkpoint, or the first file that works. `jobs` files predict at a time.
+    leader: the student's checkpoint, or the first file that works. `predict` gives the labels of files for pictures.
     """
     working = list({id(each.accumulator): each for each in reversed(files) if not each.reason}.values())[::-1]
     if not working:
@@ -42,8 +43,7 @@ def save_gallery(files: Sequence[Measured], samples: Samples, spec: ImageSpec, o
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     picked = [samples[at] for _, at in chosen]
-    with ThreadPoolExecutor(max_workers=jobs) as pool:
-        found = predict_labels(working, np.stack([sample.picture for sample in picked]), pool)
+    found = predict(working, np.stack([sample.picture for sample in picked]))
     entries = []
     for number, ((rank, at), sample) in enumerate(zip(chosen, picked, strict=True)):
         labels = {each.key: part[number] for each, part in zip(working, found, strict=True) if part is not None}

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from torchseg.atomic_file import partial_file
@@ -16,8 +15,7 @@ from torchseg.data import Sample, Samples
 from torchseg.harness.csv_table import Table, write_rows
 from torchseg.harness.measure.pixel_counts import MetricAccumulator
 from torchseg.harness.measure.size import gzip_bytes, zstd_bytes
-from torchseg.harness.preprocess import prepare
-from torchseg.harness.scoring.accuracy import count_pixels
+from torchseg.harness.scoring.accuracy import Labels, Pictures, count_pixels, predict_labels
 from torchseg.harness.scoring.artifact import Artifact, ScoreFailure, artifact_names
 from torchseg.harness.scoring.columns import (
     CLASS_COLUMNS,
@@ -29,25 +27,17 @@ from torchseg.harness.scoring.columns import (
     image_row,
     score_row,
 )
-from torchseg.harness.scoring.gallery import save_gallery
-from torchseg.harness.scoring.latency import Latency, LatencyConfig, latency_ratio, measure_latency
-from torchseg.harness.scoring.measurement import (
-    Measured,
-    inspect_measured,
-    load_measured,
-    note_output,
-    start_measured,
-    wait_for_measured,
-)
-from torchseg.harness.scoring.peak_memory import Probes
+from torchseg.harness.scoring.gallery import Predict, save_gallery
+from torchseg.harness.scoring.latency import LatencyConfig
+from torchseg.harness.scoring.measurement import Measured, note_output
+from torchseg.harness.scoring.timing import MakeProgress, baselines_of, measure_time, note_ratios, open_files, phase
+from torchseg.harness.scoring.waves import Wave, plan_waves, room_now
 from torchseg.metrics import Overlap, miou_difference, overlap
 from torchseg.progress_bar import Progress
 from torchseg.spec import ImageSpec
 
 __all__ = ["Artifact", "ScoreFailure", "score_artifacts"]
 _log = logging.getLogger(__name__)
-PHASE = "%s: %.1f s"  # log message with a phase and its duration
-_MakeProgress = Callable[[int, str], Progress]
 
 
 def score_artifacts(
@@ -57,13 +47,14 @@ def score_artifacts(
     out: Path,
     *,
     config: LatencyConfig,
-    progress: _MakeProgress = Progress,
+    progress: MakeProgress = Progress,
     while_open: Callable[[Sequence[Measured]], None] = lambda _: None,
 ) -> list[ScoreFailure]:
     """Times each file, counts its pixels on every sample, and writes the tables and the gallery to `out`.
 
-    Each file runs in its own process. All processes are open at once, so that timing can alternate between them. A file
-    that fails becomes a row with an empty score and an `error`; the others continue.
+    Each file runs in its own process. All processes are open at once, so that timing can alternate between them; if
+    memory or the limit of open files is too small for that, as many as fit, in waves (see `plan_waves`). A file that
+    fails becomes a row with an empty score and an `error`; the others continue.
 
     Args:
         artifacts: files to score, at least one.
@@ -72,8 +63,8 @@ def score_artifacts(
         out: the run folder; tables in it are replaced when the new ones are complete.
         config: how to time.
         progress: creates a progress display from a number of steps and a label.
-        while_open: takes further measurements of the files whose `reason` is empty; called after timing, while nothing
-            else runs.
+        while_open: takes further measurements of the files whose `reason` is empty; called for each wave after its
+            timing, while nothing else runs.
 
     Returns:
         The files that could not be scored, in the order of `artifacts`; empty if all were scored.
@@ -85,29 +76,106 @@ def score_artifacts(
         raise ValueError(f"there are {len(artifacts)} files and {len(samples)} images to score; give at least one each")
     out.mkdir(parents=True, exist_ok=True)
     files = _describe(artifacts, spec, out, config)
+    baselines = {id(files[ours]): files[theirs] for ours, theirs in baselines_of(files)}
+    waves = plan_waves(files, lambda measured: baselines.get(id(measured)), room_now())
     try:
-        _measure_time(files, samples[0], config, progress)
-        while_open(files)
-        with (
-            _phase("accuracy"),
-            ThreadPoolExecutor(max_workers=1) as pool,
-        ):  # compresses files meanwhile: nothing is timed any more
-            packing = pool.map(_pack, files)
-            _measure_accuracy(files, samples, out, progress, jobs=config.jobs)
-            list(packing)
+        with Table(out / "per_image.csv", IMAGE_COLUMNS) as table:
+            scorer = _WaveScorer(samples, table, config, progress, while_open)
+            for number, wave in enumerate(waves, start=1):
+                if len(waves) > 1:
+                    _log.info("wave %d of %d: %d of %d files", number, len(waves), len(wave.files), len(files))
+                scorer.score(wave)
+                if len(waves) > 1:
+                    _close(wave.every)
         if not any(measured.accumulator.counts.any() for measured in files if not measured.reason):
             _check_scored(files)
-        _compare(files)
-        with _phase("gallery"):
-            save_gallery(files, samples, spec, out, jobs=config.jobs)
+        _note_differences(files)
+        with phase("gallery"):
+            save_gallery(files, samples, spec, out, predict=_predict_in(waves, jobs=config.jobs))
     finally:
-        for measured in files:
-            measured.close()
+        _close(each for wave in waves for each in wave.every)
     _write_tables(files, spec, out, config)
     failures = [ScoreFailure(artifact=each.artifact, reason=each.reason) for each in files if each.reason]
     for failure in failures:
         _log.error("not scored: %s", failure)
     return failures
+
+
+@dataclass(frozen=True)
+class _WaveScorer:
+    """Takes all measurements of the files of one wave after the other.
+
+    `leaders` holds, by accumulator, the file that counted the pixels for all rows of the same file and runtime.
+    """
+
+    samples: Samples
+    table: Table
+    config: LatencyConfig
+    progress: MakeProgress
+    while_open: Callable[[Sequence[Measured]], None]
+    leaders: dict[int, Measured] = field(default_factory=dict)
+
+    def score(self, wave: Wave) -> None:
+        """Opens the files and measures them; those of the wave itself stay open."""
+        measure_time(wave.every, self.samples[0], self.config, self.progress)
+        note_ratios(wave)
+        _close(wave.again)
+        self.while_open(wave.files)
+        with (
+            phase("accuracy"),
+            ThreadPoolExecutor(max_workers=1) as pool,
+        ):  # compresses files meanwhile: nothing is timed any more
+            packing = pool.map(_pack, wave.files)
+            self._count_pixels(wave.files)
+            list(packing)
+
+    def _count_pixels(self, files: Sequence[Measured]) -> None:
+        first: dict[int, Measured] = {}
+        for measured in files:
+            if not measured.reason and id(measured.accumulator) not in self.leaders:
+                first.setdefault(id(measured.accumulator), measured)
+        self.leaders.update(first)
+
+        def on_image(measured: Measured, sample: Sample, scores: Overlap) -> None:
+            self.table.write(image_row(measured, sample, scores))
+
+        with self.progress(len(self.samples), "scoring images") as display:
+            count_pixels(
+                list(first.values()),
+                self.samples,
+                on_image=on_image,
+                advance=display.advance,
+                jobs=self.config.jobs,
+            )
+        for measured in first.values():
+            note_output(measured)
+        for measured in files:
+            if not measured.reason:
+                leader = self.leaders[id(measured.accumulator)]
+                measured.reason, measured.output_kind = leader.reason, leader.output_kind
+
+
+def _close(files: Iterable[Measured]) -> None:
+    for measured in files:
+        measured.close()
+
+
+def _predict_in(waves: Sequence[Wave], *, jobs: int) -> Predict:
+    """Predicts with files that are open already, or, after several waves, opens them again in the same waves."""
+
+    def predict(files: Sequence[Measured], pictures: Pictures) -> list[Labels | None]:
+        with ThreadPoolExecutor(max_workers=jobs) as pool:
+            if len(waves) == 1:
+                return predict_labels(files, pictures, pool)
+            found: dict[int, Labels | None] = {}
+            for wave in waves:
+                wanted = [each for each in files if any(each is own for own in wave.files)]
+                open_files(wanted)
+                found |= dict(zip(map(id, wanted), predict_labels(wanted, pictures, pool), strict=True))
+                _close(wanted)
+            return [found[id(each)] for each in files]
+
+    return predict
 
 
 def _check_scored(files: Sequence[Measured]) -> None:
@@ -137,61 +205,6 @@ def _describe(artifacts: Sequence[Artifact], spec: ImageSpec, out: Path, config:
     return files
 
 
-@contextmanager
-def _phase(name: str) -> Iterator[None]:
-    begin = time.monotonic()
-    yield
-    _log.info(PHASE, name, time.monotonic() - begin)
-
-
-def _measure_time(files: Sequence[Measured], sample: Sample, config: LatencyConfig, progress: _MakeProgress) -> None:
-    with _phase("opening"), progress(len(files), "opening files") as display:
-        for measured in files:
-            start_measured(measured)
-        for measured in files:
-            wait_for_measured(measured)
-        for measured in files:
-            load_measured(measured)
-            display.advance()
-    loaded = [measured for measured in files if not measured.reason]
-    processes = [measured.process for measured in loaded if measured.process is not None]
-    images = [prepare(sample.picture[None], measured.spec) for measured in loaded]  # (1, C, H, W) each
-    with (
-        _phase("time"),
-        progress(config.most_rounds, "timing, rounds at most") as display,
-        Probes(measured.threads for measured in loaded) as probes,
-    ):
-        outcomes = measure_latency(
-            [*processes, *probes.processes],
-            [*images, *probes.images],
-            config,
-            pairs=_baselines(loaded),
-            after_round=display.advance,
-        )
-        probes.note(outcomes[len(loaded) :])
-    for measured, outcome in zip(loaded, outcomes, strict=False):
-        if isinstance(outcome, Latency):
-            measured.latency = outcome
-        else:
-            measured.reason = str(outcome)
-    with _phase("memory and inspection"), progress(len(loaded), "inspecting files") as display:
-        _inspect(loaded, probes, display, jobs=config.jobs)
-
-
-def _inspect(loaded: Sequence[Measured], probes: Probes, display: Progress, *, jobs: int) -> None:
-    with ThreadPoolExecutor(max_workers=jobs) as pool:  # processes may run in parallel: nothing is timed any more
-        for _ in pool.map(inspect_measured, loaded):
-            display.advance()
-    for measured in loaded:
-        if measured.latency and measured.info and measured.multiply_adds:
-            measured.peak_share = probes.share(
-                measured.multiply_adds,
-                measured.latency,
-                arithmetic=measured.info.arithmetic,
-                threads=measured.threads,
-            )
-
-
 def _pack(measured: Measured) -> None:
     """Records the compressed size of a file, which takes a second or two."""
     if measured.size_bytes is not None:
@@ -199,47 +212,12 @@ def _pack(measured: Measured) -> None:
         measured.zstd_bytes = zstd_bytes(measured.artifact.file.parts)
 
 
-def _measure_accuracy(
-    files: Sequence[Measured], samples: Samples, out: Path, progress: _MakeProgress, *, jobs: int
-) -> None:
-    first: dict[int, Measured] = {}  # the first of the files that share an accumulator
+def _note_differences(files: Sequence[Measured]) -> None:
+    """Compares the accuracy of each file with that of its baseline if both were timed and scored."""
+    known = {each.key: each for each in reversed(files)}
     for measured in files:
-        if not measured.reason:
-            first.setdefault(id(measured.accumulator), measured)
-    with (
-        Table(out / "per_image.csv", IMAGE_COLUMNS) as table,
-        progress(len(samples), "scoring images") as display,
-    ):
-
-        def on_image(measured: Measured, sample: Sample, scores: Overlap) -> None:
-            table.write(image_row(measured, sample, scores))
-
-        count_pixels(list(first.values()), samples, on_image=on_image, advance=display.advance, jobs=jobs)
-    for measured in first.values():
-        note_output(measured)
-    for measured in files:
-        if not measured.reason:
-            leader = first[id(measured.accumulator)]
-            measured.reason, measured.output_kind = leader.reason, leader.output_kind
-
-
-def _baselines(files: Sequence[Measured]) -> list[tuple[int, int]]:
-    """Index pairs `(file, baseline)` for each file whose baseline is scored with the same number of threads."""
-    known = {(each.artifact.folder, each.threads): at for at, each in reversed(list(enumerate(files)))}
-    wanted = [(each.artifact.baseline_folder or each.artifact.folder, each.threads) for each in files]
-    return [(at, known[key]) for at, key in enumerate(wanted) if known.get(key, at) != at]
-
-
-def _compare(files: Sequence[Measured]) -> None:
-    """Compares each file with its baseline if both were timed."""
-    timed = [each for each in files if each.latency]
-    for ours_at, theirs_at in _baselines(timed):
-        measured, baseline = timed[ours_at], timed[theirs_at]
-        assert measured.latency
-        assert baseline.latency
-        measured.baseline = baseline.key
-        measured.ratio = latency_ratio(measured.latency.recorded_ms, baseline.latency.recorded_ms)
-        if not measured.reason and not baseline.reason:
+        baseline = known.get(measured.baseline)
+        if baseline is not None and not measured.reason and not baseline.reason:
             ours, theirs = measured.accumulator, baseline.accumulator
             apart = overlap(ours.counts).miou - overlap(theirs.counts).miou
             measured.difference = miou_difference(ours.resampled, theirs.resampled, value=apart)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -32,12 +32,18 @@ class PictureTimes:
 
     def __init__(self, run: Path, samples: Samples, measure: MeasureConfig) -> None:
         self.run, self.samples, self.measure = run, samples, measure
+        self._rows: list[Mapping[str, object]] = []  # of the files that were open before
 
     def __call__(self, files: Sequence[Measured]) -> None:
-        """Measures every file that has not failed; sets `reason` on a file that fails now."""
+        """Measures every file that has not failed; sets `reason` on a file that fails now.
+
+        If not all files are open at once, the rows of later ones follow those of the first.
+        """
         picked = range(min(self.measure.pictures, len(self.samples)))
         self._save_view(files)
         with Table(self.run / PICTURES, COLUMNS) as table:
+            for row in self._rows:
+                table.write(row)
             for at in picked:
                 sample = self.samples[at]
                 for measured in files if at % 2 else reversed(files):  # noise of the machine affects all files equally
@@ -53,15 +59,9 @@ class PictureTimes:
             measured.reason = str(failure)
             return
         iou, dice = self._overlap(labels, sample, measured)
-        table.write(
-            {
-                "file": file_of(measured),
-                "image": sample.name,
-                **taken,
-                "iou": iou,
-                "dice": dice,
-            }
-        )
+        row = {"file": file_of(measured), "image": sample.name, **taken, "iou": iou, "dice": dice}
+        self._rows.append(row)
+        table.write(row)
 
     def _time(self, process: RuntimeProcess, image: NDArray[np.float32]) -> dict[str, float]:
         """Median milliseconds per prediction; with tracemalloc also the peak MiB that it measured."""
