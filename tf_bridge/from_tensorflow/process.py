@@ -12,6 +12,7 @@ import json
 import os
 import subprocess
 import sys
+import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ from tf_bridge.from_tensorflow.convert import from_tensorflow
 from tf_bridge.from_tensorflow.source import one_line, source_kind
 from torchseg.exit_code import cause_of_end
 from torchseg.modelfile.precision import Precision
+from torchseg.processes.child_limits import limit_own_memory, memory_advice, memory_limit_bytes, time_limit_s
 from torchseg.record import build, read_json
 from torchseg.spec import ImageSpec
 
@@ -94,6 +96,7 @@ def import_apart(
     missing = [name for name in ("tensorflow", "tf2onnx") if importlib.util.find_spec(name) is None]
     if missing:
         raise ImportError(f"importing {source} needs {' and '.join(missing)}: install torchseg-compress[tf]")
+    _check_unpacked(source)
     np.save(folder / _IMAGES, images)
     request = {"source": str(source.resolve()), "spec": spec.to_dict(), "notes": dict(notes)}
     (folder / _REQUEST).write_text(json.dumps(request), encoding="utf-8")
@@ -113,21 +116,35 @@ def import_apart(
     )
 
 
+def _check_unpacked(source: Path) -> None:
+    """Raises ValueError for a `.keras` file, a zip archive, that unpacks to more than a process may take."""
+    if source.suffix.lower() != ".keras":
+        return
+    try:
+        with zipfile.ZipFile(source) as archive:
+            size = sum(each.file_size for each in archive.infolist())
+    except (zipfile.BadZipFile, OSError) as error:
+        raise ValueError(f"{source} is no complete .keras file ({error}); save the model again") from error
+    if size > memory_limit_bytes():
+        raise ValueError(f"{source} has {source.stat().st_size} bytes and unpacks to {size}; {memory_advice()}")
+
+
 def _run_child(source: Path, folder: Path) -> None:
     paths = os.pathsep.join(path or os.getcwd() for path in sys.path)
     try:
         done = _run(folder, paths)
     except subprocess.TimeoutExpired as error:
         raise ValueError(
-            f"the process that opened {source} has not ended within {_LIMIT_S} s; the model is probably damaged or too "
-            "large for this machine: save it again"
+            f"the process that opened {source} has not ended within {error.timeout:g} s; the model is probably damaged "
+            "or too large for this machine: save it again, or give more time (--max_minutes)"
         ) from error
     if done.returncode:
         lines = done.stderr.strip().splitlines()
         said = f" ({lines[-1][:300]})" if lines else ""
         raise ValueError(
             f"the process that opened {source} died with {cause_of_end(done.returncode)}{said}; "
-            "the file is probably damaged or needs more memory than there is: save the model again"
+            "the file is probably damaged or needs more memory than it may take: save the model again; "
+            f"{memory_advice()}"
         )
 
 
@@ -142,7 +159,7 @@ def _run(folder: Path, paths: str) -> subprocess.CompletedProcess[str]:
         text=True,
         errors="replace",
         check=False,
-        timeout=_LIMIT_S,
+        timeout=time_limit_s(_LIMIT_S),
     )
 
 
@@ -163,4 +180,5 @@ def _serve(folder: Path) -> None:
 
 
 if __name__ == "__main__":
+    limit_own_memory()
     _serve(Path(sys.argv[1]))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from torchseg.config.base import IO_TYPES, PRECISIONS, CommonConfig, DataConfig, choices
+from torchseg.config.child_limits import ChildLimitFlags
 from torchseg.modelfile.kinds import FORMATS
 
 
@@ -103,7 +104,7 @@ class ExportConfig(VariantFlags, ExportFlags, DataConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class VerifyConfig(CommonConfig):
+class VerifyConfig(ChildLimitFlags, CommonConfig):
     """Recomputes the certificates of exported files and compares them with the stored ones.
 
     Example:
@@ -116,3 +117,7 @@ class VerifyConfig(CommonConfig):
 
     files: list[Path] = field(metadata={"positional": "+"})
     root: Path | None = None
+
+    def __post_init__(self) -> None:
+        CommonConfig.__post_init__(self)
+        ChildLimitFlags.__post_init__(self)

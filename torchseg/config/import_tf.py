@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from torchseg.config.base import DataConfig
+from torchseg.config.child_limits import ChildLimitFlags
 from torchseg.config.foreign_file import mean_and_std
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImportConfig(DataConfig):
+class ImportConfig(ChildLimitFlags, DataConfig):
     """Converts a TensorFlow model to ONNX, certifies it against the original, and adds both to a run for scoring.
 
     Example:
@@ -37,7 +38,8 @@ class ImportConfig(DataConfig):
     out: Path | None = None
 
     def __post_init__(self) -> None:
-        super().__post_init__()
+        DataConfig.__post_init__(self)
+        ChildLimitFlags.__post_init__(self)
         _ = self.mean_and_std
         if not self.stage:
             raise ValueError(f"name is '{self.name}'; give letters, digits, - and _")

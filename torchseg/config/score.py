@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Literal
 
 from torchseg.config.base import Auto, CommonConfig, DataConfig, TargetName, choices, height_and_width, low_and_high
+from torchseg.config.child_limits import ChildLimitFlags
 from torchseg.config.foreign_file import ForeignFileFlags
 from torchseg.harness.runtimes.table import RUNTIMES
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScoreConfig(ForeignFileFlags, DataConfig):
+class ScoreConfig(ChildLimitFlags, ForeignFileFlags, DataConfig):
     """Measures accuracy and latency of model files on labelled images: all files of a run, or any files.
 
     Example:
@@ -41,6 +42,7 @@ class ScoreConfig(ForeignFileFlags, DataConfig):
     def __post_init__(self) -> None:
         DataConfig.__post_init__(self)
         ForeignFileFlags.__post_init__(self)
+        ChildLimitFlags.__post_init__(self)
         _ = self.runtime_list, self.thread_list
         if self.jobs != "auto" and self.jobs < 1:
             raise ValueError(f"jobs is {self.jobs}; count at least 1 file at a time, or give auto")
@@ -60,7 +62,7 @@ class ScoreConfig(ForeignFileFlags, DataConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PredictConfig(ForeignFileFlags, CommonConfig):
+class PredictConfig(ChildLimitFlags, ForeignFileFlags, CommonConfig):
     """Predicts masks for images with any model file.
 
     Example:
@@ -95,6 +97,7 @@ class PredictConfig(ForeignFileFlags, CommonConfig):
     def __post_init__(self) -> None:
         CommonConfig.__post_init__(self)
         ForeignFileFlags.__post_init__(self)
+        ChildLimitFlags.__post_init__(self)
         _ = self.size, self.values
 
     @property

@@ -23,6 +23,7 @@ from torchseg.harness.runtimes.messages import read_message, write_message
 from torchseg.harness.runtimes.registry import new_runtime
 from torchseg.modelfile.kinds import check_readable
 from torchseg.modelfile.run_options import RunOptions
+from torchseg.processes.child_limits import limit_own_memory
 from torchseg.processes.group import end_with_pipe
 
 if TYPE_CHECKING:
@@ -168,6 +169,7 @@ def serve(questions: IO[bytes], answers: IO[bytes], worker: Worker) -> None:
 def main(arguments: list[str]) -> None:
     """Serves the parent: reads requests from standard input and writes results to standard output."""
     name, threads = arguments[0], int(arguments[1])
+    limit_own_memory()
     with os.fdopen(os.dup(0), "rb") as questions, os.fdopen(os.dup(1), "wb") as answers:
         end_with_pipe(0)
         os.dup2(2, 1)  # what a library prints must not be taken for a result, nor reach the parent's terminal

@@ -27,12 +27,14 @@ from torchseg.harness.runtimes.messages import read_message, write_message
 from torchseg.harness.runtimes.registry import check_name
 from torchseg.modelfile.kinds import runtime_name
 from torchseg.modelfile.run_options import DEFAULT_OPTIONS, RunOptions
+from torchseg.processes.child_limits import memory_advice, time_limit_s
 from torchseg.spec import ImageSpec
 
 Array = NDArray[np.float32]
 Labels = NDArray[np.uint8]
 _LOAD_LIMIT_S = 120  # a damaged file can keep a runtime busy forever; an intact one opens within seconds
 _CALL_LIMIT_S = 900  # for every other call; profiling the layers of a large file takes longest
+_NO_MEMORY = ("memoryerror", "bad_alloc", "bad allocation", "alloc memory", "allocate memory", "out of memory")
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
@@ -86,7 +88,7 @@ class RuntimeProcess:
         """
         self.ready()
         self._send("load", str(self.path), asdict(self.options))
-        return cast(float, self._receive("load", limit_s=_LOAD_LIMIT_S))
+        return cast(float, self._receive("load", limit_s=time_limit_s(_LOAD_LIMIT_S)))
 
     def predict(self, images: Array) -> Array:
         """Logits `(B, K, H, W)` of normalised images `(B, C, H, W)`; raises RuntimeProcessError."""
@@ -180,14 +182,14 @@ class RuntimeProcess:
     def _receive(self, method: str, *, limit_s: float | None = None) -> object:
         if self._failure:
             raise self._failure
-        limit_s = limit_s or _CALL_LIMIT_S
+        limit_s = limit_s or time_limit_s(_CALL_LIMIT_S)
         try:
             answer = self._answers.get(timeout=limit_s)
         except Empty:
             self._ended(patience_s=0)
             self._failure = RuntimeProcessError(
-                f"{self.name} has not ended '{method}' of {self.path} within {limit_s} s; the file is probably "
-                "damaged: export it again"
+                f"{self.name} has not ended '{method}' of {self.path} within {limit_s:g} s; the file is probably "
+                "damaged: export it again, or give more time (--max_minutes)"
             )
             raise self._failure from None
         if answer is None:
@@ -196,7 +198,7 @@ class RuntimeProcess:
             return answer[1]
         # Messages of this project's own errors are whole sentences and need no prefix.
         text = answer[2] if answer[1] in ("ValueError", "ImportError") else f"{answer[1]}: {answer[2]}"
-        raise RuntimeProcessError(text or answer[1])
+        raise RuntimeProcessError(_with_advice(text or answer[1], self.path))
 
     def _ended(self, *, patience_s: float) -> int:
         """Exit code of the process; kills it if it does not end within `patience_s` seconds."""
@@ -213,9 +215,17 @@ class RuntimeProcess:
         last = f"; its last line: {said[-1][:300]}" if said else ""
         self._failure = RuntimeProcessError(
             f"the {self.name} process died with {cause_of_end(code)} during '{method}' of {self.path}{last}; "
-            "the file is probably damaged or needs more memory than there is: export it again"
+            f"the file is probably damaged or needs more memory than it may take: export it again; {memory_advice()}"
         )
         return self._failure
+
+
+def _with_advice(reason: str, path: Path) -> str:
+    """The reason, and if it is a lack of memory, the file and the limit."""
+    if not any(word in reason.lower() for word in _NO_MEMORY):
+        return reason
+    named = reason if str(path) in reason else f"{path} needs more memory than there is: {reason}"
+    return f"{' '.join(named.split())[:500]}; {memory_advice()}"
 
 
 def _listen(stdout: IO[bytes], answers: SimpleQueue[tuple[Any, ...] | None]) -> None:

@@ -19,6 +19,7 @@ from tf_bridge.from_tensorflow.process import ImportResult, import_apart
 from tf_bridge.from_tensorflow.source import TFLITE, source_kind
 from torchseg.cli.command import CHECK_FAILED, DONE, other_command
 from torchseg.config import ImportConfig
+from torchseg.config.child_limits import within_limits
 from torchseg.harness.runtimes.process import RuntimeProcess
 from torchseg.pipeline.export.budget import CERTIFIED_WITH
 from torchseg.pipeline.run.class_names import checked_class_names
@@ -51,6 +52,7 @@ class Proof:
     masks: NDArray[np.uint8]
 
 
+@within_limits
 def import_tf(config: ImportConfig) -> int:
     """Converts, certifies and stores the model; returns 1 if the certificate fails, otherwise 0.
 

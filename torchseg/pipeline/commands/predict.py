@@ -17,6 +17,7 @@ from PIL import Image
 from torchseg.checks import check_no_device
 from torchseg.cli.command import DONE
 from torchseg.config import PredictConfig
+from torchseg.config.child_limits import within_limits
 from torchseg.data import Sample
 from torchseg.data.file_samples import FileSamples
 from torchseg.data.images.io import find_pictures
@@ -35,18 +36,21 @@ from torchseg.pipeline.run.foreign_spec import foreign_spec
 from torchseg.pipeline.run.image_spec import recorded_spec_of, spec_of
 from torchseg.pipeline.run.lock import locked
 from torchseg.pipeline.run.recorded_config import recorded_config, run_of
+from torchseg.processes.child_limits import memory_advice, memory_limit_bytes
 from torchseg.progress_bar import Progress
 from torchseg.spec import ImageSpec
 
 Labels = NDArray[np.uint8]
 _COLUMNS = ("model", "image", "miou", "mean_dice", "pixel_accuracy")
 _ALL = "all images"
+_BYTES_PER_PIXEL = 30  # of the image, its mask, and what is painted; measured on 13,000x13,000 pixels
 
 Read = Callable[[Path], Sample]
 
 _LOG = logging.getLogger(__name__)
 
 
+@within_limits
 def predict(config: PredictConfig) -> int:
     """Writes each image's mask at the image's own size, an overlay, and what `--truth` and `--compare` ask for.
 
@@ -72,6 +76,7 @@ def predict(config: PredictConfig) -> int:
         rows = []
         bar = opened.enter_context(Progress(len(files), "predicting", unit="image", says_end=False))
         for file in files:
+            _check_size(images.size(file), file, classes=spec.num_classes if config.tiles else 0)
             sample = read(file)
             answers = {model.name: model.labels(sample.picture) for model in models}
             _save(config, sample, answers, spec)
@@ -97,6 +102,22 @@ def _find(images: Sequence[Path]) -> list[Path]:
         if other is not file:
             raise ValueError(f"{other} and {file} would both get the mask {file.stem}.png; give them apart")
     return files
+
+
+def _check_size(size: tuple[int, int], file: Path, *, classes: int) -> None:
+    """Raises ValueError, before it is decoded, for an image that takes more memory than a process may take.
+
+    Args:
+        size: height and width in pixels.
+        file: the image.
+        classes: whose scores are kept at full resolution, see `by_tiles`; 0 for none.
+    """
+    needed = size[0] * size[1] * (_BYTES_PER_PIXEL + 8 * classes)
+    if needed > memory_limit_bytes():
+        raise ValueError(
+            f"{file} has {size[0]}x{size[1]} pixels, which take about {needed / 1e9:.1f} GB to predict and to paint; "
+            f"give smaller images, or more memory: {memory_advice()}"
+        )
 
 
 def _common_spec(models: Sequence[OpenedModel]) -> ImageSpec:

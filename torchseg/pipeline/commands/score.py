@@ -12,6 +12,7 @@ from pathlib import Path
 from torchseg.checkpoint import CARD
 from torchseg.cli.command import CHECK_FAILED, DONE
 from torchseg.config import DataConfig, ScoreConfig
+from torchseg.config.child_limits import within_limits
 from torchseg.data import Samples
 from torchseg.harness.report.explain import explanation_lines, measure_explanation
 from torchseg.harness.report.report import write_report
@@ -77,6 +78,7 @@ class Scored:
     failures: Sequence[ScoreFailure]
 
 
+@within_limits
 def score_files(config: ScoreConfig) -> Scored:
     """Measures every file and writes the tables and the report.
 
@@ -249,6 +251,7 @@ def _data(config: ScoreConfig, artifacts: Sequence[Artifact]) -> DataConfig:
     )
 
 
+@within_limits
 def print_explanation(config: ScoreConfig) -> None:
     """Prints the breakdown of `config.explain`, once per requested runtime.
 

@@ -10,6 +10,7 @@ from tf_bridge.certify.verdict import MAX_DROP
 from torchseg.checkpoint import read_card, sha256_of
 from torchseg.cli.command import CHECK_FAILED, DONE
 from torchseg.config import VerifyConfig
+from torchseg.config.child_limits import within_limits
 from torchseg.harness.runtimes.process import try_model_file
 from torchseg.modelfile.certificate import CERTIFICATE_VERSION, TOO_FEW, read_certificate
 from torchseg.modelfile.kinds import EXPORT_SUFFIXES
@@ -26,6 +27,7 @@ from torchseg.pipeline.run.session import CONFIG
 from torchseg.pipeline.stages.export import ARTIFACTS
 
 
+@within_limits
 def verify(config: VerifyConfig) -> int:
     """Compares each file with its source network again; returns 1 if any certificate does not hold, otherwise 0.
 
