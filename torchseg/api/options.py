@@ -133,3 +133,5 @@ class ScoreOptions(CommonOptions, total=False):
     colour_order: Literal["RGB", "BGR"]
     output: str
     output_kind: Literal["auto", "logit", "probability", "mask255", "classes"]
+    max_memory: float | Literal["auto"]
+    max_minutes: float | Literal["auto"]
