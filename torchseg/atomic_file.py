@@ -28,6 +28,12 @@ def partial_file(path: Path) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
+def save_text(path: Path, text: str) -> None:
+    """Writes a text file in UTF-8, as `partial_file` does."""
+    with partial_file(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
     """Adds the file to errors of the system that name none, such as that of a full disk."""

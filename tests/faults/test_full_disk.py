@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
+from pathlib import Path
 
 import pytest
 import torch
 from safetensors import SafetensorError
 
 from scripts import train
-from torchseg.atomic_file import partial_file
+from torchseg.atomic_file import partial_file, save_text
 from torchseg.checkpoint import write_tensors
 from torchseg.data import CacheWriter
 from torchseg.data.datasets.scenes import Scenes
@@ -27,6 +28,20 @@ def test_the_file_is_named_and_the_old_one_stays(tmp_path):
         raise FULL
     assert [path.name for path in tmp_path.iterdir()] == ["table.csv"]
     assert (tmp_path / "table.csv").read_text() == "old"
+
+
+def test_a_text_that_cannot_be_written_is_named_and_the_old_one_stays(tmp_path, monkeypatch):
+    (tmp_path / "config.yaml").write_text("old")
+    write = Path.write_text
+
+    def fails(path, *_, **__):
+        write(path, "ha", encoding="utf-8")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_text", fails)
+    with pytest.raises(OSError, match=r"No space left on device: '.*config\.yaml'"):
+        save_text(tmp_path / "config.yaml", "half of it")
+    assert (tmp_path / "config.yaml").read_text() == "old"
 
 
 def test_weights_that_cannot_be_written_are_named(tmp_path, monkeypatch):

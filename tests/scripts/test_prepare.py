@@ -43,6 +43,18 @@ def test_another_size_is_found(run, pictures, capsys):
     assert "masks/p4.png is 30x32 but its image" in capsys.readouterr().err
 
 
+def test_files_that_cannot_be_opened_are_all_found_and_counted(run, pictures, capsys):
+    """They are found before the splits are chosen, and the first one alone would be one run of the command for each."""
+    for at in range(20):
+        (pictures / f"images/p{at}.png").write_bytes(b"nothing of use")
+    Image.new("L", (32, 30)).save(pictures / "masks/p25.png")
+    assert run() == 2
+    said = capsys.readouterr().err
+    assert "cannot read the image" in said
+    assert "(19 more like this)" in said
+    assert "masks/p25.png is 30x32 but its image" in said
+
+
 def test_all_faults_of_content_are_found_at_once(run, pictures, capsys):
     data = folder(pictures, group="none")
     train, test = data.train.pairs[0][0], data.test.pairs[0][0]

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from torchseg.atomic_file import naming
+from torchseg.atomic_file import naming, save_text
 from torchseg.data.sample import Sample, Samples
 from torchseg.processes.group import end_with_parent, no_child_left
 from torchseg.record import build, json_in
@@ -92,7 +92,7 @@ class CacheWriter:
     def close(self) -> None:
         """Closes the file and writes its index."""
         self._file.close()
-        self._listing.write_text(json.dumps([asdict(row) for row in self._rows]), encoding="utf-8")
+        save_text(self._listing, json.dumps([asdict(row) for row in self._rows]))
 
 
 class CachedSamples:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torchseg.data.file_samples import FileSamples, check_headers
 from torchseg.data.images.orientation import check_orientation
 from torchseg.data.images.reader import ANY, ImageReader, reader_for
+from torchseg.data.inspection import grouped
 from torchseg.data.masks.class_list import read_class_list
 from torchseg.data.masks.encoding import MaskEncoding, find_encoding
 from torchseg.data.masks.io import MaskHeader, read_header
@@ -114,11 +115,19 @@ def _check_folders(root: Path) -> None:
 
 
 def read_headers(pairs: Pairs) -> dict[Path, MaskHeader]:
-    """Header by mask; raises ValueError if a mask has another size than its image, see `check_headers`."""
-    headers = {}
+    """Header by mask; raises ValueError if masks have another size than their image, see `check_headers`.
+
+    All files are looked at first: the message names each that is at fault, or the first of a kind and their number.
+    """
+    headers, faults = {}, []
     for picture, mask in pairs:
-        headers[mask] = read_header(mask)
-        check_headers(picture, mask, headers[mask].size)
+        try:
+            headers[mask] = read_header(mask)
+            check_headers(picture, mask, headers[mask].size)
+        except ValueError as error:
+            faults.append(str(error))
+    if faults:
+        raise ValueError("; ".join(grouped(faults)))
     return headers
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from torchseg.atomic_file import naming, save_text
 from torchseg.checks import check_no_device
 from torchseg.data.images.bands import reading
 from torchseg.data.sample import DataSet
@@ -72,21 +73,24 @@ def write_folder(
     check_new_folder(root, flag="out")
     for folder in ("images", "masks"):
         (root / folder).mkdir(parents=True, exist_ok=True)
-    (root / "classes.txt").write_text("".join(f"{name}\n" for name in data.classes), encoding="utf-8")
+    save_text(root / "classes.txt", "".join(f"{name}\n" for name in data.classes))
     for part in PARTS:
         samples = BoundedSamples(getattr(data, part), height=size[0], width=size[1])
         names = []
         for index in range(len(samples)):
             sample = samples[index]
             _save(sample.picture, root / "images" / sample.name)
-            Image.fromarray(sample.mask).save(root / "masks" / f"{sample.name}.png")
+            mask = root / "masks" / f"{sample.name}.png"
+            with naming(mask):
+                Image.fromarray(sample.mask).save(mask)
             names.append(sample.name)
             on_picture()
-        (root / f"{part}.txt").write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
+        save_text(root / f"{part}.txt", "".join(f"{name}\n" for name in names))
 
 
 def _save(picture: NDArray[np.uint8], path: Path) -> None:
-    if picture.shape[2] in (1, 3):
-        Image.fromarray(picture[..., 0] if picture.shape[2] == 1 else picture).save(f"{path}.png")
-    else:
-        np.save(f"{path}.npy", picture)
+    with naming(path):
+        if picture.shape[2] in (1, 3):
+            Image.fromarray(picture[..., 0] if picture.shape[2] == 1 else picture).save(f"{path}.png")
+        else:
+            np.save(f"{path}.npy", picture)

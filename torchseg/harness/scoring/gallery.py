@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from torchseg.atomic_file import partial_file
+from torchseg.atomic_file import naming, partial_file
 from torchseg.data import Sample, Samples
 from torchseg.data.images.reader import grey_or_colours
 from torchseg.harness.drawing import indexed
@@ -104,13 +104,18 @@ def choose_of_classes(
 def _save(out: Path, number: int, sample: Sample, labels: Mapping[str, NDArray[np.uint8]]) -> dict[str, object]:
     """Writes the PNGs of one sample and returns their paths, relative to the run folder."""
     stem = f"{FOLDER}/{number:02d}"
-    Image.fromarray(grey_or_colours(sample.picture)).save(out / f"{stem}.picture.png", optimize=True)
-    indexed(sample.mask).save(out / f"{stem}.truth.png", optimize=True)
+    _save_png(Image.fromarray(grey_or_colours(sample.picture)), out / f"{stem}.picture.png")
+    _save_png(indexed(sample.mask), out / f"{stem}.truth.png")
     paths = {}
     for at, (name, classes) in enumerate(labels.items()):  # numbered: names may differ only in punctuation
         paths[name] = f"{stem}.{at:02d}-{re.sub('[^A-Za-z0-9]+', '-', name)}.png"
-        indexed(classes).save(out / paths[name], optimize=True)
+        _save_png(indexed(classes), out / paths[name])
     return {"picture": f"{stem}.picture.png", "truth": f"{stem}.truth.png", "labels": paths}
+
+
+def _save_png(image: Image.Image, path: Path) -> None:
+    with naming(path):
+        image.save(path, optimize=True)
 
 
 def _description(measured: Measured, keys: Mapping[Path, str]) -> dict[str, str]:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from torchseg.atomic_file import partial_file
 from torchseg.checks import check_no_device
 from torchseg.cli.command import DONE
 from torchseg.config import PredictConfig
@@ -143,7 +144,8 @@ def _save(config: PredictConfig, sample: Sample, answers: Mapping[str, Labels], 
     for folder, image in images.items():
         path = config.out / folder / f"{sample.name}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
-        image.save(path)
+        with partial_file(path) as partial:
+            image.save(partial)
 
 
 def _row(model: str, image: str, counts: Counts) -> dict[str, object]:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from torchseg.atomic_file import save_text
 from torchseg.checkpoint import CARD
 from torchseg.cli.command import CHECK_FAILED, DONE
 from torchseg.config import DataConfig, ScoreConfig
@@ -95,9 +96,7 @@ def score_files(config: ScoreConfig) -> Scored:
     with held_folder(plan.out):
         failures = score_artifacts(plan.artifacts, plan.samples, plan.spec, plan.out, config=timing)
         if not plan.is_run:  # a run already has a record of its environment
-            (plan.out / ENVIRONMENT).write_text(
-                json.dumps(environment_record(config.cores), indent=2) + "\n", encoding="utf-8"
-            )
+            save_text(plan.out / ENVIRONMENT, json.dumps(environment_record(config.cores), indent=2) + "\n")
         page = write_report(plan.out)
     return Scored(folder=plan.out, page=page, failures=failures)
 

@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from torchseg.atomic_file import save_text
 from torchseg.checkpoint import Card
 from torchseg.exit_code import cause_of_end
 from torchseg.modelfile.kinds import FORMATS
@@ -55,7 +56,7 @@ def trial_stage(card: Card, formats: Iterable[str], *, writes: bool = True) -> I
         found = refusals(card)
         check_refusals(card, found, wanted)
         (work / TRIALS).mkdir(exist_ok=True)
-        (work / output).write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+        save_text(work / output, json.dumps(found, indent=2) + "\n")
 
     inputs = {**_request(card), "formats": wanted, "version": 1}
     yield Stage(name=f"{TRIALS}/{card.stage}", inputs=inputs, outputs=[output], run=run)

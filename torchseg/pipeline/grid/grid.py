@@ -12,6 +12,7 @@ from pathlib import Path
 
 import yaml
 
+from torchseg.atomic_file import save_text
 from torchseg.checkpoint import Card
 from torchseg.config import GridConfig
 from torchseg.console import STDOUT
@@ -180,10 +181,8 @@ def _write_record(config: GridConfig, plan: GridPlan, folder: RunFolder) -> None
     """Writes the flags of every training and the environment that the grid ran in."""
     trainings = {each.name: dict(each.flags) for each in plan.trainings}
     text = yaml.safe_dump({"recipe": str(config.recipe), "set": config.set, "trainings": trainings}, sort_keys=False)
-    (folder.path / "grid.yaml").write_text(text, encoding="utf-8")
-    (folder.path / ENVIRONMENT).write_text(
-        json.dumps(environment_record(config.cores), indent=2) + "\n", encoding="utf-8"
-    )
+    save_text(folder.path / "grid.yaml", text)
+    save_text(folder.path / ENVIRONMENT, json.dumps(environment_record(config.cores), indent=2) + "\n")
 
 
 def make_trainings(maker: TrainingRunner, pictures: Mapping[str, Pictures], *, jobs: int) -> Failures:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from torchseg.atomic_file import save_text
 from torchseg.config import DataConfig, DistillConfig, LearningConfig
 from torchseg.console import STDOUT
 from torchseg.data import (
@@ -207,7 +208,7 @@ def check_stage(pictures: Pictures, config: LearningConfig, *, writes: bool = Tr
         if lone := lone_class(summary["train"]["class_pixels"]):
             raise ValueError(lone)
         check_disjoint(pictures)
-        (work / REPORT).write_text(json.dumps(summary | inputs, indent=2) + "\n", encoding="utf-8")
+        save_text(work / REPORT, json.dumps(summary | inputs, indent=2) + "\n")
 
     return Stage(name="data", inputs=inputs, outputs=[REPORT, *_cache_files()], run=run)
 

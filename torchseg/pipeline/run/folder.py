@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from torchseg.atomic_file import partial_file, sync
+from torchseg.atomic_file import partial_file, save_text, sync
 from torchseg.checkpoint import sha256_of
 from torchseg.checks import check_name
 from torchseg.console import STDOUT
@@ -167,7 +167,7 @@ class RunFolder:
         if not mark.is_file() or mark.read_bytes() != _key(stage).encode():
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
-            mark.write_text(_key(stage), encoding="utf-8")
+            save_text(mark, _key(stage))
         return folder
 
     def digest(self, name: str) -> str:

@@ -20,6 +20,7 @@ import torch
 import yaml
 from lightning_fabric import Fabric
 
+from torchseg.atomic_file import save_text
 from torchseg.config import DataConfig, LearningConfig
 from torchseg.console import STDOUT
 from torchseg.harness.host import cpu_name
@@ -185,9 +186,9 @@ def write_record(config: DataConfig, folder: Path, *, training: Mapping[str, Any
         key: str(value) if isinstance(value, Path) else value for key, value in dataclasses.asdict(config).items()
     }
     values.pop("fresh", None)
-    (folder / CONFIG).write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
+    save_text(folder / CONFIG, yaml.safe_dump(values, sort_keys=False))
     record = environment_record(config.cores) | ({"training": dict(training)} if training else {})
-    (folder / ENVIRONMENT).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    save_text(folder / ENVIRONMENT, json.dumps(record, indent=2) + "\n")
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tf_bridge.onnx.export import export_onnx
+from torchseg.atomic_file import save_text
 from torchseg.config import DistillConfig, SearchConfig
 from torchseg.harness.runtimes.process import RuntimeProcess
 from torchseg.harness.scoring.latency import LatencyConfig, measure_latency
@@ -106,7 +107,7 @@ class CostMeter:
         def run(work: Path) -> None:
             (work / output).parent.mkdir(parents=True, exist_ok=True)
             cost = asdict(self._measure(candidate))
-            (work / output).write_text(json.dumps(network | {"cost": cost}, indent=2) + "\n", encoding="utf-8")
+            save_text(work / output, json.dumps(network | {"cost": cost}, indent=2) + "\n")
 
         return Stage(name=f"costs/{name}", inputs=inputs, outputs=[output], run=run)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import yaml
 
-from torchseg.atomic_file import partial_file
+from torchseg.atomic_file import partial_file, save_text
 from torchseg.config import DistillConfig, SearchConfig
 from torchseg.config.search import Range, Space
 from torchseg.harness.csv_table import CRLF, write_rows
@@ -56,7 +56,7 @@ def write_best(path: Path, best: TrialRecord, config: SearchConfig, *, epochs: i
     note = (
         f"# Trial {best.number} of {config.run}: {100 * (best.val_miou or 0):.2f} % mean IoU on the validation split.\n"
     )
-    path.write_text(note + yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
+    save_text(path, note + yaml.safe_dump(values, sort_keys=False))
 
 
 def _row(record: TrialRecord, config: SearchConfig, budget: SearchBudget) -> dict[str, object]:

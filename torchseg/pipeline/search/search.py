@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from torchseg.atomic_file import save_text
 from torchseg.checkpoint import WEIGHTS, sha256_of
 from torchseg.config import CompressionFlags, ExportFlags, SearchConfig
 from torchseg.config.distillation import teacher_folders
@@ -73,7 +74,7 @@ def run_search(config: SearchConfig) -> SearchResult:
     shared = _shared_settings(config, pictures)
     _check_shared_settings(config, shared)
     with open_session(config) as session:
-        (session.folder.path / _SHARED_SETTINGS).write_text(json.dumps(shared, indent=2) + "\n", encoding="utf-8")
+        save_text(session.folder.path / _SHARED_SETTINGS, json.dumps(shared, indent=2) + "\n")
         return Search(session, pictures).run()
 
 
