@@ -14,13 +14,18 @@ from torchseg.data.images.io import SUFFIXES
 from torchseg.spec import nearest
 
 MASK_SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".jpg", ".jpeg")  # the first one is preferred
-_SYSTEM_FILES = {"thumbs.db", "desktop.ini"}
+_SYSTEM_FILES = {"thumbs.db", "ehthumbs.db", "desktop.ini"}
+_SYSTEM_FOLDERS = {"__macosx", "@eadir", "#recycle", "$recycle.bin", "system volume information", "lost+found"}
 _OTHER_FILES = {".txt", ".json", ".xml", ".csv", ".md", ".yaml", ".yml", ".html"}
-_IMAGE_WORDS = ("leftimg8bit", "image", "images", "img", "picture", "photo", "sat", "rgb", "frame")
+_IMAGE_WORDS = (
+    *("leftimg8bit", "image", "images", "img", "picture", "photo", "sat", "rgb", "frame"),
+    *("training", "test", "0000"),  # of DRIVE, and of the first channel in nnU-Net
+)
+
 _MASK_WORDS = (
     *("gtfine_labeltrainids", "gtfine_labelids", "gtcoarse_labelids", "labeltrainids", "labelids", "mask", "masks"),
     *("label", "labels", "gt", "seg", "segmentation", "segmentation_mask", "annotation", "ground_truth", "groundtruth"),
-    *("gtfine_color", "l"),
+    *("gtfine_color", "l", "manual1", "manual"),
 )
 
 
@@ -90,9 +95,9 @@ def _files(folder: Path, suffixes: Iterable[str]) -> tuple[list[Path], Counter[s
     found: dict[bool, list[Path]] = {True: [], False: []}  # by whether directly in the folder
     others, known = Counter[str](), tuple(suffixes)
     for place, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
+        folders[:] = [name for name in folders if not name.startswith(".") and name.lower() not in _SYSTEM_FOLDERS]
         for name in files:
-            if name.startswith(".") or name.lower() in _SYSTEM_FILES:
+            if name.startswith(".") or name.endswith("~") or name.lower() in _SYSTEM_FILES:
                 continue
             ending = Path(name).suffix.lower()
             if ending in known:

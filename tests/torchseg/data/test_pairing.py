@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from torchseg.data.pairing import pair_files
@@ -36,6 +38,8 @@ def pair(tmp_path):
         ("img{}.jpg", "label{}.png"),
         ("{}_leftImg8bit.png", "{}_gtFine_labelIds.png"),
         ("IMG_{}.JPG", "img_{}.png"),
+        ("{}_training.tif", "{}_manual1.gif"),
+        ("case_{}_0000.png", "case_{}.png"),
         ("frames.v2.{}.png", "frames.v2.{}.png"),
     ],
 )
@@ -77,6 +81,12 @@ def test_subfolders_are_read_where_the_folder_has_no_image_itself(pair):
     assert pair(["x/a.jpg", "y/a.jpg"], ["x/a.png", "y/a.png"]) == {"a.jpg": "a.png"}
     with pytest.raises(ValueError, match="has no mask"):
         pair(["x/b.jpg"], ["y/b.png"])
+
+
+@pytest.mark.parametrize("system", ["__MACOSX", "@eaDir", ".ipynb_checkpoints", "$RECYCLE.BIN"])
+def test_subfolders_of_the_system_are_skipped(pair, system):
+    own, theirs = [f"a/{number}.png" for number in range(3)], f"a/{system}/0.png"
+    assert pair([*own, theirs], [*own, theirs]) == {Path(name).name: Path(name).name for name in own}
 
 
 def test_several_masks_of_one_image_are_refused(pair):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from torchseg.data.masks.class_list import ClassList
 from torchseg.data.masks.colour_table import ColourTable
 from torchseg.data.masks.io import MaskHeader, read_by_kind, read_colours, read_mask, read_shades
 from torchseg.data.masks.value_table import ValueTable
-from torchseg.data.masks.values import colours_in, listed, smoothing
+from torchseg.data.masks.values import JPEG, colours_in, listed, smoothing
 from torchseg.spec import IGNORE_INDEX
 
 _IGNORED = {IGNORE_INDEX: IGNORE_INDEX}
@@ -59,6 +59,7 @@ def find_encoding(
     if classes and classes.colours:
         return _by_colour(masks, classes, ignored)
     read = read_shades if have_own_palettes(masks) else read_mask
+    _check_lossy(masks, read)
     if classes is None:
         return _by_occurrence(list(masks), read, ignored)
     values = dict(classes.values)
@@ -66,6 +67,13 @@ def find_encoding(
         return _binary(classes.names, read)
     table = ValueTable(_IGNORED | values, ignored=ignored, names=classes.names, source=classes.source)
     return MaskEncoding(classes=classes.names, read=read, decode=table.decode)
+
+
+def _check_lossy(masks: Iterable[Path], read: Read) -> None:
+    """Raises a ValueError that names a JPEG whose values are mixed, though each of them may be that of a class."""
+    for path in [path for path in masks if path.suffix.lower() in JPEG][:_ENOUGH]:
+        if smoothed := smoothing(read(path), path):
+            raise ValueError(f"mask {path}: {smoothed}")
 
 
 def _binary(names: tuple[str, ...], read: Read) -> MaskEncoding:
@@ -117,7 +125,7 @@ class _TwoWhites:
         if self.white and self.one and not self.together:
             raise ValueError(
                 f"mask {self.white} holds no value but 0 and {IGNORE_INDEX}, and mask {self.one} none but 0 and 1: "
-                f"store the class as 1 in all of them, or give --ignore_value {IGNORE_INDEX} to ignore {IGNORE_INDEX}"
+                f"store the class as 1 in all of them, or have {IGNORE_INDEX} ignored by --ignore_value {IGNORE_INDEX}"
             )
 
 

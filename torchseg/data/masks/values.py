@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 
 _FEWEST_EDGE_VALUES = 6
 _INTERIOR_SHARE = 0.05
+JPEG = (".jpg", ".jpeg")  # endings of files that lose something whatever they hold
 
 
 def smoothing(stored: NDArray[np.uint8], path: Path) -> str:
     """Says that smoothing made most values of this mask; empty if it did not.
 
     Resampling with interpolation and lossy compression leave many values that occur along edges alone: nearly none of
-    their pixels has four equal neighbours.
+    their pixels has four equal neighbours. In a JPEG one such value is enough, because nothing else than loss makes it.
 
     Args:
         stored: mask as stored, `(H, W)` or `(H, W, 3)`.
@@ -25,15 +26,16 @@ def smoothing(stored: NDArray[np.uint8], path: Path) -> str:
     """
     numbers = packed(stored)
     values, position = np.unique(numbers, return_inverse=True)
-    if len(values) < _FEWEST_EDGE_VALUES + 2 or min(numbers.shape) < 3:
+    fewest = 1 if path.suffix.lower() in JPEG else _FEWEST_EDGE_VALUES
+    if len(values) < fewest + 2 or min(numbers.shape) < 3:
         return ""
     position = position.reshape(numbers.shape)
     pixels = np.bincount(position[1:-1, 1:-1].ravel(), minlength=len(values))
     interior = np.bincount(position[1:-1, 1:-1][has_equal_neighbours(position)], minlength=len(values))
     at_edges = int((interior < _INTERIOR_SHARE * pixels.clip(1)).sum())
-    if at_edges < max(_FEWEST_EDGE_VALUES, len(values) // 2):
+    if at_edges < (1 if fewest == 1 else max(fewest, len(values) // 2)):
         return ""
-    is_jpeg = path.suffix.lower() in (".jpg", ".jpeg", ".webp")
+    is_jpeg = path.suffix.lower() in (*JPEG, ".webp")
     cause = "compression with losses (JPEG)" if is_jpeg else "resampling with smoothing, or JPEG,"
     return (
         f"it holds {len(values)} {'colours' if stored.ndim == 3 else 'values'}, {at_edges} of them along edges alone: "

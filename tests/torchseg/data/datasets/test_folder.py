@@ -201,6 +201,7 @@ def test_a_further_value_can_be_ignored(write_pair, tmp_path):
 
 def test_hidden_files_and_files_of_the_system_are_skipped(write_pair, tmp_path):
     _fill(write_pair)
+    (tmp_path / "images/picture1.jpg~").write_bytes(b"")
     for name in ("images/._picture1.jpg", "masks/._picture1.png", "images/.DS_Store", "images/Thumbs.db"):
         (tmp_path / name).write_bytes(b"\0\5\x16\7")
     assert folder(tmp_path).notes == ()

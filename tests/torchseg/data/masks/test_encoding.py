@@ -127,7 +127,7 @@ def test_masks_of_0_and_255_among_masks_of_0_and_1_are_refused(tmp_path, text, f
     if text:
         (tmp_path / "classes.txt").write_text(text)
     message = (
-        r"mask .*p0\d\.png holds no value but 0 and 255, and mask .*p0\d\.png none but 0 and 1: store .* to ignore 255"
+        r"mask .*\.png holds no value but 0 and 255, and mask .*\.png none but 0 and 1: store .* have 255 ignored by"
     )
     with pytest.raises(ValueError, match=message):
         folder(tmp_path)
@@ -145,3 +145,30 @@ def test_masks_without_the_class_may_have_an_ignored_border(tmp_path, text):
     if text:
         (tmp_path / "classes.txt").write_text(text)
     assert all((sample.mask[-1] == 255).all() for sample in folder(tmp_path).train)
+
+
+@pytest.mark.parametrize("text", [None, "sky\nperson\ncar\n"])
+def test_class_numbers_in_a_jpeg_are_refused_though_all_of_them_may_be_classes(write_pair, tmp_path, text):
+    rng = np.random.default_rng(0)
+    for number in range(30):
+        write_pair(f"p{number}", size=(48, 48))
+        mask = Image.fromarray(np.kron(rng.integers(0, 3, (6, 6)), np.ones((8, 8))).astype(np.uint8))
+        mask.transform((48, 48), Image.Transform.AFFINE, (1, 0.3, -3, 0.2, 1, -4)).save(
+            tmp_path / f"masks/p{number}.jpg"
+        )
+        (tmp_path / f"masks/p{number}.png").unlink()
+    if text:
+        (tmp_path / "classes.txt").write_text(text)
+    with pytest.raises(
+        ValueError, match=r"mask .*\.jpg: it holds \d+ values, \d+ of them along edges alone: compression"
+    ):
+        folder(tmp_path)
+
+
+def test_a_jpeg_without_loss_is_read(write_pair, tmp_path):
+    for number in range(30):
+        write_pair(f"p{number}", size=(48, 48))
+        mask = np.kron(np.eye(6, dtype=np.uint8)[:: 1 - 2 * (number % 2)], np.ones((8, 8), np.uint8)) * 255
+        Image.fromarray(mask).save(tmp_path / f"masks/p{number}.jpg", quality=100)
+        (tmp_path / f"masks/p{number}.png").unlink()
+    assert "255 is read as 1" in folder(tmp_path).notes[0]
