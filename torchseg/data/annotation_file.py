@@ -13,12 +13,6 @@ from torchseg.record import plain_json
 _MOST_PIXELS = 2**28  # of an annotated image: more than Pillow opens
 
 
-def annotation_files(root: Path) -> list[Path]:
-    """All `*.json` below a folder, sorted, without hidden ones such as the copies `._NAME.json` of macOS."""
-    found = sorted(root.rglob("*.json"))
-    return [path for path in found if not any(part.startswith(".") for part in path.relative_to(root).parts)]
-
-
 def read_annotations(path: Path) -> Any:
     """The content of a JSON file.
 

@@ -10,12 +10,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from torchseg.data.images.io import SUFFIXES
+from torchseg.data.images.io import SUFFIXES, is_hidden
 from torchseg.spec import nearest
 
 MASK_SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".jpg", ".jpeg")  # the first one is preferred
-_SYSTEM_FILES = {"thumbs.db", "ehthumbs.db", "desktop.ini"}
-_SYSTEM_FOLDERS = {"__macosx", "@eadir", "#recycle", "$recycle.bin", "system volume information", "lost+found"}
 _OTHER_FILES = {".txt", ".json", ".xml", ".csv", ".md", ".yaml", ".yml", ".html"}
 _IMAGE_WORDS = (
     *("leftimg8bit", "image", "images", "img", "picture", "photo", "sat", "rgb", "frame"),
@@ -95,9 +93,9 @@ def _files(folder: Path, suffixes: Iterable[str]) -> tuple[list[Path], Counter[s
     found: dict[bool, list[Path]] = {True: [], False: []}  # by whether directly in the folder
     others, known = Counter[str](), tuple(suffixes)
     for place, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".") and name.lower() not in _SYSTEM_FOLDERS]
+        folders[:] = [name for name in folders if not is_hidden(name)]
         for name in files:
-            if name.startswith(".") or name.endswith("~") or name.lower() in _SYSTEM_FILES:
+            if is_hidden(name):
                 continue
             ending = Path(name).suffix.lower()
             if ending in known:

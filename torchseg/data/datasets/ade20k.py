@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from torchseg.data.file_samples import FileSamples, check_pair
-from torchseg.data.images.io import find_pictures
+from torchseg.data.images.io import find_files, find_pictures
 from torchseg.data.masks.io import read_mask
 from torchseg.data.masks.value_table import ValueTable
 from torchseg.data.sample import DataSet
@@ -33,7 +33,7 @@ def ade20k(root: Path) -> DataSet:
     if not (folder / "annotations").is_dir():
         raise ValueError(f"{folder} has no annotations/; give the folder with images/ and annotations/ as --root")
     parts: dict[str, list[tuple[Path, Path]]] = {}
-    for place in sorted(path for path in (folder / "annotations").iterdir() if path.is_dir()):
+    for place in (path for path in find_files(folder / "annotations", "*") if path.is_dir()):
         for picture in find_pictures(folder / "images" / place.name):
             check_pair(picture, place / f"{picture.stem}.png")
             parts.setdefault(split_named(place.name), []).append((picture, place / f"{picture.stem}.png"))

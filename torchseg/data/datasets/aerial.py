@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from torchseg.data.file_samples import FileSamples, check_pair
-from torchseg.data.images.io import find_pictures
+from torchseg.data.images.io import find_files, find_pictures
 from torchseg.data.masks.colour_table import ColourTable
 from torchseg.data.masks.io import read_colours
 from torchseg.data.sample import DataSet
@@ -35,7 +35,7 @@ def aerial(root: Path) -> DataSet:
         ValueError: if there is no tile, or an image has no mask.
     """
     folder = root / FOLDER if (root / FOLDER).is_dir() else root
-    tiles = sorted(path for path in folder.glob("*") if path.is_dir() and re.search(r"\d+$", path.name))
+    tiles = [path for path in find_files(folder, "*") if path.is_dir() and re.search(r"\d+$", path.name)]
     if not tiles:
         raise ValueError(
             f"{folder} has no tiles; give the folder with 'Tile 1/images', 'Tile 1/masks', ... or the folder that "

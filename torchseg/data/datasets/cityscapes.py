@@ -6,6 +6,7 @@ from pathlib import Path
 
 from torchseg.data.datasets.idd import CITYSCAPES as CLASSES
 from torchseg.data.file_samples import FileSamples, check_pair
+from torchseg.data.images.io import find_files
 from torchseg.data.masks.value_table import ValueTable
 from torchseg.data.sample import DataSet
 from torchseg.data.splits.official import split_named, three_splits
@@ -28,7 +29,7 @@ def cityscapes(root: Path) -> DataSet:
         ValueError: naming what is missing.
     """
     folder = root / FOLDER if (root / FOLDER).is_dir() else root
-    pictures = sorted(folder.glob(f"leftImg8bit/*/*/*{_IMAGE}.*"))
+    pictures = find_files(folder, f"leftImg8bit/*/*/*{_IMAGE}.*")
     ending = next((each for each in _MASKS if any(folder.glob(f"gtFine/*/*/*{each}"))), None)
     if not pictures or ending is None:
         raise ValueError(f"{folder} is not Cityscapes; give the folder with leftImg8bit/ and gtFine/ as --root")

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from torchseg.data.annotation_file import annotation_files, image_size, naming, number, read_annotations
+from torchseg.data.annotation_file import image_size, naming, number, read_annotations
+from torchseg.data.images.io import find_files
 from torchseg.data.masks.bitmap import RunLengths
 from torchseg.data.masks.drawn import Annotation, Outline, drawn_data_set
 from torchseg.data.sample import DataSet
@@ -25,7 +26,7 @@ def coco(root: Path) -> DataSet:
     Raises:
         ValueError: if there is no annotation file, or an image that it names is missing.
     """
-    found = {path: content for path in annotation_files(root) if (content := _content(path))}
+    found = {path: content for path in find_files(root, "**/*.json") if (content := _content(path))}
     if not found:
         raise ValueError(
             f"{root} has no .json file with images, annotations and categories; give the folder of a COCO export"

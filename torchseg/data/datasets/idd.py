@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from torchseg.data.file_samples import FileSamples, check_pair
+from torchseg.data.images.io import find_files
 from torchseg.data.masks.colour_table import ColourTable
 from torchseg.data.masks.io import read_colours, read_mask
 from torchseg.data.sample import DataSet
@@ -115,11 +116,8 @@ def _official(folder: Path) -> DataSet:
 
 
 def _official_pairs(folder: Path, split: str, layout: _Layout) -> Pairs:
-    pictures = sorted(
-        path
-        for path in folder.glob(f"leftImg8bit/{split}/*/*{layout.picture}.*")
-        if path.suffix.lower() in (".png", ".jpg", ".jpeg")
-    )
+    found = find_files(folder, f"leftImg8bit/{split}/*/*{layout.picture}.*")
+    pictures = [path for path in found if path.suffix.lower() in (".png", ".jpg", ".jpeg")]
     if not pictures:
         wanted = folder / "leftImg8bit" / split / "DRIVE" / f"FRAME{layout.picture}.jpg"
         raise ValueError(f"the {split} split has no images: expected files such as {wanted}; {_EXPECTED}")
@@ -146,7 +144,7 @@ def _coloured(folder: Path) -> DataSet:
 
 
 def _coloured_pairs(folder: Path, split: str) -> Pairs:
-    pictures = sorted((folder / split / "images").glob("*_leftImg8bit.*"))
+    pictures = find_files(folder / split / "images", "*_leftImg8bit.*")
     if not pictures:
         raise ValueError(f"{folder / split / 'images'} holds no images *_leftImg8bit.jpg; {_EXPECTED}")
     masks = folder / split / "rgb_labels"

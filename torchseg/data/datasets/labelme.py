@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
-from torchseg.data.annotation_file import annotation_files, image_size, naming, number, read_annotations
+from torchseg.data.annotation_file import image_size, naming, number, read_annotations
+from torchseg.data.images.io import find_files
 from torchseg.data.masks.drawn import BACKGROUND, Annotation, Outline, drawn_data_set
 from torchseg.data.sample import DataSet
 from torchseg.data.splits.official import split_named
@@ -28,7 +29,7 @@ def labelme(root: Path) -> DataSet:
     """
     parts: dict[str, dict[Path, Annotation]] = {}
     files = []
-    for path in annotation_files(root):
+    for path in find_files(root, "**/*.json"):
         if content := _content(path):
             with naming(path, "the annotation"):
                 image, annotation = _annotation(path, content)

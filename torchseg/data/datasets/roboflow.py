@@ -7,7 +7,7 @@ from pathlib import Path
 
 from torchseg.data.datasets.folder import read_headers
 from torchseg.data.file_samples import FileSamples
-from torchseg.data.images.io import SUFFIXES
+from torchseg.data.images.io import SUFFIXES, find_files
 from torchseg.data.masks.class_list import ClassList
 from torchseg.data.masks.encoding import find_encoding
 from torchseg.data.sample import DataSet
@@ -25,7 +25,7 @@ def roboflow(root: Path) -> DataSet:
     Raises:
         ValueError: naming what is missing or invalid.
     """
-    listings = sorted(root.glob(f"*/{_CLASSES}"))
+    listings = find_files(root, f"*/{_CLASSES}")
     if not listings:
         raise ValueError(f"{root} has no */{_CLASSES}; give the folder with train/, valid/ and test/ as --root")
     lists = {path: _read(path) for path in listings}
@@ -36,7 +36,7 @@ def roboflow(root: Path) -> DataSet:
     parts: dict[str, list[tuple[Path, Path]]] = {}
     for listing in listings:
         pairs = parts.setdefault(split_named(listing.parent.name), [])
-        for mask in sorted(listing.parent.glob(f"*{_MASK}")):
+        for mask in find_files(listing.parent, f"*{_MASK}"):
             pairs.append((_image(mask), mask))
     encoding = find_encoding(read_headers([pair for pairs in parts.values() for pair in pairs]), first)
     train, validation, test = (

@@ -9,7 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from torchseg.data.annotation_file import annotation_files, image_size, naming, number, read_annotations
+from torchseg.data.annotation_file import image_size, naming, number, read_annotations
+from torchseg.data.images.io import find_files
 from torchseg.data.masks.bitmap import PngBitmap
 from torchseg.data.masks.drawn import BACKGROUND, Annotation, Outline, drawn_data_set
 from torchseg.data.sample import DataSet
@@ -39,7 +40,7 @@ def supervisely(root: Path) -> DataSet:
     content = read_annotations(meta)
     with naming(meta, "the list of classes"):
         titles = [str(each["title"]) for each in content["classes"]]
-    files = [path for path in annotation_files(meta.parent) if path.parent.name == "ann"]
+    files = find_files(meta.parent, "**/ann/*.json")
     if not files:
         raise ValueError(f"{meta.parent} has no DATASET/ann/*.json; give the folder of a project of Supervisely")
     parts: dict[str, dict[Path, Annotation]] = {}
@@ -55,7 +56,7 @@ def supervisely(root: Path) -> DataSet:
 
 def _meta(root: Path) -> Path:
     """The list of classes in a project's folder, or in the only project of a folder."""
-    found = [root / _META] if (root / _META).is_file() else sorted(root.glob(f"*/{_META}"))
+    found = [root / _META] if (root / _META).is_file() else find_files(root, f"*/{_META}")
     if len(found) != 1:
         what = f"{len(found)} projects" if found else f"no {_META}"
         raise ValueError(f"{root} has {what}; give the folder of one project of Supervisely")
@@ -120,4 +121,4 @@ def _image(annotation: Path) -> Path:
     image = annotation.parent.parent / "img" / annotation.stem
     if image.is_file():
         return image
-    return next(iter(sorted(image.parent.glob(f"{glob.escape(image.name)}.*"))), image)
+    return next(iter(find_files(image.parent, f"{glob.escape(image.name)}.*")), image)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from torchseg.data.datasets.folder import read_headers
 from torchseg.data.file_samples import FileSamples
+from torchseg.data.images.io import find_files
 from torchseg.data.masks.class_list import ClassList, read_class_list
 from torchseg.data.masks.encoding import find_encoding
 from torchseg.data.sample import DataSet
@@ -39,7 +40,7 @@ def voc(root: Path) -> DataSet:
             f"{root} has no {_MASKS}/; give the folder with JPEGImages/, {_MASKS}/ and ImageSets/ as --root"
         )
     listing = folder / "labelmap.txt"
-    lists = [path for path in sorted((folder / _LISTS).glob("*.txt")) if path.stem != "trainval"]
+    lists = [path for path in find_files(folder / _LISTS, "*.txt") if path.stem != "trainval"]
     if not lists:
         raise ValueError(f"{folder / _LISTS} has no lists; expected train.txt and val.txt, or default.txt")
     listed: dict[str, Path] = {}

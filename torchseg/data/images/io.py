@@ -19,17 +19,28 @@ from torchseg.data.transforms import BoundedSamples
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".npy")
 
 PARTS = ("train", "validation", "test")
+_SYSTEM = {"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "@eadir", "#recycle", "$recycle.bin", "lost+found"}
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder of this name belongs to a system or an editor, such as `._a.png` and `__MACOSX`."""
+    return name.startswith(".") or name.endswith("~") or name.lower() in _SYSTEM
+
+
+def find_files(folder: Path, pattern: str) -> list[Path]:
+    """Paths below a folder that match a pattern of `Path.glob`, sorted, without hidden ones and those inside them."""
+    return sorted(path for path in folder.glob(pattern) if not any(map(is_hidden, path.relative_to(folder).parts)))
 
 
 def find_pictures(folder: Path) -> list[Path]:
-    """Image files directly in `folder`, sorted by name.
+    """Image files directly in `folder`, sorted by name, without hidden ones.
 
     Raises:
         ValueError: if the folder is missing or holds no images.
     """
     if not folder.is_dir():
         raise ValueError(f"there is no folder {folder}; expected one with images ({', '.join(SUFFIXES)})")
-    pictures = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+    pictures = [path for path in find_files(folder, "*") if path.suffix.lower() in SUFFIXES]
     for path in pictures:
         check_no_device(path)
     if not pictures:

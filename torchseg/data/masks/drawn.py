@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from torchseg.data.file_samples import FileSamples
-from torchseg.data.images.io import SUFFIXES
+from torchseg.data.images.io import SUFFIXES, find_files
 from torchseg.data.masks.bitmap import Bitmap
 from torchseg.data.sample import DataSet
 from torchseg.data.splits.official import three_splits
@@ -198,10 +198,8 @@ def drawn_data_set(
 
 def _others(annotated: Mapping[Path, str]) -> int:
     """Number of images in the folders of the annotated ones that have no annotation, without hidden files."""
-    beside = (path for folder in {path.parent for path in annotated} for path in folder.iterdir())
-    return sum(
-        path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path not in annotated for path in beside
-    )
+    beside = (path for folder in {path.parent for path in annotated} for path in find_files(folder, "*"))
+    return sum(path.suffix.lower() in SUFFIXES and path not in annotated for path in beside)
 
 
 def unique_names(paths: Sequence[Path]) -> dict[Path, str]:

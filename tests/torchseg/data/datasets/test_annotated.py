@@ -56,6 +56,20 @@ def test_a_plain_copy_can_be_written(name, tmp_path):
     assert np.array_equal(copy.test[0].mask, data.test[0].mask)
 
 
+def test_hidden_copies_of_every_file_change_nothing(name, tmp_path):
+    """What macOS leaves beside the files of a copied or unpacked data set."""
+    expected = open_data(name, tmp_path / "set", size=(8, 8))
+    for path in [path for path in (tmp_path / "set").rglob("*") if path.is_file()]:
+        path.with_name(f"._{path.name}").write_bytes(b"\0\5\x16\7")
+        inside = tmp_path / "set/__MACOSX" / path.relative_to(tmp_path / "set")
+        inside.parent.mkdir(parents=True, exist_ok=True)
+        inside.write_bytes(b"\0\5\x16\7")
+    data = open_data(name, tmp_path / "set", size=(8, 8))
+    assert (data.classes, data.notes) == (expected.classes, expected.notes)
+    for part in ("train", "validation", "test"):
+        assert getattr(data, part).pairs == getattr(expected, part).pairs
+
+
 def test_a_folder_of_something_else_is_refused(tmp_path):
     for name in NAMES:
         with pytest.raises(ValueError, match=r"; give the folder "):
