@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from torchseg.data.annotation_file import image_size, naming, number, read_annotations
@@ -103,10 +103,12 @@ def _runs(text: str) -> list[int]:
 
 def _image(name: str, listing: Path, root: Path) -> Path:
     """The image's file: the first of the usual places where it is."""
-    part = listing.stem.rpartition("_")[2]
+    part, name = listing.stem.rpartition("_")[2], PureWindowsPath(name).as_posix()  # some tools write backslashes
     folders: Sequence[Path] = (
         listing.parent,
-        *(root / each for each in (part, "images", f"images/{part}", "")),
-        listing.parent.parent / "images",
+        *(root / each for each in (part, "images", f"images/{part}", "", "data")),
+        *(listing.parent / "data", listing.parent.parent / "images"),
     )
-    return next((folder / name for folder in folders if (folder / name).is_file()), listing.parent / name)
+    names = (name, PurePosixPath(name).name)  # alone, where the folders are those of another machine
+    places = (folder / each for each in names for folder in folders)
+    return next((place for place in places if place.is_file()), listing.parent / name)

@@ -9,6 +9,7 @@ from typing import Any
 
 from torchseg.data.annotation_file import image_size, naming, number, read_annotations
 from torchseg.data.images.io import find_files
+from torchseg.data.masks.bitmap import PngBitmap
 from torchseg.data.masks.drawn import BACKGROUND, Annotation, Outline, drawn_data_set
 from torchseg.data.sample import DataSet
 from torchseg.data.splits.official import split_named
@@ -21,8 +22,8 @@ def labelme(root: Path) -> DataSet:
     """Reads every `*.json` below `root` that Labelme wrote, and the image that it names.
 
     Classes are `background` and the labels in alphabetical order; the label `__ignore__` is ignored. Polygons,
-    rectangles and circles are drawn in the order of the file; points and lines have no area and are refused. Subfolders
-    called train, val and test are the splits; otherwise the name of an image decides, see `three_splits`.
+    rectangles, circles and masks are drawn in the order of the file; points and lines have no area and are refused.
+    Subfolders called train, val and test are the splits; otherwise the name of an image decides, see `three_splits`.
 
     Raises:
         ValueError: naming a file that cannot be read, or an image that is missing.
@@ -53,12 +54,12 @@ def _annotation(path: Path, content: Mapping[str, Any]) -> tuple[Path, Annotatio
     if not (isinstance(height, int) and isinstance(width, int)):
         raise ValueError(f"it gives the image size {height}x{width}; save the annotation again with Labelme")
     size = image_size(height, width)
-    outlines = [_outline(shape, order) for order, shape in enumerate(content["shapes"])]
+    outlines = [_outline(shape, order, size) for order, shape in enumerate(content["shapes"])]
     image = path.parent / PureWindowsPath(content["imagePath"]).as_posix()  # Labelme on Windows writes backslashes
     return image, Annotation(size=size, outlines=outlines)
 
 
-def _outline(shape: Mapping[str, Any], order: int) -> Outline:
+def _outline(shape: Mapping[str, Any], order: int, size: tuple[int, int]) -> Outline:
     label, points = str(shape["label"]), [(number(x), number(y)) for x, y in shape["points"]]
     label = BACKGROUND if label in _BACKGROUNDS else "" if label in _IGNORED else label
     kind = shape.get("shape_type") or "polygon"
@@ -72,6 +73,10 @@ def _outline(shape: Mapping[str, Any], order: int) -> Outline:
         (x, y), edge = points
         radius = math.dist((x, y), edge)
         return Outline(label=label, box=(x - radius, y - radius, x + radius, y + radius), order=order)
+    if kind == "mask" and isinstance(shape.get("mask"), str):
+        left, top = points[0]
+        bitmap = PngBitmap(shape["mask"], most=size)
+        return Outline(label=label, bitmap=bitmap, corner=(round(left), round(top)), order=order)
     raise ValueError(
         f"shape {order + 1} ('{label}') is a {kind} of {len(points)} points, which has no area: draw a polygon"
     )

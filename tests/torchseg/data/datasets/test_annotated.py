@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import math
 import re
@@ -9,6 +11,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from torchseg.data import inspect_data, open_data, write_folder
 
@@ -236,3 +239,85 @@ def test_categories_of_coco_may_be_numbered_by_texts(annotated, tmp_path):
         each["category_id"] = str(each["category_id"])
     listing.write_text(json.dumps(content))
     assert np.array_equal(open_data("coco", tmp_path / "set", size=(8, 8)).train[0].mask, expected)
+
+
+def _p00(data):
+    return next(each.mask for part in (data.train, data.validation, data.test) for each in part if each.name == "p00")
+
+
+def _with_shape(root, shape):
+    """Gives the first image of a task of CVAT this shape alone."""
+    path = root / "annotations.xml"
+    tree = ElementTree.parse(path)
+    image = next(tree.getroot().iter("image"))
+    for child in list(image):
+        image.remove(child)
+    image.append(ElementTree.fromstring(shape))
+    tree.write(path)
+    return open_data("cvat", root, size=(8, 8))
+
+
+@pytest.mark.parametrize("degrees", [90, -90, 270, 450])
+def test_turned_boxes_of_cvat_are_drawn_turned(annotated, tmp_path, degrees):
+    annotated.write["cvat"](tmp_path / "set")
+    shape = f'<box label="car" xtl="4" ytl="3" xbr="10" ybr="7" rotation="{degrees}"/>'
+    expected = np.zeros((12, 16), np.uint8)
+    expected[2:8, 5:9] = 1
+    assert np.array_equal(_p00(_with_shape(tmp_path / "set", shape)), expected)
+
+
+def test_turned_ellipses_of_cvat_are_drawn_turned(annotated, tmp_path):
+    annotated.write["cvat"](tmp_path / "set")
+    upright = _p00(_with_shape(tmp_path / "set", '<ellipse label="car" cx="8" cy="6" rx="2" ry="5"/>'))
+    turned = _p00(_with_shape(tmp_path / "set", '<ellipse label="car" cx="8" cy="6" rx="5" ry="2" rotation="90"/>'))
+    assert upright.sum() > 20
+    assert np.array_equal(turned, upright)
+    slanted = _p00(_with_shape(tmp_path / "set", '<ellipse label="car" cx="8" cy="6" rx="5" ry="1" rotation="45"/>'))
+    shown = [bool(slanted[place]) for place in ((3, 5), (8, 10), (3, 10), (8, 5))]
+    assert shown == [True, True, False, False]  # clockwise as seen: from the upper left to the lower right
+
+
+def test_shapes_of_cvat_without_area_are_counted_and_videos_refused(annotated, tmp_path):
+    annotated.write["cvat"](tmp_path / "set")
+    data = _with_shape(tmp_path / "set", '<polyline label="car" points="1,1;5,5"/>')
+    assert data.notes == ("1 objects of the kind polyline have no area and are left out",)
+    (tmp_path / "set/annotations.xml").write_text('<annotations><track id="0" label="car"/></annotations>')
+    with pytest.raises(ValueError, match="holds tracks of a video; export the task as"):
+        open_data("cvat", tmp_path / "set", size=(8, 8))
+
+
+def test_masks_of_labelme_are_drawn(annotated, tmp_path):
+    annotated.write["labelme"](tmp_path / "set")
+    path, file = tmp_path / "set/p00.json", io.BytesIO()
+    pixels = np.array([[0, 1, 1], [1, 1, 0]], bool)
+    Image.fromarray(pixels).save(file, format="PNG")
+    shape = {"label": "car", "shape_type": "mask", "points": [[5.0, 3.0], [7.0, 4.0]]}
+    shape["mask"] = base64.b64encode(file.getvalue()).decode()
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"shapes": [shape]}))
+    expected = np.zeros((12, 16), np.uint8)
+    expected[3:5, 5:8] = pixels
+    assert np.array_equal(_p00(open_data("labelme", tmp_path / "set", size=(8, 8))), expected)
+
+
+@pytest.mark.parametrize("written", ["data\\{}", "/content/dataset/images/{}", "C:\\photos\\{}", "./{}"])
+@pytest.mark.parametrize("place", ["data", "images"])
+def test_images_of_coco_are_found_where_tools_put_them(annotated, tmp_path, written, place):
+    annotated.write["coco"](tmp_path / "set")
+    (tmp_path / "set/images").rename(tmp_path / "set" / place)
+    listing = tmp_path / "set/annotations/instances_default.json"
+    content = json.loads(listing.read_text())
+    for each in content["images"]:
+        each["file_name"] = written.format(each["file_name"])
+    listing.write_text(json.dumps(content))
+    data = open_data("coco", tmp_path / "set", size=(8, 8))
+    assert data.train[0].mask.any()
+
+
+def test_a_mask_of_coco_that_is_not_of_the_size_of_its_image_is_refused(annotated, tmp_path):
+    annotated.write["coco"](tmp_path / "set")
+    listing = tmp_path / "set/annotations/instances_default.json"
+    content = json.loads(listing.read_text())
+    content["annotations"][0]["segmentation"] = {"size": [6, 8], "counts": [0, 48]}
+    listing.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=r"annotation 0 cannot be read: its mask is 6x8 and its image 12x16"):
+        open_data("coco", tmp_path / "set", size=(8, 8))
