@@ -24,9 +24,9 @@ def cvat(root: Path) -> DataSet:
     """Reads `annotations.xml` and the images that it names, in `root/images`, its subfolders, or `root`.
 
     Classes are `background` and the labels of the task in their order. Polygons, boxes, ellipses and masks are drawn
-    by `z_order`; points and lines have no area and are left out. The subset of an image (train, val, test) is its split;
-    without subsets, its name decides, see `three_splits`. For the exports "COCO" and "Segmentation mask", see the data
-    sets `coco` and `voc`.
+    by `z_order`; points and lines have no area and are left out. The subset of an image (train, val, test) is its
+    split; without subsets, its name decides, see `three_splits`. For the exports "COCO" and "Segmentation mask", see
+    the data sets `coco` and `voc`.
 
     Raises:
         ValueError: naming the file if it cannot be read, or an image that is missing.
