@@ -172,13 +172,18 @@ def drawn_data_set(
         files: of annotations.
 
     Raises:
-        ValueError: if images are missing, or too few to make three splits.
+        ValueError: if images are missing, or too few to make three splits, or there are more classes than a mask holds.
     """
     annotations = {path: each for part in parts.values() for path, each in part.items()}
     for path in annotations:
         if not path.is_file():
             raise ValueError(f"the annotations name the image {path}, which is missing; add it or export them again")
     classes = (BACKGROUND, *(label for label in labels if label != BACKGROUND))
+    if len(classes) > IGNORE_INDEX:
+        raise ValueError(
+            f"{files[0]} and the files beside it name {len(classes)} classes with the background, and a mask holds "
+            f"at most {IGNORE_INDEX}; leave some out and export again"
+        )
     read = DrawnMasks(annotations, classes)
     names = unique_names(list(annotations))
     notes = [f"{alone} images beside those have no annotation and are left out"] if (alone := _others(names)) else []

@@ -156,3 +156,12 @@ def test_a_project_without_annotations_is_refused(tmp_path):
     (tmp_path / "meta.json").write_text('{"classes": [{"title": "car"}]}')
     with pytest.raises(ValueError, match=r"has no DATASET/ann/\*\.json; give the folder of a project of Supervisely"):
         _open(tmp_path)
+
+
+def test_more_classes_than_a_mask_holds_are_refused(project):
+    meta = {"classes": [{"title": title} for title in ("car", "person", *map(str, range(300)))]}
+    (project / "meta.json").write_text(json.dumps(meta))
+    with pytest.raises(
+        ValueError, match=r"meta\.json and the files beside it name 303 classes .* at most 255; leave some"
+    ):
+        _open(project)
