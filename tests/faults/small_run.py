@@ -27,10 +27,10 @@ from torchseg.models import build_model
 from torchseg.pipeline.commands.verify import _budget
 from torchseg.pipeline.grid.record import read_training
 from torchseg.pipeline.grid.trainer import RECORD, STAGE, TrainerRecord
+from torchseg.pipeline.manifest.manifest import manifest_problems, read_manifest
 from torchseg.pipeline.run.dataset import read_report
 from torchseg.pipeline.run.folder import RunFolder, Stage
 from torchseg.pipeline.run.imported import FOLDER, Imported, all_imported, write_imported
-from torchseg.pipeline.run.manifest import manifest_problems, read_manifest
 from torchseg.pipeline.run.recorded_config import recorded_config
 from torchseg.pipeline.run.session import recorded_training
 from torchseg.pipeline.run.summary import answer_lines, table_lines

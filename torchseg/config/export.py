@@ -113,10 +113,14 @@ class VerifyConfig(ChildLimitFlags, CommonConfig):
     Attributes:
         files: Model files of a run, e.g. runs/scenes/artifacts/student.fp32.onnx, or the run's folder for all of them.
         root: Folder where the run's data set is now. Default: where it was when the run was made.
+        sign: Private key, ed25519 in PEM, to sign the run with if everything in it holds; needs the extra sign.
+        verify_key: Public key, in PEM, of whoever signed the run; an absent or wrong signature is a failure.
     """
 
     files: list[Path] = field(metadata={"positional": "+"})
     root: Path | None = None
+    sign: Path | None = None
+    verify_key: Path | None = None
 
     def __post_init__(self) -> None:
         CommonConfig.__post_init__(self)

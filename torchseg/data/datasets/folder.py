@@ -134,7 +134,10 @@ def read_headers(pairs: Pairs) -> dict[Path, MaskHeader]:
 def _given_splits(
     paired: Pairing, lists: Mapping[str, Path], root: Path, *, fold: str
 ) -> tuple[dict[str, list[Path]], str] | None:
-    """The images of each split as lists or subfolders say, and a sentence about those in none; None if nothing says."""
+    """The images of each split as lists or subfolders say, and a sentence about those in none; None if nothing says.
+
+    Raises ValueError if they say and a fold is asked for.
+    """
     by_name = {} if lists else by_folder([picture for picture, _ in paired.pairs], root / "images")
     if fold and (lists or by_name):
         raise ValueError(

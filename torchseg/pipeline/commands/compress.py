@@ -16,10 +16,11 @@ from torchseg.config.distillation import teacher_folders
 from torchseg.harness.csv_table import read_table
 from torchseg.models.external.program import check_layers
 from torchseg.pipeline.export.trial import trial_stage
+from torchseg.pipeline.plan.run_plan import RunPlan
+from torchseg.pipeline.plan.time_estimate import TrainingEstimate, training_line
 from torchseg.pipeline.run.dataset import Pictures, cached_pictures, check_stage, open_pictures
 from torchseg.pipeline.run.folder import Stage
 from torchseg.pipeline.run.installed import CHANNEL_PRUNING, check_installed
-from torchseg.pipeline.run.plan import RunPlan
 from torchseg.pipeline.run.recorded_config import PICTURE_FLAGS, recorded_config, run_of
 from torchseg.pipeline.run.session import Session, open_session
 from torchseg.pipeline.run.summary import checkpoint_argument
@@ -30,7 +31,6 @@ from torchseg.pipeline.stages.distillation import supervision
 from torchseg.pipeline.stages.export import PACKED, CertificateError, Exporter
 from torchseg.pipeline.stages.ledger import LEDGER, LedgerError, ledger_stage
 from torchseg.pipeline.stages.lengths import Lengths
-from torchseg.pipeline.stages.time_estimate import TrainingEstimate, training_line
 from torchseg.pipeline.stages.training import Trainer, check_training
 from torchseg.pipeline.stages.training_plan import Supervision
 

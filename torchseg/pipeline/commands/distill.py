@@ -16,16 +16,16 @@ from torchseg.config.distillation import teacher_folders
 from torchseg.models import build_model, parse_arguments
 from torchseg.pipeline.commands.cross_validation import cross_validate
 from torchseg.pipeline.export.trial import planned, trial_stage
+from torchseg.pipeline.plan.distill_plan import distill_plan
+from torchseg.pipeline.plan.run_plan import RunPlan
 from torchseg.pipeline.run.dataset import Pictures, cached_pictures, check_stage, open_pictures
 from torchseg.pipeline.run.folder import Stage
 from torchseg.pipeline.run.installed import check_formats
 from torchseg.pipeline.run.normalisation import distill_scaling
-from torchseg.pipeline.run.plan import RunPlan
 from torchseg.pipeline.run.session import Session, open_session
 from torchseg.pipeline.run.summary import summary_lines
 from torchseg.pipeline.stages.compression import Compressor, check_compression
 from torchseg.pipeline.stages.default_networks import with_default_networks
-from torchseg.pipeline.stages.distill_plan import distill_plan
 from torchseg.pipeline.stages.distillation import (
     check_distillation,
     check_supervision,

@@ -11,13 +11,13 @@ from torchseg.checkpoint import read_card
 from torchseg.cli.command import DONE, other_command
 from torchseg.config import TrainConfig
 from torchseg.models import parse_arguments, pretrained_scaling
+from torchseg.pipeline.plan.run_plan import RunPlan
+from torchseg.pipeline.plan.time_estimate import TrainingEstimate, training_line
 from torchseg.pipeline.run.dataset import cached_pictures, check_stage, open_pictures
 from torchseg.pipeline.run.normalisation import chosen_scaling
-from torchseg.pipeline.run.plan import RunPlan
 from torchseg.pipeline.run.session import open_session
 from torchseg.pipeline.run.summary import checkpoint_argument
 from torchseg.pipeline.stages.lengths import STUDENT_STEPS
-from torchseg.pipeline.stages.time_estimate import TrainingEstimate, training_line
 from torchseg.pipeline.stages.training import Trainer, check_network, check_training
 from torchseg.pipeline.stages.training_plan import NetworkSpec
 

@@ -18,10 +18,11 @@ from torchseg.modelfile.precision import Precision
 from torchseg.pipeline.commands.import_tf import certify_again
 from torchseg.pipeline.export.budget import CERTIFIED_WITH, Budget
 from torchseg.pipeline.export.exporter import NetworkExport
+from torchseg.pipeline.manifest.manifest import MANIFEST
+from torchseg.pipeline.manifest.record_check import RunRecordCheck
+from torchseg.pipeline.manifest.signature import SIGNATURE, private_key, public_key, sign_run, signature_problem
 from torchseg.pipeline.run.dataset import Pictures, open_pictures
 from torchseg.pipeline.run.imported import read_imported, sha256_of_model
-from torchseg.pipeline.run.manifest import MANIFEST
-from torchseg.pipeline.run.record_check import RunRecordCheck
 from torchseg.pipeline.run.recorded_config import recorded_config, run_of
 from torchseg.pipeline.run.session import CONFIG
 from torchseg.pipeline.stages.export import ARTIFACTS
@@ -32,19 +33,19 @@ def verify(config: VerifyConfig) -> int:
     """Compares each file with its source network again; returns 1 if any certificate does not hold, otherwise 0.
 
     A run's folder stands for all files in it: each is held against the manifest as well, and so are the images. Every
-    file is judged, whatever is wrong with those before it.
+    file is judged, whatever is wrong with those before it. Signatures are of runs.
 
     Raises:
-        ValueError: if a path is not in a run, or its run's images cannot be read.
+        ValueError: if a path is not in a run, or its run's images or a key cannot be read.
     """
-    failed, opened = False, Verifier()
+    failed, opened, signatures = False, Verifier(), _Signatures(config)
     for given in config.files:
-        models = _files_in(given)
+        models, bad = _files_in(given), False
         if models != [given]:
             record = RunRecordCheck(given, models)
             for line in record.lines(lambda run=given: opened.pictures(run, config.root)):  # type: ignore[misc]
                 print(line, flush=True)
-            failed |= record.failed
+            bad = record.failed
         for path in models:
             try:
                 read_certificate(path)  # before the images: a file without one has nothing to verify
@@ -53,9 +54,38 @@ def verify(config: VerifyConfig) -> int:
                 if len(config.files) == 1 and path == given:
                     raise
                 problems, holds = [str(error)], ""
-            failed |= bool(problems)
+            bad |= bool(problems)
             print(f"{path}: " + ("; ".join(problems) or holds), flush=True)
+        failed |= bad | (models != [given] and signatures.fail(given, holds=not bad))
     return CHECK_FAILED if failed else DONE
+
+
+class _Signatures:
+    """Checks and makes the signatures that the flags ask for; keys are read before anything is verified."""
+
+    def __init__(self, config: VerifyConfig) -> None:
+        self._private = private_key(config.sign) if config.sign else None
+        self._public = public_key(config.verify_key) if config.verify_key else None
+        files = [path for path in config.files if not (path / CONFIG).is_file()]
+        if files and (self._private or self._public):
+            raise ValueError(f"{files[0]} is no folder of a run, and only runs are signed; give the run's folder")
+
+    def fail(self, run: Path, *, holds: bool) -> bool:
+        """Prints what the flags asked for; returns whether it could not be done.
+
+        Args:
+            run: folder of the run.
+            holds: whether everything else in it does; otherwise it is not signed.
+        """
+        problem = signature_problem(run, self._public) if self._public else ""
+        if self._public:
+            print(f"{run / SIGNATURE}: {problem or 'signed by the owner of this key'}", flush=True)
+        if self._private and holds and not problem:
+            sign_run(run, self._private)
+            print(f"{run / SIGNATURE}: written", flush=True)
+        elif self._private:
+            print(f"{run}: not signed, because not everything in it holds", flush=True)
+        return bool(problem)
 
 
 def _files_in(path: Path) -> list[Path]:

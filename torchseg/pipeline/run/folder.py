@@ -16,8 +16,8 @@ from torchseg.atomic_file import partial_file, save_text, sync
 from torchseg.checkpoint import sha256_of
 from torchseg.checks import check_name
 from torchseg.console import STDOUT
+from torchseg.pipeline.manifest.manifest import kept_manifest
 from torchseg.pipeline.run.lock import LOCK, locked
-from torchseg.pipeline.run.manifest import kept_manifest
 from torchseg.progress_bar import Progress
 from torchseg.record import RecordError, build, read_json, with_checksum
 

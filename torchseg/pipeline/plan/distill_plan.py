@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from torchseg.config import DistillConfig
 from torchseg.harness.format import counted
-from torchseg.pipeline.run.plan import PlannedStage, RunPlan
+from torchseg.pipeline.plan.run_plan import PlannedStage, RunPlan
+from torchseg.pipeline.plan.time_estimate import TrainingEstimate, training_line
 from torchseg.pipeline.stages.compression import cluster_epochs, prune_epochs
 from torchseg.pipeline.stages.distillation import (
     compression_flags,
@@ -18,7 +19,6 @@ from torchseg.pipeline.stages.distillation import (
 )
 from torchseg.pipeline.stages.export import ARTIFACTS, DENSE, PACKED
 from torchseg.pipeline.stages.lengths import VIEWS
-from torchseg.pipeline.stages.time_estimate import TrainingEstimate, training_line
 from torchseg.pipeline.stages.training import Trainer
 from torchseg.pipeline.stages.training_plan import Supervision
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from torchseg.config.distillation import DistillationConfig
-from torchseg.pipeline.stages.time_estimate import StepTime, TrainingEstimate, step_time
+from torchseg.pipeline.plan.time_estimate import StepTime, TrainingEstimate, step_time
 from torchseg.pipeline.stages.training_plan import NetworkSpec
 
 NETWORK = NetworkSpec(stage="student", model="small_unet", arguments={"base_width": 4, "depth": 1}, epochs=20)
@@ -15,7 +15,7 @@ NETWORK = NetworkSpec(stage="student", model="small_unet", arguments={"base_widt
 @pytest.fixture
 def estimate(trainer, monkeypatch):
     """Of steps that take a tenth of a second, and ten times that where the teacher has to be asked."""
-    monkeypatch.setattr("torchseg.pipeline.stages.time_estimate.step_time", lambda *_: StepTime(new=1.0, repeated=0.1))
+    monkeypatch.setattr("torchseg.pipeline.plan.time_estimate.step_time", lambda *_: StepTime(new=1.0, repeated=0.1))
 
     def make(*, views=None):
         how = DistillationConfig(transfer_ratio=1.0)

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from torchseg.data import Sample
+from torchseg.pipeline.manifest.record_check import RunRecordCheck
 from torchseg.pipeline.run.dataset import add_to_hash
 from torchseg.pipeline.run.folder import RunFolder
-from torchseg.pipeline.run.record_check import RunRecordCheck
 
 
 @dataclasses.dataclass

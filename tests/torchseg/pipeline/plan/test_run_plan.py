@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from torchseg.console import console
+from torchseg.pipeline.plan.run_plan import PlannedStage, RunPlan
 from torchseg.pipeline.run.folder import RunFolder, Stage
-from torchseg.pipeline.run.plan import PlannedStage, RunPlan
 
 
 class Clock:

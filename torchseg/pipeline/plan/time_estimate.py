@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from torchseg.harness.format import counted
-from torchseg.pipeline.run.plan import PlannedStage
+from torchseg.pipeline.plan.run_plan import PlannedStage
 from torchseg.pipeline.stages.training import Trainer
 from torchseg.pipeline.stages.training_plan import Supervision
 from torchseg.train import FitConfig, Task, fit

@@ -5,8 +5,8 @@ import os
 
 import pytest
 
+from torchseg.pipeline.manifest.manifest import MANIFEST, manifest_problems, read_manifest
 from torchseg.pipeline.run.folder import RunFolder, Stage
-from torchseg.pipeline.run.manifest import MANIFEST, manifest_problems, read_manifest
 from torchseg.record import RecordError, with_checksum
 
 
