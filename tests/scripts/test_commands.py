@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from PIL import Image
 
@@ -58,6 +59,16 @@ def test_the_report_is_made_again(finished):
     (RUN / "report.html").unlink()
     assert report.main([str(RUN)]) == 0
     assert (RUN / "report.html").is_file()
+
+
+@pytest.mark.slow
+def test_the_report_notices_a_file_that_was_not_scored(finished, capsys):
+    model = onnx.load(ONNX)
+    model.doc_string = "another file"
+    onnx.save(model, ONNX)
+    assert report.main([str(RUN)]) == 1
+    assert f"{ONNX}: has changed since it was scored; run score again\n" in capsys.readouterr().out
+    assert "The file has changed since it was scored" in (RUN / "report.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.slow

@@ -40,3 +40,9 @@ def test_predict_refuses_pictures_and_masks_that_do_not_go_together(good_file, p
     assert "has no mask: expected" in refusal()
     assert predict.main([str(good_file), images, first, "--threads", "1"]) == 2
     assert "would both get the mask p0.png" in refusal()
+
+
+def test_predict_does_not_write_among_the_results_of_a_run(good_file, pictures, refusal, tmp_path):
+    (tmp_path / "run/.stages").mkdir(parents=True)
+    assert predict.main([str(good_file), str(pictures / "images"), "--out", "run"]) == 2
+    assert "--out run is the folder of a run, whose scores and figures the masks would mix with" in refusal()

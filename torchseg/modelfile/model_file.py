@@ -201,10 +201,10 @@ class ModelFile:
             return "cannot be read"
         if certificate is None:
             return ""  # it has none
-        if certificate.get("sha256") != self.sha256:
+        name = self.path.name.replace(".failed.", ".")  # how a file that failed was called when it was certified
+        if (certificate.get("sha256"), certificate.get("file", name)) != (self.sha256, name):
             return "is that of another file"
-        verdict = certificate.get("verdict", {})
-        if not verdict.get("passed"):
+        if not (verdict := certificate.get("verdict", {})).get("passed"):
             return "fails"
         return TOO_FEW if str(verdict.get("accuracy", "")).startswith(TOO_FEW) else "holds"
 

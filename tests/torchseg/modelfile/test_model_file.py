@@ -184,6 +184,8 @@ def test_a_file_is_read_when_it_is_asked_and_only_once(convolution_file, monkeyp
     [
         ({}, "holds"),
         ({"sha256": "0" * 64}, "is that of another file"),
+        ({"file": "net.onnx"}, "holds"),
+        ({"file": "student.int8.onnx"}, "is that of another file"),
         ({"verdict": {"passed": False}}, "fails"),
         ({"verdict": {"passed": True, "accuracy": "too few to say: 3 images"}}, "too few to say"),
         ({"version": 99}, "cannot be read"),

@@ -13,6 +13,7 @@ from torchseg.harness.report.charts.precision_recall import precision_recall_plo
 from torchseg.harness.report.charts.tradeoffs import tradeoff_plots
 from torchseg.harness.report.charts.training_curves import curve_plots
 from torchseg.harness.report.class_tables import class_table, confusion_tables
+from torchseg.harness.report.file_check import file_problems
 from torchseg.harness.report.gallery import gallery
 from torchseg.harness.report.markdown import markdown_table
 from torchseg.harness.report.recommendation.card import answer_card
@@ -106,6 +107,8 @@ def _conditions(run: RunRecord) -> str:
 def _explanations(run: RunRecord) -> str:
     """Each finding once, with the files that it applies to."""
     files: dict[str, list[str]] = {}
+    for name, problem in file_problems(run).items():
+        files.setdefault(f"The file {problem}.", []).append(name)
     for row in run.scores:
         for sentence in explain(row):
             files.setdefault(sentence, []).append(short_name(row["artifact"]))

@@ -61,7 +61,7 @@ def start_measured(measured: Measured) -> None:
     artifact = measured.artifact
     try:
         measured.size_bytes = artifact.file.size_bytes
-        measured.sha256 = _sha256(artifact.file)
+        measured.sha256 = sha256_of_parts(artifact.file)
         options = replace(artifact.options, classes=measured.spec.num_classes)
         measured.process = RuntimeProcess(
             artifact.path, name=artifact.runtime, threads=measured.threads, options=options
@@ -117,7 +117,7 @@ def _noting_failure(measured: Measured, work: Callable[[RuntimeProcess], Result]
     return None
 
 
-def _sha256(file: ModelFile) -> str:
+def sha256_of_parts(file: ModelFile) -> str:
     """Hash of the files' contents, one after the other: the model file, then its external data if there is any."""
     if len(file.parts) == 1:
         return file.sha256

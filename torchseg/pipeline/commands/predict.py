@@ -29,10 +29,11 @@ from torchseg.harness.format import percent, short_name
 from torchseg.harness.runtimes.process import RuntimeProcess
 from torchseg.harness.sliding_window import Segment, by_resizing, by_tiles
 from torchseg.metrics import Counts, confusion_matrix, overlap
-from torchseg.modelfile.certificate import TOO_FEW
 from torchseg.modelfile.model_file import ModelFile
 from torchseg.modelfile.run_options import DEFAULT_OPTIONS
+from torchseg.pipeline.manifest.source_check import model_problem
 from torchseg.pipeline.run.dataset import open_configured
+from torchseg.pipeline.run.folder import is_run
 from torchseg.pipeline.run.foreign_spec import foreign_spec
 from torchseg.pipeline.run.image_spec import recorded_spec_of, spec_of
 from torchseg.pipeline.run.lock import locked
@@ -56,11 +57,16 @@ def predict(config: PredictConfig) -> int:
     """Writes each image's mask at the image's own size, an overlay, and what `--truth` and `--compare` ask for.
 
     Raises:
-        ValueError: if a model, an image or a mask cannot be read.
+        ValueError: if a model, an image or a mask cannot be read, or the output folder is that of a run.
     """
     files = _find(config.images)
     paths = [config.model, *config.compare]
     segment = by_tiles if config.tiles else by_resizing
+    if is_run(config.out):
+        raise ValueError(
+            f"--out {config.out} is the folder of a run, whose scores and figures the masks would mix with; give a "
+            f"folder of their own, e.g. {config.out / 'masks'}"
+        )
     with ExitStack() as opened:
         opened.enter_context(locked(config.out))
         models = [
@@ -233,8 +239,8 @@ class OpenedModel:
     ) -> None:
         file = ModelFile(path)
         file.check()
-        if (state := file.certificate_state) not in ("", "holds", TOO_FEW):
-            _LOG.warning("%s: its certificate %s; export it again before you trust the masks", path, state)
+        if problem := model_problem(file):
+            _LOG.warning("%s: %s; export it again before you trust the masks", path, problem)
         self.name, options = name, DEFAULT_OPTIONS
         if flags is not None and recorded_spec_of(file) is None:
             self.spec, options = foreign_spec(file, flags), flags.run_options

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from torchseg.cli.command import DONE
+from torchseg.cli.command import CHECK_FAILED, DONE
 from torchseg.config import ReportConfig
+from torchseg.harness.report.file_check import CHANGED, file_problems
 from torchseg.harness.report.report import write_report
 from torchseg.harness.report.run_record import read_run
 from torchseg.pipeline.run.folder import held_run
@@ -11,7 +12,7 @@ from torchseg.pipeline.run.summary import answer_lines
 
 
 def report(config: ReportConfig) -> int:
-    """Writes `report.html` and the figures from the contents of the run folder.
+    """Writes `report.html` and the figures from the contents of the run folder; returns 1 if a scored file changed.
 
     Raises:
         ValueError: if the folder holds no scores.
@@ -21,5 +22,8 @@ def report(config: ReportConfig) -> int:
     with held_run(config.run):
         write_report(config.run, target=config.target)
         run = read_run(config.run)
+    problems = file_problems(run)
+    for name, problem in problems.items():
+        print(f"{config.run / name}: {problem}")
     print("\n".join(answer_lines(run, target=config.target or run.target)))
-    return DONE
+    return CHECK_FAILED if CHANGED in problems.values() else DONE
