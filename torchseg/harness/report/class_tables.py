@@ -7,6 +7,7 @@ from html import escape
 from typing import Any
 
 from torchseg.harness.format import percent, short_names
+from torchseg.harness.report.rare_classes import MARK, rare_classes, rare_text
 from torchseg.harness.report.recommendation.recommend import Recommendation
 from torchseg.harness.report.run_record import Row, RunRecord, number
 from torchseg.harness.report.tables import wide
@@ -18,8 +19,8 @@ _TITLES = {"dice": "Dice", "iou": "IoU", "precision": "Precision", "recall": "Re
 def class_table(run: RunRecord, found: Recommendation | None) -> str:
     """Dice, IoU, precision and recall of each class, and their means, for each file, shaded by value.
 
-    The table of the recommended file and that of its reference are open, the others folded; the cell of a class that
-    never occurs is empty.
+    A mean over a class with few pixels in the test images is marked. The tables of the recommended file and of its
+    reference are open, the others folded; the cell of a class that never occurs is empty.
     """
     by_file: dict[tuple[str, str], list[Row]] = {}
     for row in run.classes:
@@ -46,10 +47,12 @@ def _measures(rows: Sequence[Row], means: Row) -> str:
         f'<tr><th scope="row">{escape(row["class"])}</th>{"".join(_shaded(number(row, key)) for key in MEASURES)}</tr>'
         for row in classes
     )
+    rare = rare_classes(classes)
+    mark, note = (f" {MARK}", f'<p class="soft">{MARK} {escape(rare_text(rare))}</p>') if rare else ("", "")
     foot = "".join(_shaded(number(means, mean)) for mean in MEASURES.values())
     return wide(
         f'<table><thead><tr><th scope="col">Class</th>{_number_heads([_TITLES[key] for key in MEASURES])}</tr></thead>'
-        f'<tbody>{body}</tbody><tfoot><tr><th scope="row">{MEAN}</th>{foot}</tr></tfoot></table>',
+        f'<tbody>{body}</tbody><tfoot><tr><th scope="row">{MEAN}{mark}</th>{foot}</tr></tfoot></table>{note}',
         label="Measures of every class",
     )
 

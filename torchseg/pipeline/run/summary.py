@@ -9,6 +9,7 @@ from pathlib import Path
 from torchseg.checkpoint import read_card
 from torchseg.cli.command import other_command
 from torchseg.harness.format import aligned, counted, short_name
+from torchseg.harness.report.rare_classes import MARK, rare_classes, rare_text
 from torchseg.harness.report.recommendation.facts import facts
 from torchseg.harness.report.recommendation.findings import findings
 from torchseg.harness.report.recommendation.recommend import recommend
@@ -80,14 +81,21 @@ def answer_lines(run: RunRecord, *, target: str | None) -> list[str]:
 
 
 def class_lines(rows: Sequence[Mapping[str, str]], file: Mapping[str, str]) -> list[str]:
-    """Dice, IoU, precision and recall of every class and their means for one file, in percent; empty if unknown."""
+    """Dice, IoU, precision and recall of every class and their means for one file, in percent; empty if unknown.
+
+    The mean is marked if one of its classes has few pixels in the test images.
+    """
     known = [row for row in rows if all(row.get(key) == file.get(key) for key in ("artifact", "runtime"))]
     if not known:
         return []
     table = [[row["class"], *(_cell(row, key, "{:.2f}") for key in MEASURES)] for row in known]
     if known[-1].get("class_index"):  # tables of version 0.2 have no such row
         table.append([MEAN, *(_cell(file, key, "{:.2f}") for key in MEASURES.values())])
-    return aligned([[f"{short_name(file['artifact'])}, %", *MEASURES], *table])
+    rare = rare_classes(known)
+    if rare:
+        table[-1][0] += f" {MARK}"
+    lines = aligned([[f"{short_name(file['artifact'])}, %", *MEASURES], *table])
+    return [*lines, *([f"{MARK} {rare_text(rare)}"] if rare else [])]
 
 
 def _done_lines(ran: Sequence[str], seconds: float) -> list[str]:

@@ -195,6 +195,15 @@ def test_files_of_two_runs_with_one_name_are_told_apart(run):
     ]
 
 
+def test_a_mean_over_a_class_of_few_pixels_is_marked(run):
+    with Table(run / "per_class.csv", CLASS_COLUMNS) as table:
+        for index, (name, pixels) in enumerate((("sky", 5000), ("ring", 3))):
+            table.write({"artifact": FILES[0], "class_index": index, "class": name, "iou": 0.5, "pixels": pixels})
+    text = text_of(page_of(run))
+    assert "mean *" in text
+    assert "* ring 3 pixels: fewer than 1,000 in the test images" in text
+
+
 def test_a_folder_that_is_no_run_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"holds neither scores\.csv nor"):
         write_report(tmp_path)

@@ -80,6 +80,19 @@ def test_the_classes_of_the_recommended_file_are_shown_with_their_means(tmp_path
     assert "for the least storage" in lines[5]
 
 
+def test_a_mean_over_a_class_of_few_pixels_is_marked(tmp_path):
+    (tmp_path / "scores.csv").write_text(SCORES)
+    (tmp_path / "per_class.csv").write_text(
+        "artifact,runtime,class_index,class,pixels,dice,iou,precision,recall\n"
+        "artifacts/student.int8.tflite,litert,0,sky,5000,0.8,0.6667,0.75,0.85\n"
+        "artifacts/student.int8.tflite,litert,1,ring,3,0.5,0.3333,0.5,0.5\n"
+        "artifacts/student.int8.tflite,litert,,mean,,0.65,0.5,0.6,0.7\n"
+    )
+    lines = answer_lines(read_run(tmp_path), target="smallest")
+    assert lines[3].split() == ["mean", "*", "65.00", "50.00", "60.00", "70.00"]
+    assert lines[4] == "* ring 3 pixels: fewer than 1,000 in the test images"
+
+
 def test_without_a_file_for_the_target_the_summary_says_so(tmp_path):
     (tmp_path / "scores.csv").write_text(SCORES)
     assert answer_lines(read_run(tmp_path), target="browser")[0].startswith("No file to recommend")

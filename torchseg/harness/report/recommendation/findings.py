@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torchseg.harness.format import counted, percent
+from torchseg.harness.report.rare_classes import few, rare_text
 from torchseg.harness.report.run_record import Row, number
 
 FEW_IMAGES = 20  # below that, one image more or less moves the mean IoU by points
@@ -17,10 +18,11 @@ def findings(rows: Sequence[Row], data: Mapping[str, Any]) -> list[str]:
 
     Args:
         rows: of scores.csv.
-        data: contents of data.json: the number of images of each split as `pictures`; may be empty.
+        data: contents of data.json: of each split, the number of images as `pictures`, and that of the pixels of each
+            class as `class_pixels`; may be empty.
     """
     miou = {row["stage"]: value for row in rows if row["format"] == "torch" and (value := number(row, "miou"))}
-    return [*_weak_teacher(miou), *_no_gain(miou), *_small_splits(rows, data)]
+    return [*_weak_teacher(miou), *_no_gain(miou), *_small_splits(rows, data), *_rare_classes(data)]
 
 
 def _weak_teacher(miou: Mapping[str, float]) -> list[str]:
@@ -57,6 +59,17 @@ def _small_splits(rows: Sequence[Row], data: Mapping[str, Any]) -> list[str]:
     return [
         f"Some splits have fewer than {FEW_IMAGES} images ({listed}): a single image can move the mean IoU by points, "
         "so do not trust small differences. Add images with masks, or cut large images into patches (--patch_size)."
+    ]
+
+
+def _rare_classes(data: Mapping[str, Any]) -> list[str]:
+    test = data.get("test")
+    rare = few(test.get("class_pixels") or {}) if isinstance(test, Mapping) else {}
+    if not rare:
+        return []
+    return [
+        f"The mean IoU counts every class alike, also {rare_text(rare)}. A few of these pixels move it by points: look "
+        "at the classes one by one, and add test images that show these."
     ]
 
 

@@ -34,3 +34,10 @@ def test_small_splits_are_named():
     assert "(train 19 images, validation 1 image)" in sentence
     (sentence,) = findings([rows(student=0.7)[0] | {"images": "7"}], {})
     assert "(test 7 images)" in sentence
+
+
+def test_a_mean_that_a_few_pixels_decide_is_named():
+    pixels = {"road": 90000, "sky": 1000, "ring": 3, "wire": 812, "boat": 0}
+    (sentence,) = findings(rows(student=0.7), {"test": {"pictures": 40, "class_pixels": pixels}})
+    assert "also ring 3 pixels, wire 812 pixels: fewer than 1,000 in the test images" in sentence
+    assert findings(rows(student=0.7), {"test": {"pictures": 40, "class_pixels": {"road": 1000}}}) == []
