@@ -31,8 +31,9 @@ class SearchConfig(DistillConfig):
         engine: Search engine: nni or optuna; both use a tree of Parzen estimators (TPE).
         trials: Number of configurations to try, after trial 0, which is the one that the other flags describe.
         space: Search space, separated by commas: NAME=LOW..HIGH, NAME=LOW..HIGH log or NAME=A|B|C. Names are
-            learning_rate, temperature, alpha, schedule, a loss term for its weight (dice, focal, ...), and any argument
-            of the student's builder (base_width, dropout, ...).
+            learning_rate, temperature, alpha, schedule, a loss term for its weight (dice, focal, ...), class_weight_1,
+            class_weight_2, ... for the weight of a class, and any argument of the student's builder (base_width,
+            dropout, ...).
         max_kb: Largest size of the student's ONNX file in kilobytes. Default, without --max_ms: the size in trial 0.
         max_ms: Largest latency of that file in milliseconds, for one image on one thread of this machine.
         budget_precision: Precision of the file that the budget applies to: fp32, fp16, dynamic or int8.

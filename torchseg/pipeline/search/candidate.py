@@ -16,6 +16,7 @@ from torchseg.pipeline.stages.training import check_network, check_training
 from torchseg.spec import ImageSpec, nearest
 
 FLAGS = ("learning_rate", "temperature", "alpha", "schedule")
+CLASS_WEIGHT = "class_weight_"  # and the number of the class, from 1
 
 AnyDistill = TypeVar("AnyDistill", bound=DistillConfig)
 
@@ -25,16 +26,19 @@ def candidate(config: AnyDistill, parameters: Mapping[str, Value]) -> AnyDistill
 
     Args:
         config: the configuration as given.
-        parameters: values by name; a name is one of `FLAGS`, a term of the loss (the value is its weight), or an
-            argument of the student's builder.
+        parameters: values by name; a name is one of `FLAGS`, a term of the loss (the value is its weight),
+            `class_weight_1` and so on for the weight of a class, or an argument of the student's builder.
 
     Raises:
         ValueError: if a value is not valid for its flag.
     """
     flags = {name: value for name, value in parameters.items() if name in FLAGS}
     weights = {name: float(value) for name, value in parameters.items() if name in TERMS}
-    arguments = {name: value for name, value in parameters.items() if name not in {*flags, *weights}}
+    of_classes = {name: float(value) for name, value in parameters.items() if name.startswith(CLASS_WEIGHT)}
+    arguments = {name: value for name, value in parameters.items() if name not in {*flags, *weights, *of_classes}}
     changes: dict[str, object] = dict(flags)
+    if of_classes:
+        changes["class_weights"] = ",".join(map(_plain, (_class_weights(config) | of_classes).values()))
     if weights:
         changes["loss"] = "+".join(_term(*term) for term in (parse_terms(config.loss) | weights).items())
     if arguments:
@@ -49,8 +53,13 @@ def check_space(config: SearchConfig, spec: ImageSpec) -> None:
     Raises:
         ValueError: naming the valid choices, or what is wrong with the value.
     """
-    known = [*FLAGS, *TERMS, *arguments_of(config.student)]
+    known = [*FLAGS, *TERMS, *_class_weights(config), *arguments_of(config.student)]
     for name, values in config.ranges.items():
+        if name.startswith(CLASS_WEIGHT) and not _class_weights(config):
+            raise ValueError(
+                f"space names {name}, but class_weights is '{config.class_weights}': give a number for each of the "
+                f"{spec.num_classes} classes, where the search begins"
+            )
         if name not in known:
             raise ValueError(f"space names {name}{nearest(name, known)}; there are {', '.join(known)}")
         for value in values.bounds:
@@ -66,7 +75,7 @@ def as_given(config: DistillConfig, names: Mapping[str, object]) -> dict[str, Va
     """The values of these parameters in the configuration; parameters that it does not have are left out."""
     terms, arguments = parse_terms(config.loss), parse_arguments(config.student_arguments)
     own: dict[str, Value] = {name: getattr(config, name) for name in FLAGS} | {"learning_rate": config.rate} | terms
-    own |= {**defaults_of(config.student), **arguments}
+    own |= {**defaults_of(config.student), **arguments, **_class_weights(config)}
     return {name: own[name] for name in names if name in own}
 
 
@@ -75,6 +84,15 @@ def given_trial(config: SearchConfig) -> dict[str, Value]:
     values = as_given(config, config.ranges)
     held = all(name in values and space.holds(values[name]) for name, space in config.ranges.items())
     return values if held else {}
+
+
+def _class_weights(config: DistillConfig) -> dict[str, float]:
+    """The weight of each class as a parameter; empty if the flags do not give them as numbers."""
+    try:
+        weights = [float(part) for part in config.class_weights.split(",")]
+    except ValueError:
+        return {}
+    return {f"{CLASS_WEIGHT}{number}": weight for number, weight in enumerate(weights, start=1)}
 
 
 def _term(name: str, weight: float) -> str:

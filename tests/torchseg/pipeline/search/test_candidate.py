@@ -26,6 +26,22 @@ def test_each_parameter_goes_to_its_flag():
     assert candidate(GIVEN, {}) == GIVEN
 
 
+def test_the_weight_of_a_class_replaces_that_of_the_flags():
+    given = replace(GIVEN, class_weights="0.5,0.25")
+    assert candidate(given, {"class_weight_2": 0.75}).class_weights == "0.5,0.75"
+    assert candidate(given, {"class_weight_1": 1e-5, "class_weight_2": 2}).class_weights == "0.00001,2.0"
+    assert as_given(given, ["class_weight_1", "class_weight_3"]) == {"class_weight_1": 0.5}
+    check_space(replace(given, space="class_weight_2=0.1..4 log"), SPEC)
+
+
+def test_the_weights_of_classes_begin_somewhere():
+    for text in ("", "median_frequency"):
+        with pytest.raises(ValueError, match=f"class_weights is '{text}': give a number for each of the 2 classes"):
+            check_space(replace(GIVEN, class_weights=text, space="class_weight_1=0.1..4"), SPEC)
+    with pytest.raises(ValueError, match=r"space names class_weight_3 \(did you mean 'class_weight_"):
+        check_space(replace(GIVEN, class_weights="1,1", space="class_weight_3=0.1..4"), SPEC)
+
+
 def test_the_values_of_the_configuration_itself_are_known_down_to_those_of_the_builder():
     names = dict.fromkeys(("learning_rate", "dice", "focal", "depth", "base_width"))
     assert as_given(GIVEN, names) == {"learning_rate": 5e-3, "dice": 0.5, "depth": 2, "base_width": 8}
