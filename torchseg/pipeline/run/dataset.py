@@ -193,7 +193,7 @@ def check_stage(pictures: Pictures, config: LearningConfig, *, writes: bool = Tr
         total = sum(len(getattr(pictures, name)) for name in SPLITS)
         room = _cache_limit_bytes(config, work)
         summary = {}
-        with Progress(total, "reading", unit="image") as bar:
+        with Progress(total, "reading", unit="image", says_end=False) as bar:
             for name in SPLITS:
                 cache = CacheWriter(work / CACHE / name, limit_bytes=room)
                 summary[name] = _summary(getattr(pictures, name), pictures.spec, cache, bar, cores=config.cores)
