@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from scripts import export, train
+from tests.faults.commands import RECIPE, Running, results
 
 
 @pytest.fixture(scope="session")
@@ -14,3 +17,28 @@ def small_run(tmp_path_factory):
     files = ["--formats", "onnx,tflite", "--precisions", "fp32", "--threads", "1"]
     assert export.main([str(out / "trained"), *files]) == 0
     return out
+
+
+@pytest.fixture(scope="session")
+def given(tmp_path_factory):
+    """A folder with a recipe; a command that was not killed leaves its results there once another test needs them."""
+    folder = tmp_path_factory.mktemp("given")
+    (folder / "recipe.yaml").write_text(RECIPE)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def whole(given):
+    """What a command leaves that nobody kills, and the seconds that it takes."""
+    known = {}
+
+    def run(command):
+        needed = {"compress": ["train"], "export": ["train"], "score": ["train", "export"]}
+        for each in [*needed.get(command, []), command]:
+            if each not in known:
+                started = time.monotonic()
+                Running(each, given, given / each).finish()
+                known[each] = results(given / each), time.monotonic() - started
+        return known[command]
+
+    return run

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
+import subprocess
+import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -11,6 +15,8 @@ import torch
 from safetensors import SafetensorError
 
 from scripts import train
+from tests.faults.commands import PROGRAM, ROOT, arguments, results
+from tests.faults.mutations import number_of, report
 from torchseg.atomic_file import partial_file, save_text
 from torchseg.checkpoint import write_tensors
 from torchseg.data import CacheWriter
@@ -80,3 +86,47 @@ def test_a_file_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
     with partial_file(tmp_path / "net.onnx") as partial:
         partial.write_text("a")
     assert calls == [("sync", ".net.partial.onnx"), ("named", "net.onnx"), ("sync", tmp_path.name)]
+
+
+IN_A_SMALL_DISK = """
+mount -t tmpfs -o size=$1 none disk || exit 77
+shift
+"$@"
+echo "ended with $?" >&2
+mount -o remount,size=1g disk || exit 77
+"$@" || exit 1
+cp -r disk/run run
+"""
+
+
+def _can_mount():
+    """Whether this system lets a test have a disk of its own."""
+    if not sys.platform.startswith("linux") or not shutil.which("unshare"):
+        return False
+    command = ["unshare", "-rm", "sh", "-c", "mount -t tmpfs none /mnt"]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not _can_mount(), reason="may not mount a disk")
+def test_a_training_goes_on_once_a_full_disk_has_space_at_whatever_size_it_was_full(whole, given, tmp_path):
+    expected, _ = whole("train")
+    bytes_of_all = sum(path.stat().st_size for path in (given / "train").rglob("*") if path.is_file())
+    count, outcomes = number_of(30, short=1), Counter()
+    paths = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+    for number in range(count):
+        size = int(bytes_of_all * (number + 0.5) / count)
+        home = tmp_path / str(number)
+        (home / "disk").mkdir(parents=True)
+        train_there = [sys.executable, "-c", PROGRAM, "train", *arguments("train", given), "--out", "disk/run"]
+        done = subprocess.run(
+            ["unshare", "-rm", "sh", "-c", IN_A_SMALL_DISK, "sh", str(size), *train_there],
+            env={**os.environ, "PYTHONPATH": paths}, cwd=home, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, f"{size} bytes: {done.stderr[-2000:]}"
+        assert "Traceback" not in done.stderr, f"{size} bytes: {done.stderr[-2000:]}"
+        assert "ended with 0" in done.stderr or "free some space and run the same command again" in done.stderr, size
+        outcomes["full, then the same to the bit" if "ended with 2" in done.stderr else "had space"] += 1
+        assert results(home / "run") == expected, f"{size} bytes"
+    report("disk full while training", outcomes)
+    assert outcomes["full, then the same to the bit"] > 0

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import random
 import sys
-import time
 from collections import Counter
 
 import pytest
 
-from tests.faults.commands import RECIPE, Running, results
+from tests.faults.commands import Running, results
 from tests.faults.mutations import LONG, report
 from torchseg.pipeline.run.lock import locked
 
@@ -21,31 +20,6 @@ ALL = ("train", "compress", "export", "score", "search", "grid", "distill")
 SHORT = [("train", 0)]  # the rest takes minutes
 CASES = [(command, seed) for command in ALL for seed in range(LONG // 40)] if LONG else SHORT
 KILLS = 3 if LONG else 2
-
-
-@pytest.fixture(scope="module")
-def given(tmp_path_factory):
-    """A folder with a recipe; a command that was not killed leaves its results there once another test needs them."""
-    folder = tmp_path_factory.mktemp("given")
-    (folder / "recipe.yaml").write_text(RECIPE)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def whole(given):
-    """What a command leaves that nobody kills, and the seconds that it takes."""
-    known = {}
-
-    def run(command):
-        needed = {"compress": ["train"], "export": ["train"], "score": ["train", "export"]}
-        for each in [*needed.get(command, []), command]:
-            if each not in known:
-                started = time.monotonic()
-                Running(each, given, given / each).finish()
-                known[each] = results(given / each), time.monotonic() - started
-        return known[command]
-
-    return run
 
 
 @pytest.mark.parametrize(("command", "seed"), CASES)
