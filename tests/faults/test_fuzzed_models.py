@@ -104,3 +104,5 @@ def test_a_damaged_model_of_tensorflow_ends_the_import_in_order(tensorflow_model
         flags = ["--data", "scenes", "--image_size", "32", "--out", str(tmp_path / f"run{seed}"), *ONE]
         attempt(lambda model=model, flags=flags: import_tf.main([str(model), *flags]), f"seed {seed}, {part}")
     report("TensorFlow models", attempt.outcomes)
+    flags = ["--data", "scenes", "--image_size", "32", "--out", str(tmp_path / "whole"), *ONE]
+    assert attempt(lambda: import_tf.main([str(folder / "net"), *flags]), "a whole model") == 0
