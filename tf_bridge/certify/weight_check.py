@@ -17,6 +17,7 @@ _INTEGERS = ("int8", "uint8")
 # Largest error of a stored weight: of integers in steps (of the channel, or of the tensor if that has one scale), of
 # floats as a share of the channel's largest weight.
 LIMITS = {"int8": 0.52, "uint8": 1.02, "float16": 6e-4, "float32": 1e-4}
+_HALF_STEP = 2.0**-25  # float16 has equal steps of 2**-24 below its smallest normal number
 _FLOAT_NOISE = 1e-4  # of the largest weight of a layer: batch norm is folded in float32
 
 
@@ -115,6 +116,8 @@ def _row_errors(rows: NDArray[np.float64], parts: Sequence[StoredWeight]) -> NDA
     unit = _steps(rows, shared if parts[0].scale.size > 1 else None) if dtype in _INTEGERS else largest
     noise = _FLOAT_NOISE * largest.max(initial=0.0)
     allowed = LIMITS[dtype] * unit + (noise if dtype in _INTEGERS else LIMITS["float32"] * noise)
+    if dtype == "float16":
+        allowed = np.maximum(allowed, _HALF_STEP)
     return np.asarray(np.abs(found - rows).max(axis=1) / np.maximum(allowed, np.finfo(np.float32).tiny))
 
 

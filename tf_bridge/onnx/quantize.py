@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 Images = NDArray[np.float32]
 
+_MOST_LOST = 0.01  # of a channel's signal
 _INSTEAD_OF_INT8 = "export fp32, fp16 or dynamic, or replace that layer"
 # ONNX Runtime computes these in float in any case. Rounding their weights to int8 only costs accuracy, and its
 # quantizer fails on weights with several dimensions and on weights that two layers share.
@@ -104,7 +105,36 @@ def _dynamic(model: ModelProto, images: Images | None) -> ModelProto:
     plain = _for_transposing(model)
     # ConvInteger has no kernel for signed weights on x86.
     with one_message("dynamic quantization", model, advice="export fp32 or fp16, or replace that layer"):
-        return _through_file(lambda path: quantize_dynamic(plain, path, weight_type=QuantType.QUInt8))
+        return _through_file(
+            lambda path: quantize_dynamic(
+                plain, path, weight_type=QuantType.QUInt8, nodes_to_exclude=_uneven_layers(plain)
+            )
+        )
+
+
+def _uneven_layers(model: ModelProto) -> list[str]:
+    """Names of the convolutions whose channels are so different that one scale for all of them rounds small ones away.
+
+    ConvInteger has one scale. Such layers are the first ones and depthwise ones, which hold few of the weights.
+    """
+    from onnx import numpy_helper
+
+    weights = {each.name: each for each in model.graph.initializer}
+    return [
+        node.name
+        for node in model.graph.node
+        if node.op_type == "Conv"
+        and node.input[1] in weights
+        and _lost_share(numpy_helper.to_array(weights[node.input[1]])) > _MOST_LOST
+    ]
+
+
+def _lost_share(weights: NDArray[np.float32]) -> float:
+    """Noise of rounding to one 8-bit scale over the signal, which a tenth of the channels `(C_out, ...)` exceeds."""
+    rows = weights.reshape(len(weights), -1).astype(np.float64)
+    step = max(np.ptp(rows), 1e-30) / 255
+    noise, signal = ((np.round(rows / step) * step - rows) ** 2).mean(axis=1), (rows**2).mean(axis=1)
+    return float(np.quantile(noise / np.maximum(signal, 1e-30), 0.9))
 
 
 def _for_transposing(model: ModelProto) -> ModelProto:

@@ -15,7 +15,8 @@ from tf_bridge.certify.network_layers import NetworkLayers
 from tf_bridge.certify.proof import prove, prove_layers
 from tf_bridge.certify.range_check import check_ranges
 from tf_bridge.certify.weight_check import check_weights
-from tf_bridge.onnx.export import export_onnx
+from tf_bridge.onnx.export import export_onnx, onnx_graph
+from tf_bridge.onnx.quantize import convert_onnx
 from tf_bridge.tracing import export_program
 from torchseg.modelfile.precision import Precision
 from torchseg.spec import ImageSpec
@@ -93,3 +94,19 @@ def test_a_grid_has_the_ends_of_the_measured_range(grid: Grid, right: bool) -> N
     layers = NetworkLayers(export_program(nn.Conv2d(3, 3, 1), SPEC))
     wrong = check_ranges(layers, {layers.output: grid}, {layers.output: (-1.0, 3.0), "image": (0.0, 1.0)})
     assert (not wrong) == right
+
+
+@pytest.mark.slow
+def test_a_channel_below_the_smallest_normal_half_is_held_as_exactly_as_halves_can(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 3, 1)).eval()
+    with torch.no_grad():
+        network[0].weight[5] *= 4e-5 / network[0].weight[5].abs().max()
+    path = tmp_path / "net.onnx"
+    plain = onnx_graph(export_program(network, SPEC))
+    path.write_bytes(convert_onnx(plain, Precision.FP16, None).SerializeToString())
+    layers = NetworkLayers(export_program(network, SPEC))
+    assert check_weights(path, layers).failures == ()
+    with torch.no_grad():
+        network[0].weight[5] *= 1.01
+    assert "1 of 8 channels" in check_weights(path, NetworkLayers(export_program(network, SPEC))).failures[0]

@@ -137,3 +137,15 @@ def test_linear_layers_used_twice_are_quantized_dynamically(tmp_path: Path, torc
     path.write_bytes(convert_onnx(in_onnx(gate, image), Precision.DYNAMIC, None).SerializeToString())
     expected = torch_predict(gate)(image)
     assert np.abs(onnx_predict(path)(image) - expected).max() <= ERRORS[Precision.DYNAMIC] * np.ptp(expected)
+
+
+@pytest.mark.parametrize("smallest", [1.0, 1e-3])
+def test_layers_with_channels_too_different_for_one_scale_stay_in_float(smallest: float) -> None:
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 3, 1)).eval()
+    with torch.no_grad():
+        network[0].weight[::2] *= smallest
+    image = np.random.default_rng(0).normal(size=(1, 3, 16, 16)).astype(np.float32)
+    graph = convert_onnx(in_onnx(network, image), Precision.DYNAMIC, None).graph
+    kinds = [node.op_type for node in graph.node if node.op_type in ("Conv", "ConvInteger")]
+    assert kinds == ["ConvInteger" if smallest == 1 else "Conv", "ConvInteger"]
