@@ -12,12 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from PIL.PngImagePlugin import PngImageFile
 
 from torchseg.data.images.tiff import TiffHeader
 
 Array = NDArray[np.generic]
 ORIENTATION = 0x0112  # the EXIF tag
 _TURNED = (5, 6, 7, 8)  # orientations that swap height and width
+_PNG_END_BYTES = 2**16  # that hold what may come behind the pixels
 _DEEP_PNG = {"RGB;16B": "RGB;16L", "RGBA;16B": "RGBA;16L"}  # rawmode of the high bytes: that of the low bytes
 
 
@@ -112,9 +114,21 @@ def _pillow_header(image: Image.Image) -> Bands:
         width=image.width,
         count=1 if mode in ("1", "L", "LA", "La") or rawmode == "LA;16B" or deep != "uint8" else 3,
         dtype="uint16" if rawmode in _DEEP_PNG else deep,
-        orientation=int(image.getexif().get(ORIENTATION, 1)),
+        orientation=int(_exif(image).get(ORIENTATION, 1)),
         decoder="png" if rawmode in _DEEP_PNG else "pillow",
     )
+
+
+def _exif(image: Image.Image) -> Image.Exif:
+    """The EXIF data; that of a PNG without decoding its pixels, which Pillow does in search of data behind them."""
+    if not isinstance(image, PngImageFile) or image.fp is None:
+        return image.getexif()
+    place = image.fp.tell()
+    image.fp.seek(max(0, image.fp.seek(0, 2) - _PNG_END_BYTES))
+    end = image.fp.read()
+    image.fp.seek(place)
+    is_plain = b"eXIf" not in end and b"IEND" in end  # a file that is cut off is decoded, and its fault found
+    return Image.Image.getexif(image) if is_plain else image.getexif()
 
 
 def read_bands(path: Path, header: Bands) -> tuple[Array, Array | None]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageOps
+from PIL import Image, ImageFile, ImageOps
 
 from torchseg.data.images.bands import read_bands, read_header, upright
 
@@ -86,3 +86,27 @@ def test_an_orientation_is_applied_as_pillow_does(orientation):
     image = Image.fromarray(picture)
     image.getexif()[0x0112] = orientation
     np.testing.assert_array_equal(upright(picture, orientation), np.asarray(ImageOps.exif_transpose(image)))
+
+
+def _turned_png(path, *, behind):
+    """A PNG whose EXIF orientation stands before its pixels, as most writers put it, or behind them."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (3, 2)).save(path, exif=exif)
+    data = path.read_bytes()
+    start = data.index(b"eXIf") - 4
+    length = 12 + int.from_bytes(data[start : start + 4], "big")
+    if behind:
+        path.write_bytes(data[:start] + data[start + length : -12] + data[start : start + length] + data[-12:])
+
+
+@pytest.mark.parametrize("behind", [False, True])
+def test_the_orientation_of_a_png_is_read_before_and_behind_its_pixels(tmp_path, behind):
+    _turned_png(tmp_path / "a.png", behind=behind)
+    assert read_header(tmp_path / "a.png").orientation == 6
+
+
+def test_the_header_of_a_png_is_read_without_its_pixels(tmp_path, monkeypatch):
+    Image.new("RGB", (3, 2)).save(tmp_path / "a.png")
+    monkeypatch.setattr(ImageFile.ImageFile, "load", lambda self: pytest.fail("the pixels were decoded"))
+    assert read_header(tmp_path / "a.png").orientation == 1
