@@ -115,7 +115,7 @@ def test_a_training_goes_on_once_a_full_disk_has_space_at_whatever_size_it_was_f
     count, outcomes = number_of(30, short=1), Counter()
     paths = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     for number in range(count):
-        size = int(bytes_of_all * (number + 0.5) / count)
+        size = int(bytes_of_all * (number + 0.1) / count)
         home = tmp_path / str(number)
         (home / "disk").mkdir(parents=True)
         train_there = [sys.executable, "-c", PROGRAM, "train", *arguments("train", given), "--out", "disk/run"]

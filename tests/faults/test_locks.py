@@ -92,13 +92,14 @@ def test_nothing_is_predicted_or_imported_into_a_run_that_is_busy(small_run, tmp
     before = sorted(path for path in run.rglob("*") if path.is_file())
     file = str(run / "artifacts/trained.fp32.onnx")
     model = str(shutil.copy(run / "artifacts/trained.fp32.tflite", tmp_path / "other.tflite"))
-    for call in (
-        lambda: predict.main([file, "image.png", "--out", str(run), "--threads", "1"]),
-        lambda: import_tf.main([model, "--data", "scenes", "--image_size", "32", "--out", str(run), "--threads", "1"]),
+    importing = ["--data", "scenes", "--image_size", "32", "--out", str(run), "--threads", "1"]
+    for call, reason in (
+        (lambda: predict.main([file, "image.png", "--out", str(run), "--threads", "1"]), "is the folder of a run"),
+        (lambda: import_tf.main([model, *importing]), "another command is running in"),
     ):
         with locked(run):
             assert call() == 2
-        assert "another command is running in" in refusal()
+        assert reason in refusal()
         assert sorted(path for path in run.rglob("*") if path.is_file() and path.name != ".lock") == [
             path for path in before if path.name != ".lock"
         ]

@@ -42,10 +42,15 @@ class Card:
             check_name("the name of a parent", parent)
 
 
+def is_checkpoint(folder: Path) -> bool:
+    """Whether a folder has the files of a checkpoint."""
+    return (folder / CARD).is_file() and (folder / WEIGHTS).is_file()
+
+
 def read_card(folder: Path) -> Card:
     """Reads `card.json`; raises ValueError if it is missing, damaged or has an unknown version."""
     path = folder / CARD
-    if not path.is_file() or not (folder / WEIGHTS).is_file():
+    if not is_checkpoint(folder):
         raise ValueError(
             f"{folder} is not a checkpoint: it needs {CARD} and {WEIGHTS}; give a folder such as runs/scenes/teacher"
         )

@@ -48,7 +48,13 @@ class Interruption:
                 os.write(2, f"{MESSAGE}\n".encode())
             os._exit(self.exit_code)
         self._came, self.exit_code = True, 128 + number
+        # A thread of Python's process pool fails if its tasks are cancelled while its processes end by the same signal.
+        threading.excepthook = _say_nothing
         raise KeyboardInterrupt
+
+
+def _say_nothing(_: threading.ExceptHookArgs) -> None:
+    """What threads run into while the process ends is of no use to the user."""
 
 
 @contextmanager

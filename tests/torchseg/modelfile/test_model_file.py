@@ -197,6 +197,6 @@ def test_what_a_certificate_says_is_told_in_words(
     path = tmp_path / "net.onnx"
     path.write_bytes(b"weights")
     assert ModelFile(path).certificate_state == ""
-    certificate = passed_certificate(**{"sha256": ModelFile(path).sha256, **changes})
+    certificate = passed_certificate(**{"file": path.name, "sha256": ModelFile(path).sha256, **changes})
     certificate_path(path).write_text(json.dumps(certificate))
     assert ModelFile(path).certificate_state == state

@@ -11,7 +11,7 @@ import numpy as np
 
 from torchseg.harness.csv_table import read_table
 from torchseg.harness.report.run_record import number
-from torchseg.modelfile.card import CARD, Card, read_card
+from torchseg.modelfile.card import Card, is_checkpoint, read_card
 from torchseg.modelfile.certificate import ShownCertificate
 from torchseg.pipeline.grid.per_image import PICTURES, mean_of
 from torchseg.pipeline.grid.trainer import RECORD, STAGE, TrainerRecord
@@ -126,7 +126,7 @@ def read_training(run: Path) -> TrainingRecord:
     for path in sorted((run / ARTIFACTS).glob(f"{STAGE}.*.json")):
         certificates[path.name.removeprefix(f"{STAGE}.").removesuffix(".json")] = _read(path, ShownCertificate)
     return TrainingRecord(
-        card=read_card(run / STAGE) if (run / STAGE / CARD).is_file() else None,
+        card=read_card(run / STAGE) if is_checkpoint(run / STAGE) else None,
         curve=read_table(run / STAGE / "curves.csv"),
         record=_read(run / RECORD, TrainerRecord),
         scores={_file(row["artifact"]): row for row in read_table(run / "scores.csv", needed=("artifact",))},

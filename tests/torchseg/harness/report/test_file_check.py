@@ -21,14 +21,13 @@ def _write_network(path, operator):
 
 
 @pytest.fixture
-def run(tmp_path):
+def run(tmp_path, passed_certificate):
     """A run that scored a certified file."""
     path = tmp_path / NAME
     path.parent.mkdir()
     _write_network(path, "Relu")
     digest = ModelFile(path).sha256
-    certificate = {"version": 3, "file": path.name, "sha256": digest, "verdict": {"passed": True}}
-    (tmp_path / f"{NAME}.json").write_text(json.dumps(certificate))
+    (tmp_path / f"{NAME}.json").write_text(json.dumps(passed_certificate(file=path.name, sha256=digest)))
     (tmp_path / "scores.csv").write_text(f"artifact,latency_ms_min,sha256\n{NAME},,{digest}\n{NAME},,{digest}\n")
     return tmp_path
 

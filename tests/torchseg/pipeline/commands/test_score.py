@@ -54,7 +54,8 @@ def run(tmp_path, passed_certificate):
     (folder / "config.yaml").write_text("data: scenes\nimage_size: '16'\n")
     path = save_onnx(folder / "artifacts/student.int8.onnx")
     hashes = {"sha256": sha256_of(path), "checkpoint_sha256": sha256_of(folder / "student" / WEIGHTS)}
-    write_certificate(path, passed_certificate(version=1, **hashes, preprocessing={"height": 16, "width": 16}))
+    sides = {"height": 16, "width": 16}
+    write_certificate(path, passed_certificate(version=1, file=path.name, **hashes, preprocessing=sides))
     return folder
 
 

@@ -13,7 +13,19 @@ FILE = "artifacts/student.fp32.onnx"
 
 
 @pytest.fixture
-def run(tmp_path):
+def certify(passed_certificate):
+    """Writes the file's certificate, with the named fields in place of its own."""
+
+    def write(run, **changes):
+        hashes = {"sha256": ModelFile(run / FILE).sha256, "checkpoint_sha256": ModelFile(run / "student").sha256}
+        certificate = passed_certificate(**{"file": "student.fp32.onnx", **hashes, **changes})
+        (run / f"{FILE}.json").write_text(json.dumps(certificate))
+
+    return write
+
+
+@pytest.fixture
+def run(tmp_path, certify):
     """A run with a checkpoint, and a file that was made from it."""
     folder = RunFolder(tmp_path / "run")
     path = folder.path
@@ -24,14 +36,8 @@ def run(tmp_path):
         (path / "student/model.safetensors").write_bytes(b"weights")
         (path / "artifacts").mkdir()
         (path / FILE).write_bytes(b"file")
-        _certify(path)
+        certify(path)
     return path
-
-
-def _certify(run, **changes):
-    certificate = {"version": 3, "file": "student.fp32.onnx", "sha256": ModelFile(run / FILE).sha256}
-    certificate |= {"checkpoint_sha256": ModelFile(run / "student").sha256, "verdict": {"passed": True}}
-    (run / f"{FILE}.json").write_text(json.dumps(certificate | changes))
 
 
 def test_a_file_of_a_run_as_it_was_written_has_no_problem(run):
@@ -53,10 +59,10 @@ def test_a_checkpoint_that_no_command_wrote_is_noticed(run):
     assert model_problem(ModelFile(run / "student")) == said
 
 
-def test_a_certificate_that_speaks_against_the_file_comes_first(run):
-    _certify(run, verdict={"passed": False})
+def test_a_certificate_that_speaks_against_the_file_comes_first(run, certify):
+    certify(run, verdict={"passed": False})
     assert model_problem(ModelFile(run / FILE)) == "its certificate fails"
-    _certify(run, file="clustered.fp32.onnx")
+    certify(run, file="clustered.fp32.onnx")
     assert model_problem(ModelFile(run / FILE)) == "its certificate is that of another file"
 
 

@@ -51,7 +51,8 @@ def test_a_tflite_original_is_scored_as_well_and_is_what_the_onnx_file_is_held_a
     write_imported(imported("net", "keras", "net.keras"), run)
     for name in ("lite.fp32.onnx", "net.fp32.onnx"):
         (run / "artifacts" / name).touch()
-    certificate = passed_certificate(version=1, sha256=sha256_of(run / "artifacts/net.fp32.onnx"))
+    digest = sha256_of(run / "artifacts/net.fp32.onnx")
+    certificate = passed_certificate(version=1, file="net.fp32.onnx", sha256=digest)
     write_certificate(run / "artifacts/net.fp32.onnx", certificate)
     original, made, other = imported_artifacts(run)
     assert (original.path, original.precision, original.reference) == (run / FOLDER / "lite.int8.tflite", "int8", None)

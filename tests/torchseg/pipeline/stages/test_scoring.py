@@ -31,7 +31,7 @@ def _certify(run, name, certificate):
     path = run / "artifacts" / name
     path.write_bytes(b"file")
     hashes = {"sha256": sha256_of(path), "checkpoint_sha256": sha256_of(run / "student" / WEIGHTS)}
-    write_certificate(path, certificate(version=1, **hashes, preprocessing={"height": 8, "width": 16}))
+    write_certificate(path, certificate(version=1, file=name, **hashes, preprocessing={"height": 8, "width": 16}))
     return path
 
 

@@ -136,7 +136,7 @@ def _costs(rows: Sequence[Row]) -> _CostOf:
     multiply_adds = {row["stage"]: row.get("multiply_adds") for row in rows if row["format"] == "torch"}
 
     def operations(row: Row) -> tuple[str | None, ...]:
-        kind = row["artifact"].rpartition("/")[2].partition(".")[2]  # int8.packed.onnx
+        kind = row["artifact"].rpartition("/")[2].removeprefix(f"{row['stage']}.")  # int8.packed.onnx
         return (multiply_adds.get(row["stage"]) or row["stage"], kind, row.get("runtime"))
 
     fastest: dict[tuple[str | None, ...], float] = {}
