@@ -31,6 +31,11 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
+def with_counts(words: Iterable[str]) -> str:
+    """`9 x CONV_2D, CUMSUM` for words of which some are equal, in the order in which each comes first."""
+    return ", ".join(f"{count} x {word}" if count > 1 else word for word, count in Counter(words).items())
+
+
 def aligned(table: Sequence[Sequence[str]]) -> list[str]:
     """Rows of equally many cells as lines whose columns are aligned at the left."""
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from torchseg.harness.format import bytes_text, milliseconds, percent, short_name
+from torchseg.harness.format import bytes_text, milliseconds, percent, short_name, with_counts
 
 
 def test_what_is_not_known_is_empty():
@@ -26,3 +26,8 @@ def test_shares_are_percent():
 def test_a_checkpoint_is_called_by_its_stage_and_a_file_by_its_name():
     assert short_name("student/model.safetensors") == "student"
     assert short_name("artifacts/student.int8.tflite") == "student.int8.tflite"
+
+
+def test_equal_words_are_counted():
+    assert with_counts(["CONV_2D", "CUMSUM", "CONV_2D"]) == "2 x CONV_2D, CUMSUM"
+    assert with_counts([]) == ""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from torchseg.harness.format import counted, milliseconds, percent
+from torchseg.harness.format import counted, milliseconds, percent, with_counts
 from torchseg.harness.measure.layer_profile import Profile
 from torchseg.harness.measure.weights import WeightCount
 from torchseg.harness.report.advice import explain, explain_profile
@@ -99,7 +99,7 @@ def _facts(found: Explanation) -> list[str]:
         taken = len(profile.layers) - left
         lines.append(
             f"  fast path   {info.fast_path} took {taken} of {len(profile.layers)} operators"
-            f" ({percent(profile.fast, digits=0)})" + (f", left over: {' '.join(info.leftovers)}" if left else "")
+            f" ({percent(profile.fast, digits=0)})" + (f", left over: {with_counts(info.leftovers)}" if left else "")
         )
     return lines
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from torchseg.harness.format import bytes_text, counted, milliseconds, percent, short_names
+from torchseg.harness.format import bytes_text, counted, milliseconds, percent, short_names, with_counts
 from torchseg.harness.report.recommendation.recommend import Recommendation
 from torchseg.harness.report.run_record import Row, number
 from torchseg.harness.report.tables import wide
@@ -167,7 +167,7 @@ def _table(rows: Sequence[Row], names: dict[str, str], *, label: str, chosen: Ro
 
 def _name_cell(row: Row, name: str) -> str:
     error = f'<small class="bad">{escape(row["error"])}</small>' if row.get("error") else ""
-    leftovers = row.get("leftovers", "")
+    leftovers = with_counts(row.get("leftovers", "").split())
     fallen = f"{row.get('fast_path', '')} left over: {leftovers}" if leftovers else ""
     note = f'<small class="warn">{escape(fallen)}</small>' if fallen else ""
     shown = escape(name)
