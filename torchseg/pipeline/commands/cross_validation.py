@@ -10,8 +10,8 @@ from torchseg.cli.command import CHECK_FAILED, DONE
 from torchseg.config import DistillConfig
 from torchseg.harness.report.recommendation.recommend import recommend
 from torchseg.harness.report.run_record import read_run
-from torchseg.pipeline.grid.folds import SPLIT_TABLE, TABLE, fold_folder, fold_lines, write_folds
 from torchseg.pipeline.run.folder import is_run
+from torchseg.pipeline.run.folds import SPLIT_TABLE, TABLE, fold_folder, fold_lines, write_folds
 from torchseg.pipeline.run.lock import locked
 
 

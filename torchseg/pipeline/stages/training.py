@@ -103,9 +103,10 @@ class Trainer(Lengths):
             )
 
         def around(network: nn.Module) -> nn.Module:
-            taught = load().network.network
-            if not isinstance(taught, FeatureTeacher):
+            if not self._feature_weight:
                 return network
+            taught = load().network.network
+            assert isinstance(taught, FeatureTeacher)
             return FeatureStudent(network, self._shape, channels=taught.channels, seed=self.config.seed)
 
         return Supervision(

@@ -6,8 +6,8 @@ import statistics
 import pytest
 
 from torchseg.harness.csv_table import read_table, write_rows
-from torchseg.pipeline.grid.folds import SPLIT_TABLE, TABLE, fold_lines, write_folds
 from torchseg.pipeline.run.dataset import SPLITS
+from torchseg.pipeline.run.folds import SPLIT_TABLE, TABLE, fold_lines, write_folds
 
 STUDENT, FILE = "student/model.safetensors", "artifacts/student.int8.onnx"
 COLUMNS = ("artifact", "runtime", "class_index", "class", "iou", "dice", "precision", "recall")
