@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, cast, get_type_hints
 
 from torch import Tensor, nn
+from torch.nn import functional
 
 from torchseg.models.pretrained import FETCHED, IMAGENET, PACKAGED, imagenet_weights, load_in_order
 from torchseg.models.unet import check_size
@@ -16,17 +18,28 @@ _GIVEN = {"encoder_name", "in_channels", "classes", "activation", "aux_params", 
 
 
 class SmpNetwork(nn.Module):
-    """Wraps a network of segmentation_models_pytorch and checks image sizes; `(B, C, H, W)` to `(B, K, H, W)`."""
+    """Wraps a network of segmentation_models_pytorch and checks image sizes; `(B, C, H, W)` to `(B, K, H, W)`.
 
-    def __init__(self, network: nn.Module) -> None:
+    Args:
+        network: from images to logits of the same size.
+        image_scale: how many times larger the network sees an image than it is. Encoders know objects as large as
+            they were in ImageNet, some 200 pixels: small images gain accuracy at twice their size, for four times
+            the multiply-adds.
+    """
+
+    def __init__(self, network: nn.Module, *, image_scale: int = 1) -> None:
         super().__init__()
-        self.network = network
-        self.stride = int(getattr(network.encoder, "output_stride", 32))
+        self.network, self.image_scale = network, image_scale
+        stride = int(getattr(network.encoder, "output_stride", 32))
+        self.stride = stride // math.gcd(stride, image_scale)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits `(B, K, H, W)`; raises ValueError if H or W is not a multiple of `stride`."""
         check_size(int(images.shape[2]), int(images.shape[3]), stride=self.stride)
-        return cast(Tensor, self.network(images))
+        if self.image_scale == 1:
+            return cast(Tensor, self.network(images))
+        larger = functional.interpolate(images, scale_factor=self.image_scale, mode="bilinear")
+        return functional.avg_pool2d(self.network(larger), self.image_scale)
 
 
 def smp_builder(name: str) -> tuple[Callable[..., nn.Module], Mapping[str, Any]]:
@@ -47,7 +60,9 @@ def smp_builder(name: str) -> tuple[Callable[..., nn.Module], Mapping[str, Any]]
     _check_encoder(name, encoder)
     kind = known[architecture]
 
-    def build(in_channels: int, num_classes: int, **arguments: Any) -> SmpNetwork:
+    def build(in_channels: int, num_classes: int, *, image_scale: int = 1, **arguments: Any) -> SmpNetwork:
+        if image_scale < 1:
+            raise ValueError(f"model '{name}': image_scale must be at least 1, not {image_scale}")
         options = {FETCHED: None} | arguments
         packaged = encoder in PACKAGED and options[FETCHED] == IMAGENET
         if packaged:
@@ -58,12 +73,12 @@ def smp_builder(name: str) -> tuple[Callable[..., nn.Module], Mapping[str, Any]]
             network = kind(encoder_name=encoder, in_channels=in_channels, classes=num_classes, **options)
             if packaged:
                 load_in_order(network.encoder, imagenet_weights(encoder))
-            return SmpNetwork(network)
+            return SmpNetwork(network, image_scale=image_scale)
         except (KeyError, TypeError, ValueError, RuntimeError, OSError) as error:
             raise ValueError(f"model '{name}' cannot be built with {arguments}: {error}") from error
 
     hints = {argument: hint for argument, hint in get_type_hints(kind.__init__).items() if argument not in _GIVEN}
-    return build, hints
+    return build, hints | {"image_scale": int}
 
 
 def timm_builder(name: str) -> tuple[Callable[..., nn.Module], Mapping[str, Any]]:

@@ -5,6 +5,7 @@ import torch
 
 from torchseg.checkpoint import Card, load_checkpoint, save_checkpoint
 from torchseg.models import build_model, rebuild_model
+from torchseg.models.multiply_adds import multiply_adds
 from torchseg.spec import ImageSpec
 
 SPEC = ImageSpec(height=32, width=64, classes=("a", "b", "c"))
@@ -46,6 +47,23 @@ def test_loading_fetches_no_weights():
 def test_unknown_names_bring_the_near_ones(name, message):
     with pytest.raises(ValueError, match=message):
         build_model(name, {}, SPEC)
+
+
+def test_a_network_may_see_images_larger_than_they_are():
+    plain = build_model(NAME, SMALL, SPEC, seed=1).eval()
+    twice = build_model(NAME, SMALL | {"image_scale": 2}, SPEC, seed=1).eval()
+    images = torch.randn(1, 3, 32, 64)
+    with torch.no_grad():
+        larger = torch.nn.functional.interpolate(images, scale_factor=2, mode="bilinear")
+        assert torch.equal(twice(images), torch.nn.functional.avg_pool2d(plain(larger), 2))
+    assert (plain.stride, twice.stride) == (8, 4)
+    assert multiply_adds(twice, SPEC) == 4 * multiply_adds(plain, SPEC)
+
+
+@pytest.mark.parametrize("scale", [0, -1])
+def test_an_image_scale_below_one_is_refused(scale):
+    with pytest.raises(ValueError, match="image_scale must be at least 1"):
+        build_model(NAME, SMALL | {"image_scale": scale}, SPEC)
 
 
 def test_unknown_arguments_are_named():
