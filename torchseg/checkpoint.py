@@ -6,7 +6,6 @@ import json
 from dataclasses import asdict, replace
 from pathlib import Path
 
-import psutil
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -21,6 +20,7 @@ from torchseg.models import rebuild_model
 from torchseg.models.external.outputs import FullSizeLogits, Outputs
 from torchseg.models.external.program import BUILDER as PROGRAM
 from torchseg.models.external.program import ProgramNetwork, program_in
+from torchseg.processes.memory import total_memory
 from torchseg.record import with_checksum
 from torchseg.tensor_file import write_tensors
 
@@ -36,7 +36,7 @@ __all__ = [
 ]
 
 
-_MEMORY_SHARE = 0.5  # of the machine's memory, that the weights of a network may take
+_MEMORY_SHARE = 0.5  # of the memory of the machine or container, that the weights of a network may take
 
 
 def save_checkpoint(model: nn.Module, card: Card, folder: Path) -> None:
@@ -110,7 +110,7 @@ def _check_memory(card: Card, path: Path) -> None:
     except ValueError as error:
         raise ValueError(f"{path.parent / CARD} describes a network that cannot be built: {error}") from error
     needed = sum(tensor.nbytes for tensor in network.state_dict().values())
-    stored, memory = path.stat().st_size, psutil.virtual_memory().total
+    stored, memory = path.stat().st_size, total_memory()
     if not card.resized and needed > 2 * stored + 2**20:
         raise ValueError(
             f"{path} has {stored} bytes, but the network of {CARD} beside it ({card.builder}) has {needed} bytes of "

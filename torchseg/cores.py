@@ -7,11 +7,10 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-_GROUPS = Path("/sys/fs/cgroup")
-_MEMBERSHIP = Path("/proc/self/cgroup")
+from torchseg.control_groups import GROUPS, MEMBERSHIP, group_folders
 
 
-def available_cores(*, groups: Path = _GROUPS, membership: Path = _MEMBERSHIP) -> int:
+def available_cores(*, groups: Path = GROUPS, membership: Path = MEMBERSHIP) -> int:
     """Cores that this process may use: the smaller of its CPU affinity and the CPU quota of its control groups.
 
     A container on a large machine sees all cores, but is throttled once it has used up its quota; more threads than the
@@ -24,7 +23,8 @@ def available_cores(*, groups: Path = _GROUPS, membership: Path = _MEMBERSHIP) -
     Returns:
         At least 1.
     """
-    quotas = [math.ceil(quota) for quota in _quotas(groups, membership)]
+    folders = group_folders("cpu", groups=groups, membership=membership)
+    quotas = [math.ceil(quota) for folder in folders for quota in _quota(folder)]
     return max(1, min([_scheduled_cores(), *quotas]))
 
 
@@ -32,23 +32,6 @@ def _scheduled_cores() -> int:
     """Cores in the CPU affinity of this process; all cores where affinity is not available (macOS, Windows)."""
     affinity = getattr(os, "sched_getaffinity", None)
     return len(affinity(0)) if affinity else os.cpu_count() or 1
-
-
-def _quotas(groups: Path, membership: Path) -> Iterator[float]:
-    """CPU quotas, in cores, of each group of this process and of the groups above it; none if there is no limit."""
-    lines = membership.read_text(encoding="utf-8").splitlines() if membership.is_file() else []
-    for line in lines:
-        _, controllers, name = line.split(":", 2)
-        names = controllers.split(",")
-        if controllers and "cpu" not in names:
-            continue
-        mounts = [groups / controllers, groups / "cpu"] if controllers else [groups, groups / "unified"]
-        for mount in mounts:
-            inside = mount / name.lstrip("/")
-            # In a container that sees its own group as the root, the limit is at the mount point itself.
-            for folder in (inside, *inside.parents):
-                if folder.is_relative_to(mount):
-                    yield from _quota(folder)
 
 
 def _quota(folder: Path) -> Iterator[float]:

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import re
-from unittest.mock import MagicMock
 
 import psutil
 import pytest
@@ -81,7 +80,7 @@ def test_a_card_of_a_far_larger_network_is_refused_before_it_is_built(saved):
 
 def test_a_network_larger_than_memory_is_refused(saved, monkeypatch):
     folder, _, _ = saved
-    monkeypatch.setattr("torchseg.checkpoint.psutil.virtual_memory", lambda: MagicMock(total=1000))
+    monkeypatch.setattr("torchseg.checkpoint.total_memory", lambda: 1000)
     with pytest.raises(ValueError, match=r"GiB of weights; this machine loads up to 50% of its .* use a larger one"):
         load_checkpoint(folder)
 

@@ -22,7 +22,7 @@ class ChildLimitFlags:
 
     Attributes:
         max_memory: GB that each process that runs a model file may take, and the images that are read for it; auto: a
-            quarter of the machine's memory, and at least 2.
+            quarter of the memory of the machine or container, or 2 if that is more and at most half of it.
         max_minutes: Minutes that opening a file, or one call of it, may take; auto: 2 to open it, 15 for a call, 60 to
             convert a TensorFlow model.
     """

@@ -11,13 +11,13 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import psutil
+from torchseg.processes.memory import total_memory
 
 if sys.platform != "win32":
     import resource
 
 _MEMORY, _SECONDS = "TORCHSEG_MAX_MEMORY_BYTES", "TORCHSEG_MAX_SECONDS"
-_MEMORY_SHARE = 0.25  # of the machine's
+_MEMORY_SHARE, _MOST_SHARE = 0.25, 0.5  # of the memory of the machine or container
 _LEAST_BYTES = 2 * 10**9  # clean files of 10 MB take 0.1 to 0.5 GB, whatever the runtime and the number of threads
 
 
@@ -43,8 +43,9 @@ def child_limits(*, memory_gb: float | None, minutes: float | None) -> Iterator[
 
 
 def memory_limit_bytes() -> int:
-    """The memory that each process may take: as set, else a quarter of the machine's, and at least 2 GB."""
-    default = max(_LEAST_BYTES, int(_MEMORY_SHARE * psutil.virtual_memory().total))
+    """Bytes that each process may take: as set, else a quarter of all, or 2 GB if that is more and at most half."""
+    total = total_memory()
+    default = max(_MEMORY_SHARE * total, min(_LEAST_BYTES, _MOST_SHARE * total))
     return int(_number(_MEMORY) or default)
 
 

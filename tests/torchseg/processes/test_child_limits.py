@@ -3,7 +3,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from types import SimpleNamespace
 
 import pytest
 
@@ -33,9 +32,10 @@ def test_limits_hold_in_the_block_and_for_what_it_starts():
     assert (memory_limit_bytes(), time_limit_s(7)) == (before, 7)
 
 
-@pytest.mark.parametrize(("total", "limit"), [(24 * 10**9, 6 * 10**9), (4 * 10**9, 2 * 10**9)])
-def test_a_process_may_take_a_quarter_of_the_memory_and_at_least_2_gb(total, limit, monkeypatch):
-    monkeypatch.setattr(limits.psutil, "virtual_memory", lambda: SimpleNamespace(total=total))
+@pytest.mark.parametrize(("total_gb", "limit_gb"), [(24, 6), (6, 2), (4, 2), (2, 1)])
+def test_a_process_may_take_a_quarter_of_the_memory_or_2_gb_if_half_of_it_is_as_much(total_gb, limit_gb, monkeypatch):
+    monkeypatch.setattr(limits, "total_memory", lambda: total_gb * 10**9)
+    limit = limit_gb * 10**9
     assert memory_limit_bytes() == limit
 
 

@@ -11,6 +11,7 @@ import psutil
 from torchseg.harness.measure.pixel_counts import MetricAccumulator
 from torchseg.harness.scoring.artifact import Artifact
 from torchseg.harness.scoring.measurement import Measured
+from torchseg.processes.memory import available_memory
 
 if sys.platform != "win32":
     import resource
@@ -58,7 +59,7 @@ class Wave:
 
 def room_now() -> Room:
     """The room that memory and the limit of open files leave to this process; on Windows, memory alone."""
-    memory = min(_MOST_BYTES, int(_MEMORY_SHARE * psutil.virtual_memory().available))
+    memory = min(_MOST_BYTES, int(_MEMORY_SHARE * available_memory()))
     if sys.platform == "win32":
         return Room(processes=sys.maxsize, memory_bytes=memory)
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)

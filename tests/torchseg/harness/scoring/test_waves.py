@@ -67,10 +67,10 @@ def test_the_limit_of_open_files_and_free_memory_give_the_room(monkeypatch):
     resource = pytest.importorskip("resource", reason="there are such limits on POSIX alone")
     monkeypatch.setattr(resource, "getrlimit", lambda _: (100, 100))
     monkeypatch.setattr(waves.psutil, "Process", lambda: SimpleNamespace(num_fds=lambda: 10))
-    monkeypatch.setattr(waves.psutil, "virtual_memory", lambda: SimpleNamespace(available=10**9))
+    monkeypatch.setattr(waves, "available_memory", lambda: 10**9)
     assert room_now() == Room(processes=16, memory_bytes=7 * 10**8)
     monkeypatch.setattr(resource, "getrlimit", lambda _: (20, 20))
-    monkeypatch.setattr(waves.psutil, "virtual_memory", lambda: SimpleNamespace(available=10**12))
+    monkeypatch.setattr(waves, "available_memory", lambda: 10**12)
     assert room_now() == Room(processes=2, memory_bytes=4 * 2**30)
 
 
