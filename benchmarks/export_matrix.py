@@ -21,7 +21,6 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import astuple, dataclass
-from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -30,10 +29,7 @@ import numpy as np
 from prepared_network import arrays, predictor, prepared_network
 from torch import nn
 
-from tf_bridge.certify.network_layers import NetworkLayers
 from tf_bridge.certify.parity import Parity, compare
-from tf_bridge.certify.proof import prove
-from tf_bridge.certify.range_check import Ranges
 from tf_bridge.certify.verdict import verdict
 from tf_bridge.conversion import Conversion
 from torchseg.config import FORMATS, DataConfig
@@ -97,16 +93,6 @@ class Judged:
         self.images, self.masks = arrays(pictures.validation, spec, JUDGED_ON)
         self._answers: dict[bytes, np.ndarray] = {}
 
-    @cached_property
-    def layers(self) -> NetworkLayers:
-        """The network, to be run layer by layer."""
-        return NetworkLayers(self.conversion.program)
-
-    @cached_property
-    def ranges(self) -> Ranges:
-        """Of the network's values on the calibration images."""
-        return self.layers.ranges(self.calibration)
-
     def reference(self, images: np.ndarray) -> np.ndarray:
         """Logits of PyTorch, `(B, K, H, W)`, for images `(B, C, H, W)`."""
         key = images.tobytes()
@@ -165,8 +151,9 @@ def _row(file: File, network: Judged) -> Row:
             float_layers = _write(network, path, file)
             parity = _judge(network, path)
             image = network.images[[parity.worst_image]]
-            ranges = network.ranges if file.precision is Precision.INT8 else None
-            proof = prove(path, network.layers, [(image, image)], precision=file.precision, ranges=ranges)
+            proof = network.conversion.prove(
+                path, [(image, image)], precision=file.precision, calibration=network.calibration
+            )
         except ValueError as error:
             return Row(file=file, failures=str(error))
         return Row(

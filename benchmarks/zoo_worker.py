@@ -26,10 +26,9 @@ from zoo_table import ILL_CONDITIONED, NOT_BUILT
 from tf_bridge.certify.description import description_problems
 from tf_bridge.certify.file_layers import OUTPUT, Grid, open_layers
 from tf_bridge.certify.layer_check import on_grid
-from tf_bridge.certify.network_layers import IMAGE, NetworkLayers
+from tf_bridge.certify.network_layers import IMAGE
 from tf_bridge.certify.parity import Parity, compare
-from tf_bridge.certify.proof import MAX_NOISE, prove
-from tf_bridge.certify.range_check import Ranges
+from tf_bridge.certify.proof import MAX_NOISE
 from tf_bridge.certify.verdict import verdict
 from tf_bridge.certify.weight_check import check_weights, simulated_weights
 from tf_bridge.conversion import Conversion
@@ -111,14 +110,8 @@ class Judge:
         predict = open_runtime(path).predict
         classes = self.spec.num_classes
         parity = compare(predictor(self.conversion.model), predict, self.images, self.masks, num_classes=classes)
-        at = [parity.worst_image]
-        proof = prove(
-            path,
-            self._network,
-            [(self.images[at], self.images[at])],
-            precision=precision,
-            ranges=self._ranges if precision is Precision.INT8 else None,
-        )
+        shown = [(image[None], image[None]) for image in self.images]
+        proof = self.conversion.prove(path, shown, precision=precision, calibration=self.calibration)
         problems = [*verdict(parity, precision), *proof.failures]
         problems += description_problems(complete_file(path), self.spec, precision)
         return problems + (self._logit_problems(path, parity) if precision is Precision.INT8 else [])
@@ -143,12 +136,13 @@ class Judge:
 
         Values are rounded to 256 steps of their own range on the calibration images, whatever grid the file has.
         """
-        network, kept = self._network, {}
+        network, kept = self.conversion.layers, {}
+        ranges = self.conversion.ranges(self.calibration)
         weights = simulated_weights(network, check_weights(path, network))
         integers = {network.output if name == OUTPUT else name for name in open_layers(path).grids} | {IMAGE}
 
         def visit(name: str, value: Images) -> Images | None:
-            low, high = self._ranges.get(name, (0.0, 0.0))
+            low, high = ranges.get(name, (0.0, 0.0))
             rounded = on_grid(value, Grid((high - low) / 255, low, high)) if name in integers and low < high else value
             kept[name] = rounded
             return rounded
@@ -174,14 +168,6 @@ class Judge:
         except RuntimeError:  # the network's code makes float32 tensors
             return ""
         return "; ".join(verdict(parity, Precision.FP32))
-
-    @cached_property
-    def _network(self) -> NetworkLayers:
-        return NetworkLayers(self.conversion.program)
-
-    @cached_property
-    def _ranges(self) -> Ranges:
-        return self._network.ranges(self.calibration)
 
 
 def _mean_square(values: Images) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Collection, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -11,11 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tf_bridge.calibration import check_calibration
+from tf_bridge.certify.network_layers import NetworkLayers
+from tf_bridge.certify.proof import Pair, Proof, prove
+from tf_bridge.certify.range_check import Ranges
 from tf_bridge.float_weights import SHARES
 from tf_bridge.mixed_precision.onnx import MixedOnnx
 from tf_bridge.mixed_precision.tflite import MixedTflite
 from tf_bridge.onnx.export import check_onnx, onnx_graph, save_onnx, write_onnx
 from tf_bridge.onnx.quantize import halve_onnx
+from tf_bridge.packing.names import is_packed
 from tf_bridge.tflite.convert import TracedFunction, convert_tflite
 from tf_bridge.tflite.export import tflite_function, write_tflite
 from tf_bridge.tflite.flatbuffer import halve_tflite
@@ -43,7 +48,7 @@ class MixedPrecisionWriter(Protocol):
 
 
 class Conversion:
-    """Writes a network to both formats at any number of precisions.
+    """Writes a network to both formats at any number of precisions, and proves the files against it.
 
     The files equal those of `export_onnx` and `export_tflite` byte for byte. PyTorch traces the network when the first
     file is written, and each format translates that trace once. Later changes to the weights of `model` have no effect:
@@ -57,6 +62,7 @@ class Conversion:
 
     def __init__(self, model: nn.Module, spec: ImageSpec) -> None:
         self.model, self.spec = model, spec
+        self._ranges: dict[bytes, Ranges] = {}  # by hash of the calibration images
 
     def write(
         self,
@@ -146,6 +152,44 @@ class Conversion:
         if kind == ".onnx":
             return MixedOnnx(self.graph, self.spec, images)
         return MixedTflite(self.function, self.spec, images)
+
+    def prove(
+        self,
+        path: Path,
+        images: Sequence[Pair],
+        *,
+        precision: Precision,
+        calibration: NDArray[np.float32] | None = None,
+    ) -> Proof:
+        """Holds the layers of a file against those of the network, see `prove_layers`.
+
+        Args:
+            path: of a file that should compute this network; may be packed or end to end.
+            images: pairs of an image for the network, float32 `(1, C, H, W)`, and the same image for the file.
+            precision: of the file.
+            calibration: for int8, the images that the file was calibrated with.
+        """
+        held = check_calibration(calibration, self.spec, precision=precision)
+        return prove(
+            path,
+            self.layers,
+            images,
+            precision=precision,
+            ranges=None if held is None or self.layers.unproven else self.ranges(held),
+            graph=self.graph if path.suffix == ".onnx" and is_packed(path) else None,
+        )
+
+    def ranges(self, calibration: NDArray[np.float32]) -> Ranges:
+        """The range of each of the network's values over these images, `(B, C, H, W)`; measured once."""
+        key = hashlib.sha256(calibration.tobytes()).digest()
+        if key not in self._ranges:
+            self._ranges[key] = self.layers.ranges(calibration)
+        return self._ranges[key]
+
+    @cached_property
+    def layers(self) -> NetworkLayers:
+        """The network, to be run layer by layer."""
+        return NetworkLayers(self.program)
 
     @cached_property
     def program(self) -> ExportedProgram:

@@ -126,6 +126,29 @@ def test_a_mixed_tflite_file_takes_and_gives_floats_and_stays_with_xnnpack(
     assert {"QUANTIZE", "DEQUANTIZE"} <= set(operators)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_file_is_proven_against_the_network_that_it_was_written_from(
+    kind: str, tmp_path: Path, conversion: Conversion, spec: ImageSpec, images
+) -> None:
+    path, shown = tmp_path / f"net{kind}", [(image[None], image[None]) for image in images[:2]]
+    conversion.write(path, precision=Precision.INT8, calibration=images)
+    assert conversion.prove(path, shown, precision=Precision.INT8, calibration=images).failures == ()
+    narrow = conversion.prove(path, shown, precision=Precision.INT8, calibration=0.1 * images)
+    assert any("calibration gives" in failure for failure in narrow.failures)
+
+
+def test_ranges_are_measured_once_for_the_same_images(
+    conversion: Conversion, images, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured = []
+    monkeypatch.setattr(conversion.layers, "ranges", lambda given: measured.append(given) or {})
+    fresh = np.random.default_rng(5).random(images.shape).astype(np.float32)
+    assert conversion.ranges(fresh) is conversion.ranges(fresh.copy())
+    assert len(measured) == 1
+    conversion.ranges(fresh + 1)
+    assert len(measured) == 2
+
+
 def test_mixing_needs_calibration_images(conversion: Conversion) -> None:
     with pytest.raises(ValueError, match="int8 needs calibration images"):
         conversion.mixed_precision(".onnx", torch.empty(0, 3, 16, 24).numpy())

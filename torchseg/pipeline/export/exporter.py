@@ -20,15 +20,12 @@ from tf_bridge.certify.certificate import (
     write_certificate,
 )
 from tf_bridge.certify.first_difference import FirstDifference, first_difference
-from tf_bridge.certify.network_layers import NetworkLayers
 from tf_bridge.certify.parity import Parity, Predict, compare
-from tf_bridge.certify.proof import Proof, prove
-from tf_bridge.certify.range_check import Ranges
+from tf_bridge.certify.proof import Proof
 from tf_bridge.certify.verdict import verdict
 from tf_bridge.conversion import Conversion
 from tf_bridge.end_to_end import end_to_end_spec, is_end_to_end
 from tf_bridge.onnx.export import OnnxShape, export_onnx
-from tf_bridge.packing.names import is_packed
 from tf_bridge.quiet import quiet
 from torchseg.checkpoint import load_checkpoint, sha256_of
 from torchseg.data import Sample
@@ -160,13 +157,11 @@ class NetworkExport:
         others = np.linspace(0, len(images) - 1, min(_PROVEN_ON, len(images)), dtype=int).tolist()
         at = dict.fromkeys([parity.worst_image, *others])
         shown = [(images[[each]], self._pictures[[each]]) for each in at]
-        return prove(
+        return self._conversion.prove(
             path,
-            self._network,
             [(image, to_pixels(picture) if is_end_to_end(path) else image) for image, picture in shown],
             precision=precision,
-            ranges=self._ranges if precision is Precision.INT8 else None,
-            graph=self._conversion.graph if path.suffix == ".onnx" and is_packed(path) else None,
+            calibration=self._prepare(self._calibration) if precision is Precision.INT8 else None,
         )
 
     def _first_divergent_layer(self, path: Path, parity: Parity, precision: Precision) -> FirstDifference | None:
@@ -204,14 +199,6 @@ class NetworkExport:
         network, card = load_checkpoint(self.checkpoint)
         fold_branches(network)  # certificates still compare with the unmerged checkpoint
         return Conversion(network, card.spec)
-
-    @cached_property
-    def _network(self) -> NetworkLayers:
-        return NetworkLayers(self._conversion.program)
-
-    @cached_property
-    def _ranges(self) -> Ranges:
-        return self._network.ranges(self._prepare(self._calibration))
 
     @cached_property
     def _reference(self) -> Runtime:
