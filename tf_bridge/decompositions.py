@@ -25,6 +25,8 @@ def decompositions(graph: Graph) -> Mapping[Any, Callable[..., Any]]:
         aten.avg_pool2d.default: _avg_pool2d,
         aten.copy.default: _copied,
         aten.fill.Tensor: _copied,
+        aten.kthvalue.default: _kth_smallest,
+        aten.median.default: _median_of_all,
         aten.median.dim: _median,
         aten.rrelu.default: _randomised_relu,
         aten.scaled_dot_product_attention.default: _attention,
@@ -134,13 +136,20 @@ def _written_at(target: Tensor, source: Tensor, dimension: int, index: int) -> T
 
 def _median(values: Tensor, dimension: int, keepdim: bool = False) -> tuple[Tensor, Tensor]:
     """The lower of the two values in the middle, as in PyTorch."""
+    return _kth_smallest(values, (values.shape[dimension] + 1) // 2, dimension, keepdim)
+
+
+def _median_of_all(values: Tensor) -> Tensor:
+    return _median(values.flatten(), 0)[0]
+
+
+def _kth_smallest(values: Tensor, rank: int, dimension: int = -1, keepdim: bool = False) -> tuple[Tensor, Tensor]:
+    """The value of this rank along a dimension, 1 for the smallest, and where it is."""
     import torch
 
-    ordered, indices = torch.sort(values, dim=dimension)
-    middle = (values.shape[dimension] - 1) // 2
-    found = [each.narrow(dimension, middle, 1) for each in (ordered, indices)]
-    median, index = found if keepdim else [each.squeeze(dimension) for each in found]
-    return median, index
+    found = [each.narrow(dimension, rank - 1, 1) for each in torch.sort(values, dim=dimension)]
+    value, index = found if keepdim else [each.squeeze(dimension) for each in found]
+    return value, index
 
 
 def _randomised_relu(

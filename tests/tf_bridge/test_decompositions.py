@@ -92,6 +92,17 @@ def test_a_median_is_the_middle_of_the_sorted_values(keepdim: bool) -> None:
     assert "aten.median.dim" not in targets
 
 
+def test_a_median_of_everything_and_the_kth_smallest_value_are_taken_from_sorted_values() -> None:
+    class Ranked(nn.Module):
+        def forward(self, image: Tensor) -> Tensor:
+            third, last = image.kthvalue(3, dim=2, keepdim=True)[0], image.kthvalue(SIDES[1])[0]
+            return torch.cat([third.flatten(), last.flatten(), image.median()[None]])
+
+    expected, found, targets = outputs(Ranked())
+    np.testing.assert_array_equal(found, expected)
+    assert targets.count("aten.sort.default") == 3
+
+
 def test_a_randomised_relu_has_its_mean_slope() -> None:
     expected, found, targets = outputs(nn.RReLU(0.1, 0.5).eval())
     np.testing.assert_allclose(found, expected, atol=1e-7)

@@ -6,18 +6,17 @@ import numpy as np
 import pytest
 import torch
 
-from tests.special_layers import SIZE, SPECIAL_LAYERS, build_special
+from tests.special_layers import SIZE, SPECIAL_LAYERS, Applied, build_special
 from tf_bridge.lowering.lazy_tensorflow import import_tensorflow
 from tf_bridge.lowering.lower import UnsupportedOperatorError, lower_program
 from tf_bridge.tracing import trace
 
 pytestmark = [pytest.mark.tflite, pytest.mark.slow]
 
-REFUSED = {"largest and smallest": "aten.sort.default"}
 IMAGE = torch.randn(1, 3, *SIZE, generator=torch.Generator().manual_seed(3))
 
 
-@pytest.mark.parametrize("name", [name for name in SPECIAL_LAYERS if name not in REFUSED])
+@pytest.mark.parametrize("name", SPECIAL_LAYERS)
 def test_it_computes_what_pytorch_computes(name: str) -> None:
     pytest.importorskip("tensorflow")
     tf = import_tensorflow()
@@ -29,7 +28,7 @@ def test_it_computes_what_pytorch_computes(name: str) -> None:
     assert error < 1e-5 * np.ptp(expected)
 
 
-@pytest.mark.parametrize("name", REFUSED)
-def test_what_no_file_can_compute_is_refused_in_one_line(name: str) -> None:
-    with pytest.raises(UnsupportedOperatorError, match=rf"^operator {REFUSED[name]} in layer 'layer' .*\Z"):
-        lower_program(trace(build_special(name), IMAGE), None)
+def test_what_no_file_can_compute_is_refused_in_one_line() -> None:
+    network = Applied(torch.rand_like)
+    with pytest.raises(UnsupportedOperatorError, match=r"^operator aten\.rand_like\.default in layer .*\Z"):
+        lower_program(trace(network, IMAGE), None)

@@ -139,6 +139,8 @@ REARRANGING: dict[str, Callable[[], nn.Module]] = {
     "logarithm of softmax over width": lambda: nn.LogSoftmax(dim=3),
     "sum so far": lambda: Applied(lambda x: x.cumsum(2)),
     "highest": lambda: Applied(lambda x: x.topk(2, dim=1)[0] - x.topk(2, dim=1, largest=False)[0]),
+    "sorted": lambda: Applied(lambda x: x.sort(1)[0] + x.sort(2, descending=True)[0] + x.argsort(3).float()),
+    "middle": lambda: Applied(lambda x: x.median(1, keepdim=True)[0] + x.kthvalue(2, dim=3, keepdim=True)[0] - x),
     "choice": lambda: Applied(lambda x: torch.where((x > 0) & (x <= 1) | (x != x), x, x[:, :1])),
     "masked": lambda: Applied(lambda x: x.masked_fill(~(x.amax(1, True) == x), -1.0)),
     "functions": lambda: Applied(lambda x: x.sin() + x.cos() + x.erf() + x.sign() + x.reciprocal() / 100 + x**3 / 9),

@@ -38,7 +38,7 @@ SHAPES = """
     """
 REDUCTIONS = """
     all amax amin aminmax any argmax argmin cumsum log_softmax logsumexp max mean min norm prod softmax std std_mean sum
-    topk var var_mean count_nonzero
+    topk var var_mean count_nonzero sort argsort msort kthvalue median
     """
 LAYERS = """
     adaptive_avg_pool1d adaptive_avg_pool2d adaptive_max_pool1d adaptive_max_pool2d avg_pool1d avg_pool2d batch_norm

@@ -142,6 +142,15 @@ def _top(tf: TensorFlow, value: Value, count: int, dim: int = -1, largest: bool 
     return [value_of(values if largest else -values, last.order), value_of(places, last.order)]
 
 
+def _sort(tf: TensorFlow, value: Value, dim: int = -1, descending: bool = False) -> list[Value]:
+    """All values in order, and where they were; equal ones keep theirs."""
+    return _top(tf, value, value.shape[dim], dim, descending)
+
+
+def _stable_sort(tf: TensorFlow, value: Value, _: bool | None, dim: int = -1, descending: bool = False) -> list[Value]:
+    return _sort(tf, value, dim, descending)
+
+
 REDUCTION: Mapping[str, Callable[..., Any]] = {
     "aten.mean.dim": _reduction("reduce_mean"),
     "aten.mean.default": _without_dims("reduce_mean"),
@@ -171,4 +180,6 @@ REDUCTION: Mapping[str, Callable[..., Any]] = {
     "aten._log_softmax.default": _log_softmax,
     "aten.cumsum.default": _cumulative_sum,
     "aten.topk.default": _top,
+    "aten.sort.default": _sort,
+    "aten.sort.stable": _stable_sort,
 }
