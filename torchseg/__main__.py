@@ -11,11 +11,11 @@ from torchseg.spec import nearest
 
 COMMANDS = {
     "distill": "the whole chain: teacher, student, prune, cluster, export, certificates, scores, report",
-    "train": "one model with labels",
+    "train": "one network with labels",
     "adopt": "a network trained elsewhere becomes a checkpoint of this project",
-    "compress": "prune and cluster a trained model, remove its channels",
+    "compress": "prune and cluster a trained network, remove its channels",
     "prepare": "check a data set, show its classes, write a smaller copy",
-    "export": "a trained model to ONNX and TFLite, each file with its certificate",
+    "export": "a trained network to ONNX and TFLite, each file with its certificate",
     "import_tf": "a TensorFlow model to ONNX, certified against the original",
     "verify": "make the certificates again and compare",
     "score": "the table across runtimes, of a run or of any files",

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 PACKAGE = "torchseg-compress"
 _KINDS = {int: "N", float: "X", str: "TEXT", Path: "PATH"}
+_PRINT_CONFIG_HELP = (
+    "Print all flags with their values as YAML, which --config reads, and exit; =skip_default leaves out the defaults."
+)
 
 
 def version_text() -> str:
@@ -27,7 +30,7 @@ def version_text() -> str:
 
 
 def group_titles(config_class: type[Any]) -> dict[str, str]:
-    """Title of each flag's group, the summary of the class that declares it; the command's own flags come first."""
+    """Title of each flag's group, from the class that declares it; the command's own flags come first."""
     owners = {
         name: parent
         for parent in reversed(config_class.__mro__)
@@ -38,7 +41,7 @@ def group_titles(config_class: type[Any]) -> dict[str, str]:
     order = {parent: at for at, parent in enumerate(config_class.__mro__)}
     names = [field.name for field in dataclasses.fields(config_class)]
     ordered = sorted(names, key=lambda name: order[owners[name]])
-    return {name: own if owners[name] is config_class else _summary(owners[name]).removesuffix(".") for name in ordered}
+    return {name: own if owners[name] is config_class else _title(owners[name]) for name in ordered}
 
 
 def with_default(text: str, default: object) -> str:
@@ -57,11 +60,16 @@ def placeholder(kind: Any) -> str:
 
 def example_text(config_class: type[Any], called: str | None) -> str:
     """The `Example:` of the class, as a command in the style of the present call; empty if it has none."""
+    command = called or f"python {sys.argv[0]}"
+    flags = examples_of(config_class)
+    return "\n".join(["Example:", *(f"  {command} {line}" for line in flags)]) if flags else ""
+
+
+def examples_of(config_class: type[Any]) -> list[str]:
+    """The arguments that the `Example:` of the class gives; only the class of a command has one."""
     from docstring_parser import parse
 
-    command = called or f"python {sys.argv[0]}"
-    flags = [" ".join((each.description or "").split()) for each in parse(config_class.__doc__ or "").examples]
-    return "\n".join(["Example:", *(f"  {command} {line}" for line in flags)]) if flags else ""
+    return [" ".join((each.description or "").split()) for each in parse(config_class.__doc__ or "").examples]
 
 
 def usage_text(positional: Mapping[str, str]) -> str:
@@ -77,7 +85,7 @@ def formatter() -> type[DefaultHelpFormatter]:
 
     class Formatter(DefaultHelpFormatter):
         def _get_help_string(self, action: Any) -> str:
-            return action.help or ""
+            return _PRINT_CONFIG_HELP if "--print_config" in action.option_strings else action.help or ""
 
         def _fill_text(self, text: str, width: int, indent: str) -> str:
             return text if text.startswith("Example:") else super()._fill_text(text, width, indent)
@@ -85,5 +93,8 @@ def formatter() -> type[DefaultHelpFormatter]:
     return Formatter
 
 
-def _summary(config_class: type[Any]) -> str:
-    return (config_class.__doc__ or "").split("\n")[0]
+def _title(config_class: type[Any]) -> str:
+    """The summary of a class of flags; the name of a command whose flags another one has, too."""
+    if examples_of(config_class):
+        return f"Flags of the command {config_class.__name__.removesuffix('Config').lower()}"
+    return (config_class.__doc__ or "").split("\n")[0].removesuffix(".")

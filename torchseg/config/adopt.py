@@ -15,6 +15,9 @@ _IMAGENET = "imagenet"
 class AdoptConfig(DataConfig):
     """Makes a network trained elsewhere a checkpoint of this project, and scores it on the validation split.
 
+    Example:
+        my_net.pth --code my_net.py --model UNet --data folder --root mine --scaling 0-1 --out runs/mine
+
     Attributes:
         weights: Weights of the network: .pth, .pt, .bin, .ckpt or .safetensors, a folder of save_pretrained,
             TorchScript or .pt2.

@@ -65,7 +65,7 @@ class DataConfig(CommonConfig):
             annotation tool (coco, cvat, labelme, roboflow, supervisely, voc), or ade20k, aerial, camvid,
             cityscapes, idd, oxford-pet, oxford-pet-binary (pet against background).
         root: Folder of the data set, or its parent folder.
-        download: Download the data set into --root first; only some data sets support this.
+        download: Download the data set into --root first; for oxford-pet and oxford-pet-binary alone.
         image_size: Input size of the networks in pixels: N, or H,W. Default: 64 for scenes, 128 otherwise.
         channels: Channels of the images. Default: as many as the images of --data folder have, all alike, else 3. 3
             turns grey images into RGB, 1 turns RGB into grey, and of more bands the first ones are taken.

@@ -25,15 +25,16 @@ class DistillConfig(CompressionFlags, ExportFlags, DistillationConfig, Normalisa
         --data folder --root mine --image_size 128 --out runs/mine
 
     Attributes:
-        teacher: Teacher network: {known}, smp:ARCHITECTURE:ENCODER, torchvision:NAME, timm:ENCODER, or auto: on
-            photos one that starts from ImageNet, if its weights are installed, else attention_unet. null trains the
-            student and its compressed versions without a teacher, from the masks alone.
+        teacher: Teacher network: {known}, smp:ARCHITECTURE:ENCODER, torchvision:NAME, timm:ENCODER,
+            code:FILE:FUNCTION, or auto: on photos one that starts from ImageNet, if its weights are installed, else
+            attention_unet. null trains the student and its compressed versions without a teacher, from the masks alone.
         teacher_arguments: Arguments of the teacher's builder, e.g. base_width=64,dropout=0.1.
         teacher_checkpoint: Folder of a trained teacher, to use instead of training one; several, separated by commas,
             teach with the mean of their probabilities.
-        student: Student network: {known}, smp:ARCHITECTURE:ENCODER, or auto: on photos lite_student, if its ImageNet
-            weights are installed, else fast_unet. With --max_latency_ms or --max_size_kb, auto measures the networks
-            that `students` lists and takes the one with the most multiply-adds within these limits.
+        student: Student network: {known}, smp:ARCHITECTURE:ENCODER, torchvision:NAME, timm:ENCODER,
+            code:FILE:FUNCTION, or auto: on photos lite_student, if its ImageNet weights are installed, else fast_unet.
+            With --max_latency_ms or --max_size_kb, auto measures the networks that `students` lists and takes the one
+            with the most multiply-adds within these limits.
         max_latency_ms: With --student auto: largest latency of the student's int8 file in milliseconds, the fastest
             prediction of one image on one thread of this machine.
         max_size_kb: With --student auto: largest size of that file in kilobytes.

@@ -16,7 +16,7 @@ class StudentsConfig(CommonConfig):
     """Measures how large and how fast each student is on this machine, before any training.
 
     Example:
-        --image_size 128
+        --size 128 --classes 3
 
     Attributes:
         size: Size of the images in pixels: N, or H,W.

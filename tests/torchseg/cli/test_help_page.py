@@ -1,14 +1,16 @@
 from __future__ import annotations
 
+import importlib
+import shlex
 from pathlib import Path
 from typing import Literal
 
 import pytest
 
-from torchseg.__main__ import main
+from torchseg.__main__ import COMMANDS, main
 from torchseg.cli.command import run_command
-from torchseg.cli.help_page import group_titles, placeholder, with_default
-from torchseg.config import DistillConfig, ReportConfig
+from torchseg.cli.help_page import examples_of, group_titles, placeholder, with_default
+from torchseg.config import DistillConfig, ReportConfig, SearchConfig
 from torchseg.config.base import MODEL_NAMES
 
 
@@ -52,6 +54,29 @@ def test_the_page_has_an_example_and_no_types(monkeypatch, capsys):
     assert page.endswith("Example:\n  torchseg report runs/mine --target browser\n")
     assert "type:" not in page
     assert "--target phone|server-cpu|browser|smallest" in page
+
+
+def test_the_flags_that_a_command_shares_with_another_are_said_to_be_those_of_the_other():
+    titles = group_titles(SearchConfig)
+    assert titles["trials"] == "Flags of this command"
+    assert titles["teacher"] == "Flags of the command distill"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_an_example_that_it_accepts(command):
+    script = importlib.import_module(f"scripts.{command}")
+    (config_class,) = (each for name, each in vars(script).items() if name.endswith("Config"))
+    (example,) = examples_of(config_class)
+    accepted = []
+    assert run_command(config_class, lambda config: accepted.append(config) or 0, shlex.split(example)) == 0
+    assert len(accepted) == 1
+
+
+def test_print_config_says_what_it_is_for(capsys):
+    with pytest.raises(SystemExit, match="0"):
+        run_command(ReportConfig, lambda _: 0, ["--help"])
+    page = " ".join(capsys.readouterr().out.split())
+    assert "Print all flags with their values as YAML, which --config reads" in page
 
 
 def test_the_version_is_printed(capsys):
