@@ -1,17 +1,14 @@
-"""The child side of a runtime process: `python -m torchseg.harness.worker NAME THREADS`, see runtimes/process.py.
+"""What the process of a runtime does for its parent.
 
 Nothing heavy is imported before `start`, so that the measured memory and time belong to one runtime alone.
 """
 
 from __future__ import annotations
 
-import os
-import sys
 import time
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,12 +16,9 @@ from numpy.typing import NDArray
 from torchseg.harness.host import peak_memory_mb
 from torchseg.harness.postprocess import ValueKind, check_finite, labels_of, probabilities_of, resize_logits
 from torchseg.harness.runtimes.base import Runtime
-from torchseg.harness.runtimes.messages import read_message, write_message
 from torchseg.harness.runtimes.registry import new_runtime
 from torchseg.modelfile.kinds import check_readable
 from torchseg.modelfile.run_options import RunOptions
-from torchseg.processes.child_limits import limit_own_memory
-from torchseg.processes.group import end_with_pipe
 
 if TYPE_CHECKING:
     from torchseg.harness.measure.pixel_counts import BatchCounts
@@ -149,32 +143,3 @@ class Worker:
     def _opened(self) -> Runtime:
         assert self._runtime is not None, "start comes first"
         return self._runtime
-
-
-def serve(questions: IO[bytes], answers: IO[bytes], worker: Worker) -> None:
-    """Answers each `(method, arguments)` with `("ok", result)` or `("error", kind, text)` until the pipe closes."""
-    while True:
-        try:
-            method, arguments = read_message(questions)
-        except EOFError:
-            return
-        call: Callable[..., Any] = getattr(worker, method)
-        try:
-            answer: tuple[Any, ...] = ("ok", call(*arguments))
-        except Exception as error:  # the parent raises it again
-            answer = ("error", type(error).__name__, str(error))
-        write_message(answer, answers)
-
-
-def main(arguments: list[str]) -> None:
-    """Serves the parent: reads requests from standard input and writes results to standard output."""
-    name, threads = arguments[0], int(arguments[1])
-    limit_own_memory()
-    with os.fdopen(os.dup(0), "rb") as questions, os.fdopen(os.dup(1), "wb") as answers:
-        end_with_pipe(0)
-        os.dup2(2, 1)  # what a library prints must not be taken for a result, nor reach the parent's terminal
-        serve(questions, answers, Worker(name, threads))
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

@@ -58,10 +58,11 @@ class RuntimeProcess:
         self._failure: RuntimeProcessError | None = None
         self._imported = False
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
+        self._folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)  # the only one that it can write into
         # Calls and results use the child's standard streams: on Windows a child inherits no others.
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "torchseg.harness.worker", self.name, str(threads)],
-            env=_environment(threads),
+            [sys.executable, "-m", "torchseg.harness.worker_process", self.name, str(threads), self._folder.name],
+            env=_environment(threads, self._folder.name),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
@@ -158,6 +159,7 @@ class RuntimeProcess:
         self._ended(patience_s=5)
         self._listener.join(timeout=5)
         self._log.close()
+        self._folder.cleanup()
 
     def __enter__(self) -> RuntimeProcess:
         return self
@@ -238,11 +240,11 @@ def _listen(stdout: IO[bytes], answers: SimpleQueue[tuple[Any, ...] | None]) -> 
         answers.put(None)
 
 
-def _environment(threads: int) -> dict[str, str]:
-    """Environment of the child: the same packages, and numeric libraries limited to `threads` threads."""
+def _environment(threads: int, folder: str) -> dict[str, str]:
+    """Environment of the child: the same packages, `threads` threads in numeric libraries, and its own folder."""
     paths = os.pathsep.join(path or os.getcwd() for path in sys.path)
     fixed = dict.fromkeys(_THREAD_VARIABLES, str(threads))
-    return {**os.environ, **fixed, "PYTHONPATH": paths, "TF_CPP_MIN_LOG_LEVEL": "2"}
+    return {**os.environ, **fixed, "PYTHONPATH": paths, "TMPDIR": folder, "TF_CPP_MIN_LOG_LEVEL": "2"}
 
 
 def try_model_file(path: Path, spec: ImageSpec) -> None:

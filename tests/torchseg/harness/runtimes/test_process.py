@@ -13,6 +13,10 @@ import pytest
 
 from torchseg.harness.runtimes.process import RuntimeProcess, RuntimeProcessError, _listen
 from torchseg.harness.runtimes.registry import open_runtime
+from torchseg.processes.confined import landlock_version
+
+FREE = "'NoNewPrivs:\\t0' in text"  # the system sets it, for each thread, before it takes rights away
+needs_landlock = pytest.mark.skipif(not landlock_version(), reason="needs Landlock: Linux 5.13")
 
 
 def test_a_process_computes_what_the_runtime_computes(onnx_file, images):
@@ -78,7 +82,7 @@ def fake_runtime(tmp_path, monkeypatch):
     def install(on_load):
         (tmp_path / "fake").mkdir()
         (tmp_path / "fake/onnxruntime.py").write_text(
-            "import os, signal, time\n"
+            "import os, signal, socket, tempfile, threading, time\n"
             "class SessionOptions: pass\n"
             "class InferenceSession:\n"
             f"    def __init__(self, *path, **options): {on_load}\n"
@@ -112,6 +116,47 @@ def test_a_file_that_computes_for_ever_is_ended(onnx_file, images, monkeypatch):
         with pytest.raises(RuntimeProcessError, match=r"has not ended 'predict' of .* within 0\.1 s"):
             process.predict(images)
         assert process._process.returncode == -signal.SIGKILL
+
+
+@needs_landlock
+@pytest.mark.parametrize("attack", ["open('written', 'w')", "os.truncate('kept', 0)", "os.remove('kept')"])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_file_that_takes_its_runtime_over_can_write_nowhere(attack, threads, fake_runtime, onnx_file):
+    Path("kept").write_text("kept")
+    fake_runtime(attack)
+    with RuntimeProcess(onnx_file, threads=threads) as process, pytest.raises(ValueError, match="Permission denied"):
+        process.load()
+    assert not Path("written").exists()
+    assert Path("kept").read_text() == "kept"
+
+
+@needs_landlock
+def test_no_thread_of_a_process_is_left_free(fake_runtime, onnx_file):
+    every = "open(f'/proc/self/task/{each}/status').read() for each in os.listdir('/proc/self/task')"
+    fake_runtime(
+        f"raise ValueError('threads: %d, free: %d' % (len([{every}]), len([1 for text in ({every}) if {FREE}])))"
+    )
+    with (
+        RuntimeProcess(onnx_file, threads=2) as process,
+        pytest.raises(ValueError, match=r"threads: [2-9]\d*, free: 0"),
+    ):
+        process.load()
+
+
+@pytest.mark.skipif(landlock_version() < 4, reason="needs Linux 6.7")
+def test_a_file_that_takes_its_runtime_over_opens_no_connection(fake_runtime, onnx_file):
+    fake_runtime("socket.create_server(('127.0.0.1', 0))")
+    with RuntimeProcess(onnx_file) as process, pytest.raises(ValueError, match="Permission denied"):
+        process.load()
+
+
+def test_a_process_has_a_folder_for_temporary_files_which_goes_with_it(fake_runtime, onnx_file):
+    fake_runtime("raise ValueError(tempfile.mkstemp()[1])")
+    with RuntimeProcess(onnx_file) as process:
+        with pytest.raises(ValueError, match=process._folder.name):
+            process.load()
+        assert os.listdir(process._folder.name)
+    assert not Path(process._folder.name).exists()
 
 
 def test_a_process_starts_where_nothing_but_the_three_streams_is_passed_on(onnx_file, images, monkeypatch):
