@@ -14,7 +14,7 @@ from torchseg.config.child_limits import within_limits
 from torchseg.harness.runtimes.process import try_model_file
 from torchseg.modelfile.certificate import CERTIFICATE_VERSION, TOO_FEW, read_certificate
 from torchseg.modelfile.kinds import EXPORT_SUFFIXES
-from torchseg.modelfile.precision import Precision
+from torchseg.modelfile.precision import Precision, precision_in_name
 from torchseg.pipeline.commands.import_tf import certify_again
 from torchseg.pipeline.export.budget import CERTIFIED_WITH, Budget
 from torchseg.pipeline.export.exporter import NetworkExport
@@ -26,6 +26,8 @@ from torchseg.pipeline.run.imported import read_imported, sha256_of_model
 from torchseg.pipeline.run.recorded_config import recorded_config, run_of
 from torchseg.pipeline.run.session import CONFIG
 from torchseg.pipeline.stages.export import ARTIFACTS
+
+_NAME = "STAGE.PRECISION.FORMAT, e.g. student.int8.onnx"
 
 
 @within_limits
@@ -119,6 +121,9 @@ class Verifier:
             return [f"its certificate is that of {recorded['file']}; export {path.name} again"], ""
         if sha256_of(path) != recorded["sha256"]:
             return ["the file has changed since it was certified (its SHA-256 differs); export it again"], ""
+        precision = precision_in_name(path)  # and not the certificate's, which may claim one with wider limits
+        if precision is None:
+            return [f"its name has no precision, which decides the limits; export it again as {_NAME}"], ""
         run, stage = run_of(path), path.name.split(".")[0]
         imported = read_imported(run, stage)
         source = run / imported.file if imported else run / stage / "model.safetensors"
@@ -130,8 +135,6 @@ class Verifier:
         spec = read_card(run / stage).spec
         try_model_file(path, spec)
         export = self._export(run / stage, pictures.scaled((spec.mean, spec.std)), _budget(recorded))
-        # The name decides, and not the certificate, which may claim a precision with wider limits.
-        precision = Precision(path.name.split(".")[1])
         calibration = export.calibrated_with if precision is Precision.INT8 else ()
         fresh = export.certify(path, precision=precision, calibration=calibration)
         problems = _problems(recorded, fresh)

@@ -15,6 +15,7 @@ from torchseg.harness.scoring.score import score_artifacts
 from torchseg.modelfile.certificate import TOO_FEW
 from torchseg.modelfile.kinds import EXPORT_SUFFIXES
 from torchseg.modelfile.model_file import ModelFile
+from torchseg.modelfile.precision import precision_in_name
 from torchseg.pipeline.run.dataset import Pictures
 from torchseg.pipeline.run.folder import RunFolder, Stage
 from torchseg.pipeline.run.imported import all_imported
@@ -77,7 +78,7 @@ def find_artifacts(run: Path, stages: list[str], *, name: str | None = None) -> 
     found = [Artifact(path=run / stage, stage=stage, format="torch", precision="fp32") for stage in stages]
     checkpoints = {each.stage: each.file for each in found}  # hashed only if they have files, each once
     for path in sorted((run / "artifacts").glob("*.*.*")):
-        stage, precision, *rest = path.name.split(".")
+        stage, _, *rest = path.name.split(".")
         if (
             path.suffix not in EXPORT_SUFFIXES
             or stage not in stages
@@ -94,7 +95,7 @@ def find_artifacts(run: Path, stages: list[str], *, name: str | None = None) -> 
                 path=path,
                 stage=stage,
                 format=path.suffix[1:],
-                precision=precision,
+                precision=precision_in_name(path) or file.precision,
                 reference=run / stage,
                 certified=_is_certified(file),
                 file=file,
@@ -114,7 +115,7 @@ def imported_artifacts(run: Path) -> list[Artifact]:
         common: dict[str, Any] = {"stage": each.stage, "spec": each.spec}
         reference = original if each.kind == "tflite" else None
         if reference:
-            precision = original.name.split(".")[-2]
+            precision = precision_in_name(original) or each.precision
             found.append(Artifact(path=original, format="tflite", precision=precision, **common))
         path = run / "artifacts" / f"{each.stage}.{each.precision}.onnx"
         if path.is_file():

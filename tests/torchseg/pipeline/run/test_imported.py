@@ -67,3 +67,9 @@ def test_a_folder_has_a_hash_of_all_that_is_in_it(tmp_path):
     (tmp_path / "deep").mkdir()
     (tmp_path / "deep/b").write_text("2")
     assert len({before, sha256_of_model(tmp_path), sha256_of_model(tmp_path / "a")}) == 3
+
+
+@pytest.mark.parametrize("name", ["lite", "lite.tflite"])
+def test_an_original_without_a_precision_in_its_name_has_that_of_its_record(name, run):
+    write_imported(imported("lite", "tflite", name), run)
+    assert [each.precision for each in imported_artifacts(run)] == ["fp32"]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import logging
 
+import onnx
 import pytest
 
 from tf_bridge.certify.certificate import write_certificate
@@ -64,3 +65,17 @@ def test_a_damaged_certificate_is_named(run):
     (run / "artifacts/student.int8.onnx.json").write_text("{")
     with pytest.raises(ValueError, match=r"student\.int8\.onnx\.json is damaged: .*; export student\.int8\.onnx again"):
         _found(run)
+
+
+def test_a_file_without_a_precision_in_its_name_has_that_of_its_metadata(run):
+    model = onnx.helper.make_model(onnx.helper.make_graph([], "empty", [], []))
+    onnx.helper.set_model_props(model, {"torchseg.precision": "fp32"})
+    onnx.save(model, run / "artifacts/student.mine.onnx")
+    (run / "artifacts/student.damaged.onnx").write_bytes(b"file")
+    found = {each.path.name: each.precision for each in find_artifacts(run, ["student"])}
+    assert found == {
+        "student": "fp32",
+        "student.damaged.onnx": "",
+        "student.int8.onnx": "int8",
+        "student.mine.onnx": "fp32",
+    }

@@ -125,6 +125,20 @@ def test_a_certificate_of_another_file_is_found(honest: Path, verifier: Verifier
     assert said == ["its certificate is that of clustered.fp32.onnx; export clustered.int8.onnx again"]
 
 
+def test_a_file_whose_name_lost_its_precision_is_not_judged_by_that_of_its_certificate(honest: Path, tamper, capsys):
+    path, renamed = honest / "artifacts/clustered.int8.onnx", honest / "artifacts/clustered.onnx"
+    try:
+        for each, copy in ((path, renamed), (certificate_path(path), certificate_path(renamed))):
+            shutil.copyfile(each, copy)
+        with tamper.recorded(renamed) as values:
+            values["file"] = renamed.name
+        assert verify(VerifyConfig(files=[renamed])) == 1
+    finally:
+        for copy in (renamed, certificate_path(renamed)):
+            copy.unlink(missing_ok=True)
+    assert "clustered.onnx: its name has no precision, which decides the limits; export it" in capsys.readouterr().out
+
+
 def test_a_certificate_of_an_earlier_version_is_still_verified(honest: Path, verifier: Verifier, tamper):
     path = honest / "artifacts/clustered.int8.onnx"
     kept = certificate_path(path).read_bytes()
