@@ -161,3 +161,15 @@ def test_a_mask_drawn_on_the_image_as_stored_is_kept_where_the_orientation_is_ig
         Image.open(path).crop((0, 0, 48, 32)).save(path, exif=tag)
     assert repair_folder(tmp_path / "mine", tmp_path / "fixed", images=ImageReader(channels=0, exif="ignore")) == []
     assert all("have other shapes" in line for line in repair_folder(tmp_path / "mine", tmp_path / "other"))
+
+
+def test_class_numbers_in_a_jpeg_cannot_be_repaired(tmp_path, write):
+    write(Image.fromarray, ending="jpg")
+    with pytest.raises(ValueError, match=r"mask .*\.jpg: it holds the values .* so near that it may have changed one"):
+        repair_folder(tmp_path / "mine", tmp_path / "fixed")
+
+
+def test_noise_of_a_jpeg_around_values_far_apart_is_repaired(tmp_path, write):
+    classes = write(lambda classes: Image.fromarray(classes * np.uint8(100)), ending="jpg")
+    data, _ = _mended(tmp_path)
+    assert _agreement(data, classes) > 0.99

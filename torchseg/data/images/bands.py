@@ -14,12 +14,14 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
 
-from torchseg.data.images.tiff import TiffHeader
+from torchseg.data.images.tiff import SEVERAL, TiffHeader
 
 Array = NDArray[np.generic]
 ORIENTATION = 0x0112  # the EXIF tag
 _TURNED = (5, 6, 7, 8)  # orientations that swap height and width
 _PNG_END_BYTES = 2**16  # that hold what may come behind the pixels
+_TIFF = (".tif", ".tiff")
+_ANIMATED = ("GIF", "PNG", "WEBP")  # formats of animations
 _DEEP_PNG = {"RGB;16B": "RGB;16L", "RGBA;16B": "RGBA;16L"}  # rawmode of the high bytes: that of the low bytes
 
 
@@ -81,7 +83,7 @@ def read_header(path: Path) -> Bands:
     """The header of an image file.
 
     Raises:
-        ValueError: naming the file, if it is an array or a TIFF that cannot be read.
+        ValueError: naming the file, if it is an array or a TIFF that cannot be read, or for an animation.
         OSError: and other exceptions of Pillow, if Pillow cannot open it.
     """
     if path.suffix.lower() == ".npy":
@@ -89,19 +91,33 @@ def read_header(path: Path) -> Bands:
         return Bands(
             height=array.shape[0], width=array.shape[1], count=array.shape[2], dtype=array.dtype.name, decoder="npy"
         )
-    if path.suffix.lower() in (".tif", ".tiff"):
-        header = TiffHeader(path)
-        if header.is_ours:
-            return Bands(
-                height=header.height,
-                width=header.width,
-                count=header.samples - header.has_alpha,
-                dtype=header.dtype.name,
-                orientation=header.orientation,
-                decoder="tiff",
-            )
-    with Image.open(path) as image:
-        return _pillow_header(image)
+    if path.suffix.lower() not in _TIFF:
+        with Image.open(path) as image:
+            if image.format != "TIFF":
+                check_one_image(image)
+                return _pillow_header(image)
+    return _tiff_header(path)
+
+
+def _tiff_header(path: Path) -> Bands:
+    header = TiffHeader(path) if TiffHeader.fits(path) else None
+    if header is None or not header.is_ours:
+        with Image.open(path) as image:
+            return _pillow_header(image)
+    return Bands(
+        height=header.height,
+        width=header.width,
+        count=header.samples - header.has_alpha,
+        dtype=header.dtype.name,
+        orientation=header.orientation,
+        decoder="tiff",
+    )
+
+
+def check_one_image(image: Image.Image) -> None:
+    """Raises a ValueError if an opened file is an animation; a JPEG with a second view (MPO) passes as its first."""
+    if image.format in _ANIMATED and getattr(image, "is_animated", False):
+        raise ValueError(SEVERAL)
 
 
 def _pillow_header(image: Image.Image) -> Bands:

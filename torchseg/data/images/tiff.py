@@ -7,7 +7,7 @@ import struct
 import warnings
 import zlib
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,10 @@ TILE_WIDTH, TILE_HEIGHT, TILE_OFFSETS, TILE_BYTES, EXTRA_SAMPLES, SAMPLE_FORMAT 
 _KINDS = {1: "u", 2: "i", 3: "f"}  # sample formats
 _BYTE_WISE = {1, 5, 8, 32773, 32946, 50000}  # none, LZW, deflate, PackBits, old deflate, Zstandard
 _ALPHA = (1, 2)  # extra samples that are transparency
+_SUBFILE, _REDUCED, _MASK = 254, 1, 4  # tag, and bits of it: a smaller copy of the image, its transparency
+_SIGNS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
+SEVERAL = "it holds several images (pages or frames), and only one is expected; save each as a file of its own"
 Array = NDArray[np.generic]
 
 
@@ -27,7 +30,7 @@ class TiffHeader:
     """The first directory of a TIFF file.
 
     Raises:
-        ValueError: if it is damaged.
+        ValueError: if it is damaged, or the file holds several images: smaller copies of the first one do not count.
     """
 
     def __init__(self, path: Path) -> None:
@@ -39,14 +42,35 @@ class TiffHeader:
                 self._tags: Any = TiffImagePlugin.ImageFileDirectory_v2(start)
                 file.seek(self._tags.next)
                 self._tags.load(file)
+                has_pages = self._has_pages(file, start)
             self.height, self.width = int(self._tags[HEIGHT]), int(self._tags[WIDTH])
         except (OSError, SyntaxError, KeyError, struct.error, TypeError) as error:
             raise ValueError(f"cannot read the image {path}: {error}; replace the file or remove it") from error
+        if has_pages:
+            raise ValueError(f"cannot read the image {path}: {SEVERAL}")
         self.path, self.order = path, "<" if start[:2] == b"II" else ">"
         self.samples, self.orientation = int(self.get(SAMPLES, 1)), int(self.get(ORIENTATION, 1))
         self.bits = {*_listed(self.get(BITS, 1))}
         self.formats = {*_listed(self.get(SAMPLE_FORMAT, 1))}
         self.extra = _listed(self.get(EXTRA_SAMPLES, ()))
+
+    @staticmethod
+    def fits(path: Path) -> bool:
+        """Whether a file begins like a TIFF, whatever its name ends in."""
+        with path.open("rb") as file:
+            return file.read(4) in _SIGNS
+
+    def _has_pages(self, file: IO[bytes], start: bytes) -> bool:
+        """Whether a second image of the same size follows, and not a thumbnail or overview."""
+        following: Any = TiffImagePlugin.ImageFileDirectory_v2(start)
+        try:
+            file.seek(self._tags.next)
+            if self._tags.next:
+                following.load(file)
+        except (OSError, SyntaxError, KeyError, struct.error, TypeError, ValueError):  # no image that can be read
+            return False
+        is_copy = int(following.get(_SUBFILE, 0)) & (_REDUCED | _MASK)
+        return not is_copy and all(following.get(tag) == self._tags.get(tag) for tag in (HEIGHT, WIDTH))
 
     def get(self, tag: int, default: Any) -> Any:
         """Value of a tag."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,8 @@ from torchseg.data.masks.class_list import ClassList
 from torchseg.data.masks.colour_table import ColourTable
 from torchseg.data.masks.io import MaskHeader, read_by_kind, read_colours, read_mask, read_shades
 from torchseg.data.masks.value_table import ValueTable
-from torchseg.data.masks.values import JPEG, colours_in, listed, smoothing
+from torchseg.data.masks.values import colours_in, listed, smoothing, too_near
+from torchseg.data.masks.white import TwoWhites, check_one_bit
 from torchseg.spec import IGNORE_INDEX
 
 _IGNORED = {IGNORE_INDEX: IGNORE_INDEX}
@@ -60,8 +61,9 @@ def find_encoding(
         return _by_colour(masks, classes, ignored)
     read = read_shades if have_own_palettes(masks) else read_mask
     _check_lossy(masks, read)
+    check_one_bit(masks, read)
     if classes is None:
-        return _by_occurrence(list(masks), read, ignored)
+        return _by_occurrence(masks, read, ignored)
     values = dict(classes.values)
     if len(classes.names) == 2 and values == {0: 0, 1: 1} and ignored is None and _are_binary(masks, read):
         return _binary(classes.names, read)
@@ -69,15 +71,22 @@ def find_encoding(
     return MaskEncoding(classes=classes.names, read=read, decode=table.decode)
 
 
-def _check_lossy(masks: Iterable[Path], read: Read) -> None:
+def _check_lossy(masks: Mapping[Path, MaskHeader], read: Read) -> None:
     """Raises a ValueError that names a JPEG whose values are mixed, though each of them may be that of a class."""
-    for path in [path for path in masks if path.suffix.lower() in JPEG][:_ENOUGH]:
-        if smoothed := smoothing(read(path), path):
-            raise ValueError(f"mask {path}: {smoothed}")
+    looked_at = 0
+    for path in [path for path, header in masks.items() if header.is_lossy]:
+        stored = read(path)
+        fault = smoothing(stored, path) or (too_near(np.unique(stored).tolist()) if stored.ndim == 2 else "")
+        if fault:
+            raise ValueError(f"mask {path}: {fault}")
+        looked_at += bool(stored.min() < stored.max())
+        if looked_at == _ENOUGH:
+            break
 
 
 def _binary(names: tuple[str, ...], read: Read) -> MaskEncoding:
-    table = ValueTable({0: 0, IGNORE_INDEX: 1}, names=names, source="the masks")
+    """Reads 255 as 1, and so the 1 of files of one bit."""
+    table = ValueTable({0: 0, 1: 1, IGNORE_INDEX: 1}, names=names, source="the masks")
     note = f"the masks hold 0 and {IGNORE_INDEX} alone: {IGNORE_INDEX} is read as 1 ({names[1]})"
     return MaskEncoding(classes=names, read=read, decode=table.decode, note=note)
 
@@ -86,9 +95,9 @@ def _are_binary(masks: Mapping[Path, MaskHeader], read: Read) -> bool:
     """Whether 0 and 255 are the only values; reads until a few masks show another one, which mostly are the first.
 
     Raises:
-        ValueError: if 255 seems to mean 1, see `_TwoWhites`.
+        ValueError: if 255 seems to mean 1, see `TwoWhites`.
     """
-    whites, others = _TwoWhites(), 0
+    whites, others = TwoWhites(), 0
     for path, header in masks.items():
         if header.mode == "1":
             continue
@@ -103,50 +112,16 @@ def _are_binary(masks: Mapping[Path, MaskHeader], read: Read) -> bool:
     return not others and whites.white is not None
 
 
-class _TwoWhites:
-    """Notices masks of 0 and 255 among masks of 0 and 1: who writes both mostly means one class by 255 and 1."""
-
-    def __init__(self) -> None:
-        self.white: Path | None = None  # a mask with 255 and, apart from 0, nothing else
-        self.one: Path | None = None  # a mask with 1 and no 255
-        self.together = False  # 255 beside 1: then it is an ignored border, as usual
-
-    def add(self, path: Path, counts: NDArray[np.int64]) -> None:
-        """Takes in how often each of the 256 values occurs in a mask."""
-        has_white, has_others = bool(counts[IGNORE_INDEX]), bool(counts[1:IGNORE_INDEX].any())
-        self.together |= has_white and has_others
-        if has_white and not has_others:
-            self.white = self.white or path
-        if has_others and not has_white:
-            self.one = self.one or path
-
-    def check(self) -> None:
-        """Raises ValueError that names a mask of each kind, if there are both and none has 255 beside a class."""
-        if self.white and self.one and not self.together:
-            raise ValueError(
-                f"mask {self.white} holds no value but 0 and {IGNORE_INDEX}, and mask {self.one} none but 0 and 1: "
-                f"store the class as 1 in all of them, or have {IGNORE_INDEX} ignored by --ignore_value {IGNORE_INDEX}"
-            )
-
-
-def _by_occurrence(masks: Sequence[Path], read: Read, ignored: int | None) -> MaskEncoding:
+def _by_occurrence(masks: Mapping[Path, MaskHeader], read: Read, ignored: int | None) -> MaskEncoding:
     """The values that occur are the classes; raises ValueError if values between them do not occur."""
-    counts, richest, whites = np.zeros(256, np.int64), (0, masks[0]), _TwoWhites()
-    for path in masks:
-        stored = read(path)
-        if stored.ndim != 2:
-            raise ValueError(_coloured(masks, path, stored))
-        here = np.bincount(stored.ravel(), minlength=256)
-        counts += here
-        whites.add(path, here)
-        richest = max(richest, (int(np.count_nonzero(here)), path))
-    found = set(np.flatnonzero(counts).tolist())
-    if ignored is None and found == _BINARY:
+    found, of_one_bit, richest, whites = values_in(masks, read)
+    if ignored is None and (found == _BINARY or (found == {IGNORE_INDEX} and of_one_bit)):
         return _binary(("class_0", "class_1"), read)
+    found |= of_one_bit
     known = sorted(found - {IGNORE_INDEX, ignored})
     if known == [0, 1] and ignored is None:
         whites.check()
-    _check_gaps(known, found, masks[0].parent, richest[1])
+    _check_gaps(known, found, richest)
     first = known[0] if ignored is not None and known else 0
     last = max([*known, first + 1])
     values = {value: value - first for value in range(first, last + 1)}
@@ -158,7 +133,28 @@ def _by_occurrence(masks: Sequence[Path], read: Read, ignored: int | None) -> Ma
     return MaskEncoding(classes=names, read=read, decode=table.decode, note="; ".join(notes))
 
 
-def _check_gaps(known: Sequence[int], found: set[int], folder: Path, richest: Path) -> None:
+def values_in(masks: Mapping[Path, MaskHeader], read: Read) -> tuple[set[int], set[int], Path, TwoWhites]:
+    """Values of the masks, those of masks of one bit apart, a mask with most values, and what 255 means in them.
+
+    Raises:
+        ValueError: for a coloured mask.
+    """
+    counts = {is_small: np.zeros(256, np.int64) for is_small in (False, True)}
+    richest, whites = (0, next(iter(masks))), TwoWhites()
+    for path, header in masks.items():
+        stored = read(path)
+        if stored.ndim != 2:
+            raise ValueError(_coloured(list(masks), path, stored))
+        here = np.bincount(stored.ravel(), minlength=256)
+        counts[header.mode == "1"] += here
+        if header.mode != "1":
+            whites.add(path, here)
+        richest = max(richest, (int(np.count_nonzero(here)), path))
+    found, of_one_bit = (set(np.flatnonzero(each).tolist()) for each in counts.values())
+    return found, of_one_bit, richest[1], whites
+
+
+def _check_gaps(known: Sequence[int], found: set[int], richest: Path) -> None:
     gaps = bool(known) and len(known) < known[-1] - known[0] + 1
     if not gaps and len(known) <= _MANY_VALUES:
         return
@@ -166,7 +162,8 @@ def _check_gaps(known: Sequence[int], found: set[int], folder: Path, richest: Pa
         raise ValueError(f"mask {richest}: {smoothed}")
     if gaps:
         raise ValueError(
-            f"the masks in {folder} hold the values {listed(sorted(found))}, and the values between them never occur; "
+            f"the masks in {richest.parent} hold the values {listed(sorted(found))}, and the values between them never "
+            "occur; "
             f"add a classes.txt with one line for each, such as '{known[-1]}: car' ({IGNORE_INDEX} is ignored unless a "
             "line names it), or let prepare --fix OUT number them from 0 in a copy"
         )

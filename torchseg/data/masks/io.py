@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from torchseg.data.images.bands import check_one_image
 from torchseg.data.images.io import open_image
+from torchseg.data.masks.exact import check_one_value, exact_values, is_lossy, step_of_shades
 
-_DEEP = ("I", "I;16", "I;16L", "I;16B", "I;16N")  # modes of 16 or 32 bits
 _COLOURED = ("RGB", "RGBA", "RGBX", "LA", "La", "PA", "RGBa")
 
 
@@ -23,11 +24,13 @@ class MaskHeader:
         size: height and width in pixels.
         mode: of Pillow, e.g. `L`, `P` or `RGB`.
         palette: colours of an indexed file, uint8 `(N, 3)`; None for other files.
+        is_lossy: whether its format changes values, as JPEG does.
     """
 
     size: tuple[int, int]
     mode: str
     palette: NDArray[np.uint8] | None = None
+    is_lossy: bool = False
 
     @property
     def is_grey(self) -> bool:
@@ -38,32 +41,44 @@ class MaskHeader:
 
 
 def read_header(path: Path) -> MaskHeader:
-    """Reads the header only; raises a ValueError that names the file if it is missing or not an image."""
+    """Reads the header only.
+
+    Raises:
+        ValueError: naming the file, if it is missing, not an image, several images, or has too many bands for a mask.
+    """
+    if path.suffix.lower() in (".tif", ".tiff") and path.is_file():
+        check_one_value(path)
     with open_image(path, decode=False) as image:
+        check_one_image(image)
         width, height = image.size
-        return MaskHeader(size=(height, width), mode=image.mode, palette=_palette(image))
+        return MaskHeader(size=(height, width), mode=image.mode, palette=_palette(image), is_lossy=is_lossy(image))
 
 
 def read_mask(path: Path) -> NDArray[np.uint8]:
     """Reads a mask as stored, uint8: `(H, W)` for indexed or greyscale files, `(H, W, 3)` for coloured ones.
 
-    A black-and-white file gives 0 and 1. A file of 16 or 32 bits is read if no value is above 255. Transparent pixels
-    of a coloured file are black. A coloured file whose channels are equal everywhere is a greyscale one.
+    A black-and-white file gives 0 and 1, and one of 2 or 4 bits the numbers that these hold. A file of 16 or 32 bits
+    is read if no value is above 255, or all are 8-bit values times 257. Transparent pixels of a coloured file are
+    black. A coloured file whose channels are equal everywhere is a greyscale one.
 
     Raises:
         ValueError: naming the file, if it is missing, truncated, or not a mask.
     """
-    with open_image(path) as image:
-        if image.mode == "1":
-            return np.asarray(image.convert("L")) // 255
-        if image.mode in ("L", "P"):
-            return np.asarray(image)
-        if image.mode in _DEEP:
-            return _shallow(np.asarray(image), path)
-        if image.mode in _COLOURED:
-            colours = _colours(image, path)
-            return colours[..., 0] if (colours == colours[..., :1]).all() else colours
-        raise ValueError(f"{path} is a {image.mode} image; a mask must be grey, indexed or RGB: save it as PNG")
+    with open_image(path, decode=False) as image:
+        step, stored = step_of_shades(image), exact_values(image, path)
+        if stored is None:
+            image.load()
+            if image.mode == "1":
+                return np.asarray(image.convert("L")) // 255
+            if image.mode in ("L", "P"):
+                return np.asarray(image) // step if step > 1 else np.asarray(image)
+            if image.mode not in _COLOURED:
+                raise ValueError(f"{path} is a {image.mode} image; a mask must be grey, indexed or RGB: save it as PNG")
+            stored = _colours(image)
+    if stored.ndim == 2:
+        return stored
+    colours = _painted(stored, path)
+    return colours[..., 0] if (colours == colours[..., :1]).all() else colours
 
 
 def read_colours(path: Path) -> NDArray[np.uint8]:
@@ -74,12 +89,12 @@ def read_colours(path: Path) -> NDArray[np.uint8]:
     Raises:
         ValueError: naming the file, if it is missing or truncated.
     """
-    with open_image(path) as image:
-        if image.mode in _COLOURED:
-            return _colours(image, path)
-        if image.mode in _DEEP:
-            return np.repeat(_shallow(np.asarray(image), path)[..., None], 3, axis=2)
-        return np.asarray(image.convert("RGB"))
+    with open_image(path, decode=False) as image:
+        stored = exact_values(image, path)
+        if stored is None:
+            image.load()
+            stored = _colours(image) if image.mode in _COLOURED else np.asarray(image.convert("RGB"))
+    return np.repeat(stored[..., None], 3, axis=2) if stored.ndim == 2 else _painted(stored, path)
 
 
 def read_shades(path: Path) -> NDArray[np.uint8]:
@@ -92,26 +107,19 @@ def read_by_kind(path: Path) -> NDArray[np.uint8]:
     return read_mask(path) if read_header(path).is_grey else read_colours(path)
 
 
-def _shallow(values: NDArray[np.generic], path: Path) -> NDArray[np.uint8]:
-    """The values of a file of 16 or 32 bits as uint8 `(H, W)`."""
-    low, high = int(values.min()), int(values.max())
-    if low < 0 or high > 255:
-        raise ValueError(
-            f"{path} has more than 8 bits and holds the value {high if high > 255 else low}; the values of a mask are "
-            "classes from 0 to 254, and 255 where the class is unknown: save it with class numbers, 8 bits a pixel"
-        )
-    return values.astype(np.uint8)
+def _colours(image: Image.Image) -> NDArray[np.uint8]:
+    """Colours `(H, W, 3)`, or `(H, W, 4)` with opacity."""
+    return np.asarray(image.convert("RGB" if image.mode in ("RGB", "RGBX") else "RGBA"))
 
 
-def _colours(image: Image.Image, path: Path) -> NDArray[np.uint8]:
-    """Colours `(H, W, 3)`: black where a pixel is transparent.
+def _painted(stored: NDArray[np.uint8], path: Path) -> NDArray[np.uint8]:
+    """Colours `(H, W, 3)` of colours with or without opacity, `(H, W, 4)` or `(H, W, 3)`: transparent pixels are black.
 
     Where the colour is black everywhere and only the transparency varies, opaque pixels are white. A file that is
     transparent all over and yet holds several colours is one whose transparency means nothing.
     """
-    if image.mode in ("RGB", "RGBX"):
-        return np.asarray(image.convert("RGB"))
-    stored = np.asarray(image.convert("RGBA"))
+    if stored.shape[2] == 3:
+        return stored
     colours, opacity = stored[..., :3], stored[..., 3]
     if (opacity == 255).all():
         return np.ascontiguousarray(colours)

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from torchseg.data.masks.class_list import ClassList
-from torchseg.data.masks.encoding import have_own_palettes
-from torchseg.data.masks.io import read_colours, read_header, read_mask
-from torchseg.data.masks.values import has_equal_neighbours, packed, smoothing
+from torchseg.data.masks.encoding import have_own_palettes, values_in
+from torchseg.data.masks.io import MaskHeader, read_colours, read_header, read_mask, read_shades
+from torchseg.data.masks.values import has_equal_neighbours, packed, smoothing, too_near
+from torchseg.data.masks.white import check_one_bit
 from torchseg.spec import IGNORE_INDEX
 
 _MOST_CLASSES = 64
@@ -20,6 +21,7 @@ _REAL_SHARE, _REAL_INTERIOR = 0.002, 0.3  # of all pixels; of the value's own pi
 _MOST_MIXED = 0.5  # share of a mask that smoothing may have mixed
 _APART = 16  # nearer values are one value, changed by compression
 _HOLE = -1
+_BINARY = {0, IGNORE_INDEX}
 Read = Callable[[Path], NDArray[np.uint8]]
 
 
@@ -79,41 +81,63 @@ def plan_repair(masks: Sequence[Path], classes: ClassList | None, *, ignored: in
     Raises:
         ValueError: if there are too many values to be classes.
     """
-    readable = [path for path in masks if _reads(path)]
-    read: Read = read_mask
-    if _are_coloured(readable, classes):
-        read = read_colours
-    smoothed = any(smoothing(read(path), path) for path in readable)
-    if read is read_colours:
-        if classes and classes.colours:
-            meaning = {0: IGNORE_INDEX} | dict(classes.colours)
-            return MaskRepair(names=classes.names, read=read, meaning=meaning, fills=smoothed)
-        real = sorted(_real_values(readable, read, smoothed=smoothed))
-        names = tuple(f"colour_{value:06X}" for value in real)
-        meaning = {value: number for number, value in enumerate(real)}
-        note = f"colours are the classes {', '.join(names)}"
-        return MaskRepair(names=names, read=read, meaning=meaning, note=note, fills=smoothed)
-    real = sorted(_real_values(readable, read, smoothed=smoothed))
-    if set(real) == {0, IGNORE_INDEX} and ignored is None and (classes is None or len(classes.names) == 2):
+    headers = {path: read_header(path) for path in masks if _reads(path)}
+    coloured = _are_coloured(headers, classes)
+    read = read_colours if coloured else read_mask
+    smoothed = any(smoothing(read(path), path) for path in headers) or any(
+        header.is_lossy and too_near(np.unique(read(path)).tolist()) for path, header in headers.items() if not coloured
+    )
+    if not coloured:
+        return _by_value(headers, classes, ignored, smoothed=smoothed)
+    if classes and classes.colours:
+        meaning = {0: IGNORE_INDEX} | dict(classes.colours)
+        return MaskRepair(names=classes.names, read=read, meaning=meaning, fills=smoothed)
+    real = sorted(_real_values(list(headers), read, smoothed=smoothed))
+    names = tuple(f"colour_{value:06X}" for value in real)
+    meaning = {value: number for number, value in enumerate(real)}
+    note = f"colours are the classes {', '.join(names)}"
+    return MaskRepair(names=names, read=read, meaning=meaning, note=note, fills=smoothed)
+
+
+def _by_value(
+    masks: Mapping[Path, MaskHeader], classes: ClassList | None, ignored: int | None, *, smoothed: bool
+) -> MaskRepair:
+    found, of_one_bit, _, whites = values_in(masks, read_mask)
+    real = _real_values(list(masks), read_mask, smoothed=smoothed)
+    deep = set(real) - {1} if smoothed and of_one_bit else found
+    may_be_binary = ignored is None and (classes is None or len(classes.names) == 2)
+    if may_be_binary and (set(real) == _BINARY or deep == _BINARY or (deep == {IGNORE_INDEX} and of_one_bit)):
         names = classes.names if classes else ("class_0", "class_1")
+        read = read_shades if of_one_bit else read_mask  # the shade of white is 255 in files of one bit, too
         binary = {0: 0, IGNORE_INDEX: 1}
         return MaskRepair(names=names, read=read, meaning=binary, note="255 became 1", fills=smoothed)
+    check_one_bit(masks, read_mask)
     rest = {IGNORE_INDEX: IGNORE_INDEX} | ({} if ignored is None else {ignored: IGNORE_INDEX})
+    known = sorted(set(real) - set(rest))
+    if known == [0, 1] and ignored is None:
+        whites.check()
+    _check_apart(masks, list(classes.values) if classes else known)
     if classes:
-        return MaskRepair(names=classes.names, read=read, meaning=rest | dict(classes.values), fills=smoothed)
-    known = [value for value in real if value not in rest]
+        return MaskRepair(names=classes.names, read=read_mask, meaning=rest | dict(classes.values), fills=smoothed)
     changed = ", ".join(f"{value} to {number}" for number, value in enumerate(known) if value != number)
     return MaskRepair(
         names=tuple(f"class_{value}" for value in known),
-        read=read,
+        read=read_mask,
         meaning={value: number for number, value in enumerate(known)} | rest,
         note=f"values were numbered from 0: {changed}" if changed else "",
         fills=smoothed,
     )
 
 
-def _are_coloured(masks: Sequence[Path], classes: ClassList | None) -> bool:
-    headers = {path: read_header(path) for path in masks}
+def _check_apart(masks: Mapping[Path, MaskHeader], values: Sequence[int]) -> None:
+    """Raises a ValueError if masks were compressed with losses and the values of classes are too near to survive it."""
+    for path in [path for path, header in masks.items() if header.is_lossy]:
+        mixed = too_near(np.unique(read_mask(path)).tolist())
+        if mixed and (len(values) < 2 or too_near(values)):
+            raise ValueError(f"mask {path}: {mixed}")
+
+
+def _are_coloured(headers: Mapping[Path, MaskHeader], classes: ClassList | None) -> bool:
     if classes and classes.colours:
         shades = all(colour >> 16 == colour & 0xFF == colour >> 8 & 0xFF for colour in classes.colours)
         return shades or not all(header.is_grey for header in headers.values())

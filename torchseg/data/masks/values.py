@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from torchseg.data.images.io import open_image
+from torchseg.data.masks.exact import is_lossy
+
 _FEWEST_EDGE_VALUES = 6
 _INTERIOR_SHARE = 0.05
-JPEG = (".jpg", ".jpeg")  # endings of files that lose something whatever they hold
+_APART = 16  # nearer values may become each other by compression with losses
 
 
 def smoothing(stored: NDArray[np.uint8], path: Path) -> str:
@@ -22,12 +26,16 @@ def smoothing(stored: NDArray[np.uint8], path: Path) -> str:
 
     Args:
         stored: mask as stored, `(H, W)` or `(H, W, 3)`.
-        path: of its file; its ending tells JPEG.
+        path: of its file, whose format tells JPEG.
     """
     numbers = packed(stored)
     values, position = np.unique(numbers, return_inverse=True)
-    fewest = 1 if path.suffix.lower() in JPEG else _FEWEST_EDGE_VALUES
-    if len(values) < fewest + 2 or min(numbers.shape) < 3:
+    if len(values) < 3 or min(numbers.shape) < 3:
+        return ""
+    with open_image(path, decode=False) as image:
+        loses = is_lossy(image)
+    fewest = 1 if loses else _FEWEST_EDGE_VALUES
+    if len(values) < fewest + 2:
         return ""
     position = position.reshape(numbers.shape)
     pixels = np.bincount(position[1:-1, 1:-1].ravel(), minlength=len(values))
@@ -35,12 +43,25 @@ def smoothing(stored: NDArray[np.uint8], path: Path) -> str:
     at_edges = int((interior < _INTERIOR_SHARE * pixels.clip(1)).sum())
     if at_edges < (1 if fewest == 1 else max(fewest, len(values) // 2)):
         return ""
-    is_jpeg = path.suffix.lower() in (*JPEG, ".webp")
-    cause = "compression with losses (JPEG)" if is_jpeg else "resampling with smoothing, or JPEG,"
+    cause = "compression with losses (JPEG, WebP)" if loses else "resampling with smoothing, or JPEG,"
     return (
         f"it holds {len(values)} {'colours' if stored.ndim == 3 else 'values'}, {at_edges} of them along edges alone: "
         f"{cause} has mixed the classes; save the mask without losses (PNG), resized by nearest neighbour, or let "
         "prepare --fix OUT mend a copy"
+    )
+
+
+def too_near(values: Iterable[int]) -> str:
+    """Says which two values may have become each other in a file of a format with losses; empty if none are so near."""
+    found = sorted(values)
+    near = [pair for pair in pairwise(found) if pair[1] - pair[0] < _APART]
+    if not near:
+        return ""
+    has_groups = any(second - first >= _APART for first, second in pairwise(found))
+    return (
+        f"it holds the values {listed(found)}, and its format compresses with losses (JPEG, WebP): {near[0][0]} and "
+        f"{near[0][1]} are so near that it may have changed one into the other; save the mask without losses (PNG) "
+        f"from where it was made{', or let prepare --fix OUT mend a copy' if has_groups else ''}"
     )
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFile, ImageOps
 
+from tests.torchseg.data.images.test_tiff import write_tiff
 from torchseg.data.images.bands import read_bands, read_header, upright
 
 VALUES = np.random.default_rng(0).integers(0, 65536, (5, 7, 4)).astype(np.uint16)  # (H, W, C)
@@ -110,3 +111,22 @@ def test_the_header_of_a_png_is_read_without_its_pixels(tmp_path, monkeypatch):
     Image.new("RGB", (3, 2)).save(tmp_path / "a.png")
     monkeypatch.setattr(ImageFile.ImageFile, "load", lambda self: pytest.fail("the pixels were decoded"))
     assert read_header(tmp_path / "a.png").orientation == 1
+
+
+@pytest.mark.parametrize("ending", ["png", "tif"])
+def test_the_content_tells_the_format_and_not_the_ending(tmp_path, ending):
+    path = tmp_path / f"a.{ending}"
+    if ending == "tif":
+        Image.fromarray(VALUES[..., :3].astype(np.uint8)).save(path, format="PNG")
+        expected = VALUES[..., :3].astype(np.uint8)
+    else:
+        write_tiff(path, VALUES[..., :3])
+        expected = VALUES[..., :3]
+    np.testing.assert_array_equal(read_bands(path, read_header(path))[0], expected)
+
+
+def test_an_animation_is_no_image(tmp_path):
+    frames = [Image.fromarray(VALUES[..., :3].astype(np.uint8) // part) for part in (1, 2)]
+    frames[0].save(tmp_path / "a.webp", save_all=True, append_images=frames[1:])
+    with pytest.raises(ValueError, match="it holds several images"):
+        read_header(tmp_path / "a.webp")

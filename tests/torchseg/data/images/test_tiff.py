@@ -141,3 +141,14 @@ def test_half_a_file_is_named(tmp_path):
         header.read()
     with pytest.raises(ValueError, match=r"cannot read the image .*a\.tif"):
         TiffHeader(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("size", [(11, 9), (5, 4)])
+def test_a_second_image_of_the_same_size_is_refused_and_a_thumbnail_is_not(tmp_path, size):
+    image = Image.fromarray(BANDS[..., :3].astype(np.uint8))
+    image.save(tmp_path / "image.tif", save_all=True, append_images=[image.resize(size)])
+    if size == image.size:
+        with pytest.raises(ValueError, match=r"cannot read the image .*image.tif: it holds several images \(pages or"):
+            TiffHeader(tmp_path / "image.tif")
+    else:
+        assert (TiffHeader(tmp_path / "image.tif").height, image.height) == (9, 9)

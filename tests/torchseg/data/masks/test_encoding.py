@@ -159,9 +159,23 @@ def test_class_numbers_in_a_jpeg_are_refused_though_all_of_them_may_be_classes(w
         (tmp_path / f"masks/p{number}.png").unlink()
     if text:
         (tmp_path / "classes.txt").write_text(text)
-    with pytest.raises(
-        ValueError, match=r"mask .*\.jpg: it holds \d+ values, \d+ of them along edges alone: compression"
-    ):
+    message = r"mask .*\.jpg: it holds the values 0, 1, 2 and 3, and its format compresses with losses \(JPEG, WebP\)"
+    with pytest.raises(ValueError, match=message):
+        folder(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("ending", "options"), [("png", {"format": "JPEG"}), ("tif", {"compression": "jpeg"}), ("webp", {})]
+)
+def test_class_numbers_in_any_format_with_losses_are_refused(tmp_path, ending, options):
+    _masks(tmp_path, lambda classes, _: Image.fromarray(classes))
+    for path in list((tmp_path / "masks").iterdir()):
+        mask = Image.open(path)
+        mask.load()
+        path.unlink()
+        mask.save(path.with_suffix(f".{ending}"), **options)
+    message = r"mask .*: it holds (\d+ values, \d+ of them along edges|the values .* its format compresses with losses)"
+    with pytest.raises(ValueError, match=message):
         folder(tmp_path)
 
 
