@@ -109,3 +109,10 @@ class ChannelAttention(nn.Module):
         pooled = features.mean((2, 3), keepdim=True), features.amax((2, 3), keepdim=True)  # (B, C, 1, 1) each
         average, maximum = (self.widen(functional.relu(self.narrow(each))) for each in pooled)
         return features * torch.sigmoid(average + maximum)
+
+
+def enlarged(tensor: Tensor, factor: int) -> Tensor:
+    """`(B, C, H, W)` as `(B, C, factor H, factor W)`, bilinear with half-pixel centres as in `Up`; with 1 as it is."""
+    if factor == 1:
+        return tensor
+    return functional.interpolate(tensor, scale_factor=float(factor), mode="bilinear", align_corners=False)

@@ -7,9 +7,8 @@ from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from torchseg.models.blocks import Join, Up
+from torchseg.models.blocks import Join, Up, enlarged
 from torchseg.models.pretrained import IMAGENET, imagenet_weights, load_in_order
 from torchseg.models.unet import check_size
 
@@ -33,6 +32,8 @@ class LiteStudent(nn.Module):
         cut: output stride of the encoder: 8, 16 or 32.
         blocks_at_cut: blocks that work at that stride, which hold most of the weights; the later ones are left out.
             Default: all, e.g. six at stride 16 of `lite0`.
+        image_scale: how many times larger the encoder sees an image than it is, as in `SmpNetwork`; with 2, the logits
+            are computed at the image's own size.
         decoder_widths: channels of the decoder at every doubling, from the cut to half of the image's size. Default: by
             the cut; none is wider than 48.
         encoder_weights: imagenet, or none for random initial weights.
@@ -46,6 +47,7 @@ class LiteStudent(nn.Module):
         encoder: Encoder = "lite0",
         cut: Literal[8, 16, 32] = 16,
         blocks_at_cut: int | None = None,
+        image_scale: Literal[1, 2] = 1,
         decoder_widths: Sequence[int] | None = None,
         encoder_weights: Literal["imagenet", "none"] = "none",
     ) -> None:
@@ -56,7 +58,7 @@ class LiteStudent(nn.Module):
                 f"e.g. {list(_DECODERS[cut])}"
             )
         super().__init__()
-        self.stride = cut
+        self.image_scale, self.stride = image_scale, cut // image_scale
         self.encoder = _Encoder(encoder, in_channels, stages=_STAGES[cut], blocks_at_cut=blocks_at_cut)
         if encoder_weights == IMAGENET:
             load_in_order(self.encoder, imagenet_weights(encoder_name(encoder)))
@@ -75,11 +77,11 @@ class LiteStudent(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Logits `(B, K, H, W)`; raises ValueError if H or W is not a multiple of `stride`."""
         check_size(int(images.shape[2]), int(images.shape[3]), stride=self.stride)
-        *skips, features = self.encoder(images)
+        *skips, features = self.encoder(enlarged(images, self.image_scale))
         for up, decode in zip(self.up, self.decode, strict=True):
             features = decode(self.join(skips.pop(), up(features)))
-        logits = cast(Tensor, self.head(features))  # (B, K, H / 2, W / 2)
-        return functional.interpolate(logits, scale_factor=2.0, mode="bilinear", align_corners=False)
+        logits = cast(Tensor, self.head(features))  # at half of the size that the encoder saw
+        return enlarged(logits, 2 // self.image_scale)
 
 
 class _Encoder(nn.Module):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
-from typing import Any, cast, get_type_hints
+from typing import Any, Literal, cast, get_type_hints
 
 from torch import Tensor, nn
 from torch.nn import functional
 
+from torchseg.models.blocks import enlarged
 from torchseg.models.pretrained import FETCHED, IMAGENET, PACKAGED, imagenet_weights, load_in_order
 from torchseg.models.unet import check_size
 from torchseg.spec import nearest
@@ -27,19 +27,17 @@ class SmpNetwork(nn.Module):
             the multiply-adds.
     """
 
-    def __init__(self, network: nn.Module, *, image_scale: int = 1) -> None:
+    def __init__(self, network: nn.Module, *, image_scale: Literal[1, 2] = 1) -> None:
         super().__init__()
         self.network, self.image_scale = network, image_scale
-        stride = int(getattr(network.encoder, "output_stride", 32))
-        self.stride = stride // math.gcd(stride, image_scale)
+        self.stride = int(getattr(network.encoder, "output_stride", 32)) // image_scale
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits `(B, K, H, W)`; raises ValueError if H or W is not a multiple of `stride`."""
         check_size(int(images.shape[2]), int(images.shape[3]), stride=self.stride)
         if self.image_scale == 1:
             return cast(Tensor, self.network(images))
-        larger = functional.interpolate(images, scale_factor=self.image_scale, mode="bilinear")
-        return functional.avg_pool2d(self.network(larger), self.image_scale)
+        return functional.avg_pool2d(self.network(enlarged(images, self.image_scale)), self.image_scale)
 
 
 def smp_builder(name: str) -> tuple[Callable[..., nn.Module], Mapping[str, Any]]:
@@ -60,9 +58,7 @@ def smp_builder(name: str) -> tuple[Callable[..., nn.Module], Mapping[str, Any]]
     _check_encoder(name, encoder)
     kind = known[architecture]
 
-    def build(in_channels: int, num_classes: int, *, image_scale: int = 1, **arguments: Any) -> SmpNetwork:
-        if image_scale < 1:
-            raise ValueError(f"model '{name}': image_scale must be at least 1, not {image_scale}")
+    def build(in_channels: int, num_classes: int, *, image_scale: Literal[1, 2] = 1, **arguments: Any) -> SmpNetwork:
         options = {FETCHED: None} | arguments
         packaged = encoder in PACKAGED and options[FETCHED] == IMAGENET
         if packaged:
@@ -78,7 +74,7 @@ def smp_builder(name: str) -> tuple[Callable[..., nn.Module], Mapping[str, Any]]
             raise ValueError(f"model '{name}' cannot be built with {arguments}: {error}") from error
 
     hints = {argument: hint for argument, hint in get_type_hints(kind.__init__).items() if argument not in _GIVEN}
-    return build, hints | {"image_scale": int}
+    return build, hints | {"image_scale": Literal[1, 2]}
 
 
 def timm_builder(name: str) -> tuple[Callable[..., nn.Module], Mapping[str, Any]]:

@@ -55,6 +55,18 @@ def test_no_convolution_works_at_full_size():
     assert max(seen) == 48
 
 
+@torch.no_grad()
+def test_an_encoder_that_sees_images_at_twice_their_size_answers_at_their_own():
+    plain, twice = _student(), _student(image_scale=2)
+    twice.load_state_dict(plain.state_dict())
+    images = torch.randn(1, 3, 64, 96)
+    larger = torch.nn.functional.interpolate(images, scale_factor=2, mode="bilinear")
+    whole = torch.nn.functional.interpolate(twice(images), scale_factor=2, mode="bilinear")
+    assert torch.equal(whole, plain(larger))
+    assert twice(images).shape == (1, 3, 64, 96)
+    assert (plain.stride, twice.stride) == (16, 8)
+
+
 def test_a_size_between_strides_is_refused():
     with pytest.raises(ValueError, match="image is 60x96; both sides must divide by 16"):
         _student()(torch.zeros(1, 3, 60, 96))
