@@ -7,42 +7,39 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from torchseg.data.masks.class_list_json import Described, described_classes
 from torchseg.data.text_file import read_lines
 from torchseg.spec import IGNORE_INDEX
 
 IGNORED_NAME = "ignore"
-_HEADINGS = {"name", "class", "label", "class_name", "label_name", "classname", "label:color_rgb:parts:actions"}
-_HEADINGS |= {"names:", "classes:", "labels:"}
-_NUMBER_HEADINGS = {"id", "index", "value", "class_id", "label_id", "number"}
-_FURTHER_HEADINGS = {
-    "r",
-    "g",
-    "b",
-    "red",
-    "green",
-    "blue",
-    "colour",
-    "color",
-    "color_rgb",
-    "hex",
-    "parts",
-    "actions",
-    "",
-}
-_FURTHER_HEADINGS |= _NUMBER_HEADINGS
+_NAME_HEADINGS = {"name", "class", "label", "class_name", "label_name", "classname", "names", "classes", "labels"}
+_NAME_HEADINGS |= {"category", "categories"}
+_HEADINGS = _NAME_HEADINGS | {"id", "index", "value", "class_id", "label_id", "number", "pixel", "pixel_value", "code"}
+_HEADINGS |= {"r", "g", "b", "red", "green", "blue", "alpha", "rgb", "hex", "colour", "color", "color_rgb"}
+_HEADINGS |= {"color_hex", "parts", "actions", ""}
+_SHADES = ({"r", "g", "b"}, {"red", "green", "blue"})
 _NO_CLASS = ("__ignore__", "_ignore_")  # the first label of Labelme's lists, which has no number
 _NUMBER = r"(?:\d{1,3})"
-_TRIPLE = re.compile(rf"\(?\[?({_NUMBER})[\s,;:]+({_NUMBER})[\s,;:]+({_NUMBER})\]?\)?")
+_THREE = rf"({_NUMBER})[\s,;:]+({_NUMBER})[\s,;:]+({_NUMBER})"
+_TRIPLE = re.compile(rf"\(?\[?{_THREE}\]?\)?")
+_OPAQUE = (
+    (re.compile(rf"({_THREE})[\s,;:]+255\s*([\])]?)$"), r"\1\5"),
+    (re.compile(r"((?:#|0[xX])[0-9a-fA-F]{6})[fF]{2}$"), r"\1"),
+    (re.compile(r"(#|0[xX])[fF]{2}([0-9a-fA-F]{6})$"), r"\1\2"),
+)
+_READ_AS = str.maketrans({"\u00a0": " ", "\u202f": " ", "\u3000": " ", "\uff0c": ",", "\uff1a": ":", "\u2192": ":"})
+_BULLETS = ("- ", "* ", "\u2022 ")
 _SEPARATORS = " \t,;:="
 _MARKED = re.compile(r"(?:#|0[xX])([0-9a-fA-F]{6}|[0-9a-fA-F]{3})")
 _NUMBERED = (
-    r"(?P<value>\d+)\s*[:,;=\t.)]\s*(?P<name>\S.*)",
+    r"(?P<value>\d+)(?:\s*[:,;=\t.)]|\s+-)\s*(?P<name>\S.*)",
     r"(?P<name>.*\S)\s*[:,;=\t]\s*(?P<value>\d+)",
     r"(?P<value>\d+)\s+(?P<name>\S.*)",
     r"(?P<name>.*\S)\s+(?P<value>\d+)",
 )
 _LOOSE = _NUMBERED[2:]  # only where the lines count on and names differ, because a name may begin or end with a number
 _BARE = re.compile(r"[0-9a-fA-F]{6}")
+_COLOUR = re.compile(rf"{_TRIPLE.pattern}|{_MARKED.pattern}|{_BARE.pattern}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,14 +82,12 @@ def read_class_list(path: Path) -> ClassList:
         ValueError: naming the file and the line: names or colours that repeat, fewer than two classes, a line that can
             be read in two ways.
     """
-    lines = [(number, line.strip()) for number, line in enumerate(read_lines(path), start=1)]
-    lines = [(number, text) for number, text in lines if text and not _is_comment(text)]
-    lines = [(number, re.sub(r"\s+#(\s.*)?$", "", text)) for number, text in lines]
-    if lines and (_is_heading(lines[0][1]) or lines[0][1].lower() in _NO_CLASS):
-        lines = lines[1:]
-    if all(text.startswith("- ") for _, text in lines):
-        lines = [(number, text[2:].strip()) for number, text in lines]
-    entries = _with_values(_with_colours(lines, path), path)
+    stored = read_lines(path)
+    described = described_classes("\n".join(stored), path)
+    if described is None:
+        entries = _with_values(_with_colours(_plain(stored), path), path)
+    else:
+        entries = _of_described(described, path)
     _check_colours(entries, path)
     _check_repeats(entries, path)
     names = tuple(entry.name for entry in entries if entry.name.lower() != IGNORED_NAME)
@@ -108,6 +103,47 @@ def read_class_list(path: Path) -> ClassList:
     return ClassList(names=names, values=values, colours=colours, source=path.name)
 
 
+def _plain(stored: Sequence[str]) -> list[tuple[int, str]]:
+    """Lines with their numbers, without comments, headings, bullets, a count of classes, and opaque alpha."""
+    lines = [(number, line.translate(_READ_AS).strip()) for number, line in enumerate(stored, start=1)]
+    lines = [(number, text) for number, text in lines if text and not _is_comment(text)]
+    lines = [(number, re.sub(r"\s+(?:#|//)(\s.*)?$", "", text)) for number, text in lines]
+    if lines and all(text.startswith("|") for _, text in lines):  # a table of Markdown
+        lines = [(number, re.sub(r"\s*\|\s*", ",", text.strip("| "))) for number, text in lines]
+        lines = [(number, text) for number, text in lines if text.strip("-:, ")]
+    lines = [(number, re.sub(r"\s*[-=]>\s*", ": ", text)) for number, text in lines]
+    if lines and (_is_heading(lines[0][1]) or lines[0][1].lower() in _NO_CLASS or _is_count(lines)):
+        lines = lines[1:]
+    for bullet in _BULLETS:
+        if all(text.startswith(bullet) for _, text in lines):
+            lines = [(number, text.removeprefix(bullet).strip()) for number, text in lines]
+    for pattern, kept in _OPAQUE:
+        if lines and all(pattern.search(text) or text.lower() == IGNORED_NAME for _, text in lines):
+            return [(number, pattern.sub(kept, text)) for number, text in lines]
+    return lines
+
+
+def _is_count(lines: Sequence[tuple[int, str]]) -> bool:
+    """Whether the first line only says how many follow."""
+    return lines[0][1] == str(len(lines) - 1) and not all(text.isdecimal() for _, text in lines)
+
+
+def _of_described(described: Sequence[Described], path: Path) -> list[_Entry]:
+    colours = [_COLOUR.fullmatch(colour) for _, _, colour in described]
+    entries = []
+    for number, ((name, value, text), found) in enumerate(zip(described, colours, strict=True), start=1):
+        if text and not found:
+            raise ValueError(
+                f"{path} gives '{name}' the colour '{text}'; write #804080, or three numbers from 0 to 255"
+            )
+        colour = _packed(text, path, number) if text else None
+        entries.append(_Entry(line=number, name=name.strip(), value=value, colour=colour))
+    _check_values([entry for entry in entries if entry.value is not None], path)
+    if any(entry.value is None for entry in entries):
+        return entries
+    return sorted(entries, key=lambda entry: entry.value or 0)
+
+
 def _is_comment(text: str) -> bool:
     """Whether a line that starts with `#` is no colour in front of a name."""
     return text.startswith(("#", "//")) and not re.match(rf"{_MARKED.pattern}[{_SEPARATORS}]", text)
@@ -115,9 +151,8 @@ def _is_comment(text: str) -> bool:
 
 def _is_heading(text: str) -> bool:
     fields = [part.strip(' "').lower() for part in re.split(r"[\t,;:\s]+", text)]
-    if fields[0] in _NUMBER_HEADINGS and len(fields) > 1:
-        fields = fields[1:]
-    return text.lower() in _HEADINGS or (fields[0] in _HEADINGS and set(fields[1:]) <= _FURTHER_HEADINGS)
+    partial = any(not shades.isdisjoint(fields) and not shades <= set(fields) for shades in _SHADES)  # `class red`
+    return set(fields) <= _HEADINGS and not _NAME_HEADINGS.isdisjoint(fields) and not partial
 
 
 def _with_colours(lines: Sequence[tuple[int, str]], path: Path) -> list[_Entry]:
@@ -158,7 +193,7 @@ def _split_colour(text: str, path: Path, line: int) -> tuple[str, int | None, bo
     """The name, the packed colour if there is one, and whether it can be nothing but a colour."""
     body = text.rstrip(":;, \t")
     for pattern, meant in ((_TRIPLE, None), (_MARKED, True), (_BARE, False)):
-        end = rf"(?P<name>.*?)(?P<separator>[{_SEPARATORS}]+)(?:rgb)?(?P<colour>{pattern.pattern})$"
+        end = rf"(?P<name>.*?)(?P<separator>[{_SEPARATORS}]+)(?i:rgba?)?(?P<colour>{pattern.pattern})$"
         start = rf"(?P<colour>{pattern.pattern})(?P<separator>[{_SEPARATORS}]+)(?P<name>.*)$"
         for number, expression in enumerate((end, start)):
             if (number == 1 and not meant and pattern is not _TRIPLE) or not (found := re.match(expression, body)):
@@ -189,7 +224,9 @@ def _with_values(entries: Sequence[_Entry], path: Path) -> list[_Entry]:
         values = {int(match["value"]) for match in found if match}
         if not values:
             continue
-        counted = len(values) == len(entries) and max(values) - min(values) < len(entries) and min(values) < 2
+        in_turn = values - {IGNORE_INDEX} or values
+        counted = len(values) == len(entries) and max(in_turn) - min(in_turn) < len(entries)
+        counted &= min(in_turn) < 2 or pattern == _LOOSE[0]  # `zone 5` and `area 6` may be names
         differ = len({match["name"] for match in found if match}) == len(entries)
         if all(found) and ((counted and differ) or pattern not in _LOOSE):
             numbered = [
