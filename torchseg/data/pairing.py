@@ -16,9 +16,23 @@ from torchseg.spec import nearest
 MASK_SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".jpg", ".jpeg")  # the first one is preferred
 _OTHER_FILES = {".txt", ".json", ".xml", ".csv", ".md", ".yaml", ".yml", ".html"}
 _IMAGE_WORDS = (
-    *("leftimg8bit", "image", "images", "img", "picture", "photo", "sat", "rgb", "frame"),
-    *("training", "test", "0000"),  # of DRIVE, and of the first channel in nnU-Net
+    *(
+        "leftimg8bit",
+        "image",
+        "images",
+        "img",
+        "picture",
+        "photo",
+        "sat",
+        "rgb",
+        "frame",
+        "color",
+        "colour",
+        "original",
+    ),
+    *("training", "test"),  # of DRIVE
 )
+_FIRST_CHANNEL = "0000"  # of nnU-Net, if all images end in it
 
 _MASK_WORDS = (
     *("gtfine_labeltrainids", "gtfine_labelids", "gtcoarse_labelids", "labeltrainids", "labelids", "mask", "masks"),
@@ -92,8 +106,13 @@ def _files(folder: Path, suffixes: Iterable[str]) -> tuple[list[Path], Counter[s
     """
     found: dict[bool, list[Path]] = {True: [], False: []}  # by whether directly in the folder
     others, known = Counter[str](), tuple(suffixes)
-    for place, folders, files in os.walk(folder):
+    seen: set[str] = set()  # of a folder that links lead to twice
+    for place, folders, files in os.walk(folder, followlinks=True):
         folders[:] = [name for name in folders if not is_hidden(name)]
+        if os.path.realpath(place) in seen:
+            folders[:] = []
+            continue
+        seen.add(os.path.realpath(place))
         for name in files:
             if is_hidden(name):
                 continue
@@ -143,15 +162,43 @@ def _matched(
             {path: (place, stem.removesuffix(removed) + added) for path, (place, stem) in places.items()}, stored
         )
         if len(found) == len(pictures):
+            if not mask_suffix:
+                _check_single(
+                    found, {path: (at, stem.removesuffix(removed)) for path, (at, stem) in places.items()}, stored
+                )
             return found
         best = max(best, found, key=len)
     if not mask_suffix:
-        stripped = _by_key(
-            {path: (place, _stripped(stem, _IMAGE_WORDS)) for path, (place, stem) in places.items()},
-            {path: (place, _stripped(stem, _MASK_WORDS)) for path, (place, stem) in stored.items()},
-        )
-        best = max(best, stripped, key=len)
+        is_first_channel = all(stem.endswith(f"_{_FIRST_CHANNEL}") for _, stem in places.values())
+        words = (*_IMAGE_WORDS, _FIRST_CHANNEL) if is_first_channel else _IMAGE_WORDS
+        for shorten in (_stripped, _without_inner):
+            stripped = _by_key(
+                {path: (place, shorten(stem, words)) for path, (place, stem) in places.items()},
+                {path: (place, shorten(stem, _MASK_WORDS)) for path, (place, stem) in stored.items()},
+            )
+            best = max(best, stripped, key=len)
     return best
+
+
+def _check_single(
+    found: Mapping[Path, Path], bases: Mapping[Path, tuple[Path, str]], masks: Mapping[Path, tuple[Path, str]]
+) -> None:
+    """Raises a ValueError if an image has further masks: one per class, as `a_car` and `a_bus`, or one per object."""
+    images = {base: path for path, base in bases.items()}
+    for mask in sorted(set(masks) - set(found.values())):
+        place, stem = masks[mask]
+        cuts = [stem, *(stem[: cut.start()] for cut in reversed(list(re.finditer(r"[_\-. ]+", stem))))]
+        image = next((images[place, each] for each in cuts if (place, each) in images), None)
+        if image is None or bases[image][1] == stem:
+            continue
+        chosen = masks[found[image]][1]
+        ending = chosen.removeprefix(bases[image][1]).lower().strip("_-. ")
+        is_numbered = re.fullmatch(rf"{re.escape(chosen)}[_\-. ]*\(?\d+\)?", stem)
+        if ending and (ending not in _MASK_WORDS or is_numbered):
+            raise ValueError(
+                f"image {image} has several masks: {found[image].name} and {mask.name}; merge them into one, remove "
+                "the others, or say which with --mask_suffix, e.g. --mask_suffix _mask"
+            )
 
 
 def _by_key(pictures: Mapping[Path, tuple[Path, str]], masks: Mapping[Path, tuple[Path, str]]) -> dict[Path, Path]:
@@ -201,6 +248,12 @@ def _stripped(stem: str, words: Sequence[str]) -> str:
     alternatives = "|".join(sorted(words, key=len, reverse=True))
     shorter = re.sub(rf"(?i)[_\-. ]+(?:{alternatives})$", "", stem)
     return shorter if shorter != stem else re.sub(rf"(?i)^(?:{alternatives})(?:[_\-. ]+|(?=\d))", "", stem)
+
+
+def _without_inner(stem: str, words: Sequence[str]) -> str:
+    """The stem without the first of the words that stands between others, as in `a_mask_12`."""
+    alternatives = "|".join(sorted(words, key=len, reverse=True))
+    return re.sub(rf"(?i)(?<=[_\-. ])(?:{alternatives})[_\-. ]+", "", stem, count=1)
 
 
 def _missing(pictures: Sequence[Path], candidates: Sequence[Path], images: Path, masks: Path, mask_suffix: str) -> str:

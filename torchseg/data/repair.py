@@ -19,6 +19,7 @@ from torchseg.data.images.reader import ANY, ImageReader, reader_for
 from torchseg.data.masks.class_list import read_class_list
 from torchseg.data.masks.repair import MaskRepair, plan_repair
 from torchseg.data.pairing import Pairing, pair_files
+from torchseg.data.places import Places, find_places
 from torchseg.data.splits.grouping import AUTO
 from torchseg.data.splits.lists import PARTS, by_folder, find_lists, read_split_lists
 
@@ -64,12 +65,12 @@ def repair_folder(
     def leave_out(fault: str) -> None:
         log.append(f"left out: {fault}")
 
-    paired = pair_files(root / "images", root / "masks", mask_suffix=mask_suffix, on_fault=leave_out)
+    place = find_places(root)
+    paired = pair_files(place.images, place.masks, mask_suffix=mask_suffix, on_fault=leave_out)
     paired = replace(paired, pairs=[pair for pair in paired.pairs if _reads(pair[0], images, leave_out)])
     images = reader_for([picture for picture, _ in paired.pairs], images)
-    parts = _parts(root, paired, images, log, leave_out)
-    listing = root / "classes.txt"
-    classes = read_class_list(listing) if listing.is_file() else None
+    parts = _parts(place, paired, images, log, leave_out)
+    classes = read_class_list(place.classes) if place.classes else None
     plan = plan_repair([mask for _, mask in paired.pairs], classes, ignored=ignore_value)
     log += [plan.note] if plan.note else []
     writer = _Writer(out, plan, paired.names, log, images)
@@ -92,14 +93,15 @@ def _reads(picture: Path, images: ImageReader, leave_out: Callable[[str], None])
 
 
 def _parts(
-    root: Path, paired: Pairing, images: ImageReader, log: list[str], leave_out: Callable[[str], None]
+    place: Places, paired: Pairing, images: ImageReader, log: list[str], leave_out: Callable[[str], None]
 ) -> dict[str, list[Path]]:
     pictures = [picture for picture, _ in paired.pairs]
-    lists = find_lists(root)
+    lists = find_lists(place.images.parent)
     if not lists:
-        given = by_folder(pictures, root / "images")
+        given = by_folder(pictures, place.images)
         return given or choose_splits(paired, AUTO, images=images, classes_in=None)[0]
-    chosen, note = read_split_lists(lists, {paired.names[path]: path for path in pictures}, on_fault=leave_out)
+    names = {paired.names[path]: path for path in pictures}
+    chosen, note = read_split_lists(lists, names, masks=dict(paired.pairs), on_fault=leave_out)
     log += [note] if note else []
     return _disjoint(chosen, log)
 

@@ -41,10 +41,14 @@ def pair(tmp_path):
         ("{}_training.tif", "{}_manual1.gif"),
         ("case_{}_0000.png", "case_{}.png"),
         ("frames.v2.{}.png", "frames.v2.{}.png"),
+        ("frame_00{}.png", "label_00{}.png"),
+        ("scene_image_{}.png", "scene_mask_{}.png"),
+        ("{}_color.png", "{}_labelIds.png"),
+        ("{}.jpg", "{}.jpg___fuse.png"),
     ],
 )
 def test_the_usual_names_of_masks_are_found(pair, image, mask):
-    numbers = ("01", "02", "10")
+    numbers = ("00", "01", "10")
     expected = {image.format(each): mask.format(each) for each in numbers}
     assert pair(expected, expected.values()) == expected
 
@@ -92,3 +96,34 @@ def test_subfolders_of_the_system_are_skipped(pair, system):
 def test_several_masks_of_one_image_are_refused(pair):
     with pytest.raises(ValueError, match=r"image .*a\.jpg has 2 masks: .*say which with --mask_suffix"):
         pair(["a.jpg", "b.jpg"], ["mask_a.png", "gt_a.png", "mask_b.png", "gt_b.png"])
+
+
+@pytest.mark.parametrize(
+    "masks",
+    [
+        ["a_car.png", "a_bus.png", "b_car.png", "b_bus.png"],
+        ["a_0.png", "a_1.png", "b_0.png"],
+        ["a_mask.png", "a_mask_1.png", "b_mask.png"],
+        ["a_mask_0.png", "a_mask_1.png", "b_mask_0.png"],
+    ],
+)
+def test_a_mask_per_class_or_object_is_refused(pair, masks):
+    with pytest.raises(
+        ValueError, match=r"image .*a\.jpg has several masks: a_\w+\.png and a_\w+\.png; merge them into"
+    ):
+        pair(["a.jpg", "b.jpg"], masks)
+
+
+@pytest.mark.parametrize("masks", [["a_mask.png", "a_2_mask.png", "b_mask.png"], ["a.png", "a_2.png"]])
+def test_masks_of_images_that_are_gone_are_no_further_masks(pair, masks):
+    assert pair(["a.jpg"], masks) == {"a.jpg": masks[0]}
+
+
+def test_links_to_folders_are_followed_once(pair, tmp_path):
+    for place, name in (("images", "a.jpg"), ("masks", "a.png")):
+        (tmp_path / "stored" / place).mkdir(parents=True)
+        (tmp_path / "stored" / place / name).touch()
+        (tmp_path / place).mkdir()
+        (tmp_path / place / "day1").symlink_to(tmp_path / "stored" / place)
+        (tmp_path / "stored" / place / "loop").symlink_to(tmp_path / place)
+    assert pair([], []) == {"a.jpg": "a.png"}

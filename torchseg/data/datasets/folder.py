@@ -17,10 +17,11 @@ from torchseg.data.masks.class_list import read_class_list
 from torchseg.data.masks.encoding import MaskEncoding, find_encoding
 from torchseg.data.masks.io import MaskHeader, read_header
 from torchseg.data.pairing import Pairing, pair_files
+from torchseg.data.places import Places, find_places
 from torchseg.data.sample import DataSet
 from torchseg.data.splits.folds import FOLD_RULE, Fold, split_by_fold
 from torchseg.data.splits.grouping import AUTO, group_images
-from torchseg.data.splits.lists import PARTS, by_folder, check_no_overlap, find_lists, read_split_lists
+from torchseg.data.splits.lists import PARTS, by_folder, check_no_overlap, find_lists, read_split_lists, unread_lists
 from torchseg.data.splits.stratified import SPLIT_RULE, Member, split_images
 from torchseg.spec import IGNORE_INDEX
 
@@ -61,14 +62,14 @@ def folder(
     Raises:
         ValueError: naming what is missing or invalid.
     """
-    _check_folders(root)
-    paired = pair_files(root / "images", root / "masks", mask_suffix=mask_suffix)
-    listing, lists = root / "classes.txt", find_lists(root)
-    given_classes = read_class_list(listing) if listing.is_file() else None
-    encoding = find_encoding(read_headers(paired.pairs), given_classes, ignored=ignore_value)
+    place, lists = find_places(root), find_lists(root)
+    paired = pair_files(place.images, place.masks, mask_suffix=mask_suffix)
+    with place.hinting():
+        given_classes = read_class_list(place.classes) if place.classes else None
+        encoding = find_encoding(read_headers(paired.pairs), given_classes, ignored=ignore_value)
     check_orientation(paired.pairs, images.exif)
     images = reader_for([picture for picture, _ in paired.pairs], images)
-    given = _given_splits(paired, lists, root, fold=fold) if split == AUTO else None
+    given = _given_splits(paired, lists, place, fold=fold) if split == AUTO else None
     looks = split != AUTO or len(paired.pairs) <= MOST_STRATIFIED
     classes_in = partial(_classes_in, encoding=encoding) if looks else None
     assign = partial(split_by_fold, fold=Fold.parse(fold)) if fold else split_images
@@ -88,8 +89,9 @@ def folder(
         )
 
     files = [file for pair in paired.pairs for file in pair]
-    files += [path for path in (listing, *lists.values()) if path.is_file()]
-    notes = tuple(filter(None, (encoding.note, *paired.notes, note)))
+    files += [path for path in (place.classes, *lists.values()) if path]
+    unread = unread_lists(root) if not given and split == AUTO else ""
+    notes = tuple(filter(None, (encoding.note, *paired.notes, note, place.hint, unread)))
     return DataSet(
         classes=encoding.classes,
         train=samples("train"),
@@ -106,12 +108,6 @@ def _rule(group: str, *, split: str, fold: str) -> str:
     """Names how splits are chosen; a run whose splits were chosen otherwise does not resume."""
     rule = f"{FOLD_RULE} {fold}" if fold else SPLIT_RULE
     return " ".join([rule, group, *([] if split == AUTO else [split])])
-
-
-def _check_folders(root: Path) -> None:
-    for name, holds in (("images", "images"), ("masks", "a mask for every image in images/")):
-        if not (root / name).is_dir():
-            raise ValueError(f"there is no folder {root / name}; expected one with {holds}")
 
 
 def read_headers(pairs: Pairs) -> dict[Path, MaskHeader]:
@@ -132,20 +128,22 @@ def read_headers(pairs: Pairs) -> dict[Path, MaskHeader]:
 
 
 def _given_splits(
-    paired: Pairing, lists: Mapping[str, Path], root: Path, *, fold: str
+    paired: Pairing, lists: Mapping[str, Path], place: Places, *, fold: str
 ) -> tuple[dict[str, list[Path]], str] | None:
     """The images of each split as lists or subfolders say, and a sentence about those in none; None if nothing says.
 
     Raises ValueError if they say and a fold is asked for.
     """
-    by_name = {} if lists else by_folder([picture for picture, _ in paired.pairs], root / "images")
+    by_name = {} if lists else by_folder([picture for picture, _ in paired.pairs], place.images)
+    root = place.images.parent
     if fold and (lists or by_name):
         raise ValueError(
             f"fold is {fold}, but {root} has lists or folders of its splits; remove them, drop fold, or give "
             "--split stratified"
         )
     if lists:
-        chosen, note = read_split_lists(lists, {name: path for path, name in paired.names.items()})
+        names = {name: path for path, name in paired.names.items()}
+        chosen, note = read_split_lists(lists, names, masks=dict(paired.pairs))
         check_no_overlap(lists, chosen)
         return chosen, note
     if by_name:

@@ -21,6 +21,7 @@ ORIENTATION = 0x0112  # the EXIF tag
 _TURNED = (5, 6, 7, 8)  # orientations that swap height and width
 _PNG_END_BYTES = 2**16  # that hold what may come behind the pixels
 _TIFF = (".tif", ".tiff")
+_HEIC = (b"ftypheic", b"ftypheix", b"ftyphevc", b"ftypmif1", b"ftypmsf1")
 _ANIMATED = ("GIF", "PNG", "WEBP")  # formats of animations
 _DEEP_PNG = {"RGB;16B": "RGB;16L", "RGBA;16B": "RGBA;16L"}  # rawmode of the high bytes: that of the low bytes
 
@@ -63,8 +64,24 @@ def reading(path: Path) -> Iterator[None]:
     except Exception as error:
         if isinstance(error, ValueError) and str(path) in str(error):
             raise
-        reason = " ".join(str(error).split())[:300] or type(error).__name__
+        reason = _other_content(path) or " ".join(str(error).split())[:300] or type(error).__name__
         raise ValueError(f"cannot read the image {path}: {reason}; replace the file or remove it") from error
+
+
+def _other_content(path: Path) -> str:
+    """What a file is that is no image of a known format, by its first bytes; empty if they do not say."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(32)
+    except OSError:
+        return ""
+    if start[4:12] in _HEIC:
+        return "it is a HEIC photo, whatever its name says: convert it to JPEG or PNG"
+    if not start:
+        return "it is empty"
+    if start.startswith(b"version https://git-lfs"):
+        return "it is a pointer of Git LFS: fetch the file with git lfs pull"
+    return "it is a web page and no image" if start.lstrip().lower().startswith((b"<!doctype", b"<html")) else ""
 
 
 def _check_name(path: Path) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path, PurePosixPath
+from types import MappingProxyType
 
-from torchseg.data.images.io import SUFFIXES
+from torchseg.data.images.io import SUFFIXES, is_hidden
 from torchseg.data.pairing import normal, refuse
 from torchseg.data.text_file import read_lines
 from torchseg.spec import nearest
@@ -19,6 +21,9 @@ _SPELLINGS = {
     "test": ("test", "testing"),
 }
 
+_FILE = re.compile(rf"\S.*?(?:{'|'.join(map(re.escape, SUFFIXES))})(?=[\s,;\"']|$)[\"']?", re.IGNORECASE)
+_LIST_ENDINGS = (".txt", ".csv", ".tsv", ".lst", ".list", ".json")
+
 
 def find_lists(root: Path) -> dict[str, Path]:
     """The list of each split that has one: `train.txt`, `validation.txt` (or `val.txt`, `valid.txt`), `test.txt`.
@@ -27,8 +32,9 @@ def find_lists(root: Path) -> dict[str, Path]:
         ValueError: if a split has two lists, or some splits have one and others have none.
     """
     lists = {}
+    texts = sorted(path for path in _files(root) if path.suffix.lower() == ".txt")
     for part, spellings in _SPELLINGS.items():
-        found = [root / f"{spelling}.txt" for spelling in spellings if (root / f"{spelling}.txt").is_file()]
+        found = [path for path in texts if path.stem.lower() in spellings]
         if len(found) > 1:
             raise ValueError(f"{found[0]} and {found[1]} both list the {part} split; remove one of them")
         if found:
@@ -39,21 +45,43 @@ def find_lists(root: Path) -> dict[str, Path]:
     return lists
 
 
+def unread_lists(root: Path) -> str:
+    """A sentence about files that look like lists of splits and are none, like `ImageSets/train.txt`; may be empty."""
+    for folder in (root, *(path for path in sorted(root.iterdir()) if path.is_dir() and not is_hidden(path.name))):
+        for path in _files(folder):
+            if path.suffix.lower() in _LIST_ENDINGS and path.stem.lower() in _SPELLINGS["train"]:
+                return (
+                    f"{path.relative_to(root)} is not read; lists of splits are train.txt, validation.txt and test.txt "
+                    "beside images/"
+                )
+    return ""
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.is_file() and not is_hidden(path.name))
+
+
 def read_split_lists(
-    lists: Mapping[str, Path], names: Mapping[str, Path], *, on_fault: Callable[[str], None] = refuse
+    lists: Mapping[str, Path],
+    names: Mapping[str, Path],
+    *,
+    masks: Mapping[Path, Path] = MappingProxyType({}),
+    on_fault: Callable[[str], None] = refuse,
 ) -> tuple[dict[str, list[Path]], str]:
     """The images of each split, and a sentence about images that no list names, which may be empty.
 
     Args:
-        lists: file by split, with one name per line; an ending, folders in front and an empty line do not matter.
+        lists: file by split, with one name per line; an ending, folders in front, quotes and an empty line do not
+            matter, nor does the mask in a second column if it is that of the image.
         names: image file by name.
+        masks: mask by image file.
         on_fault: takes the message about a name without image, which is then left out.
 
     Raises:
-        ValueError: if a list names an image that does not exist.
+        ValueError: if a list names an image that does not exist, several images in a line, or another mask.
     """
     known = _aliases(names)
-    parts = {part: _listed(path, known, on_fault) for part, path in lists.items()}
+    parts = {part: _listed(path, known, masks, on_fault) for part, path in lists.items()}
     left_out = len(names) - len(set().union(*parts.values()))
     note = f"{left_out} of {len(names)} images are in no list and are left out" if left_out else ""
     return parts, note
@@ -81,7 +109,9 @@ def _aliases(names: Mapping[str, Path]) -> dict[str, Path]:
     return known
 
 
-def _listed(listing: Path, known: Mapping[str, Path], on_fault: Callable[[str], None]) -> list[Path]:
+def _listed(
+    listing: Path, known: Mapping[str, Path], masks: Mapping[Path, Path], on_fault: Callable[[str], None]
+) -> list[Path]:
     found: dict[Path, None] = {}
     for line in read_lines(listing):
         text = normal(line.strip())
@@ -92,18 +122,50 @@ def _listed(listing: Path, known: Mapping[str, Path], on_fault: Callable[[str], 
             hint = nearest(text, known)
             on_fault(f"{listing} names '{text}', but images/ has no such image{hint}; correct the list")
         else:
+            _check_columns(listing, text, path, known, masks)
             found[path] = None
     return list(found)
 
 
+def _check_columns(
+    listing: Path, text: str, image: Path, known: Mapping[str, Path], masks: Mapping[Path, Path]
+) -> None:
+    """Raises a ValueError if the line names another image, too, or another mask than that of the image."""
+    columns = _columns(text)
+    if columns[0] == text and any(form in known for form in _whole(text)):
+        return
+    stems = {normal(mask.stem): mask for mask in masks.values()}
+    for column in columns:
+        mask = next((stems[form] for form in _whole(column) if form in stems), None)
+        named = next((known[form] for form in _whole(column) if form in known), image)
+        if named != image if mask is None else mask != masks[image]:
+            raise ValueError(
+                f"{listing} has the line '{text}', which names the image {image.name} and something of another image; "
+                "write one image per line, and give masks the names of their images"
+            )
+
+
 def _forms(text: str) -> list[str]:
     """What a line may mean: a name, one with an ending, a path, or a path followed by that of the mask."""
-    forms = []
-    for part in (text, text.split("\t")[0], text.split(",")[0], text.split()[0]):
-        path = PurePosixPath(part.strip().replace("\\", "/"))
-        forms += [part, path.name, "_".join((*path.parts[-2:-1], path.name))]
-        if path.suffix.lower() in SUFFIXES:
-            forms += [path.stem, "_".join((*path.parts[-2:-1], path.stem))]
+    return [form for column in _columns(text) for form in _whole(column)]
+
+
+def _columns(text: str) -> list[str]:
+    """A line, and its parts between tabs, commas, semicolons and spaces; its files alone if it names several."""
+    files = [found.strip(" ,;\t") for found in _FILE.findall(text)]
+    if len(files) > 1:
+        return files
+    split = [[part for part in text.split(mark) if part.strip()] for mark in ("\t", ",", ";", None)]
+    return list(dict.fromkeys((text, *(part for parts in split if len(parts) > 1 for part in parts))))
+
+
+def _whole(text: str) -> list[str]:
+    """A name as it is, without folders, without its ending, and with the last folder in front."""
+    part = text.strip(" \t,;").strip("\"'").strip()
+    path = PurePosixPath(part.replace("\\", "/"))
+    forms = [part, path.name, "_".join((*path.parts[-2:-1], path.name))]
+    if path.suffix.lower() in SUFFIXES:
+        forms += [path.stem, "_".join((*path.parts[-2:-1], path.stem))]
     return forms
 
 

@@ -234,7 +234,11 @@ def test_two_images_of_one_name_are_refused(write_pair, tmp_path):
 
 @pytest.mark.parametrize(
     "lines",
-    ["picture{}.jpg", "images/picture{}.jpg", "picture{}\t", "images/picture{}.jpg masks/picture{}.png", "./picture{}"],
+    [
+        *("picture{}.jpg", "images/picture{}.jpg", "picture{}\t", "./picture{}", "'picture{}'", "picture{}.jpg,"),
+        *("images/picture{}.jpg masks/picture{}.png", '"images/picture{}.jpg"\t"masks/picture{}.png"'),
+        *("picture{}.jpg;picture{}.png", "7,picture{}.jpg", "D:\\x y\\picture{}.JPG", "picture{} -1"),
+    ],
 )
 def test_lists_are_read_as_tools_write_them(write_pair, tmp_path, lines):
     _fill(write_pair, count=3)
@@ -243,6 +247,39 @@ def test_lists_are_read_as_tools_write_them(write_pair, tmp_path, lines):
         (tmp_path / f"{part}.txt").write_bytes(f"\ufeff{line}\r\n\r\n".encode())
     data = folder(tmp_path)
     assert [part[0].name for part in (data.train, data.validation, data.test)] == ["picture0", "picture1", "picture2"]
+
+
+@pytest.mark.parametrize("line", ["images/picture{}.jpg masks/picture{}.png", "picture{} picture{}"])
+def test_a_line_of_two_images_or_with_the_mask_of_another_image_is_refused(write_pair, tmp_path, line):
+    _fill(write_pair, count=3)
+    for number, part in enumerate(("train", "val", "test")):
+        (tmp_path / f"{part}.txt").write_text(line.format(number, (number + 1) % 3))
+    with pytest.raises(
+        ValueError, match=r"names the image picture0.jpg and something of another image; write one image"
+    ):
+        folder(tmp_path)
+
+
+def test_lists_and_folders_may_be_in_any_case(write_pair, tmp_path):
+    _fill(write_pair, count=3)
+    for number, part in enumerate(("Train", "VAL", "Test")):
+        (tmp_path / f"{part}.TXT").write_text(f"picture{number}\n")
+    (tmp_path / "Classes.txt").write_text("sky\ncar\n")
+    for name in ("images", "masks"):
+        (tmp_path / name).rename(tmp_path / name.title())
+    data = folder(tmp_path)
+    assert [part[0].name for part in _parts(data)] == ["picture0", "picture1", "picture2"]
+    assert data.classes == ("sky", "car")
+
+
+@pytest.mark.parametrize("name", ["train.csv", "ImageSets/train.txt", "splits/train.lst"])
+def test_lists_that_are_not_read_are_named(write_pair, tmp_path, name):
+    _fill(write_pair)
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text("picture1\n")
+    assert f"{name} is not read; lists of splits are train.txt, validation.txt and test.txt beside images/" in (
+        folder(tmp_path).notes
+    )
 
 
 def test_an_image_in_two_lists_is_refused(write_pair, tmp_path):

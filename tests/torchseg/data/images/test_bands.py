@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, ImageFile, ImageOps
 
 from tests.torchseg.data.images.test_tiff import write_tiff
-from torchseg.data.images.bands import read_bands, read_header, upright
+from torchseg.data.images.bands import read_bands, read_header, reading, upright
 
 VALUES = np.random.default_rng(0).integers(0, 65536, (5, 7, 4)).astype(np.uint16)  # (H, W, C)
 
@@ -130,3 +130,18 @@ def test_an_animation_is_no_image(tmp_path):
     frames[0].save(tmp_path / "a.webp", save_all=True, append_images=frames[1:])
     with pytest.raises(ValueError, match="it holds several images"):
         read_header(tmp_path / "a.webp")
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"\0\0\0\x18ftypheic\0\0\0\0", "it is a HEIC photo, whatever its name says: convert it to JPEG or PNG"),
+        (b"", "it is empty"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "it is a pointer of Git LFS: fetch the file"),
+        (b"<!DOCTYPE html><html>404", "it is a web page and no image"),
+    ],
+)
+def test_a_file_of_another_kind_is_called_what_it_is(tmp_path, content, reason):
+    (tmp_path / "a.jpg").write_bytes(content)
+    with pytest.raises(ValueError, match=f"cannot read the image .*a.jpg: {reason}"), reading(tmp_path / "a.jpg"):
+        read_header(tmp_path / "a.jpg")
