@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from torchseg.record import plain_json
 from torchseg.record.yaml_text import LIMIT_CHARACTERS, plain_yaml
 
 _KEYS = ("names", "classes", "labels", "categories", "name", "class", "label", "title", "class_name")
@@ -43,11 +43,11 @@ def described_classes(text: str, path: Path) -> list[Described] | None:
 
 
 def _parsed(text: str, path: Path) -> Any:
-    if len(text) > LIMIT_CHARACTERS:
+    if len(text) > LIMIT_CHARACTERS:  # Python's parser is made for less
         raise ValueError(f"{path} has {len(text)} characters; expected at most {LIMIT_CHARACTERS} of a list of classes")
     try:
-        return json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
+        return plain_json(text)
+    except ValueError as error:
         try:
             return ast.literal_eval(text.strip())
         except (ValueError, SyntaxError, MemoryError, RecursionError):
