@@ -137,6 +137,44 @@ def test_a_file_is_proven_against_the_network_that_it_was_written_from(
     assert any("calibration gives" in failure for failure in narrow.failures)
 
 
+class Normed(nn.Module):
+    """A residual block whose batch norm has one factor, mean and shift for all channels, or for one of them."""
+
+    def __init__(self, channels: slice, factor: float, mean: float, shift: float) -> None:
+        super().__init__()
+        self.stem, self.conv, self.head = nn.Conv2d(3, 6, 1), nn.Conv2d(6, 6, 3, padding=1), nn.Conv2d(6, 3, 1)
+        self.norm = nn.BatchNorm2d(6)
+        nn.init.zeros_(self.conv.bias)
+        for tensor, value in ((self.norm.weight, factor), (self.norm.running_mean, mean), (self.norm.bias, shift)):
+            tensor.data[channels] = value
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        features = self.stem(image)
+        return self.head(torch.relu(self.norm(self.conv(features)) + features))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("channels", "factor", "mean", "shift"),
+    [
+        (slice(None), 2.0, 0.0, 0.0),
+        (slice(None), 0.0, 0.3, 0.0),
+        (slice(None), 0.0, 0.3, 0.2),
+        (slice(2, 3), 0.0, 0.3, 0.2),
+    ],
+)
+def test_a_batch_norm_that_shifts_or_scales_nothing_raises_no_false_alarm(
+    kind: str, channels: slice, factor: float, mean: float, shift: float, tmp_path: Path, spec: ImageSpec, images
+) -> None:
+    pytest.importorskip("tensorflow")
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        fresh = Conversion(Normed(channels, factor, mean, shift).eval(), spec)
+    path = tmp_path / f"net{kind}"
+    fresh.write(path, precision=Precision.INT8, calibration=images)
+    assert fresh.prove(path, [(images[:1], images[:1])], precision=Precision.INT8, calibration=images).failures == ()
+
+
 def test_ranges_are_measured_once_for_the_same_images(
     conversion: Conversion, images, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,6 +16,7 @@ from tf_bridge.onnx.concat_ranges import share_concat_ranges
 from tf_bridge.onnx.failures import one_message
 from tf_bridge.onnx.grouped_bias import split_grouped_biases
 from tf_bridge.onnx.value_names import layer_of_node, layer_of_weight
+from tf_bridge.onnx.zero_channels import refine_zero_channels
 from tf_bridge.quiet import quiet
 from torchseg.modelfile.precision import Precision
 from torchseg.record import plain_json
@@ -214,7 +215,7 @@ def _quantize(model: ModelProto, images: Images | None, ranges: Path, *, float_n
 
     prepared = split_grouped_biases(_copy(model))
     with one_message("int8 quantization", prepared, advice=_INSTEAD_OF_INT8):
-        return _through_file(
+        quantized = _through_file(
             lambda path: quantize_static(
                 prepared,
                 path,
@@ -229,6 +230,7 @@ def _quantize(model: ModelProto, images: Images | None, ranges: Path, *, float_n
                 calibration_cache_path=ranges,
             )
         )
+    return refine_zero_channels(quantized, model)
 
 
 def _quantized_types() -> list[str]:

@@ -25,10 +25,15 @@ def _batch_norm(
     momentum: float,
     epsilon: float,
 ) -> list[Value]:
-    """One factor and one summand per channel, from float64; the converter folds both into a preceding convolution."""
+    """One factor and one summand per channel, from float64; the converter folds both into a preceding convolution.
+
+    It drops a summand of zero, and then names the result after the convolution instead of the norm.
+    """
     factor = 1 / np.sqrt(variance.astype(np.float64) + epsilon)
     factor = factor if weight is None else factor * weight
     summand = -mean * factor if bias is None else bias - mean * factor
+    if not summand.any():
+        summand[:] = np.finfo(np.float32).tiny
     last = in_channels_last(tf, features)
     return [same_layout(last, last.tensor * factor.astype(np.float32) + summand.astype(np.float32))]
 
