@@ -17,8 +17,11 @@ _SHARE = 2e-3
 _SAME_CODES = (
     "cat", "max_pool", "avg_pool", "mean", "upsample", "pad", "view", "reshape", "_unsafe_view", "permute",
     "slice", "select", "expand", "squeeze", "unsqueeze", "transpose",
-    "flatten", "relu", "add", "clone", "index", "split", "amax", "adaptive",
+    "flatten", "clone", "index", "split", "amax", "adaptive",
 )  # fmt: skip
+# Operators to which it does not matter what is beyond the range of their output, and those that no file holds.
+_CHOOSING = ("max_pool", "adaptive_max", "amax", "max", "relu", "hardtanh", "clamp")
+_PASSING = ("clone", "detach", "alias", "dropout", "feature_dropout")
 # Operators with a grid that depends on no image.
 _FIXED = {"sigmoid": (0.0, 1.0), "hardsigmoid": (0.0, 1.0), "softmax": (0.0, 1.0), "tanh": (-1.0, 1.0)}
 _FINEST = 1 / 64  # the exporters widen a range that is that small against the values it comes from
@@ -27,14 +30,15 @@ _FINEST = 1 / 64  # the exporters widen a range that is that small against the v
 def check_ranges(network: NetworkLayers, grids: Mapping[str, Grid], ranges: Ranges) -> dict[str, str]:
     """The quantized tensors whose grid is not that of a measured range, and what is wrong with each, one phrase each.
 
-    A tensor may have the range of a tensor that it shares its codes with, such as the output of a concatenation.
+    A tensor may have the wider range of a tensor that it shares its codes with, such as the output of a concatenation,
+    but one that cuts off its own values only where nothing reads them, as before a maximum.
 
     Args:
         network: that the file should compute.
         grids: of the file, by the name of the layer's value.
         ranges: of the network's values on the calibration images, from `NetworkLayers.ranges`.
     """
-    groups = _groups(network)
+    groups, readers = _groups(network), _readers(network)
     found = {}
     for name, grid in grids.items():
         if name not in ranges:
@@ -46,17 +50,28 @@ def check_ranges(network: NetworkLayers, grids: Mapping[str, Grid], ranges: Rang
         known = [ranges[each] for each in members if each in ranges]
         operators = [network.operators.get(each, "") for each in members]
         known += [ends for word, ends in _FIXED.items() if any(word in operator for operator in operators)]
-        if not _is_measured(grid, known, slack=_FINEST * _reach(network, name, ranges)):
+        slack = _FINEST * _reach(network, name, ranges)
+        chosen = all(_operator(network, each).startswith(_CHOOSING) for each in readers[name]) and readers[name]
+        if not _is_measured(grid, known, slack) or not (chosen or _holds(grid, (low, high), slack)):
             found[name] = f"holds {grid.low:.4g} to {grid.high:.4g}; calibration gives {low:.4g} to {high:.4g}"
     return found
 
 
-def _is_measured(grid: Grid, known: Collection[tuple[float, float]], *, slack: float) -> bool:
+def _is_measured(grid: Grid, known: Collection[tuple[float, float]], slack: float) -> bool:
     """Whether each end of a grid is that of a known range."""
     lows, highs = [low for low, _ in known], [high for _, high in known]
-    lows.append(min(lows))
-    near = _STEPS * grid.step + _SHARE * (max(highs) - min(lows)) + slack
+    near = _near(grid, (min(lows), max(highs)), slack)
     return min(abs(grid.low - low) for low in lows) <= near and min(abs(grid.high - high) for high in highs) <= near
+
+
+def _holds(grid: Grid, ends: tuple[float, float], slack: float) -> bool:
+    """Whether a grid cuts off no value between these ends."""
+    near = _near(grid, ends, slack)
+    return grid.low - near <= ends[0] and ends[1] <= grid.high + near
+
+
+def _near(grid: Grid, ends: tuple[float, float], slack: float) -> float:
+    return _STEPS * grid.step + _SHARE * (ends[1] - ends[0]) + slack
 
 
 def _reach(network: NetworkLayers, name: str, ranges: Ranges) -> float:
@@ -72,9 +87,22 @@ def _groups(network: NetworkLayers) -> dict[str, set[str]]:
     groups: dict[str, set[str]] = {}
     for name, sources in network.sources.items():
         groups.setdefault(name, {name})
-        operator = network.operators[name].split(".")[1].strip("_")
-        if operator.startswith(_SAME_CODES):
+        if _operator(network, name).startswith(_SAME_CODES):
             merged = groups[name].union(*(groups.get(each, {each}) for each in sources if each != IMAGE))
             for each in merged:
                 groups[each] = merged
     return groups
+
+
+def _readers(network: NetworkLayers) -> dict[str, set[str]]:
+    """Name of each value -> the values that are computed from it, by operators that a file holds."""
+    readers: dict[str, set[str]] = {name: set() for name in (IMAGE, *network.sources)}
+    for name, sources in reversed(network.sources.items()):
+        for each in sources:
+            readers[each] |= readers[name] if _operator(network, name) in _PASSING else {name}
+    return readers
+
+
+def _operator(network: NetworkLayers, name: str) -> str:
+    """The operator that computes a value, e.g. `max_pool2d`."""
+    return network.operators[name].split(".")[1].strip("_")

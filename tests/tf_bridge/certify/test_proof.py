@@ -13,7 +13,6 @@ from tf_bridge.certify.file_layers import Grid
 from tf_bridge.certify.layer_check import on_grid
 from tf_bridge.certify.network_layers import NetworkLayers
 from tf_bridge.certify.proof import prove, prove_layers
-from tf_bridge.certify.range_check import check_ranges
 from tf_bridge.certify.weight_check import check_weights
 from tf_bridge.onnx.export import export_onnx, onnx_graph
 from tf_bridge.onnx.quantize import convert_onnx
@@ -77,23 +76,6 @@ def test_weights_of_another_network_are_named(network: nn.Module, tmp_path: Path
 def test_values_are_rounded_to_the_grid_and_cut_off_at_its_ends() -> None:
     grid = Grid(step=0.5, low=-1.0, high=2.0)
     assert on_grid(np.float32([-3, -0.6, 0.2, 0.3, 9]), grid).tolist() == [-1, -0.5, 0, 0.5, 2]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("grid", "right"),
-    [
-        (Grid(4 / 255, -1.0, 3.0), True),
-        (Grid(4 / 255, -1.0 + 0.01, 3.0 + 0.01), True),  # moved by half a step, so that zero is on the grid
-        (Grid(4 / 255, -1.0 + 0.05, 3.0 + 0.05), False),
-        (Grid(8 / 255, -2.0, 6.0), False),
-        (Grid(2 / 255, -0.5, 1.5), False),
-    ],
-)
-def test_a_grid_has_the_ends_of_the_measured_range(grid: Grid, right: bool) -> None:
-    layers = NetworkLayers(export_program(nn.Conv2d(3, 3, 1), SPEC))
-    wrong = check_ranges(layers, {layers.output: grid}, {layers.output: (-1.0, 3.0), "image": (0.0, 1.0)})
-    assert (not wrong) == right
 
 
 @pytest.mark.slow

@@ -63,6 +63,22 @@ def test_what_a_concatenation_alone_reads_gets_its_range_through_the_resize() ->
     assert found["below"] == found["above"] == found["joined"] == (-0.1, 1)
 
 
+def test_a_shared_range_cuts_off_no_value_that_a_resize_averages_away() -> None:
+    found = shared(graph(), skip=(0, 1), below=(-0.5, 0.1), above=(-0.1, 0.1), joined=(-0.1, 1))
+    assert found["below"] == found["above"] == found["joined"] == (-0.5, 1)
+    assert found["skip"] == (-0.5, 1)
+    cut = shared(graph(activation="Relu"), skip=(0, 1), below=(-0.5, 0.9), above=(0, 0.9), joined=(0, 1))
+    assert cut["below"] == cut["joined"] == (-0.5, 1)
+    assert cut["skip"] == (0, 1)  # the range stands for the activation
+
+
+def test_a_range_widened_by_one_concatenation_reaches_the_one_after_it() -> None:
+    model = graph(skip_is_read=False)
+    model.graph.node.append(helper.make_node("Concat", ["joined", "image"], ["whole"], name="whole", axis=1))
+    found = shared(model, skip=(0, 1), below=(-9, 1), above=(-1, 1), joined=(-1, 1), whole=(-1, 2), image=(-1, 2))
+    assert found["below"] == found["joined"] == found["whole"] == (-9, 2)
+
+
 @pytest.mark.parametrize(("lowest", "expected"), [(-0.9, (-0.9, 1)), (-1.1, (0, 1))])
 def test_what_others_read_is_widened_twofold_at_most(lowest: float, expected: tuple[float, float]) -> None:
     found = shared(graph(), skip=(0, 1), below=(lowest, 0), above=(lowest, 0), joined=(lowest, 1))
