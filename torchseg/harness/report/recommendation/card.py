@@ -6,6 +6,7 @@ from html import escape
 
 from torchseg.harness.format import bytes_text, milliseconds, percent, short_name
 from torchseg.harness.report.recommendation.facts import (
+    certificate_holds,
     certificate_text,
     others_text,
     parts_text,
@@ -48,7 +49,7 @@ def _link(run: RunRecord, row: Row) -> str:
 def _facts(found: Recommendation) -> list[str]:
     file, reference = found.file, found.reference
     name = reference_name(reference)
-    holds = file.get("certified") == "true"
+    holds = certificate_holds(file)
     return [
         _fact(
             times_text(ratio(reference, file, "size_bytes"), "smaller", "larger"),

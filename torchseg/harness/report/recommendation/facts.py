@@ -5,6 +5,7 @@ from __future__ import annotations
 from torchseg.harness.format import bytes_text, milliseconds, percent, short_name
 from torchseg.harness.report.recommendation.recommend import BUDGET, Recommendation
 from torchseg.harness.report.run_record import Row, number
+from torchseg.modelfile.certificate import TOO_FEW
 
 _RUNTIMES = {"torch": "PyTorch", "onnxruntime": "ONNX Runtime", "litert": "LiteRT", "openvino": "OpenVINO"}
 
@@ -84,11 +85,17 @@ def parts_text(found: Recommendation) -> str:
 
 def certificate_text(row: Row) -> str:
     """The verdict of a file's certificate, with its meaning."""
-    if row.get("certified") != "true":
+    if not certificate_holds(row):
         return "none: nobody checked that the file computes what its network computes"
     agreement = percent(number(row, "argmax_agreement"), digits=2)
     same = f" ({agreement} of test pixels get the same class)" if agreement else ""
-    return f"holds: the file computes what its network computes{same}"
+    few = "; too few validation images to say how much accuracy it loses" if row["certified"] == TOO_FEW else ""
+    return f"holds: the file computes what its network computes{same}{few}"
+
+
+def certificate_holds(row: Row) -> bool:
+    """Whether a file passed its certificate, whatever that says of the loss of accuracy."""
+    return row.get("certified") in ("true", TOO_FEW)
 
 
 def rule_text(found: Recommendation) -> str:

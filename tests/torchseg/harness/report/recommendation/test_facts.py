@@ -25,6 +25,16 @@ def test_every_number_names_both_ends(teacher, student, files):
     )
 
 
+def test_a_certificate_on_few_images_holds_and_leaves_open_how_much_accuracy_is_lost(row, student):
+    known = {"runtime": "onnxruntime", "certified": "too few to say", "argmax_agreement": "0.999"}
+    found = recommend([student | TORCH, row("a.onnx", "onnx", "0.70", "10", "1", **known)])
+    assert found
+    assert facts(found)["certificate"] == (
+        "holds: the file computes what its network computes (99.90 % of test pixels get the same class); too few "
+        "validation images to say how much accuracy it loses"
+    )
+
+
 def test_a_file_that_is_worse_is_not_praised(row, student):
     found = recommend([student | TORCH, row("a.onnx", "onnx", "0.65", "2000", "100", runtime="onnxruntime")])
     assert found
