@@ -1,12 +1,12 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
+from torchseg.harness.csv_table import write_rows
 from torchseg.harness.report.recommendation.card import answer_card
 from torchseg.harness.report.recommendation.recommend import recommend
 from torchseg.harness.report.run_record import read_run
+from torchseg.harness.scoring.columns import SCORE_COLUMNS
 
 
 @pytest.mark.parametrize(
@@ -19,4 +19,5 @@ from torchseg.harness.report.run_record import read_run
 )
 def test_the_card_says_whether_the_certificate_holds(certified, fact, row, student, tmp_path):
     scores = [student, row("a.onnx", "onnx", "0.70", "10", "1", runtime="onnxruntime", certified=certified)]
-    assert fact in answer_card(replace(read_run(tmp_path), scores=scores), recommend(scores))
+    write_rows(tmp_path / "scores.csv", SCORE_COLUMNS, scores)
+    assert fact in answer_card(read_run(tmp_path), recommend(scores))
