@@ -120,6 +120,12 @@ def test_a_split_without_a_class_is_offered_the_stratified_one(run, pictures, un
     assert all(any((sample.mask == 4).any() for sample in part) for part in (copy.train, copy.validation, copy.test))
 
 
+def test_a_repaired_copy_keeps_the_splits_that_were_chosen(run, pictures, uneven):
+    assert run("--split", "stratified", "--fix", "fixed") == 0
+    copy = open_data("folder", Path("fixed"), size=(8, 8))
+    assert all(any((sample.mask == 4).any() for sample in part) for part in (copy.train, copy.validation, copy.test))
+
+
 def test_the_stratified_split_is_not_offered_where_it_was_chosen_already(run, pictures, uneven, capsys):
     for name in ("train", "val", "test"):
         (pictures / f"{name}.txt").unlink()

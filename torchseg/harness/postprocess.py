@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 _SUM_ERROR = 1e-2  # tolerated in sums of probabilities that are stored in half precision or 8 bits
 _TOLERANCE = 1e-3  # by which a rounded probability may leave [0, 1]
-_LEAST_MASK_VALUE = 50  # logits above it are rarer than a file whose values run from 0 to 255
+_LEAST_MASK_VALUE = 127.5  # the threshold of an object; values up to 100 may be per cent
 
 
 class ValueKind:
@@ -61,7 +61,7 @@ def kind_of_values(scores: NDArray[np.float32]) -> str:
         return "mask255"
     raise ValueError(
         f"the file's single channel has values from {low:.6g} to {high:.6g}, which may be logits or a mask from 0 to "
-        "255; say which: --output_kind"
+        "255 without an object; say which: --output_kind"
     )
 
 

@@ -13,6 +13,7 @@ from torchseg.modelfile.run_options import RunOptions
 
 Array = NDArray[np.generic]
 _AUXILIARY = ("aux", "deep", "side")  # parts of the names of outputs that only help training
+_RGB, _MOST_COLOURS = 3, 8  # channels; more colours than 8 are scores
 _OBJECT = 127  # a mask with values from 0 to 255 shows the object above this one
 
 
@@ -61,6 +62,7 @@ class OutputReader:
         self._names, self._layout, self._options = list(names), layout, options
         self._index: int | None = self._names.index(options.output) if options.output else None
         self._is_mask255 = options.kind == "mask255"
+        self._has_ones = False  # values of 1 that were taken for classes
         self.note, self.gives_classes = "", False
 
     def read(self, outputs: Sequence[Array], *, batch: int, size: tuple[int, int], classes: int | None) -> Array:
@@ -82,6 +84,8 @@ class OutputReader:
         if form is None:
             raise ValueError(self._misfit(array, size, classes))
         found = form.apply(array)
+        if form.channels == _RGB and array.dtype == np.uint8 and not self._options.kind:
+            _check_no_painting(found)
         if form.channels == 1 and self._holds_classes(found, form, classes):
             self.gives_classes = True
             return self._one_hot(found[:, 0], classes)
@@ -96,7 +100,9 @@ class OutputReader:
             form = self._form(array, batch, size, classes)
             if form is not None:
                 auxiliary = any(part in self._names[index].lower() for part in _AUXILIARY)
-                ranks[index] = (form.channels == 1, auxiliary, -form.height * form.width, index)
+                is_float = np.issubdtype(array.dtype, np.floating)  # of one channel, classes rather than confidences
+                size_rank = -form.height * form.width
+                ranks[index] = (form.channels == 1, auxiliary, form.channels == 1 and is_float, size_rank, index)
         if not ranks:
             shapes = ", ".join(f"{name} {list(each.shape)}" for name, each in zip(self._names, outputs, strict=True))
             raise ValueError(f"none of the outputs has {_wanted(classes)} of every pixel: {shapes}; export that output")
@@ -146,8 +152,14 @@ class OutputReader:
     def _one_hot(self, values: Array, classes: int | None) -> Array:
         """Classes `(B, H, W)` as scores of 0 and 1, `(B, K, H, W)`."""
         codes = np.rint(values.astype(np.float32))
-        if classes == 2 and codes.max() > _OBJECT:
+        if classes == 2 and codes.max() > _OBJECT and not self._is_mask255:
+            if self._has_ones:
+                raise ValueError(
+                    f"the file's first values were the classes 0 and 1, and now they run to {int(codes.max())}; say "
+                    "what they are: --output_kind"
+                )
             self._is_mask255 = True
+        self._has_ones |= not self._is_mask255 and bool((codes == 1).any())
         if self._is_mask255:
             codes = (codes > _OBJECT).astype(np.float32)
         count = classes or max(2, int(codes.max()) + 1)
@@ -158,6 +170,19 @@ class OutputReader:
                 "are no classes, say what they are: --output_kind"
             )
         return np.asarray(np.arange(count)[:, None, None] == codes[:, None], np.float32)
+
+
+def _check_no_painting(values: Array) -> None:
+    """Raises a ValueError if three channels of 8 bits are a picture of classes in colours, and no scores."""
+    red, green, blue = (values[:, channel].astype(np.int32) for channel in range(_RGB))
+    colours = np.unique(red << 16 | green << 8 | blue)
+    is_shared_out = np.ptp(red + green + blue) <= 2 * _RGB  # rounded probabilities have one sum
+    is_on_or_off = len(np.unique(values)) <= 2  # a threshold was applied to each class
+    if 1 < len(colours) <= _MOST_COLOURS and not is_shared_out and not is_on_or_off:
+        raise ValueError(
+            f"the output shows {len(colours)} colours, as a painted mask does, and no scores; export the classes or "
+            "their scores, or say that these are scores: --output_kind logit"
+        )
 
 
 def _forms(shape: Sequence[int], batch: int, size: tuple[int, int]) -> list[_Form]:

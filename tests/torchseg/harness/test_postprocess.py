@@ -106,6 +106,10 @@ def test_positive_values_of_no_known_kind_are_a_fault():
     with pytest.raises(ValueError, match=r"from 0\.4 to 7, which may be logits or a mask from 0 to 255"):
         labels_of(one_channel(0.4, 7))
     assert ValueKind("logit").of(one_channel(0.4, 7)) == "logit"
+    with pytest.raises(
+        ValueError, match="from 0 to 100, which may be logits or a mask from 0 to 255 without an object"
+    ):
+        labels_of(one_channel(0, 100))
 
 
 def test_probabilities_of_classes_that_do_not_exclude_each_other_are_shared_out():

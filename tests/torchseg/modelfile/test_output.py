@@ -131,3 +131,30 @@ def test_without_a_number_of_classes_the_layout_decides_and_classes_are_counted(
     scores = reader.read([square], batch=2, size=(4, 4), classes=None)
     assert (scores.argmax(axis=1) == 1).all()
     assert read(CLASSES, classes=None)[0].shape == (2, 3, 4, 6)
+
+
+@pytest.mark.parametrize("names", [["confidence", "classes"], ["classes", "confidence"]])
+def test_whole_numbers_are_read_rather_than_a_confidence(names):
+    outputs = {"classes": CLASSES, "confidence": np.full(CLASSES.shape, 0.7, np.float32)}
+    scores, note = read(*(outputs[name] for name in names), names=names)
+    np.testing.assert_array_equal(scores.argmax(1), CLASSES.reshape(scores.argmax(1).shape))
+    assert note == "output 'classes' was read; --output takes another of them: confidence"
+
+
+def test_a_mask_that_the_file_has_painted_is_refused():
+    painted = np.array([[0, 0, 0], [192, 128, 128], [0, 64, 128]], np.uint8)[np.arange(48).reshape(2, 4, 6) % 3]
+    with pytest.raises(ValueError, match="shows 3 colours, as a painted mask does, and no scores; export the classes"):
+        read(painted, layout="NHWC")
+    assert read(painted, layout="NHWC", kind="logit")[0].shape == (2, 3, 4, 6)
+    for scores in (painted.clip(0, 1), np.array([[1, 4, 250], [30, 200, 25]], np.uint8)[painted[..., 0] // 192]):
+        assert read(scores, layout="NHWC")[0].shape == (2, 3, 4, 6)
+
+
+def test_values_up_to_255_after_the_classes_0_and_1_are_a_fault():
+    reader = OutputReader(["output"], layout="NCHW", options=RunOptions())
+    first, later = (np.full((1, 1, 4, 6), value, np.uint8) for value in (1, 255))
+    reader.read([first], batch=1, size=(4, 6), classes=2)
+    with pytest.raises(
+        ValueError, match=r"first values were the classes 0 and 1, and now they run to 255; .*--output_k"
+    ):
+        reader.read([later], batch=1, size=(4, 6), classes=2)

@@ -66,8 +66,9 @@ def folder(
     paired = pair_files(place.images, place.masks, mask_suffix=mask_suffix)
     with place.hinting():
         given_classes = read_class_list(place.classes) if place.classes else None
-        encoding = find_encoding(read_headers(paired.pairs), given_classes, ignored=ignore_value)
-    check_orientation(paired.pairs, images.exif)
+        headers = read_headers(paired.pairs)
+        encoding = find_encoding(headers, given_classes, ignored=ignore_value)
+    check_orientation(paired.pairs, images.exif, masks=headers)
     images = reader_for([picture for picture, _ in paired.pairs], images)
     given = _given_splits(paired, lists, place, fold=fold) if split == AUTO else None
     looks = split != AUTO or len(paired.pairs) <= MOST_STRATIFIED

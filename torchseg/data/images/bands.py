@@ -37,6 +37,7 @@ class Bands:
         dtype: NumPy name of the number format of a value, e.g. `uint16`.
         orientation: of EXIF, 1 to 8; 1 is upright.
         decoder: `pillow`, `png`, `tiff` or `npy`.
+        turns_itself: whether the decoder applies the orientation, as Pillow does for TIFF.
     """
 
     height: int
@@ -45,6 +46,7 @@ class Bands:
     dtype: str
     orientation: int = 1
     decoder: str = "pillow"
+    turns_itself: bool = False
 
     @property
     def is_turned(self) -> bool:
@@ -141,14 +143,18 @@ def _pillow_header(image: Image.Image) -> Bands:
     tiles = getattr(image, "tile", ())  # of an image that was opened and not yet decoded
     rawmode = tiles[0].args if image.format == "PNG" and tiles else ""
     mode = image.mode
+    orientation = int(_exif(image).get(ORIENTATION, 1))
+    turns_itself = image.format == "TIFF"
+    height, width = image.size if turns_itself and orientation in _TURNED else image.size[::-1]
     deep = {"I": "int32", "F": "float32"}.get(mode, "uint16" if mode.startswith("I;16") else "uint8")
     return Bands(
-        height=image.height,
-        width=image.width,
+        height=height,
+        width=width,
         count=1 if mode in ("1", "L", "LA", "La") or rawmode == "LA;16B" or deep != "uint8" else 3,
         dtype="uint16" if rawmode in _DEEP_PNG else deep,
-        orientation=int(_exif(image).get(ORIENTATION, 1)),
+        orientation=orientation,
         decoder="png" if rawmode in _DEEP_PNG else "pillow",
+        turns_itself=turns_itself,
     )
 
 
@@ -197,6 +203,11 @@ def upright(bands: Array, orientation: int) -> Array:
     if orientation in (3, 4, 7, 8):
         bands = bands[::-1]
     return bands
+
+
+def as_stored(bands: Array, orientation: int) -> Array:
+    """Takes back what `upright` does."""
+    return upright(bands, {6: 8, 8: 6}.get(orientation, orientation))
 
 
 def _array(path: Path) -> NDArray[Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -97,6 +97,12 @@ def write_folder(
             names.append(sample.name)
             on_picture()
         save_text(root / f"{part}.txt", "".join(f"{name}\n" for name in names))
+
+
+def write_lists(parts: Mapping[str, Sequence[Path]], root: Path) -> None:
+    """Writes a list of names for each split of images that lie in `root/images`."""
+    for part, files in parts.items():
+        save_text(root / f"{part}.txt", "".join(f"{path.stem}\n" for path in files))
 
 
 def _save(picture: NDArray[np.uint8], path: Path) -> None:

@@ -3,31 +3,48 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from torchseg.data.images.bands import read_header, reading
 from torchseg.data.images.reader import Exif, ImageReader
+from torchseg.data.masks.io import MaskHeader
 from torchseg.data.masks.io import read_header as read_mask_header
 
 _log = logging.getLogger(__name__)
 _NAMED = 3  # files in a warning
+_CHANGED = range(2, 9)  # orientations other than upright
 
 
-def check_orientation(pairs: Sequence[tuple[Path, Path]], exif: Exif) -> None:
+def check_orientation(
+    pairs: Sequence[tuple[Path, Path]], exif: Exif, *, masks: Mapping[Path, MaskHeader] = MappingProxyType({})
+) -> None:
     """Compares the sizes of images that have an EXIF orientation with those of their masks.
 
     Editors of masks often ignore the orientation, and then the mask lies on its side. Where the sizes cannot tell, a
     warning names the files.
 
+    Args:
+        pairs: image and mask files.
+        exif: how images are read.
+        masks: headers of masks, as far as they are known.
+
     Raises:
-        ValueError: naming the files, if a mask fits its image only the other way round.
+        ValueError: naming the files, if a mask fits its image only the other way round, or has an orientation itself.
     """
+    for mask, stored in masks.items():
+        if stored.orientation in _CHANGED and stored.is_tiff != (exif == "apply"):
+            advice = " or have images and masks read as stored: --exif ignore" if exif == "apply" else ""
+            raise ValueError(
+                f"mask {mask} has an EXIF orientation ({stored.orientation}) of its own; save it as it looks, without "
+                f"EXIF,{advice}".rstrip(",")
+            )
     undecided = []
     for picture, mask in pairs:
         with reading(picture):
             header = read_header(picture)
-        if header.orientation in (0, 1):
+        if header.orientation not in _CHANGED:
             continue
         size, other = (ImageReader(exif=each).size(picture) for each in _both(exif))
         if size == other:

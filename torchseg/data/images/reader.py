@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from torchseg.data.images.bands import Array, Bands, bands_of, read_bands, read_header, reading, upright
+from torchseg.data.images.bands import Array, Bands, as_stored, bands_of, read_bands, read_header, reading, upright
 
 if TYPE_CHECKING:
     from torchseg.data.sample import Fit
@@ -93,7 +93,11 @@ class ImageReader:
                 image.draft(None, (height, width) if turned else (width, height))
             if self.exif == "apply":
                 ImageOps.exif_transpose(image, in_place=True)
-            return bands_of(image, header)
+            bands, alpha = bands_of(image, header)
+        if self.exif == "ignore" and header.turns_itself:
+            bands = as_stored(bands, header.orientation)
+            alpha = None if alpha is None else as_stored(alpha, header.orientation)
+        return bands, alpha
 
 
 RGB = ImageReader()

@@ -93,6 +93,8 @@ def read_class_list(path: Path) -> ClassList:
     names = tuple(entry.name for entry in entries if entry.name.lower() != IGNORED_NAME)
     if len(names) < 2:
         raise ValueError(f"{path} names {len(names)} classes; write at least two, one per line")
+    if len(names) > IGNORE_INDEX:
+        raise ValueError(f"{path} names {len(names)} classes and masks hold at most {IGNORE_INDEX}; name fewer")
     class_of = {name: position for position, name in enumerate(names)}
     values, colours = {}, {}
     for position, entry in enumerate(entries):

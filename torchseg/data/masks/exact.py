@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL.ImageFile import ImageFile
 
-from torchseg.data.images.bands import read_bands
+from torchseg.data.images.bands import read_bands, upright
 from torchseg.data.images.bands import read_header as read_image_header
 from torchseg.data.images.tiff import PHOTOMETRIC, TiffHeader
 
@@ -56,7 +56,11 @@ def exact_values(image: Image.Image, path: Path) -> NDArray[np.uint8] | None:
     if image.format == "PNG" and rawmode == "LA;16B":
         raise ValueError(f"{path} has 16 bits and transparency; save the mask with class numbers, 8 bits a pixel")
     if rawmode in _DEEP_COLOURS or (image.format == "TIFF" and _needs_bands(path)):
-        bands, opacity = read_bands(path, read_image_header(path))
+        header = read_image_header(path)
+        bands, opacity = read_bands(path, header)
+        if image.format == "TIFF":  # as Pillow turns the others
+            bands = upright(bands, header.orientation)
+            opacity = None if opacity is None else upright(opacity, header.orientation)
         if bands.shape[2] == 4 and (bands[..., 3] != bands[:1, :1, 3]).any():
             raise ValueError(_too_many_bands(path, 4))
         bands = bands[..., :3]  # a fourth band that says nothing is an opacity without its name

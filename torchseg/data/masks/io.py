@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from torchseg.data.images.bands import check_one_image
+from torchseg.data.images.bands import ORIENTATION, check_one_image
 from torchseg.data.images.io import open_image
 from torchseg.data.masks.exact import check_one_value, exact_values, is_lossy, step_of_shades
 
+_MAY_TURN = {"exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif"}  # what Pillow keeps of a file's header
 _COLOURED = ("RGB", "RGBA", "RGBX", "LA", "La", "PA", "RGBa")
 
 
@@ -25,12 +26,16 @@ class MaskHeader:
         mode: of Pillow, e.g. `L`, `P` or `RGB`.
         palette: colours of an indexed file, uint8 `(N, 3)`; None for other files.
         is_lossy: whether its format changes values, as JPEG does.
+        orientation: of EXIF, 1 to 8; 1 is upright. Only that of a TIFF is applied.
+        is_tiff: whether it is a TIFF.
     """
 
     size: tuple[int, int]
     mode: str
     palette: NDArray[np.uint8] | None = None
     is_lossy: bool = False
+    orientation: int = 1
+    is_tiff: bool = False
 
     @property
     def is_grey(self) -> bool:
@@ -51,7 +56,15 @@ def read_header(path: Path) -> MaskHeader:
     with open_image(path, decode=False) as image:
         check_one_image(image)
         width, height = image.size
-        return MaskHeader(size=(height, width), mode=image.mode, palette=_palette(image), is_lossy=is_lossy(image))
+        may_turn = image.format == "TIFF" or not _MAY_TURN.isdisjoint(image.info)
+        return MaskHeader(
+            size=(height, width),
+            mode=image.mode,
+            palette=_palette(image),
+            is_lossy=is_lossy(image),
+            orientation=int(image.getexif().get(ORIENTATION, 1)) if may_turn else 1,
+            is_tiff=image.format == "TIFF",
+        )
 
 
 def read_mask(path: Path) -> NDArray[np.uint8]:

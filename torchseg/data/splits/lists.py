@@ -17,7 +17,7 @@ from torchseg.spec import nearest
 PARTS = ("train", "validation", "test")
 _SPELLINGS = {
     "train": ("train", "training"),
-    "validation": ("validation", "val", "valid"),
+    "validation": ("validation", "val", "valid", "dev", "eval", "evaluation"),
     "test": ("test", "testing"),
 }
 
@@ -26,7 +26,7 @@ _LIST_ENDINGS = (".txt", ".csv", ".tsv", ".lst", ".list", ".json")
 
 
 def find_lists(root: Path) -> dict[str, Path]:
-    """The list of each split that has one: `train.txt`, `validation.txt` (or `val.txt`, `valid.txt`), `test.txt`.
+    """The list of each split that has one: `train.txt`, `validation.txt` (or `val.txt`, `valid.txt`, ...), `test.txt`.
 
     Raises:
         ValueError: if a split has two lists, or some splits have one and others have none.

@@ -9,6 +9,8 @@ from torchseg.cli.command import CHECK_FAILED, DONE, other_command
 from torchseg.config import PrepareConfig
 from torchseg.data import DataSet, Inspection, grouped, inspect_data, write_folder
 from torchseg.data.datasets.folder import MOST_STRATIFIED
+from torchseg.data.images.identical import image_files
+from torchseg.data.images.io import PARTS, write_lists
 from torchseg.data.inspection import listed
 from torchseg.data.repair import LIST as REPAIRS
 from torchseg.data.repair import repair_folder
@@ -21,9 +23,12 @@ _SHOWN = 20  # faults at most
 
 def prepare(config: PrepareConfig) -> int:
     """Prints the data set's contents and faults, and writes the copy if there are no faults; returns 1 for faults."""
-    if config.fix:
+    repaired = config.fix
+    if repaired:
         config = _fixed(config)
     data = open_configured(config)
+    if repaired and config.split != "auto":  # as for the original, whose lists the copy has
+        write_lists({part: image_files(getattr(data, part)) for part in PARTS}, repaired)
     total = sum(len(part) for part in (data.train, data.validation, data.test, data.transfer))
     with Progress(total, "checking", unit="image", says_end=False) as bar:
         found = inspect_data(data, on_picture=bar.advance)

@@ -1,10 +1,16 @@
 from __future__ import annotations
 
+import struct
+
 import numpy as np
 import pytest
 from PIL import Image
 
+from tests.torchseg.data.images.test_tiff import write_tiff
+from torchseg.data.images.bands import upright
 from torchseg.data.images.orientation import check_orientation
+from torchseg.data.images.reader import ImageReader
+from torchseg.data.masks.io import read_header
 
 
 def pair(folder, orientation, mask_size):
@@ -38,3 +44,31 @@ def test_what_the_sizes_cannot_tell_is_a_warning(tmp_path, caplog):
     check_orientation(pair(tmp_path, 3, (10, 20)), "ignore")
     check_orientation(pair(tmp_path, 1, (10, 20)), "apply")
     assert not caplog.records
+
+
+def test_a_mask_with_an_orientation_of_its_own_is_refused(tmp_path):
+    pairs = pair(tmp_path, 6, (20, 10))
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    Image.fromarray(np.zeros((20, 10), np.uint8)).save(tmp_path / "a.png", exif=exif)
+    masks = {mask: read_header(mask) for _, mask in pairs}
+    with pytest.raises(ValueError, match=r"a\.png has an EXIF orientation \(3\) of its own; save .*: --exif ignore"):
+        check_orientation(pairs, "apply", masks=masks)
+    check_orientation([], "ignore", masks=masks)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("depth", [np.uint8, np.uint16])
+def test_a_tiff_is_read_upright_or_as_stored(tmp_path, orientation, depth):
+    stored = np.arange(3 * 5 * 3).reshape(3, 5, 3).astype(depth)
+    path = tmp_path / "a.tif"
+    write_tiff(path, stored)
+    with path.open("r+b") as file:  # the entry of the bands becomes that of the orientation, and that of the rows stays
+        content = file.read()
+    content = content.replace(struct.pack("<HHII", 284, 4, 1, 1), struct.pack("<HHII", 274, 4, 1, orientation))
+    path.write_bytes(content)
+    for exif, expected in (("apply", upright(stored, orientation)), ("ignore", stored)):
+        reader = ImageReader(exif=exif, value_range=(0, 255))
+        picture, size = reader.read(path)
+        assert size == reader.size(path) == expected.shape[:2]
+        np.testing.assert_array_equal(picture, expected)
