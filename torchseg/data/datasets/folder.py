@@ -91,8 +91,7 @@ def folder(
 
     files = [file for pair in paired.pairs for file in pair]
     files += [path for path in (place.classes, *lists.values()) if path]
-    unread = unread_lists(root) if not given and split == AUTO else ""
-    notes = tuple(filter(None, (encoding.note, *paired.notes, note, place.hint, unread)))
+    unread = "" if given or split != AUTO else unread_lists(root)
     return DataSet(
         classes=encoding.classes,
         train=samples("train"),
@@ -100,7 +99,7 @@ def folder(
         test=samples("test"),
         images=images,
         files=files,
-        notes=notes,
+        notes=tuple(filter(None, (encoding.note, *paired.notes, note, place.hint, unread))),
         splits_chosen_by="" if given else _rule(group, split=split, fold=fold),
     )
 
