@@ -13,10 +13,13 @@ from PIL import Image
 from torchseg.atomic_file import naming, save_text
 from torchseg.checks import check_no_device
 from torchseg.data.images.bands import reading
+from torchseg.data.images.memory import check_memory
 from torchseg.data.sample import DataSet
 from torchseg.data.transforms import BoundedSamples
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".npy")
+
+_BYTES_PER_PIXEL = 20  # of a mask: Pillow's image, what it is converted to, arrays of both, and comparisons
 
 PARTS = ("train", "validation", "test")
 _SYSTEM = {"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "@eadir", "#recycle", "$recycle.bin", "lost+found"}
@@ -54,6 +57,7 @@ def open_image(path: Path, *, decode: bool = True) -> Iterator[Image.Image]:
     with reading(path), ExitStack() as opened:
         image = Image.open(opened.enter_context(path.open("rb")))
         if decode:
+            check_memory(path, (image.height, image.width), bytes_per_pixel=_BYTES_PER_PIXEL)
             image.load()
         yield image  # lazy reads, such as that of a palette, may fail here too
 

@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from torchseg.data.images.bands import Array, Bands, as_stored, bands_of, read_bands, read_header, reading, upright
+from torchseg.data.images.memory import check_memory
 
 if TYPE_CHECKING:
     from torchseg.data.sample import Fit
 
 Exif = Literal["apply", "ignore"]
+_LEAST_BYTES, _COPIES = 16, 4  # see `_bytes_per_pixel`; measured on images of all formats
+_BLOCK_PIXELS = 2**17
 _DEPTHS = (8, 10, 12, 14, 16)  # bits of sensors whose values are stored in 16 bits
 _GREY = np.array([0.299, 0.587, 0.114], np.float32)  # luma of red, green and blue, as Pillow's
 
@@ -54,10 +57,7 @@ class ImageReader:
             ValueError: naming the file, if it is missing, damaged or not an image, or its values are not in the range.
         """
         bands, alpha, full = self.stored(path, fit)
-        codes = _scaled(bands, path, self.value_range)
-        if alpha is not None:
-            opacity = np.asarray(alpha, np.float32)[..., None] / np.float32(255 if alpha.dtype == np.uint8 else 65535)
-            codes = np.asarray(np.rint(codes * opacity), np.uint8)
+        codes = _codes(bands, alpha, _checked_range(bands, path, self.value_range))
         return np.ascontiguousarray(_channels(codes, self.channels, path)), full
 
     def stored(self, path: Path, fit: Fit | None = None) -> tuple[Array, Array | None, tuple[int, int]]:
@@ -70,6 +70,7 @@ class ImageReader:
             full = self._size(header)
             if header.decoder == "pillow":
                 return *self._by_pillow(path, header, fit), full
+            check_memory(path, full, bytes_per_pixel=_bytes_per_pixel(header))
             bands, alpha = read_bands(path, header)
         if self.exif == "apply":
             bands = upright(bands, header.orientation)
@@ -91,6 +92,7 @@ class ImageReader:
                 height, width = fit(*self._size(header))
                 turned = self.exif == "apply" and header.is_turned
                 image.draft(None, (height, width) if turned else (width, height))
+            check_memory(path, (image.height, image.width), bytes_per_pixel=_bytes_per_pixel(header))
             if self.exif == "apply":
                 ImageOps.exif_transpose(image, in_place=True)
             bands, alpha = bands_of(image, header)
@@ -168,25 +170,54 @@ def _range(headers: dict[Path, Bands], dtype: str) -> tuple[float, float]:
     )
 
 
-def _scaled(bands: Array, path: Path, value_range: tuple[float, float] | None) -> NDArray[np.uint8]:
-    """Values as 0 to 255."""
-    if bands.dtype == np.uint8 and value_range is None:
+def _bytes_per_pixel(header: Bands) -> int:
+    """Bytes that reading takes for each pixel, at most: Pillow's image, what it is converted to, and arrays of both."""
+    return max(_LEAST_BYTES, _COPIES * (header.count + 1) * np.dtype(header.dtype).itemsize)
+
+
+def _codes(bands: Array, alpha: Array | None, value_range: tuple[float, float] | None) -> NDArray[np.uint8]:
+    """Values as 0 to 255, and transparent pixels as black; by a few rows at a time, since it takes large numbers.
+
+    Args:
+        bands: values `(H, W, C)`.
+        alpha: opacity `(H, W)`, whole numbers of 8 or 16 bits.
+        value_range: what becomes 0 and 255; None if the values are that already.
+    """
+    if value_range is None and alpha is None:
         return np.asarray(bands, np.uint8)
-    values = np.asarray(bands, np.float32)
+    codes, rows = np.empty(bands.shape, np.uint8), max(1, _BLOCK_PIXELS // bands.shape[1])
+    for start in range(0, len(bands), rows):
+        block = slice(start, start + rows)
+        values: NDArray[Any] = np.asarray(bands[block], np.uint8 if value_range is None else np.float32)
+        if value_range is not None:
+            low, high = value_range
+            values = np.asarray(np.rint((values.clip(low, high) - low) * np.float32(255 / (high - low))), np.uint8)
+        if alpha is not None:
+            whole = np.float32(255 if alpha.dtype == np.uint8 else 65535)
+            values = np.rint(values * (np.asarray(alpha[block], np.float32)[..., None] / whole))
+        codes[block] = values
+    return codes
+
+
+def _checked_range(bands: Array, path: Path, value_range: tuple[float, float] | None) -> tuple[float, float] | None:
+    """The values that become 0 and 255; None if the values are that already. Raises ValueError if they do not fit."""
+    if bands.dtype == np.uint8 and value_range is None:
+        return None
     kind = bands.dtype.name
+    least, most = np.float32(bands.min()), np.float32(bands.max())  # not a number if one value is not
     known = {"uint8": (0.0, 255.0), "uint16": (0.0, 65535.0)}.get(
         kind, (0.0, 1.0) if kind.startswith("float") else None
     )
     low, high = value_range or known or (0.0, 0.0)
-    if not low < high or not np.isfinite(values).all():
+    if not low < high or not np.isfinite([least, most]).all():
         what = f"{kind} values" if not low < high else "values that are not numbers"
         raise ValueError(f"{path} has {what}; say which become black and white: --value_range LOW,HIGH")
-    if value_range is None and (values.min() < low or values.max() > high):
+    if value_range is None and (least < low or most > high):
         raise ValueError(
-            f"{path} has values from {values.min():g} to {values.max():g}, outside of {low:g} to {high:g}; say which "
+            f"{path} has values from {least:g} to {most:g}, outside of {low:g} to {high:g}; say which "
             "become black and white: --value_range LOW,HIGH"
         )
-    return np.asarray(np.rint((values.clip(low, high) - low) * np.float32(255 / (high - low))), np.uint8)
+    return low, high
 
 
 def _channels(codes: NDArray[np.uint8], channels: int, path: Path) -> NDArray[np.uint8]:
