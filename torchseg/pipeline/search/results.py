@@ -47,6 +47,7 @@ def write_best(path: Path, best: TrialRecord, config: SearchConfig, *, epochs: i
     changes = {
         "epochs": epochs,
         "teacher_checkpoint": config.run / "teacher",
+        "teacher_rounds": 1,  # a given teacher is not trained
         "out": config.run / "best",
     }
     chosen = dataclasses.replace(candidate(config, best.parameters), **changes)  # type: ignore[arg-type]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import yaml
@@ -68,6 +69,12 @@ def test_the_best_configuration_is_one_that_distill_takes(tmp_path):
         out=Path("here/best"),
         teacher_checkpoint=Path("here/teacher"),
     )
+
+
+def test_the_best_configuration_takes_the_teacher_of_the_last_round(tmp_path):
+    write_best(tmp_path / "best.yaml", RECORDS[1], replace(CONFIG, teacher_rounds=2), epochs=3)
+    values = yaml.safe_load((tmp_path / "best.yaml").read_text())
+    assert (values["teacher_checkpoint"], values["teacher_rounds"]) == (str(Path("here/teacher")), 1)
 
 
 def test_the_picture_is_drawn_whatever_became_of_the_trials(tmp_path):
