@@ -116,9 +116,10 @@ class Schedule:
             raise ValueError(f"frequency '{self.config.frequency}' is less than one optimizer step; give 1 or more")
         updates = [*range(self.begin, self.end, frequency), self.end]
         if len(updates) < _FEWEST_UPDATES:
+            every = "step" if frequency == 1 else f"{frequency} steps"
             raise ValueError(
-                f"the plan has {len(updates)} updates, every {frequency} steps from {self.begin} to {self.end}; a "
-                f"gradual one needs {_FEWEST_UPDATES}: update more often, prune for longer, or give mode one_shot"
+                f"the plan has {len(updates)} updates, every {every} from {self.begin} to {self.end}; a gradual one "
+                f"needs {_FEWEST_UPDATES}: prune for more epochs, end later, update more often, or give mode one_shot"
             )
         return tuple(updates)
 
