@@ -52,14 +52,15 @@ def find_pictures(folder: Path) -> list[Path]:
 
 
 @contextmanager
-def open_image(path: Path, *, decode: bool = True) -> Iterator[Image.Image]:
-    """Opens an image file; errors while it is open and read name it. `decode` reads all pixels at once."""
+def open_image(path: Path) -> Iterator[Image.Image]:
+    """Opens an image file without decoding it; errors while it is open and read name it."""
     with reading(path), ExitStack() as opened:
-        image = Image.open(opened.enter_context(path.open("rb")))
-        if decode:
-            check_memory(path, (image.height, image.width), bytes_per_pixel=_BYTES_PER_PIXEL)
-            image.load()
-        yield image  # lazy reads, such as that of a palette, may fail here too
+        yield Image.open(opened.enter_context(path.open("rb")))
+
+
+def check_mask_memory(image: Image.Image, path: Path) -> None:
+    """Raises a ValueError if an opened mask would take too much memory to decode."""
+    check_memory(path, (image.height, image.width), bytes_per_pixel=_BYTES_PER_PIXEL)
 
 
 def check_new_folder(folder: Path, *, flag: str) -> None:

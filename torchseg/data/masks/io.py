@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from torchseg.data.images.bands import ORIENTATION, check_one_image
-from torchseg.data.images.io import open_image
+from torchseg.data.images.io import check_mask_memory, open_image
 from torchseg.data.masks.exact import check_one_value, exact_values, is_lossy, step_of_shades
 
 _MAY_TURN = {"exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif"}  # what Pillow keeps of a file's header
@@ -53,7 +53,7 @@ def read_header(path: Path) -> MaskHeader:
     """
     if path.suffix.lower() in (".tif", ".tiff") and path.is_file():
         check_one_value(path)
-    with open_image(path, decode=False) as image:
+    with open_image(path) as image:
         check_one_image(image)
         width, height = image.size
         may_turn = image.format == "TIFF" or not _MAY_TURN.isdisjoint(image.info)
@@ -77,7 +77,8 @@ def read_mask(path: Path) -> NDArray[np.uint8]:
     Raises:
         ValueError: naming the file, if it is missing, truncated, or not a mask.
     """
-    with open_image(path, decode=False) as image:
+    with open_image(path) as image:
+        check_mask_memory(image, path)
         step, stored = step_of_shades(image), exact_values(image, path)
         if stored is None:
             image.load()
@@ -102,7 +103,8 @@ def read_colours(path: Path) -> NDArray[np.uint8]:
     Raises:
         ValueError: naming the file, if it is missing or truncated.
     """
-    with open_image(path, decode=False) as image:
+    with open_image(path) as image:
+        check_mask_memory(image, path)
         stored = exact_values(image, path)
         if stored is None:
             image.load()

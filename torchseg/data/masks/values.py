@@ -32,7 +32,7 @@ def smoothing(stored: NDArray[np.uint8], path: Path) -> str:
     values, position = np.unique(numbers, return_inverse=True)
     if len(values) < 3 or min(numbers.shape) < 3:
         return ""
-    with open_image(path, decode=False) as image:
+    with open_image(path) as image:
         loses = is_lossy(image)
     fewest = 1 if loses else _FEWEST_EDGE_VALUES
     if len(values) < fewest + 2:
