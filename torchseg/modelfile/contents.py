@@ -127,11 +127,18 @@ def _tflite_tensor(file: TfliteModel, tensor: Table) -> TensorInfo:
     is_quantized = quantization is not None and quantization.scale is not None and len(quantization.scale) > 0
     return TensorInfo(
         name=tensor.name.decode(),
-        shape=tuple(int(side) for side in tensor.shape),
+        shape=_declared(tensor),
         dtype=file.type_of(tensor),
         scale=float(quantization.scale[0]) if is_quantized else None,
         zero_point=int(quantization.zeroPoint[0]) if is_quantized else None,
     )
+
+
+def _declared(tensor: Table) -> tuple[int | None, ...]:
+    """Sides of a tensor; None for one that is open, apart from the batch."""
+    shape, signature = tensor.shape, tensor.shapeSignature
+    opened = signature if signature is not None and len(signature) == len(shape) else shape
+    return tuple(None if at and opened[at] < 0 else int(side) for at, side in enumerate(shape))
 
 
 def _damaged(path: Path, kind: str) -> ValueError:

@@ -34,6 +34,7 @@ class LitertRuntime:
         self._interpreter: Any = None
         self._input: dict[str, Any] = {}
         self._outputs: list[dict[str, Any]] = []
+        self._shape: tuple[int, ...] = ()  # of the input for which memory is allocated
         self._adapter: FileAdapter | None = None
         self._file: ModelFile | None = None
         self._path: Path | None = None
@@ -56,12 +57,13 @@ class LitertRuntime:
         check_single_input([str(each["name"]) for each in interpreter.get_input_details()])
         self._input = interpreter.get_input_details()[0]
         self._outputs = interpreter.get_output_details()
+        self._shape = tuple(int(side) for side in self._input["shape"])
         number = np.dtype(self._input["dtype"])
         is_pixels = np.issubdtype(number, np.integer) and number != np.int8 and not self._input["quantization"][0]
         self._adapter = FileAdapter(
-            [int(side) for side in self._input["shape"]],
+            open_sides(self._input),
             usual="NHWC",
-            outputs=[str(each["name"]) for each in self._outputs],
+            outputs=output_names(interpreter, options.output),
             pixels=number.type if is_pixels else None,
             options=options,
         )
@@ -76,6 +78,10 @@ class LitertRuntime:
         return self._file.num_classes if self._file else None
 
     def _run(self, batch: NDArray[Any]) -> list[NDArray[Any]]:
+        if batch.shape != self._shape:  # of a file of any size
+            self._interpreter.resize_tensor_input(self._input["index"], batch.shape)
+            self._interpreter.allocate_tensors()
+            self._shape = batch.shape
         self._interpreter.set_tensor(self._input["index"], _quantize(batch, self._input))
         try:
             self._interpreter.invoke()
@@ -91,7 +97,7 @@ class LitertRuntime:
             version=version("ai-edge-litert"),
             threads=self._threads,
             arithmetic=self._arithmetic(operators),
-            input_shape=tuple(int(side) for side in self._input.get("shape", ())),
+            input_shape=self._adapter.shape if self._adapter else (),
             layout=self._adapter.layout if self._adapter else "NHWC",
             note=self._adapter.note if self._adapter else "",
             gives_classes=bool(self._adapter and self._adapter.gives_classes),
@@ -140,6 +146,32 @@ class LitertRuntime:
         if activations == weights:
             return activations
         return f"{weights} (dynamic)"
+
+
+def open_sides(details: dict[str, Any]) -> list[int | None]:
+    """Sides of the input; None for an open one, whose shape holds 1. An open batch stays at 1, which is faster."""
+    shape = [int(side) for side in details["shape"]]
+    signature = [int(side) for side in details.get("shape_signature", shape)]
+    if len(signature) != len(shape):
+        return [*shape]
+    return [
+        None if at and open_side < 0 else side
+        for at, (side, open_side) in enumerate(zip(shape, signature, strict=True))
+    ]
+
+
+def output_names(interpreter: Any, wanted: str = "") -> list[str]:
+    """Names of the outputs: those of tensors if the wanted one is among them, else those of the file's one signature.
+
+    Converters name tensors after operators, such as `StatefulPartitionedCall:0`; a signature keeps the author's names.
+    """
+    details = interpreter.get_output_details()
+    names = [str(each["name"]) for each in details]
+    signatures = interpreter._get_full_signature_list()
+    if len(signatures) != 1 or wanted in names:
+        return names
+    by_index = {index: name for name, index in next(iter(signatures.values()))["outputs"].items()}
+    return [str(by_index.get(each["index"], each["name"])) for each in details]
 
 
 def _expands(operator: dict[str, Any]) -> bool:
