@@ -120,7 +120,7 @@ class OutputReader:
         usual = 1 if self._layout == "NCHW" else array.ndim - 1
 
         def rank(form: _Form) -> tuple[bool, bool, bool]:
-            is_row = array.ndim == 3 and form.class_axis is not None and form.has_batch  # pixels in a row are rare
+            is_row = array.ndim + (not form.has_batch) == 3 and form.class_axis is not None  # pixels in a row are rare
             return form.channels != classes, is_row, form.class_axis != usual
 
         fitting = [each for each in forms if classes is None or each.channels in (1, classes)]
@@ -142,12 +142,12 @@ class OutputReader:
             return False
         if self._options.kind == "classes" or not np.issubdtype(values.dtype, np.floating):
             return True
-        needs_classes = (classes is None and form.class_axis is None) or (classes or 0) > 2
+        needs_classes = (classes or 0) > 2
         scores = np.asarray(values, np.float32)
         whole = bool(np.all((scores >= 0) & (scores == np.rint(scores))))
         if needs_classes and not whole:
             raise ValueError("the file gives one number per pixel that is not a class; export scores of all classes")
-        return needs_classes
+        return needs_classes or (classes is None and form.class_axis is None and whole)
 
     def _one_hot(self, values: Array, classes: int | None) -> Array:
         """Classes `(B, H, W)` as scores of 0 and 1, `(B, K, H, W)`."""

@@ -158,3 +158,9 @@ def test_values_up_to_255_after_the_classes_0_and_1_are_a_fault():
         ValueError, match=r"first values were the classes 0 and 1, and now they run to 255; .*--output_k"
     ):
         reader.read([later], batch=1, size=(4, 6), classes=2)
+
+
+@pytest.mark.parametrize("output", [SCORES[:, 0], SCORES[:1, 0], SCORES[0, 0]])
+def test_fractions_of_an_unknown_number_of_classes_are_the_scores_of_an_object(output):
+    scores, _ = read(output, classes=None, batch=len(output) if output.ndim == 3 else 1)
+    np.testing.assert_array_equal(scores, SCORES[: len(scores), :1])
