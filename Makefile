@@ -26,7 +26,7 @@ test: $(VENV)/.installed-dev  ## the test suite
 FAULT_SEEDS ?= 200
 faults: $(VENV)/.installed-dev  ## the tests of faults with many seeds: damaged files and records, kills at random moments
 	rm -f .faults.jsonl
-	FAULT_SEEDS=$(FAULT_SEEDS) FAULT_NUMBERS=$(CURDIR)/.faults.jsonl $(BIN)/python -m pytest -n 2 tests/faults
+	FAULT_SEEDS=$(FAULT_SEEDS) FAULT_NUMBERS=$(CURDIR)/.faults.jsonl $(BIN)/python -m pytest -n 2 --dist worksteal tests/faults
 	$(BIN)/python benchmarks/fault_numbers.py .faults.jsonl
 
 machines: $(VENV)/.installed-dev  ## the main job in miniature on emulated machines, into results/machines.md

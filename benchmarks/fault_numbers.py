@@ -13,9 +13,12 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from marked_table import write_marked_table
 
+_MOST = ("seconds", "peak_mb")
+_COLUMNS = ("fault", "attempts", "how they ended", "longest, s", "most memory of a process, MiB")
 PAGE = Path(__file__).parents[1] / "docs" / "explanation" / "reliability.md"
 
 
@@ -37,17 +40,22 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def table_of(lines: Sequence[str]) -> str:
     """A Markdown table with a row per family, in the order of the names; lines of one family are added up."""
-    families: dict[str, Counter[str]] = {}
+    families: dict[str, list[dict[str, Any]]] = {}
     for line in lines:
         record = json.loads(line)
-        families.setdefault(record["family"], Counter()).update(record["outcomes"])
-    rows = [
-        f"| {family} | {sum(outcomes.values())} | "
-        + ", ".join(f"{count} {outcome}" for outcome, count in sorted(outcomes.items()))
-        + " |"
-        for family, outcomes in sorted(families.items())
-    ]
-    return "\n".join(["| what was damaged | attempts | how they ended |", "|---|---:|---|", *rows])
+        families.setdefault(record["family"], []).append(record)
+    rows = [_row(family, records) for family, records in sorted(families.items())]
+    return "\n".join([f"| {' | '.join(_COLUMNS)} |", "|---|---:|---|---:|---:|", *rows])
+
+
+def _row(family: str, records: Sequence[dict[str, Any]]) -> str:
+    outcomes: Counter[str] = Counter()
+    for record in records:
+        outcomes.update(record["outcomes"])
+    ended = ", ".join(f"{count} {outcome}" for outcome, count in sorted(outcomes.items()))
+    most = [max((record[name] for record in records if name in record), default=None) for name in _MOST]
+    cells = [family, str(sum(outcomes.values())), ended, *("" if each is None else f"{each:.0f}" for each in most)]
+    return f"| {' | '.join(cells)} |"
 
 
 if __name__ == "__main__":

@@ -98,13 +98,13 @@ class Running:
         """What it printed so far."""
         return self._log.read_text(errors="replace")
 
-    def kill(self, *, after_s: float, group: bool) -> None:
-        """Kills it at a moment, alone or together with its process group; it may have ended before."""
+    def kill(self, *, after_s: float, group: bool) -> bool:
+        """Kills it at a moment, alone or together with its process group; returns whether it had not ended before."""
         with suppress(subprocess.TimeoutExpired):
             self.process.wait(after_s)
         with suppress(ProcessLookupError):
             (os.killpg if group else os.kill)(self.process.pid, signal.SIGKILL)
-        self.process.wait()
+        return self.process.wait() == -signal.SIGKILL
 
     def orphans(self) -> list[psutil.Process]:
         """Processes that it started and that live."""

@@ -6,14 +6,27 @@ import pytest
 
 from scripts import export, train
 from tests.faults.commands import RECIPE, Running, results
+from torchseg.data import DataSet, write_folder
+from torchseg.data.datasets.scenes import CLASSES, Scenes
 
 
 @pytest.fixture(scope="session")
-def small_run(tmp_path_factory):
+def few_images(tmp_path_factory):
+    """A folder of data with eight images per split."""
+    parts = ("train", "validation", "test", "transfer")
+    data = DataSet(classes=CLASSES, **{part: Scenes(part, height=32, width=32, length=8) for part in parts})
+    folder = tmp_path_factory.mktemp("few") / "images"
+    write_folder(data, folder, size=(32, 32))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def small_run(tmp_path_factory, few_images):
     """The run of a small network with a file per format, not to be changed."""
     out = tmp_path_factory.mktemp("whole") / "run"
-    network = ["--model_arguments", "base_width=4,depth=1", "--epochs", "1", "--image_size", "32", "--workers", "0"]
-    assert train.main([*network, "--threads", "1", "--out", str(out)]) == 0
+    data = ["--data", "folder", "--root", str(few_images), "--image_size", "32", "--workers", "0"]
+    network = ["--model_arguments", "base_width=4,depth=1", "--epochs", "1"]
+    assert train.main([*data, *network, "--threads", "1", "--out", str(out)]) == 0
     files = ["--formats", "onnx,tflite", "--precisions", "fp32", "--threads", "1"]
     assert export.main([str(out / "trained"), *files]) == 0
     return out

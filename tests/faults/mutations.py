@@ -18,11 +18,17 @@ def number_of(long: int, *, short: int) -> int:
     return max(1, long * LONG // 200) if LONG else short
 
 
-def report(family: str, outcomes: Counter[str]) -> None:
-    """Writes down what came of a family of damaged files, for the table of docs/explanation/reliability.md."""
+def report(family: str, outcomes: Counter[str], **most: float) -> None:
+    """Writes down what came of a family of faults, for the table of docs/explanation/reliability.md.
+
+    Args:
+        family: name of the row; several reports of one family are added up.
+        outcomes: how often each came.
+        most: `seconds` that one attempt took at most, and `peak_mb` that a process had at most, where they are limited.
+    """
     if NUMBERS:
         with Path(NUMBERS).open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"family": family, "outcomes": outcomes}) + "\n")
+            file.write(json.dumps({"family": family, "outcomes": outcomes, **most}) + "\n")
 
 
 def mutated(content: bytes, seed: int) -> bytes:

@@ -85,14 +85,15 @@ def test_of_scores_into_one_folder_one_writes_and_the_others_name_it(small_run, 
 
 @pytest.mark.slow
 @pytest.mark.tflite
-def test_nothing_is_predicted_or_imported_into_a_run_that_is_busy(small_run, tmp_path, refusal):
+def test_nothing_is_predicted_or_imported_into_a_run_that_is_busy(small_run, few_images, tmp_path, refusal):
     pytest.importorskip("tf2onnx")
     run = shutil.copytree(small_run, tmp_path / "run")
     Image.new("RGB", (32, 32)).save("image.png")
     before = sorted(path for path in run.rglob("*") if path.is_file())
     file = str(run / "artifacts/trained.fp32.onnx")
     model = str(shutil.copy(run / "artifacts/trained.fp32.tflite", tmp_path / "other.tflite"))
-    importing = ["--data", "scenes", "--image_size", "32", "--out", str(run), "--threads", "1"]
+    data = ["--data", "folder", "--root", str(few_images), "--image_size", "32"]
+    importing = [*data, "--out", str(run), "--threads", "1"]
     for call, reason in (
         (lambda: predict.main([file, "image.png", "--out", str(run), "--threads", "1"]), "is the folder of a run"),
         (lambda: import_tf.main([model, *importing]), "another command is running in"),

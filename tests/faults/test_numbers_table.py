@@ -28,17 +28,17 @@ def test_what_was_counted_becomes_a_table(fault_numbers, monkeypatch, tmp_path):
     page, numbers = tmp_path / "page.md", tmp_path / "numbers.jsonl"
     page.write_text("before\n<!-- table: faults -->\nold\n<!-- end -->\nafter\n")
     monkeypatch.setattr(mutations, "NUMBERS", str(numbers))
-    mutations.report("onnx files", Counter({"exit 2": 3}))
+    mutations.report("onnx files", Counter({"exit 2": 3}), seconds=12.4, peak_mb=300.0)
     mutations.report("images", Counter({"refused": 2, "read": 1}))
-    mutations.report("onnx files", Counter({"exit 0": 1, "exit 2": 1}))
+    mutations.report("onnx files", Counter({"exit 0": 1, "exit 2": 1}), seconds=3.0, peak_mb=512.6)
     assert fault_numbers.main([str(numbers), "--page", str(page)]) == 0
     assert page.read_text().splitlines() == [
         "before",
         "<!-- table: faults -->",
-        "| what was damaged | attempts | how they ended |",
-        "|---|---:|---|",
-        "| images | 3 | 1 read, 2 refused |",
-        "| onnx files | 5 | 1 exit 0, 4 exit 2 |",
+        "| fault | attempts | how they ended | longest, s | most memory of a process, MiB |",
+        "|---|---:|---|---:|---:|",
+        "| images | 3 | 1 read, 2 refused |  |  |",
+        "| onnx files | 5 | 1 exit 0, 4 exit 2 | 12 | 513 |",
         "<!-- end -->",
         "after",
     ]

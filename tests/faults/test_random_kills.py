@@ -12,13 +12,13 @@ from collections import Counter
 import pytest
 
 from tests.faults.commands import Running, results
-from tests.faults.mutations import LONG, report
+from tests.faults.mutations import LONG, number_of, report
 from torchseg.pipeline.run.lock import locked
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform == "win32", reason="sends signals of POSIX")]
 ALL = ("train", "compress", "export", "score", "search", "grid", "distill")
 SHORT = [("train", 0)]  # the rest takes minutes
-CASES = [(command, seed) for command in ALL for seed in range(LONG // 40)] if LONG else SHORT
+CASES = [(command, seed) for command in ALL for seed in range(number_of(7, short=1))] if LONG else SHORT
 KILLS = 3 if LONG else 2
 
 
@@ -26,17 +26,18 @@ KILLS = 3 if LONG else 2
 def test_a_command_that_is_killed_again_and_again_leaves_the_same(command, seed, whole, given, tmp_path):
     expected, lasts = whole(command)
     assert expected, "nothing to compare"
-    chance = random.Random(f"{command} {seed}")
+    chance, kills = random.Random(f"{command} {seed}"), Counter()
     out = tmp_path / "killed"
-    for kill in range(KILLS):
+    for number in range(KILLS):
+        group = (seed + number) % 2 == 0
         running = Running(command, given, out)
-        running.kill(after_s=chance.uniform(0.1, 1.0) * lasts, group=(seed + kill) % 2 == 0)
+        was_killed = running.kill(after_s=chance.uniform(0.1, 0.8) * lasts, group=group)
+        kills[("with its group" if group else "alone") if was_killed else "after its end"] += 1
         running.check_no_orphan()
         with locked(out):
             pass
     last = Running(command, given, out)
     last.finish()
     last.check_no_orphan()
-    equal = results(out) == expected
-    report(f"{command}, killed {KILLS} times", Counter({"the same to the bit" if equal else "other results": 1}))
-    assert equal
+    assert results(out) == expected
+    report(f"`{command}` killed, then the same to the bit", kills)
