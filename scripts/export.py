@@ -1,4 +1,4 @@
-"""Exports a trained network to ONNX and TFLite, each file with its certificate."""
+"""Exports a trained network to ONNX, TFLite and Keras, each file with its certificate."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exports PyTorch segmentation models to ONNX and TFLite, with a certificate of accuracy for every file."""
+"""Exports PyTorch segmentation models to ONNX, TFLite and Keras, with a certificate of accuracy for every file."""
 
 from tf_bridge.certify.certificate import (
     Evidence,
@@ -10,6 +10,7 @@ from tf_bridge.certify.first_difference import FirstDifference, first_difference
 from tf_bridge.certify.parity import Parity, Predict, compare
 from tf_bridge.certify.verdict import verdict
 from tf_bridge.conversion import Conversion
+from tf_bridge.keras.export import export_keras
 from tf_bridge.lowering.lower import UnsupportedOperatorError
 from tf_bridge.mixed_precision.int8_or_float import AccuracyDrop, fewest_float_layers
 from tf_bridge.onnx.export import OnnxShape, export_onnx
@@ -31,6 +32,7 @@ __all__ = [
     "certificate_path",
     "compare",
     "describe_file",
+    "export_keras",
     "export_onnx",
     "export_tflite",
     "fewest_float_layers",

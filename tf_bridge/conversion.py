@@ -16,6 +16,7 @@ from tf_bridge.certify.network_layers import NetworkLayers
 from tf_bridge.certify.proof import Pair, Proof, prove
 from tf_bridge.certify.range_check import Ranges
 from tf_bridge.float_weights import SHARES
+from tf_bridge.keras.export import keras_model, write_keras
 from tf_bridge.mixed_precision.onnx import MixedOnnx
 from tf_bridge.mixed_precision.tflite import MixedTflite
 from tf_bridge.onnx.export import check_onnx, onnx_graph, save_onnx, write_onnx
@@ -48,12 +49,12 @@ class MixedPrecisionWriter(Protocol):
 
 
 class Conversion:
-    """Writes a network to both formats at any number of precisions, and proves the files against it.
+    """Writes a network to all formats at any number of precisions, and proves the files against it.
 
-    The files equal those of `export_onnx` and `export_tflite` byte for byte. PyTorch traces the network when the first
-    file is written, and each format translates that trace once. Later changes to the weights of `model` have no effect:
-    create a new conversion after further training. A conversion holds several copies of the weights, so drop it after
-    the last file.
+    The files equal those of `export_onnx`, `export_tflite` and `export_keras` byte for byte. PyTorch traces the
+    network when the first file is written, and each format translates that trace once. Later changes to the weights of
+    `model` have no effect: create a new conversion after further training. A conversion holds several copies of the
+    weights, so drop it after the last file.
 
     Args:
         model: maps an image `(1, C, H, W)` to logits `(1, K, H, W)`; not modified.
@@ -71,10 +72,10 @@ class Conversion:
         precision: Precision = Precision.FP32,
         calibration: NDArray[np.float32] | None = None,
     ) -> None:
-        """Writes one file, and raises what `export_onnx` and `export_tflite` raise.
+        """Writes one file, and raises what `export_onnx`, `export_tflite` and `export_keras` raise.
 
         Args:
-            path: of the file; the suffix, `.onnx` or `.tflite`, selects the format.
+            path: of the file; the suffix, `.onnx`, `.tflite` or `.keras`, selects the format.
             precision: number format of the file.
             calibration: for int8, float32 `(B, C, H, W)`, prepared as for evaluation.
         """
@@ -84,8 +85,12 @@ class Conversion:
         elif path.suffix == ".tflite":
             content = convert_tflite(self.function, precision=precision, images=images)
             write_tflite(content, self.spec, path, precision=precision)
+        elif path.suffix == ".keras":
+            if precision is not Precision.FP32:
+                raise ValueError(f"a Keras file is fp32, and {precision} came; give fp32, or an .onnx or .tflite file")
+            write_keras(keras_model(self.function), self.spec, path)
         else:
-            raise ValueError(f"{path} names no format; give a file that ends in .onnx or .tflite")
+            raise ValueError(f"{path} names no format; give a file that ends in .onnx, .tflite or .keras")
 
     def refusal(self, kind: str) -> str:
         """Why the network cannot be exported to a format, as far as tracing and translating it shows.
@@ -93,7 +98,7 @@ class Conversion:
         The converters are not run: they need trained weights to be worth their time, and what they refuse is rare.
 
         Args:
-            kind: `onnx` or `tflite`.
+            kind: `onnx`, `tflite` or `keras`.
 
         Returns:
             One sentence; empty if nothing speaks against the export.
@@ -104,6 +109,8 @@ class Conversion:
         try:
             if kind == "onnx":
                 check_onnx(self.graph, Precision.FP32)
+            elif kind == "keras":
+                keras_model(self.function)
             else:
                 _ = self.function
         except ImportError:

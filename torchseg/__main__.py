@@ -15,7 +15,7 @@ COMMANDS = {
     "adopt": "a network trained elsewhere becomes a checkpoint of this project",
     "compress": "prune and cluster a trained network, remove its channels",
     "prepare": "check a data set, show its classes, write a smaller copy",
-    "export": "a trained network to ONNX and TFLite, each file with its certificate",
+    "export": "a trained network to ONNX, TFLite and Keras, each file with its certificate",
     "import_tf": "a TensorFlow model to ONNX, certified against the original",
     "verify": "make the certificates again and compare",
     "score": "the table across runtimes, of a run or of any files",

@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from tf_bridge.lowering.lazy_tensorflow import import_tensorflow
 from tf_bridge.packing.names import restore_names
 from tf_bridge.quiet import quiet
+from torchseg.modelfile.keras_file import is_whole, pytorch_name
+from torchseg.modelfile.keras_layers import check_keras_file
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -53,30 +56,32 @@ class FileLayers(Protocol):
 
 
 def open_layers(path: Path, graph: ModelProto | None = None) -> FileLayers:
-    """Opens an `.onnx` or `.tflite` file with the tensors of its layers exposed.
+    """Opens an `.onnx`, `.tflite` or `.keras` file with the tensors of its layers exposed.
 
     Args:
         path: of the file.
         graph: for a packed file, the network in float32: packing shortens the names of values, and these are restored.
 
     Raises:
-        ImportError: if ONNX Runtime or LiteRT, whichever the file needs, is not installed.
+        ImportError: if ONNX Runtime, LiteRT or TensorFlow, whichever the file needs, is not installed.
     """
-    return OnnxLayers(path, graph) if path.suffix == ".onnx" else TfliteLayers(path)
+    if path.suffix == ".onnx":
+        return OnnxLayers(path, graph)
+    return TfliteLayers(path) if path.suffix == ".tflite" else KerasLayers(path)
 
 
 def file_layers(path: Path, image: NDArray[Any]) -> Values:
     """Runs a file on one image and returns its intermediate values by tensor name.
 
     Args:
-        path: `.onnx` or `.tflite`.
+        path: `.onnx`, `.tflite` or `.keras`.
         image: `(1, C, H, W)`, prepared and float32; uint8 as decoded for an end-to-end file.
 
     Returns:
         Float32 values, dequantized where the file holds integers; rank-4 values are `(B, C, H, W)`.
 
     Raises:
-        ImportError: if ONNX Runtime or LiteRT, whichever the file needs, is not installed.
+        ImportError: if ONNX Runtime, LiteRT or TensorFlow, whichever the file needs, is not installed.
     """
     return open_layers(path).run(image)
 
@@ -192,6 +197,31 @@ class TfliteLayers:
         return {
             name: _dequantize(self._interpreter.get_tensor(each["index"]), each) for name, each in self._made.items()
         }
+
+
+class KerasLayers:
+    """A Keras file whose model also returns the results of its layers.
+
+    Args:
+        path: of the file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        tf = import_tensorflow()
+        check_keras_file(path)
+        with quiet():
+            model = tf.keras.models.load_model(path, compile=False, safe_mode=True)
+        layers = {pytorch_name(each.name): each.output for each in model.layers if is_whole(each.name)}
+        self._model = tf.keras.Model(model.inputs[0], layers)
+        self.grids: dict[str, Grid] = {}
+
+    def run(self, image: NDArray[Any]) -> Values:
+        """Intermediate values by tensor name, see `file_layers`."""
+        found = self._model(image.transpose(0, 2, 3, 1), training=False)
+        values = {
+            name: np.array(value, np.float32) for name, value in found.items()
+        }  # TensorFlow's own cannot be changed
+        return {name: value.transpose(0, 3, 1, 2) if value.ndim == 4 else value for name, value in values.items()}
 
 
 def _quantize(image: NDArray[Any], details: dict[str, Any]) -> NDArray[Any]:

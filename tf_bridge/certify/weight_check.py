@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 
 from tf_bridge.certify.network_layers import Kernel, NetworkLayers
 from tf_bridge.layer_names import layer_of_tensor
+from torchseg.modelfile.keras_file import keras_weights
 from torchseg.modelfile.weights import StoredWeight, onnx_weights, tflite_weights
 
 _INTEGERS = ("int8", "uint8")
 # Largest error of a stored weight: of integers in steps (of the channel, or of the tensor if that has one scale), of
 # floats as a share of the channel's largest weight.
 LIMITS = {"int8": 0.52, "uint8": 1.02, "float16": 6e-4, "float32": 1e-4}
+_READERS = {".onnx": onnx_weights, ".tflite": tflite_weights, ".keras": keras_weights}
 _HALF_STEP = 2.0**-25  # float16 has equal steps of 2**-24 below its smallest normal number
 _FLOAT_NOISE = 1e-4  # of the largest weight of a layer: batch norm is folded in float32
 
@@ -45,22 +47,22 @@ def check_weights(path: Path, network: NetworkLayers) -> WeightCheck:
     """Compares the kernel of each convolution and linear layer, dequantized, with the network's, batch norm folded in.
 
     Args:
-        path: `.onnx` or `.tflite`, packed or not.
+        path: `.onnx`, packed or not, `.tflite` or `.keras`.
         network: that the file should compute.
     """
-    stored = list(onnx_weights(path) if path.suffix == ".onnx" else tflite_weights(path))
+    stored, channels_last = list(_READERS[path.suffix](path)), path.suffix != ".onnx"
     nameless = [each for each in stored if not any(_is_named(each.name, kernel) for kernel in network.kernels)]
     errors: dict[str, float] = {}
     integers: dict[str, tuple[str, int | None]] = {}
     failures = []
     for kernel in network.kernels:
-        parts = _stored(kernel, stored) or _nearest(kernel, nameless, channels_last=path.suffix == ".tflite")
+        parts = _stored(kernel, stored) or _nearest(kernel, nameless, channels_last=channels_last)
         if not parts:
             failures.append(f"layer `{kernel.layer}` has no weights of shape {kernel.values.shape} in the file")
             continue
         if parts[0].dtype in _INTEGERS:
             integers[kernel.parameter] = (parts[0].dtype, kernel.axis if parts[0].scale.size > 1 else None)
-        share = _errors(kernel, parts, channels_last=path.suffix == ".tflite")  # (C_out,)
+        share = _errors(kernel, parts, channels_last=channels_last)  # (C_out,)
         errors[kernel.layer] = max(float(share.max()), errors.get(kernel.layer, 0.0))
         if not errors[kernel.layer] <= 1:
             limit, unit = LIMITS[parts[0].dtype], "steps" if parts[0].dtype in _INTEGERS else "of the largest weight"

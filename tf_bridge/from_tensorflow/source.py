@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tf_bridge.from_tensorflow.keras_config import check_keras_file
 from tf_bridge.from_tensorflow.saved_model import check_saved_model
 from tf_bridge.lowering.values import Tensor, TensorFlow
 from tf_bridge.quiet import quiet
+from torchseg.modelfile.keras_layers import check_keras_file
 from torchseg.modelfile.model_file import complete_file
 from torchseg.spec import ImageSpec
 

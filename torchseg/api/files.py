@@ -75,7 +75,7 @@ def export(
         network: to export, or the folder of its checkpoint.
         data: to calibrate int8 files (training split) and certify all files (validation split). Default: that of the
             run that the checkpoint lies in.
-        formats: any of `onnx` and `tflite`.
+        formats: any of `onnx`, `tflite` and `keras`, whose files are fp32 alone.
         precisions: any of `fp32`, `fp16`, `dynamic` and `int8`.
         out: folder for the files. Default: `artifacts/` beside the checkpoint.
         **options: any other flag of `export`.

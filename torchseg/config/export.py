@@ -8,7 +8,9 @@ from typing import Literal
 
 from torchseg.config.base import IO_TYPES, PRECISIONS, CommonConfig, DataConfig, choices
 from torchseg.config.child_limits import ChildLimitFlags
-from torchseg.modelfile.kinds import FORMATS
+from torchseg.modelfile.kinds import ALL_FORMATS, FLOAT_FORMATS, FORMATS
+
+_FLOAT = "fp32"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,7 +18,7 @@ class ExportFlags:
     """Flags that select the model files to write.
 
     Attributes:
-        formats: Formats to export, separated by commas: onnx, tflite.
+        formats: Formats to export, separated by commas: onnx, tflite, keras (a .keras file, at fp32 alone).
         precisions: Precisions to export, separated by commas: fp32, fp16, dynamic, int8.
     """
 
@@ -29,9 +31,15 @@ class ExportFlags:
     @property
     def files(self) -> list[tuple[str, str]]:
         """Pairs of format and precision."""
-        formats = choices("formats", self.formats, FORMATS)
+        formats = choices("formats", self.formats, ALL_FORMATS)
+        precisions = choices("precisions", self.precisions, PRECISIONS)
+        if _FLOAT not in precisions and (floats := [kind for kind in formats if kind in FLOAT_FORMATS]):
+            raise ValueError(
+                f"precisions is {self.precisions}, and a {floats[0]} file is {_FLOAT} alone; add {_FLOAT} to "
+                f"--precisions, or leave {floats[0]} out of --formats"
+            )
         return [
-            (kind, precision) for kind in formats for precision in choices("precisions", self.precisions, PRECISIONS)
+            (kind, precision) for kind in formats for precision in ([_FLOAT] if kind in FLOAT_FORMATS else precisions)
         ]
 
 
@@ -62,7 +70,7 @@ class VariantFlags:
 
 @dataclass(frozen=True, kw_only=True)
 class ExportConfig(VariantFlags, ExportFlags, DataConfig):
-    """Exports a trained network to ONNX and TFLite, each file with its certificate.
+    """Exports a trained network to ONNX, TFLite and Keras, each file with its certificate.
 
     Example:
         runs/mine/student --formats tflite --precisions int8

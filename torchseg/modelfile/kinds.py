@@ -6,10 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 CHECKPOINT_FILES = ("model.safetensors", "card.json")
-_RUNTIMES = {"onnx": "onnxruntime", "tflite": "litert"}  # of each format that a network is exported to
-FORMATS = tuple(_RUNTIMES)
-"""The formats of exported files, which are also their endings without the dot."""
-EXPORT_SUFFIXES = tuple(f".{kind}" for kind in FORMATS)
+_RUNTIMES = {"onnx": "onnxruntime", "tflite": "litert", "keras": "tensorflow"}  # of each format of exported files
+FORMATS = ("onnx", "tflite")
+"""The formats to run a network in, which exports write by default; each is also the ending of its files."""
+ALL_FORMATS = tuple(_RUNTIMES)
+"""The formats of exported files, with that for going on in Keras."""
+FLOAT_FORMATS = ("keras",)
+"""The formats whose files are fp32 alone."""
+EXPORT_SUFFIXES = tuple(f".{kind}" for kind in ALL_FORMATS)
 BY_SUFFIX: Mapping[str, str] = {".safetensors": "torch", **{f".{kind}": name for kind, name in _RUNTIMES.items()}}
 
 
@@ -25,7 +29,7 @@ def runtime_name(path: Path) -> str:
 
 
 def kind_of(path: Path) -> str:
-    """`torch` for a checkpoint, `onnx` or `tflite`; raises ValueError if the kind of file is unknown."""
+    """`torch` for a checkpoint, `onnx`, `tflite` or `keras`; raises ValueError if the kind of file is unknown."""
     return "torch" if runtime_name(path) == "torch" else path.suffix[1:]
 
 

@@ -12,12 +12,13 @@ from typing import Any
 from torchseg.modelfile.card import WEIGHTS, Card, read_card
 from torchseg.modelfile.certificate import TOO_FEW, certificate_path, read_certificate
 from torchseg.modelfile.contents import Contents, TensorInfo, checkpoint_contents, read_onnx, read_tflite
+from torchseg.modelfile.keras_file import read_keras
 from torchseg.modelfile.kinds import CHECKPOINT_FILES, EXPORT_SUFFIXES, check_readable, kind_of
 from torchseg.modelfile.layout import Layout, layout_of
 from torchseg.modelfile.metadata import METADATA_PREFIX, count_classes, recorded_spec
 from torchseg.spec import ImageSpec
 
-_USUAL_LAYOUT: Mapping[str, Layout] = {"torch": "NCHW", "onnx": "NCHW", "tflite": "NHWC"}
+_USUAL_LAYOUT: Mapping[str, Layout] = {"torch": "NCHW", "onnx": "NCHW", "tflite": "NHWC", "keras": "NHWC"}
 
 _PIXEL_TYPES = ("uint8", "int16", "uint16", "int32", "int64")
 
@@ -44,7 +45,7 @@ class ModelFile:
     """A model file, described. Nothing is read before it is asked for, and nothing is read twice.
 
     Attributes:
-        path: an `.onnx` or `.tflite` file, a checkpoint's folder, or one of the two files in that folder.
+        path: an `.onnx`, `.tflite` or `.keras` file, a checkpoint's folder, or one of the two files in that folder.
         complete: whether to refuse an ONNX file that ONNX's own check rejects or that keeps weights in other files.
     """
 
@@ -53,7 +54,7 @@ class ModelFile:
 
     @property
     def kind(self) -> str:
-        """`torch` for a checkpoint, `onnx` or `tflite`; raises ValueError for another kind of file."""
+        """`torch` for a checkpoint, `onnx`, `tflite` or `keras`; raises ValueError for another kind of file."""
         return kind_of(self.path)
 
     @cached_property
@@ -73,7 +74,9 @@ class ModelFile:
             return checkpoint_contents(self.card.spec)
         if not self.path.is_file():
             raise ValueError(f"there is no file {self.path}; export the network first")
-        return read_tflite(self.path) if self.kind == "tflite" else read_onnx(self.path, complete=self.complete)
+        if self.kind == "onnx":
+            return read_onnx(self.path, complete=self.complete)
+        return read_tflite(self.path) if self.kind == "tflite" else read_keras(self.path)
 
     @property
     def inputs(self) -> tuple[TensorInfo, ...]:
@@ -220,7 +223,7 @@ class ModelFile:
         check_readable(self.path)
         if kind == "torch":
             _ = self.card
-        elif kind == "tflite":
+        elif kind in ("tflite", "keras"):
             _ = self.contents
         _ = self.parts
 
@@ -264,18 +267,18 @@ class ModelFile:
 
 
 def complete_file(path: Path) -> ModelFile:
-    """An `.onnx` or `.tflite` file that is refused, once it is read, unless it is complete; see `ModelFile.complete`.
+    """An exported file that is refused, once it is read, unless it is complete; see `ModelFile.complete`.
 
     Raises:
         ValueError: if it is another kind of file.
     """
     if path.suffix not in EXPORT_SUFFIXES:
-        raise ValueError(f"{path} is not an {' or '.join(EXPORT_SUFFIXES)} file; give a file that the export made")
+        raise ValueError(f"{path} ends in none of {', '.join(EXPORT_SUFFIXES)}; give a file that the export made")
     return ModelFile(path, complete=True)
 
 
 def describe_file(path: Path) -> dict[str, Any]:
-    """Reads inputs, outputs and metadata of an `.onnx` or `.tflite` file, and checks that the file is complete.
+    """Reads inputs, outputs and metadata of an exported file, and checks that the file is complete.
 
     Returns:
         A dictionary with `format`, `layout` (of the images), `inputs`, `outputs` and `metadata`. Inputs and outputs are

@@ -98,7 +98,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 
 def test_another_format_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"is not an \.onnx or \.tflite file"):
+    with pytest.raises(ValueError, match=r"ends in none of \.onnx, \.tflite, \.keras; give"):
         describe_file(tmp_path / "net.pt")
 
 

@@ -34,7 +34,8 @@ def multiply_adds_in(path: Path, image_shape: Shape) -> int | None:
         ValueError: if the kind of file is unknown.
     """
     readers = {"torch": _in_checkpoint, "onnxruntime": _in_onnx, "litert": _in_tflite}
-    return readers[runtime_name(path)](path, image_shape)
+    reader = readers.get(runtime_name(path))  # a Keras file declares the shapes of its inputs alone
+    return reader(path, image_shape) if reader else None
 
 
 def _in_checkpoint(path: Path, image_shape: Shape) -> int:

@@ -45,9 +45,15 @@ def weights_in(path: Path) -> Iterator[StoredWeight]:
     Raises:
         ValueError: if the kind of file is unknown.
     """
+    from torchseg.modelfile.keras_file import keras_weights
     from torchseg.modelfile.weights import onnx_weights, tflite_weights
 
-    readers = {"torch": _in_checkpoint, "onnxruntime": onnx_weights, "litert": tflite_weights}
+    readers = {
+        "torch": _in_checkpoint,
+        "onnxruntime": onnx_weights,
+        "litert": tflite_weights,
+        "tensorflow": keras_weights,
+    }
     return readers[runtime_name(path)](path)
 
 

@@ -23,7 +23,7 @@ class RuntimeEntry:
     Attributes:
         title: name of the runtime in messages.
         new: imports its library and makes the runtime; takes the number of threads.
-        formats: kinds of file that it opens: `torch`, `onnx` or `tflite`.
+        formats: kinds of file that it opens: `torch`, `onnx`, `tflite` or `keras`.
         library: module that it imports.
         extra: extra of this package that installs the library; empty if it comes with the core.
         profile: times each layer; takes a file, an image `(1, C, H, W)`, the number of threads and of repeats. None if
@@ -86,6 +86,12 @@ def _profile_openvino(path: Path, image: NDArray[np.float32], threads: int, repe
     return profile_openvino(path, image, threads=threads, repeats=repeats)
 
 
+def _tensorflow(threads: int) -> Runtime:
+    from torchseg.harness.runtimes.tensorflow import TensorflowRuntime
+
+    return TensorflowRuntime(threads=threads)
+
+
 RUNTIMES: dict[str, RuntimeEntry] = {
     "torch": RuntimeEntry(title="PyTorch", new=_torch, formats=("torch",), library="torch", profile=_profile_torch),
     "onnxruntime": RuntimeEntry(
@@ -101,5 +107,8 @@ RUNTIMES: dict[str, RuntimeEntry] = {
         library="openvino",
         extra="openvino",
         profile=_profile_openvino,
+    ),
+    "tensorflow": RuntimeEntry(
+        title="TensorFlow", new=_tensorflow, formats=("keras",), library="tensorflow", extra="tf"
     ),
 }

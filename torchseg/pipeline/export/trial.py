@@ -40,7 +40,7 @@ def trial_stage(card: Card, formats: Iterable[str], *, writes: bool = True) -> I
 
     Args:
         card: of the network, which need not be trained yet.
-        formats: to export to, as `FORMATS` names them.
+        formats: to export to, as `ALL_FORMATS` names them.
         writes: whether this process does the work; the other processes of the run wait.
 
     Raises:
@@ -53,7 +53,7 @@ def trial_stage(card: Card, formats: Iterable[str], *, writes: bool = True) -> I
     def run(work: Path) -> None:
         if not writes:
             return
-        found = refusals(card)
+        found = refusals(card, wanted)
         check_refusals(card, found, wanted)
         (work / TRIALS).mkdir(exist_ok=True)
         save_text(work / output, json.dumps(found, indent=2) + "\n")
@@ -80,8 +80,8 @@ def check_refusals(card: Card, found: Refusals, formats: Collection[str]) -> Non
     )
 
 
-def refusals(card: Card) -> Refusals:
-    """Translates a network with random weights to each format, in a child process.
+def refusals(card: Card, formats: Iterable[str] = ()) -> Refusals:
+    """Translates a network with random weights to ONNX, TFLite and these formats, in a child process.
 
     A process that does not train should hold no TensorFlow: it starts threads, which loaders that fork may not survive.
     If the child process fails as a whole, no format counts as refused; the export itself will report the cause.
@@ -90,7 +90,7 @@ def refusals(card: Card) -> Refusals:
     done = subprocess.run(
         [sys.executable, "-m", "torchseg.pipeline.export.trial"],
         env={**os.environ, "PYTHONPATH": paths, "TF_CPP_MIN_LOG_LEVEL": "3"},
-        input=json.dumps(_request(card)),
+        input=json.dumps({**_request(card), "formats": list(dict.fromkeys([*FORMATS, *formats]))}),
         capture_output=True,
         text=True,
         errors="replace",
@@ -119,7 +119,7 @@ def _serve(request: dict[str, Any]) -> Refusals:
     fold_branches(network)
     conversion = Conversion(network, spec)
     found = {}
-    for name in FORMATS:
+    for name in request["formats"]:
         try:
             found[name] = conversion.refusal(name)
         except ImportError:  # not installed, so not wanted

@@ -20,6 +20,7 @@ class Need:
 
 
 TFLITE = Need("writing .tflite files", ("tensorflow", "ai_edge_litert"), "tf", "--formats onnx")
+KERAS = Need("writing .keras files", ("tensorflow",), "tf", "--formats onnx")
 OPTIMAL = Need("optimal clustering", ("kmeans1d",), "compress", "--cluster_start density")
 CHANNEL_PRUNING = Need("removing channels", ("torch_pruning",), "compress", "--channel_sparsity 0")
 
@@ -42,8 +43,8 @@ def check_installed(*needs: Need) -> None:
 
 def check_formats(kinds: Iterable[str]) -> None:
     """Raises ImportError if files of one of these formats cannot be written on this machine."""
-    if "tflite" in kinds:
-        check_installed(TFLITE)
+    wanted = set(kinds)
+    check_installed(*(need for kind, need in (("tflite", TFLITE), ("keras", KERAS)) if kind in wanted))
 
 
 def check_runtimes(names: Iterable[str]) -> None:

@@ -73,5 +73,5 @@ def test_a_runtime_without_a_profiler_is_named(onnx_file, monkeypatch):
         profile("onnxruntime", onnx_file)
 
 
-def test_every_runtime_has_a_profiler():
-    assert [name for name, entry in RUNTIMES.items() if entry.profile is None] == []
+def test_every_runtime_but_that_of_keras_files_has_a_profiler():
+    assert [name for name, entry in RUNTIMES.items() if entry.profile is None] == ["tensorflow"]

@@ -95,6 +95,22 @@ def test_litert_says_in_which_numbers_it_computes(precision, tflite_files):
     assert open_runtime(tflite_files[precision]).describe().arithmetic == expected
 
 
+@pytest.mark.tflite
+@pytest.mark.slow
+def test_tensorflow_runs_keras_files_and_says_what_size_they_take(model, spec, images, tmp_path):
+    pytest.importorskip("tensorflow")
+    from tf_bridge.keras.export import export_keras
+
+    export_keras(model, spec, tmp_path / "net.keras")
+    runtime = open_runtime(tmp_path / "net.keras", threads=2)
+    np.testing.assert_allclose(runtime.predict(images), expected_logits(model, images), atol=1e-5)
+    described = runtime.describe()
+    assert (described.name, described.threads, described.arithmetic) == ("tensorflow", 2, "float32")
+    assert described.input_shape == (None, 16, 24, 3)
+    with pytest.raises(ValueError, match=r"takes \[None, 16, 24, 3\] \(NHWC\) and \[3, 16, 16, 3\] came"):
+        runtime.predict(images[:, :, :, :16])
+
+
 def test_a_runtime_describes_the_conditions_of_its_numbers(onnx_file):
     info = open_runtime(onnx_file, threads=2).describe()
     assert (info.name, info.threads, info.arithmetic) == ("onnxruntime", 2, "float32")
@@ -109,7 +125,7 @@ def test_a_runtime_without_a_file_says_so(name, images):
         new_runtime(name, threads=torch.get_num_threads()).predict(images)
 
 
-@pytest.mark.parametrize("suffix", ["onnx", "tflite", "safetensors"])
+@pytest.mark.parametrize("suffix", ["onnx", "tflite", "keras", "safetensors"])
 @pytest.mark.parametrize("content", [b"", b"this is no model", bytes(1000)])
 def test_a_damaged_file_is_one_clear_error(suffix, content, tmp_path):
     path = tmp_path / f"model.{suffix}"

@@ -10,7 +10,7 @@ from torchseg.pipeline.export import trial
 def test_a_network_that_cannot_be_exported_is_refused_before_anything_is_trained(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refusals(card: trial.Card) -> trial.Refusals:
+    def refusals(card: trial.Card, formats: list[str]) -> trial.Refusals:
         return {"onnx": "layer 'head' has no counterpart" if card.stage == "teacher" else "", "tflite": ""}
 
     monkeypatch.setattr(trial, "MODELS", {})  # so that networks of this project, which are quick to build, are tried

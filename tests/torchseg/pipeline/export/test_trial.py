@@ -38,12 +38,17 @@ def test_networks_of_this_project_are_not_tried() -> None:
 
 def test_a_run_tries_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
-    monkeypatch.setattr(trial, "refusals", lambda card: calls.append(card) or {"onnx": "", "tflite": "no median"})
+
+    def refused(card: trial.Card, formats: list[str]) -> trial.Refusals:
+        calls.append((card, formats))
+        return {"onnx": "", "tflite": "no median"}
+
+    monkeypatch.setattr(trial, "refusals", refused)
     folder = RunFolder(tmp_path / "run")
     for formats in (["onnx"], ["onnx"]):
         for stage in trial_stage(CARD, formats):
             folder.do(stage)
-    assert calls == [CARD]
+    assert calls == [(CARD, ["onnx"])]
     assert json.loads((folder.path / "export_trials/student.json").read_text(encoding="utf-8"))["tflite"] == "no median"
     with pytest.raises(ValueError, match="to tflite: no median"):
         folder.do(next(trial_stage(CARD, ["tflite"])))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Draw = Callable[["Axes"], None]
 _COLOURS = ("#2457c5", "#c2410c", "#0f7a3d", "#9333ea", "#0e7490", "#be185d", "#a16207", "#57534e")  # as on the page
-_MARKS = {"torch": "o", "onnx": "s", "tflite": "^"}
+_MARKS = {"torch": "o", "onnx": "s", "tflite": "^", "keras": "D"}
 _COSTS = {"latency_ms_min": ("latency of one image (ms)", 1.0), "size_bytes": ("file size (MB)", 1e6)}
 _MOST_CLASSES = 6  # plots in precision_recall.png: the classes with the most pixels
 _COLUMNS = 2  # at the width of a README, text in more plots beside each other is too small to read

@@ -14,6 +14,9 @@ from torchseg.harness.report.run_record import Row, RunRecord, number, stage_col
 COSTS = {"latency_ms_min": ("Latency of one image (ms, log)", 1.0), "size_bytes": ("File size (MB, log)", 1e6)}
 """The columns that accuracy is drawn against, each with the title of its axis and the unit."""
 
+FORMAT_NAMES = {"torch": "PyTorch", "onnx": "ONNX", "tflite": "TFLite", "keras": "Keras"}
+"""Names of the formats for people."""
+
 
 def tradeoff_plots(run: RunRecord, found: Recommendation | None) -> str:
     """Mean IoU against latency and file size, one mark per file, with the Pareto front; empty without scores."""
@@ -23,7 +26,8 @@ def tradeoff_plots(run: RunRecord, found: Recommendation | None) -> str:
         return ""
     shown = {row["stage"] for row in run.scores}
     figures = "".join(f"<figure>{plot}</figure>" for plot in plots if plot)
-    key = _legend({key: at for key, at in colours.items() if key in shown}, has_choice=found is not None)
+    names = {kind: name for kind, name in FORMAT_NAMES.items() if any(row["format"] == kind for row in run.scores)}
+    key = _legend({key: at for key, at in colours.items() if key in shown}, names, has_choice=found is not None)
     tip = '<p class="tip" aria-live="polite">Point at a mark, or tab to it, to read its numbers.</p>'
     return f'<div class="plots tradeoffs">{figures}<div>{key}{tip}</div></div>'
 
@@ -103,6 +107,10 @@ def _mark(kind: str, x: float, y: float, *, scale: float = 1.0) -> str:
         "tflite": lambda: (
             f'<path d="M{x:.1f} {y - 7 * scale:.1f}L{x + 6.5 * scale:.1f} {y + 5 * scale:.1f}H{x - 6.5 * scale:.1f}Z"/>'
         ),
+        "keras": lambda: (
+            f'<path d="M{x:.1f} {y - 7 * scale:.1f}L{x + 6.5 * scale:.1f} {y:.1f} {x:.1f} {y + 7 * scale:.1f} '
+            f'{x - 6.5 * scale:.1f} {y:.1f}Z"/>'
+        ),
     }
     return shapes.get(kind, lambda: f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{5.5 * scale}"/>')()
 
@@ -116,12 +124,12 @@ def _hover(row: Row) -> str:
     )
 
 
-def _legend(colours: Mapping[str, int], *, has_choice: bool) -> str:
+def _legend(colours: Mapping[str, int], formats: Mapping[str, str], *, has_choice: bool) -> str:
     stages = "".join(f'<span><i class="s{at}"></i>{escape(stage)}</span>' for stage, at in colours.items())
     shapes = "".join(
         f'<span><svg class="key" viewBox="0 0 16 16" aria-hidden="true"><g class="point">{_mark(kind, 8, 8)}</g></svg>'
         f"{name}</span>"
-        for kind, name in (("torch", "PyTorch"), ("onnx", "ONNX"), ("tflite", "TFLite"))
+        for kind, name in formats.items()
     )
     choice = "<span>large: the recommended file</span>" if has_choice else ""
     front = '<span><b class="dash"></b>Pareto front: nothing beats these at both</span>'

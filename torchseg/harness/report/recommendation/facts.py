@@ -7,7 +7,13 @@ from torchseg.harness.report.recommendation.recommend import BUDGET, Recommendat
 from torchseg.harness.report.run_record import Row, number
 from torchseg.modelfile.certificate import TOO_FEW
 
-_RUNTIMES = {"torch": "PyTorch", "onnxruntime": "ONNX Runtime", "litert": "LiteRT", "openvino": "OpenVINO"}
+_RUNTIMES = {
+    "torch": "PyTorch",
+    "onnxruntime": "ONNX Runtime",
+    "litert": "LiteRT",
+    "openvino": "OpenVINO",
+    "tensorflow": "TensorFlow",
+}
 
 
 def facts(found: Recommendation) -> dict[str, str]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from fnmatch import fnmatch
@@ -29,7 +31,7 @@ from torchseg.pipeline.run.session import write_record
 ARGUMENTS = {"base_width": 4, "depth": 1}
 STAGES = ("clustered", "student")
 FILES = ("fp32.onnx", "fp16.onnx", "dynamic.onnx", "int8.onnx", "int8.packed.onnx", "fp32.tflite", "dynamic.tflite",
-         "int8.tflite", "int8.end_to_end.onnx", "int8.end_to_end.tflite")  # fmt: skip
+         "int8.tflite", "int8.end_to_end.onnx", "int8.end_to_end.tflite", "fp32.keras")  # fmt: skip
 
 
 class Tamper:
@@ -107,6 +109,31 @@ class Tamper:
                 if (float(codes.scale[0]), int(codes.zeroPoint[0])) == grid:
                     codes.scale[0] *= factor
                     codes.zeroPoint[0] += shift
+
+    @staticmethod
+    def change_keras(
+        path: Path, layer: str, change: Callable[[np.ndarray], np.ndarray], *, part: str = "0", config: str = ""
+    ) -> None:
+        """Replaces a weight of a layer of a Keras file, or with `config` that entry of the layer's description."""
+        import h5py
+
+        with zipfile.ZipFile(path) as archive:
+            members = {name: archive.read(name) for name in archive.namelist()}
+        described = json.loads(members["config.json"])
+        (own,) = (each for each in described["config"]["layers"] if each["config"]["name"] == layer)
+        if config:
+            own["config"][config] = change(own["config"][config])
+            members["config.json"] = json.dumps(described).encode()
+        else:
+            content = io.BytesIO(members["model.weights.h5"])
+            with h5py.File(content, "r+") as file:
+                groups: list[h5py.Group] = []
+                file.visititems(lambda _, each: groups.append(each) if each.attrs.get("name") == layer else None)
+                groups[0][part][...] = change(groups[0][part][...])
+            members["model.weights.h5"] = content.getvalue()
+        with zipfile.ZipFile(path, "w") as archive:
+            for name, content in members.items():
+                archive.writestr(name, content)
 
     @staticmethod
     def set_metadata(path: Path, name: str, text: str) -> None:

@@ -16,7 +16,7 @@ pytest.importorskip("tensorflow")
 Change = Callable[[Any, Path], None]
 
 FILES = ("fp32.onnx", "fp16.onnx", "dynamic.onnx", "int8.onnx", "int8.packed.onnx", "fp32.tflite", "dynamic.tflite",
-         "int8.tflite", "int8.end_to_end.onnx", "int8.end_to_end.tflite")  # fmt: skip
+         "int8.tflite", "int8.end_to_end.onnx", "int8.end_to_end.tflite", "fp32.keras")  # fmt: skip
 
 
 def swap_first_two(values: np.ndarray) -> np.ndarray:
@@ -89,6 +89,15 @@ def test_swapped_channels_are_found_in_every_other_file(problems):
             ),
         )
         assert "weights of layer `stem.3` are not the network's" in said, kind
+
+
+@pytest.mark.parametrize("change", WEIGHTS.keys() - {"a single code changed"})
+def test_changed_weights_of_a_keras_file_are_found_and_their_layer_named(change: str, problems):
+    def changed(kernel: np.ndarray) -> np.ndarray:
+        return WEIGHTS[change](kernel.transpose(3, 0, 1, 2).copy()).transpose(1, 2, 3, 0)
+
+    said = problems("fp32.keras", lambda tamper, path: tamper.change_keras(path, "stem.3.conv2d", changed))
+    assert "weights of layer `stem.3` are not the network's" in said
 
 
 def test_a_changed_codebook_of_a_packed_file_is_found(problems):
