@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from tf_bridge.decompositions import decompositions
+from tf_bridge.folded_norms import fold_transposed_norms
 from tf_bridge.frozen_copy import frozen_copy
 from tf_bridge.quiet import quiet
 from torchseg.spec import ImageSpec
@@ -77,7 +78,7 @@ def trace(network: nn.Module, image: Tensor, *, dynamic: Mapping[int, Any] | Non
             f"PyTorch cannot trace the network ({first_line(error)}); "
             "make its forward free of branches that depend on pixels"
         ) from error
-    return program
+    return fold_transposed_norms(program)
 
 
 def _exported(network: nn.Module, image: Tensor, dynamic: Mapping[int, Any] | None) -> ExportedProgram:

@@ -97,13 +97,21 @@ def _name_layers(graph: Any) -> None:
     """Names the result of each PyTorch operator `LAYER/OPERATOR`; the converter's names also contain the operations.
 
     The name of a fused operation lists all its parts, of which the first is used. If an operator consists of several
-    operations, the last one computes its result.
+    operations, the last one computes its result; where that is fused into the next operator, none has its name.
     """
     last: dict[bytes, Any] = {}
     for operation in graph.operators:
         tensor = graph.tensors[operation.outputs[0]]
-        layer, _, rest = tensor.name.split(b";")[0].partition(b"/")
-        if rest.count(b"/"):
-            last[layer + b"/" + rest.split(b"/")[0]] = tensor
+        first, *others = (_operator(part) for part in tensor.name.split(b";"))
+        for name in {*others} - {first}:
+            last.pop(name, None)
+        if first:
+            last[first] = tensor
     for name, tensor in last.items():
         tensor.name = name
+
+
+def _operator(part: bytes) -> bytes:
+    """`LAYER/OPERATOR` of `LAYER/OPERATOR/OPERATION`; empty for other names."""
+    layer, _, rest = part.partition(b"/")
+    return layer + b"/" + rest.split(b"/")[0] if rest.count(b"/") else b""

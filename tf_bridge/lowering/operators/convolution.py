@@ -86,10 +86,10 @@ def _conv_transpose2d(
     weight = _dilated(weight, pair(dilation))
     parts = tf.split(image, groups, axis=3) if groups > 1 else [image]
     kernels = np.split(weight, groups, axis=0)
+    biases = [None] * groups if bias is None else np.split(bias, groups)
     geometry = (pair(stride), pair(padding), pair(output_padding))
-    outputs = [_transposed_group(tf, part, kernel, geometry) for part, kernel in zip(parts, kernels, strict=True)]
-    features = outputs[0] if groups == 1 else tf.concat(outputs, axis=3)
-    return features if bias is None else tf.nn.bias_add(features, bias)
+    outputs = [_transposed_group(tf, *each, geometry) for each in zip(parts, kernels, biases, strict=True)]
+    return outputs[0] if groups == 1 else tf.concat(outputs, axis=3)
 
 
 def _dilated(weight: Weight, dilation: tuple[int, int]) -> Weight:
@@ -102,7 +102,10 @@ def _dilated(weight: Weight, dilation: tuple[int, int]) -> Weight:
     return wide
 
 
-def _transposed_group(tf: TensorFlow, image: Tensor, weight: Weight, geometry: tuple[tuple[int, int], ...]) -> Tensor:
+def _transposed_group(
+    tf: TensorFlow, image: Tensor, weight: Weight, bias: Weight | None, geometry: tuple[tuple[int, int], ...]
+) -> Tensor:
+    """The bias comes before the crop, so that the converter makes it part of the convolution."""
     strides, pads, extra = geometry
     batch, *sides, _ = _sides(image)
     kernel, channels = weight.shape[2:], weight.shape[1]
@@ -114,10 +117,10 @@ def _transposed_group(tf: TensorFlow, image: Tensor, weight: Weight, geometry: t
         wanted.append(out)
         full.append(max((side - 1) * stride + max(k, stride if more else k), pad + out))
     filters = weight.transpose(2, 3, 1, 0)  # (kh, kw, out, in)
-    if same:
-        return tf.nn.conv2d_transpose(image, filters, [batch, *wanted, channels], list(strides), padding="SAME")
-    features = tf.nn.conv2d_transpose(image, filters, [batch, *full, channels], list(strides), padding="VALID")
-    return tf.slice(features, [0, *pads, 0], [batch, *wanted, channels])
+    size, rule = (wanted, "SAME") if same else (full, "VALID")
+    features = tf.nn.conv2d_transpose(image, filters, [batch, *size, channels], list(strides), padding=rule)
+    features = features if bias is None else tf.nn.bias_add(features, bias)
+    return features if same else tf.slice(features, [0, *pads, 0], [batch, *wanted, channels])
 
 
 def _on_image(function: Callable[..., Tensor]) -> Callable[..., Value]:
