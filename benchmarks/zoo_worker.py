@@ -20,17 +20,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from prepared_network import arrays, predictor, settle_norms
+from rounding_cost import times_rounding
 from zoo_networks import NotBuiltError, zoo_network
 from zoo_table import ILL_CONDITIONED, NOT_BUILT
 
 from tf_bridge.certify.description import description_problems
-from tf_bridge.certify.file_layers import OUTPUT, Grid, open_layers
-from tf_bridge.certify.layer_check import on_grid
-from tf_bridge.certify.network_layers import IMAGE
 from tf_bridge.certify.parity import Parity, compare
 from tf_bridge.certify.proof import MAX_NOISE
 from tf_bridge.certify.verdict import verdict
-from tf_bridge.certify.weight_check import check_weights, simulated_weights
 from tf_bridge.conversion import Conversion
 from torchseg.config import DataConfig
 from torchseg.harness.runtimes.registry import open_runtime
@@ -120,38 +117,14 @@ class Judge:
         error = (parity.mean_abs_error or 0.0) / (parity.logit_range or 1.0)
         if error <= MEAN_ERROR:
             return []
-        predict = open_runtime(path).predict
-        exact = predictor(self.conversion.model)(self.images)
-        noise, least = (_mean_square(found - exact) for found in (predict(self.images), self._rounded(path)))
-        if noise <= MAX_NOISE[Precision.INT8] * least:
+        logits, limit = open_runtime(path).predict(self.images), MAX_NOISE[Precision.INT8]
+        times = times_rounding(path, self.conversion, logits, self.images, self.calibration)
+        if times <= limit:
             return []
-        limit = MAX_NOISE[Precision.INT8]
         return [
             f"mean logit error is {100 * error:.1f} % of their range; expected {100 * MEAN_ERROR:.0f} %, or a mean "
-            f"square of at most {limit:g} times what rounding costs in PyTorch; it is {noise / least:.2g} times"
+            f"square of at most {limit:g} times what rounding costs in PyTorch; it is {times:.2g} times"
         ]
-
-    def _rounded(self, path: Path) -> Images:
-        """Logits `(B, K, H, W)` of the network in PyTorch, with what the file holds as integers rounded to 8 bits.
-
-        Values are rounded to 256 steps of their own range on the calibration images, whatever grid the file has.
-        """
-        network, kept = self.conversion.layers, {}
-        ranges = self.conversion.ranges(self.calibration)
-        weights = simulated_weights(network, check_weights(path, network))
-        integers = {network.output if name == OUTPUT else name for name in open_layers(path).grids} | {IMAGE}
-
-        def visit(name: str, value: Images) -> Images | None:
-            low, high = ranges.get(name, (0.0, 0.0))
-            rounded = on_grid(value, Grid((high - low) / 255, low, high)) if name in integers and low < high else value
-            kept[name] = rounded
-            return rounded
-
-        logits = []
-        for image in self.images:
-            network.run(image[None], visit, weights=weights)
-            logits.append(kept[network.output])
-        return np.concatenate(logits)
 
     @cached_property
     def _ill_conditioned(self) -> str:
@@ -168,10 +141,6 @@ class Judge:
         except RuntimeError:  # the network's code makes float32 tensors
             return ""
         return "; ".join(verdict(parity, Precision.FP32))
-
-
-def _mean_square(values: Images) -> float:
-    return float(np.square(values, dtype=np.float64).mean())
 
 
 if __name__ == "__main__":

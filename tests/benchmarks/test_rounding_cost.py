@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from tests.special_layers import SIZE, build_special
+from tf_bridge.conversion import Conversion
+from torchseg.harness.runtimes.registry import open_runtime
+from torchseg.modelfile.precision import Precision
+from torchseg.spec import ImageSpec
+
+pytestmark = pytest.mark.slow
+BENCHMARKS = str(Path(__file__).parents[2] / "benchmarks")
+SPEC = ImageSpec(height=SIZE[0], width=SIZE[1], classes=("a", "b", "c"))
+IMAGES = np.random.default_rng(0).standard_normal((4, 3, *SIZE)).astype(np.float32)
+
+
+@pytest.fixture(autouse=True)
+def benchmarks(monkeypatch: pytest.MonkeyPatch):
+    """The folder of the benchmarks is on the path, as for a command in it."""
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    yield
+    for name in ("rounding_cost", "special_layers"):
+        sys.modules.pop(name, None)
+
+
+def _plain() -> nn.Module:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        inner = [nn.Sequential(nn.Conv2d(8, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU()) for _ in range(3)]
+        return nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), *inner, nn.Conv2d(8, 3, 1)).eval()
+
+
+def test_rounding_in_pytorch_costs_what_it_costs_in_a_file(tmp_path: Path) -> None:
+    from rounding_cost import times_rounding
+
+    conversion, path = Conversion(_plain(), SPEC), tmp_path / "net.onnx"
+    conversion.write(path, precision=Precision.INT8, calibration=IMAGES)
+    logits = open_runtime(path).predict(IMAGES)
+    assert 0.7 < times_rounding(path, conversion, logits, IMAGES, IMAGES) < 1.4
+    assert times_rounding(path, conversion, logits[:, [1, 0, 2]], IMAGES, IMAGES) > 10
+
+
+def test_classes_that_rounding_changes_are_no_fault_of_a_file_and_other_classes_are(tmp_path: Path) -> None:
+    from special_layers import _judged
+
+    conversion, path = Conversion(build_special("argmax as one-hot"), SPEC), tmp_path / "net.onnx"
+    conversion.write(path, precision=Precision.INT8, calibration=IMAGES)
+    assert _judged(conversion, path, IMAGES, Precision.INT8)[0] == "right"
+    Conversion(build_special("argmax as one-hot", seed=1), SPEC).write(
+        path, precision=Precision.INT8, calibration=IMAGES
+    )
+    assert _judged(conversion, path, IMAGES, Precision.INT8)[0] == "wrong"
