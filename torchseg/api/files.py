@@ -91,7 +91,7 @@ def export(
     flags: dict[str, object] = {"checkpoint": folder_of(network), "out": Path(out) if out else None, **options}
     flags |= {"formats": formats, "precisions": precisions} | (data.flags if data else {})
     config = config_for(ExportConfig, flags)
-    return [_exported_file(each) for each in export_network(config, config if data else None)]
+    return [_exported_file(each) for each in export_network(config)]
 
 
 def _exported_file(exported: Exported) -> ExportedFile:

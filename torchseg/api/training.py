@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Unpack
 
 from torchseg.api.data import Data
 from torchseg.api.network import Network, folder_of, load
 from torchseg.api.options import CompressOptions, Named, TrainOptions, config_for
-from torchseg.checkpoint import read_card
 from torchseg.compression_defaults import CLUSTERS, SPARSITY
 from torchseg.config import CompressConfig, DistillConfig, TrainConfig
 from torchseg.console import console
 from torchseg.harness.csv_table import read_values
-from torchseg.pipeline.commands.compress import completed, completed_in, compress_network, ledger_lines
+from torchseg.pipeline.commands.compress import completed, compress_network, ledger_lines
 from torchseg.pipeline.commands.distill import distill_student
 from torchseg.pipeline.commands.train import train_network
-from torchseg.pipeline.run.recorded_config import run_of
 from torchseg.pipeline.stages.ledger import LEDGER, LEDGER_TEXTS
 
 
@@ -129,12 +127,8 @@ def compress(
     checkpoint = folder_of(network)
     flags: dict[str, object] = {"checkpoint": checkpoint, "sparsity": sparsity, "clusters": clusters, **options}
     flags |= {"out": Path(out) if out else None, "teacher_checkpoint": folder_of(teacher) if teacher else None}
-    if data is None:
-        config = completed(config_for(CompressConfig, flags))
-    else:
-        flags |= {**data.flags, "transfer_set": data.transfer_set}
-        config = _beside(config_for(CompressConfig, flags))
-    compressed = compress_network(config)
+    flags |= {**data.flags, "transfer_set": data.transfer_set} if data else {}
+    compressed = compress_network(completed(config_for(CompressConfig, flags)))
     totals = [row for row in read_values(compressed.run / LEDGER, texts=LEDGER_TEXTS) if row["tensor"] == "total"]
     return CompressionReport(
         network=load(compressed.checkpoint),
@@ -143,12 +137,3 @@ def compress(
         failures=tuple(compressed.problems),
         text="\n".join(ledger_lines(compressed.run)),
     )
-
-
-def _beside(config: CompressConfig) -> CompressConfig:
-    """Fills in output folder and teacher from the checkpoint's run; without a run, `out` is beside the checkpoint."""
-    read_card(config.checkpoint)
-    try:
-        return completed_in(run_of(config.checkpoint), config)
-    except ValueError:
-        return replace(config, out=config.out or config.checkpoint.parent / "compressed")

@@ -31,11 +31,10 @@ class CompressConfig(CompressionFlags, DistillationConfig, LearningConfig):
             720 otherwise.
         importance: How channels are ranked; the lowest are removed. magnitude: size of their weights; batch_norm: their
             scale in batch norm; taylor: estimated change of the loss, measured on images.
-        data: Data set, as for training; give --root with it. Default: that of the run that the checkpoint lies in.
-        root: Folder of the data set, or its parent folder. Without it, the images and all flags about them are those of
-            the run.
-        image_size: Input size of the networks in pixels: N, or H,W, with --root. Default: that of the run; with --root,
-            64 for scenes, 128 otherwise.
+        data: Data set, as for training. Default: that of the run that the checkpoint lies in, read as the run reads it.
+        root: Folder of the data set, or its parent folder. Default, without --data: where the run had it.
+        image_size: Input size of the networks in pixels: N, or H,W, with --data. Default: 64 for scenes, 128 otherwise;
+            without --data, that of the run.
         pack: Also write OUT/artifacts/STAGE.{fp32,fp16,int8}.onnx and .packed.onnx, each with its certificate.
     """
 
@@ -46,6 +45,7 @@ class CompressConfig(CompressionFlags, DistillationConfig, LearningConfig):
     channel_epochs: int = field(default=0, metadata={"was": "shrink_epochs"})
     importance: Literal["magnitude", "batch_norm", "taylor"] = CHANNEL_IMPORTANCE
     pack: bool = False
+    data: str = ""
 
     def __post_init__(self) -> None:
         LearningConfig.__post_init__(self)

@@ -87,11 +87,10 @@ class ExportConfig(VariantFlags, ExportFlags, DataConfig):
             the int8 levels.
         device: Device of --qat_epochs: cpu, cuda, or auto, which takes cuda if PyTorch can use a GPU.
         workers: Processes that load and augment images for --qat_epochs; 0 loads them in the training process.
-        data: Data set, as for training; give --root with it. Default: that of the run that the checkpoint lies in.
-        root: Folder of the data set, or its parent folder. Without it, the images and all flags about them are those of
-            the run.
-        image_size: Input size of the network in pixels: N, or H,W, with --root. Default: that of the run; with --root,
-            64 for scenes, 128 otherwise.
+        data: Data set, as for training. Default: that of the run that the checkpoint lies in, read as the run reads it.
+        root: Folder of the data set, or its parent folder. Default, without --data: where the run had it.
+        image_size: Input size of the network in pixels: N, or H,W, with --data. Default: 64 for scenes, 128 otherwise;
+            without --data, that of the run.
     """
 
     checkpoint: Path = field(metadata={"positional": ""})
@@ -102,6 +101,7 @@ class ExportConfig(VariantFlags, ExportFlags, DataConfig):
     training_precision: Literal["auto", "fp32", "bf16"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     workers: int = 1
+    data: str = ""
 
     def __post_init__(self) -> None:
         DataConfig.__post_init__(self)

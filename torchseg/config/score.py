@@ -27,6 +27,7 @@ class ScoreConfig(ChildLimitFlags, ForeignFileFlags, DataConfig):
         jobs: Number of files whose accuracy is measured in parallel, after all were timed; auto: one per core.
         explain: Show the latency of this model file layer by layer and what makes it slow; scores nothing.
         data: Data set to score on, as for training. Default: that of the run that the files belong to.
+        root: Folder of the data set, or its parent folder. Default, without --data: where the run had it.
         image_size: Size to score at, in pixels: N, or H,W. Default: that of the run; with --data, the largest that the
             files take.
         out: Folder for the tables and the report. Default: the run's, or runs/scores.

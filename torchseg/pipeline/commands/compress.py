@@ -21,7 +21,7 @@ from torchseg.pipeline.plan.time_estimate import TrainingEstimate, training_line
 from torchseg.pipeline.run.dataset import Pictures, cached_pictures, check_stage, open_pictures
 from torchseg.pipeline.run.folder import Stage
 from torchseg.pipeline.run.installed import CHANNEL_PRUNING, check_installed
-from torchseg.pipeline.run.recorded_config import PICTURE_FLAGS, recorded_config, run_of
+from torchseg.pipeline.run.recorded_config import PICTURE_FLAGS, data_of_run, run_of
 from torchseg.pipeline.run.session import Session, open_session
 from torchseg.pipeline.run.summary import checkpoint_argument
 from torchseg.pipeline.stages.channel_pruning import channel_prune_epochs, channel_pruned_stage
@@ -35,6 +35,7 @@ from torchseg.pipeline.stages.training import Trainer, check_training
 from torchseg.pipeline.stages.training_plan import Supervision
 
 ORIGINAL = "original"
+COMPRESSED = "compressed"
 _LOG = logging.getLogger(__name__)
 
 
@@ -106,24 +107,23 @@ def check_extras(config: CompressConfig) -> None:
 def completed(config: CompressConfig) -> CompressConfig:
     """Fills in data, output folder and teacher from the checkpoint's run where the flags leave them out.
 
+    A checkpoint in no run needs data; its output folder is beside it, and it has no teacher.
+
     Raises:
-        ValueError: if the checkpoint is not one, or lies in no run where that is needed.
+        ValueError: if the checkpoint is not one, or lies in no run and the flags name no data.
     """
     check_extras(config)
     read_card(config.checkpoint)  # fails early if it is not a checkpoint
-    run = None if config.root and config.out else run_of(config.checkpoint)
-    if run and not config.root:
-        recorded = recorded_config(run)
-        config = replace(config, **{name: getattr(recorded, name) for name in PICTURE_FLAGS})
-    return completed_in(run, config) if run else config
-
-
-def completed_in(run: Path, config: CompressConfig) -> CompressConfig:
-    """Fills in output folder and teacher from this run where the flags leave them out."""
+    data = data_of_run(config, config.checkpoint)
+    config = replace(config, **{name: getattr(data, name) for name in PICTURE_FLAGS})
+    try:
+        run = run_of(config.checkpoint)
+    except ValueError:
+        return replace(config, out=config.out or config.checkpoint.parent / COMPRESSED)
     beside = run / "teacher"
     if not config.teacher_checkpoint and (beside / CARD).is_file() and beside != config.checkpoint.resolve():
         config = replace(config, teacher_checkpoint=beside)
-    return replace(config, out=config.out or run / "compressed")
+    return replace(config, out=config.out or run / COMPRESSED)
 
 
 class _Job:

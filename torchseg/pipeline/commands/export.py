@@ -17,7 +17,7 @@ from torchseg.pipeline.export.variants import variants
 from torchseg.pipeline.run.dataset import Pictures, open_pictures
 from torchseg.pipeline.run.folder import RunFolder, held_run, is_run
 from torchseg.pipeline.run.installed import check_formats
-from torchseg.pipeline.run.recorded_config import recorded_config, run_of
+from torchseg.pipeline.run.recorded_config import data_of_run
 from torchseg.pipeline.stages.export import ARTIFACTS
 from torchseg.pipeline.stages.qat import train_for_int8
 
@@ -25,7 +25,7 @@ from torchseg.pipeline.stages.qat import train_for_int8
 def export(config: ExportConfig) -> int:
     """Exports the checkpoint in every format and precision asked for; returns 1 if a certificate fails, otherwise 0."""
     failed = False
-    for file in export_network(config, config if config.root else None):
+    for file in export_network(config):
         failed |= not file.certificate["verdict"]["passed"]
         print(f"{file.path}: {_certificate_line(file.certificate, searched=config.max_drop is not None)}")
     print(f"  next     {other_command('predict')} {file.plain} IMAGE...")
@@ -47,19 +47,19 @@ class Exported:
     certificate: dict[str, Any]
 
 
-def export_network(config: ExportConfig, data: DataConfig | None) -> Iterator[Exported]:
+def export_network(config: ExportConfig) -> Iterator[Exported]:
     """Exports the checkpoint in every format and precision asked for; yields each file once it is certified.
 
     Args:
-        config: what to export.
-        data: images to calibrate and certify with; None takes those of the run that the checkpoint lies in.
+        config: what to export. The images to calibrate and certify with are those of its `data`, or else those of the
+            run that the checkpoint lies in.
 
     Raises:
         ValueError: if the checkpoint is not one, or was made for other images.
     """
     check_formats(kind for kind, _ in config.files)
     card = read_card(config.checkpoint)
-    data = data or recorded_config(run_of(config.checkpoint))
+    data = data_of_run(config, config.checkpoint)
     pictures = open_pictures(data).scaled((card.spec.mean, card.spec.std))
     if pictures.spec != card.spec:
         raise ValueError(

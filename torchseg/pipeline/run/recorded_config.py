@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Collection
 from pathlib import Path
 
 from torchseg.config import DataConfig
@@ -38,6 +39,38 @@ def recorded_config(run: Path, *, root: Path | None = None) -> DataConfig:
     known.setdefault("channels", 3)  # as runs before this flag read every image
     known |= {"root": (known.get("root") or None) if root is None else str(root), "download": False}
     return build(DataConfig, known, path=path, remedy=_REMEDY)
+
+
+def data_of_run(config: DataConfig, path: Path) -> DataConfig:
+    """The data flags of a command on a file or folder of a run: its own, or those of the run if it names no data.
+
+    Args:
+        config: of the command; without `data`, its `root` is where the images of the run are now.
+        path: file or folder.
+
+    Raises:
+        ValueError: if flags about the images come without `data`, or the path is in no run.
+    """
+    if config.data:
+        return config
+    check_no_unused_flags(config)
+    return recorded_config(run_of(path), root=config.root)
+
+
+def check_no_unused_flags(config: DataConfig, *, besides: Collection[str] = ()) -> None:
+    """Raises ValueError for flags that have no effect without `data`: a run's images are read as the run read them.
+
+    Args:
+        config: of a command that names no data.
+        besides: flags about the images that the command uses all the same.
+    """
+    defaults = {field.name: field.default for field in dataclasses.fields(DataConfig)}
+    for name in PICTURE_FLAGS:
+        if name not in ("data", "root", *besides) and getattr(config, name) != defaults[name]:
+            raise ValueError(
+                f"--{name} is given without --data, so the images would be those of the run, read as the run read "
+                "them: drop it, or name the data with --data and --root, too"
+            )
 
 
 def run_of(path: Path) -> Path:

@@ -4,8 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from torchseg.config import DistillConfig
-from torchseg.pipeline.run.recorded_config import check_same_data, recorded_config, run_of
+from torchseg.config import DistillConfig, ExportConfig, ScoreConfig
+from torchseg.pipeline.run.recorded_config import (
+    check_no_unused_flags,
+    check_same_data,
+    data_of_run,
+    recorded_config,
+    run_of,
+)
 from torchseg.pipeline.run.session import CONFIG, write_record
 
 
@@ -19,6 +25,32 @@ def test_pictures_may_have_moved_since(tmp_path):
     write_record(DistillConfig(data="folder", root=Path("mine"), patch_size=64), tmp_path)
     config = recorded_config(tmp_path, root=Path("moved"))
     assert (config.root, config.patch_size) == (Path("moved"), 64)
+
+
+def test_a_command_on_a_checkpoint_takes_the_data_of_its_run_where_they_are_now(tmp_path):
+    write_record(DistillConfig(data="folder", root=Path("mine"), image_size="32,48"), tmp_path)
+    checkpoint = tmp_path / "student"
+    assert data_of_run(ExportConfig(checkpoint=checkpoint), checkpoint).root == Path("mine")
+    moved = data_of_run(ExportConfig(checkpoint=checkpoint, root=Path("moved")), checkpoint)
+    assert (moved.data, moved.root, moved.size) == ("folder", Path("moved"), (32, 48))
+
+
+def test_a_command_that_names_its_data_needs_no_run(tmp_path):
+    config = ExportConfig(checkpoint=tmp_path / "student", data="scenes", image_size="96")
+    assert data_of_run(config, config.checkpoint) is config
+
+
+@pytest.mark.parametrize("flags", [{"image_size": "96"}, {"exif": "ignore"}, {"merge": "a,b -> c"}])
+def test_a_flag_about_images_that_would_have_no_effect_is_refused(flags, tmp_path):
+    config = ExportConfig(checkpoint=tmp_path / "student", **flags)
+    with pytest.raises(ValueError, match=f"--{next(iter(flags))} is given without --data"):
+        data_of_run(config, config.checkpoint)
+
+
+def test_a_flag_that_a_command_uses_for_a_run_is_not_refused():
+    check_no_unused_flags(ScoreConfig(image_size="96"), besides=["image_size"])
+    with pytest.raises(ValueError, match="--channels is given without --data"):
+        check_no_unused_flags(ScoreConfig(image_size="96", channels=1), besides=["image_size"])
 
 
 def test_other_pictures_than_those_of_the_run_are_refused(tmp_path):
