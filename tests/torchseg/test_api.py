@@ -31,7 +31,7 @@ OWN = {
     "train": {"teacher", "teacher_checkpoint", "student", "student_arguments", "epochs", "out", "transfer_set"}
     | {"teacher_arguments", "teacher_epochs", "teacher_learning_rate", "teacher_schedule", "teacher_rounds"}
     | {"baseline", "baseline_learning_rate", "formats", "precisions"}
-    | {"max_latency_ms", "max_size_kb", "target", "prune_at_start", "feature_weight", "folds"}
+    | {"max_latency_ms", "max_size_kb", "target", "prune_at_start", "folds"}
     | {each.name for each in fields(CompressConfig)}
     - {each.name for each in fields(TrainConfig)}
     - {field.name for field in fields(DistillationConfig)},

@@ -78,6 +78,7 @@ class TrainOptions(LearningOptions, total=False):
     transfer_ratio: float
     distort: bool
     views: int | None
+    feature_weight: float
 
 
 class CompressOptions(LearningOptions, total=False):
