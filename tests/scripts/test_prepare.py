@@ -19,7 +19,7 @@ def run(pictures):
     return lambda *more: main(["--data", "folder", "--root", str(pictures), *more])
 
 
-def test_a_sound_set_shows_its_parts_and_classes(run, capsys):
+def test_a_sound_set_shows_its_parts_and_classes(run, pictures, capsys):
     assert run() == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == ["train", "validation", "test"]
@@ -28,7 +28,8 @@ def test_a_sound_set_shows_its_parts_and_classes(run, capsys):
     ground = next(line for line in lines if line.startswith("ground"))
     assert 20 < float(ground.split()[1]) < 95
     assert lines[-1] == "no faults"
-    assert any(line.endswith("--folds 5 tests on every image once") for line in lines)
+    data = f"--data folder --root {pictures}"
+    assert any(line.endswith(f"{data} --folds 5 tests on every image once") for line in lines)
 
 
 def test_a_missing_mask_is_found(run, pictures, capsys):

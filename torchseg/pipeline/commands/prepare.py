@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -39,7 +40,8 @@ def prepare(config: PrepareConfig) -> int:
     for note in data.notes:
         print(f"  note     {note}")
     if data.splits_chosen_by and not config.fold and len(data.test) < ENOUGH_PICTURES:
-        advice = f"{other_command('distill')} --folds 5 tests on every image once"
+        flags = f"--data {config.data} --root {shlex.quote(str(config.root))}"
+        advice = f"{other_command('distill')} {flags} --folds 5 tests on every image once"
         print(f"  note     {len(data.test)} test images say little of accuracy; {advice}")
     for warning in found.warnings:
         print(f"  warning  {warning}")
