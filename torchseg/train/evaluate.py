@@ -14,6 +14,8 @@ from torchseg.metrics import confusion_matrix, overlap
 from torchseg.spec import ImageSpec
 from torchseg.train.threads import thread_pool
 
+_BATCH = 16  # images per forward pass
+
 
 class Evaluation(NamedTuple):
     """Scores of a network on held-out samples.
@@ -29,19 +31,18 @@ class Evaluation(NamedTuple):
     iou: tuple[float, ...]
 
 
-def evaluate(model: nn.Module, samples: Samples, spec: ImageSpec, *, batch_size: int = 16) -> Evaluation:
+def evaluate(model: nn.Module, samples: Samples, spec: ImageSpec) -> Evaluation:
     """Evaluates a network without training it.
 
     Args:
         model: maps images `(B, C, H, W)` to logits `(B, K, H, W)`; its training or eval mode is restored afterwards.
         samples: images and masks at the spec's size.
         spec: scaling and classes.
-        batch_size: images per forward pass.
     """
     device = next(model.parameters()).device
 
     def evaluate_batch(first: int) -> tuple[np.ndarray[tuple[int, int], np.dtype[np.int64]], float]:
-        part = [samples[index] for index in range(first, min(first + batch_size, len(samples)))]
+        part = [samples[index] for index in range(first, min(first + _BATCH, len(samples)))]
         images = torch.from_numpy(spec.prepare(np.stack([sample.picture for sample in part]))).to(device)
         mask = np.stack([sample.mask for sample in part])  # (B, H, W)
         with torch.inference_mode():
@@ -53,7 +54,7 @@ def evaluate(model: nn.Module, samples: Samples, spec: ImageSpec, *, batch_size:
     was_training = model.training
     model.eval()
     with thread_pool(torch.get_num_threads() if device.type == "cpu" else 1) as pool:
-        counts, losses = zip(*pool.map(evaluate_batch, range(0, len(samples), batch_size)), strict=True)
+        counts, losses = zip(*pool.map(evaluate_batch, range(0, len(samples), _BATCH)), strict=True)
     model.train(was_training)
     scores = overlap(sum(counts))
     return Evaluation(miou=scores.miou, loss=float(np.mean(losses)), iou=tuple(map(float, scores.iou)))

@@ -148,7 +148,7 @@ def _read(path: Path) -> tuple[_Note, dict[str, Tensor]]:
         # Copy the tensors: Windows cannot replace a file that is still memory-mapped.
         tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 - not a mapping
     text = metadata["progress"]
-    # Version 0.2 wrote no hash; a damaged name of that entry must not pass for this.
+    # Earlier versions wrote no hash; a damaged name of that entry must not pass for this.
     if metadata.keys() != {"progress"} and metadata.get("sha256") != _sha256(tensors, text):
         raise ValueError("its contents do not have the SHA-256 that it records")
     return build(_Note, plain_json(text), path=path, remedy="the state before it is taken"), tensors

@@ -18,6 +18,7 @@ from torchseg.processes.group import kept_apart, kill_all
 
 _PROGRAM = (sys.executable, "-m", "torchseg.pipeline.grid.child")
 _ENDING = re.compile(re.escape(END) + r"(\d+) after ([\d.]+) s, peak (\d+) MiB\]")
+_LAST_BYTES = 4096  # of a log, in which its last line is looked for
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,12 +115,12 @@ def read_outcomes(text: str, code: int) -> list[Outcome]:
     return outcomes
 
 
-def last_line(log: Path, *, size: int = 4096) -> str:
+def last_line(log: Path) -> str:
     """The last line of a log that is not blank; empty if there is none."""
     if not log.is_file():
         return ""
     with log.open("rb") as file:
-        file.seek(max(0, log.stat().st_size - size))
+        file.seek(max(0, log.stat().st_size - _LAST_BYTES))
         return _last_line(file.read().decode(errors="replace"))
 
 

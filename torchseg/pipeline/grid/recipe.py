@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from torchseg.cli.command import other_command
+from torchseg.cli.command import config_of, other_command
 from torchseg.config import FORMATS, PRECISIONS, ExportConfig, MeasureConfig, TrainConfig
 from torchseg.models import parse_arguments
 from torchseg.record import text_of_file
@@ -179,8 +179,6 @@ def _factor(name: str, levels: Any) -> Factor:
 
 
 def _measure(values: Mapping[str, Any]) -> MeasureConfig:
-    from torchseg.cli.command import config_of
-
     known = [each.name for each in dataclasses.fields(MeasureConfig)]
     for name in values:
         if name not in known:

@@ -57,7 +57,7 @@ class SplitReport:
     names: tuple[str, ...] = ()
     class_pixels: Mapping[str, int] = field(default_factory=dict)
     class_frequencies: Mapping[str, float] = field(default_factory=dict)
-    sha256: str = ""  # empty in reports of version 0.2, which hashed no images
+    sha256: str = ""  # empty in reports of earlier versions, which hashed no images
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -89,7 +89,7 @@ def class_lines(rows: Sequence[Mapping[str, str]], file: Mapping[str, str]) -> l
     if not known:
         return []
     table = [[row["class"], *(_cell(row, key, "{:.2f}") for key in MEASURES)] for row in known]
-    if known[-1].get("class_index"):  # tables of version 0.2 have no such row
+    if known[-1].get("class_index"):  # tables of earlier versions have no such row
         table.append([MEAN, *(_cell(file, key, "{:.2f}") for key in MEASURES.values())])
     rare = rare_classes(known)
     if rare:

@@ -21,8 +21,8 @@ class DefaultFor(NamedTuple):
         return self.scenes if data == GENERATED else self.photos
 
 
-# Optimizer steps if the user gives no epochs. The lengths for photos are those behind the README's results and were not
-# tuned (docs/explanation/distillation.md).
+# Optimizer steps if the user gives no epochs. Students of scenes gain up to 960 steps; the lengths for photos were not
+# tuned.
 TEACHER_STEPS = DefaultFor(scenes=640, photos=1680)
 STUDENT_STEPS = DefaultFor(scenes=960, photos=1440)
 VIEWS = DefaultFor(scenes=2, photos=0)  # of a distillation

@@ -38,14 +38,14 @@ def train_for_int8(
             levels.
         epochs: passes over the labelled images.
 
-    Raises:
-        ValueError: if the checkpoint holds a program, which has no layers to train.
-
     Returns:
         The new checkpoint's folder. It holds a plain float network whose card differs only in stage, parents and
         metrics. The weights are those with the best mean IoU on the validation split under simulated int8; if training
         improved nothing, they are the original weights, rounded. The metrics `val_miou` and `val_miou_untrained`
         (before training) are measured with simulated int8, as shares.
+
+    Raises:
+        ValueError: if the checkpoint holds a program, which has no layers to train.
     """
     card = read_card(checkpoint)
     check_layers(card.builder, what=str(checkpoint))
