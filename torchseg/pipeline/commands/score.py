@@ -29,7 +29,7 @@ from torchseg.pipeline.run.dataset import open_pictures
 from torchseg.pipeline.run.folder import held_folder
 from torchseg.pipeline.run.image_spec import file_spec, recorded_file_spec
 from torchseg.pipeline.run.installed import check_runtimes
-from torchseg.pipeline.run.recorded_config import check_no_unused_flags, recorded_config, run_of
+from torchseg.pipeline.run.recorded_config import check_no_contradiction, recorded_config, run_of
 from torchseg.pipeline.run.session import CONFIG, ENVIRONMENT, environment_record
 from torchseg.pipeline.run.summary import answer_lines, comparison_lines, note_lines, table_lines
 from torchseg.pipeline.stages.scoring import artifacts_in
@@ -238,12 +238,12 @@ def _data(config: ScoreConfig, artifacts: Sequence[Artifact]) -> DataConfig:
             height, width = max(sizes, key=lambda size: size[0] * size[1])
             given["image_size"] = f"{height},{width}"
         return DataConfig(**given)
-    check_no_unused_flags(config, besides=("image_size",))
     for artifact in artifacts:
         try:
             recorded = recorded_config(run_of(artifact.path), root=config.root)
         except ValueError:
             continue
+        check_no_contradiction(config, recorded, besides=("image_size",))
         return replace(recorded, image_size=config.image_size) if config.image_size else recorded
     raise ValueError(
         f"{artifacts[0].path} is not in a run folder, so it is not known which images to score it on: "

@@ -49,27 +49,32 @@ def data_of_run(config: DataConfig, path: Path) -> DataConfig:
         path: file or folder.
 
     Raises:
-        ValueError: if flags about the images come without `data`, or the path is in no run.
+        ValueError: if the command names no data, and the path is in no run or a flag contradicts the run.
     """
     if config.data:
         return config
-    check_no_unused_flags(config)
-    return recorded_config(run_of(path), root=config.root)
+    recorded = recorded_config(run_of(path), root=config.root)
+    check_no_contradiction(config, recorded)
+    return recorded
 
 
-def check_no_unused_flags(config: DataConfig, *, besides: Collection[str] = ()) -> None:
-    """Raises ValueError for flags that have no effect without `data`: a run's images are read as the run read them.
+def check_no_contradiction(config: DataConfig, recorded: DataConfig, *, besides: Collection[str] = ()) -> None:
+    """Raises ValueError for a flag that would have no effect: without `data`, images are read as the run read them.
 
     Args:
         config: of a command that names no data.
+        recorded: the data flags of the run.
         besides: flags about the images that the command uses all the same.
     """
     defaults = {field.name: field.default for field in dataclasses.fields(DataConfig)}
-    for name in PICTURE_FLAGS:
-        if name not in ("data", "root", *besides) and getattr(config, name) != defaults[name]:
+    for flag, name in zip(PICTURE_FLAGS, DATA_FIELDS, strict=True):
+        given = getattr(config, flag)
+        if flag in ("data", "root", *besides) or given == defaults[flag]:
+            continue
+        if getattr(config, name) != getattr(recorded, name):
             raise ValueError(
-                f"--{name} is given without --data, so the images would be those of the run, read as the run read "
-                "them: drop it, or name the data with --data and --root, too"
+                f"--{flag} is {given}, but the run was made with {getattr(recorded, flag) or 'the default'}, and its "
+                "images are read as the run read them: drop the flag, or name the data with --data and --root, too"
             )
 
 

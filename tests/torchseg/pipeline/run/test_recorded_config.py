@@ -6,7 +6,7 @@ import pytest
 
 from torchseg.config import DistillConfig, ExportConfig, ScoreConfig
 from torchseg.pipeline.run.recorded_config import (
-    check_no_unused_flags,
+    check_no_contradiction,
     check_same_data,
     data_of_run,
     recorded_config,
@@ -42,15 +42,23 @@ def test_a_command_that_names_its_data_needs_no_run(tmp_path):
 
 @pytest.mark.parametrize("flags", [{"image_size": "96"}, {"exif": "ignore"}, {"merge": "a,b -> c"}])
 def test_a_flag_about_images_that_would_have_no_effect_is_refused(flags, tmp_path):
+    write_record(DistillConfig(data="folder", root=Path("mine"), image_size="32"), tmp_path)
     config = ExportConfig(checkpoint=tmp_path / "student", **flags)
-    with pytest.raises(ValueError, match=f"--{next(iter(flags))} is given without --data"):
+    with pytest.raises(ValueError, match=f"--{next(iter(flags))} is .*, but the run was made with"):
         data_of_run(config, config.checkpoint)
 
 
-def test_a_flag_that_a_command_uses_for_a_run_is_not_refused():
-    check_no_unused_flags(ScoreConfig(image_size="96"), besides=["image_size"])
-    with pytest.raises(ValueError, match="--channels is given without --data"):
-        check_no_unused_flags(ScoreConfig(image_size="96", channels=1), besides=["image_size"])
+def test_a_flag_that_says_what_the_run_says_is_welcome(tmp_path):
+    write_record(DistillConfig(data="folder", root=Path("mine"), image_size="32"), tmp_path)
+    config = ExportConfig(checkpoint=tmp_path / "student", image_size="32,32")
+    assert data_of_run(config, config.checkpoint).size == (32, 32)
+
+
+def test_a_flag_that_a_command_uses_for_a_run_may_differ():
+    recorded = DistillConfig(data="folder", image_size="32", channels=3)
+    check_no_contradiction(ScoreConfig(image_size="96"), recorded, besides=["image_size"])
+    with pytest.raises(ValueError, match="--channels is 1, but the run was made with 3"):
+        check_no_contradiction(ScoreConfig(image_size="96", channels=1), recorded, besides=["image_size"])
 
 
 def test_other_pictures_than_those_of_the_run_are_refused(tmp_path):
