@@ -47,9 +47,11 @@ def find_lists(root: Path) -> dict[str, Path]:
 
 def unread_lists(root: Path) -> str:
     """A sentence about files that look like lists of splits and are none, like `ImageSets/train.txt`; may be empty."""
-    for folder in (root, *(path for path in sorted(root.iterdir()) if path.is_dir() and not is_hidden(path.name))):
-        for path in _files(folder):
-            if path.suffix.lower() in _LIST_ENDINGS and path.stem.lower() in _SPELLINGS["train"]:
+    inner = [path for path in sorted(root.iterdir()) if path.is_dir() and not is_hidden(path.name)]
+    for folder in (root, *(path for path in inner if path.name.lower() not in ("images", "masks"))):
+        for path in sorted(folder.iterdir()):
+            is_named = path.suffix.lower() in _LIST_ENDINGS and path.stem.lower() in _SPELLINGS["train"]
+            if is_named and path.is_file():
                 return (
                     f"{path.relative_to(root)} is not read; lists of splits are train.txt, validation.txt and test.txt "
                     "beside images/"
