@@ -105,24 +105,39 @@ def read_header(path: Path) -> Bands:
         ValueError: naming the file, if it is an array or a TIFF that cannot be read, or for an animation.
         OSError: and other exceptions of Pillow, if Pillow cannot open it.
     """
+    with opened(path) as (header, _):
+        return header
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[tuple[Bands, Image.Image | None]]:
+    """The header of an image file and, if Pillow decodes it, the open file; raises what `read_header` raises."""
+    header = _header_by_name(path)
+    if header is not None:
+        yield header, None
+        return
+    with Image.open(path) as image:
+        header = _tiff_header(path) if image.format == "TIFF" and path.suffix.lower() not in _TIFF else None
+        check_one_image(image)
+        found = header or _pillow_header(image)
+        yield found, image if found.decoder == "pillow" else None
+
+
+def _header_by_name(path: Path) -> Bands | None:
+    """The header of a file whose name says that Pillow does not decode it; None for all others."""
     if path.suffix.lower() == ".npy":
         array = _array(path)
         return Bands(
             height=array.shape[0], width=array.shape[1], count=array.shape[2], dtype=array.dtype.name, decoder="npy"
         )
-    if path.suffix.lower() not in _TIFF:
-        with Image.open(path) as image:
-            if image.format != "TIFF":
-                check_one_image(image)
-                return _pillow_header(image)
-    return _tiff_header(path)
+    return _tiff_header(path) if path.suffix.lower() in _TIFF and TiffHeader.fits(path) else None
 
 
-def _tiff_header(path: Path) -> Bands:
-    header = TiffHeader(path) if TiffHeader.fits(path) else None
-    if header is None or not header.is_ours:
-        with Image.open(path) as image:
-            return _pillow_header(image)
+def _tiff_header(path: Path) -> Bands | None:
+    """The header of a TIFF; None for one that Pillow decodes."""
+    header = TiffHeader(path)
+    if not header.is_ours:
+        return None
     return Bands(
         height=header.height,
         width=header.width,
@@ -190,7 +205,8 @@ def bands_of(image: Image.Image, header: Bands) -> tuple[Array, Array | None]:
     grey = header.count == 1
     if image.has_transparency_data:
         return _apart(np.array(image.convert("LA" if grey else "RGBA")), header.count)
-    stored = np.array(image.convert("L" if grey else "RGB"))
+    mode = "L" if grey else "RGB"
+    stored = np.array(image if image.mode == mode else image.convert(mode))
     return stored.reshape(*stored.shape[:2], header.count), None
 
 

@@ -11,7 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from torchseg.data.images.bands import Array, Bands, as_stored, bands_of, read_bands, read_header, reading, upright
+from torchseg.data.images.bands import (
+    Array,
+    Bands,
+    as_stored,
+    bands_of,
+    opened,
+    read_bands,
+    read_header,
+    reading,
+    upright,
+)
 from torchseg.data.images.memory import check_memory
 
 if TYPE_CHECKING:
@@ -65,11 +75,10 @@ class ImageReader:
 
         Takes the orientation into account alone; `fit` and exceptions are those of `read`.
         """
-        with reading(path):
-            header = read_header(path)
+        with reading(path), opened(path) as (header, image):
             full = self._size(header)
-            if header.decoder == "pillow":
-                return *self._by_pillow(path, header, fit), full
+            if image is not None:
+                return *self._by_pillow(path, image, header, fit), full
             check_memory(path, full, bytes_per_pixel=_bytes_per_pixel(header))
             bands, alpha = read_bands(path, header)
         if self.exif == "apply":
@@ -86,16 +95,15 @@ class ImageReader:
         turned = self.exif == "apply" and header.is_turned
         return (header.width, header.height) if turned else (header.height, header.width)
 
-    def _by_pillow(self, path: Path, header: Bands, fit: Fit | None) -> tuple[Array, Array | None]:
-        with Image.open(path) as image:
-            if fit:
-                height, width = fit(*self._size(header))
-                turned = self.exif == "apply" and header.is_turned
-                image.draft(None, (height, width) if turned else (width, height))
-            check_memory(path, (image.height, image.width), bytes_per_pixel=_bytes_per_pixel(header))
-            if self.exif == "apply":
-                ImageOps.exif_transpose(image, in_place=True)
-            bands, alpha = bands_of(image, header)
+    def _by_pillow(self, path: Path, image: Image.Image, header: Bands, fit: Fit | None) -> tuple[Array, Array | None]:
+        if fit:
+            height, width = fit(*self._size(header))
+            turned = self.exif == "apply" and header.is_turned
+            image.draft(None, (height, width) if turned else (width, height))
+        check_memory(path, (image.height, image.width), bytes_per_pixel=_bytes_per_pixel(header))
+        if self.exif == "apply":
+            ImageOps.exif_transpose(image, in_place=True)
+        bands, alpha = bands_of(image, header)
         if self.exif == "ignore" and header.turns_itself:
             bands = as_stored(bands, header.orientation)
             alpha = None if alpha is None else as_stored(alpha, header.orientation)
