@@ -8,7 +8,6 @@ processes that a command starts inherit it.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,6 +21,8 @@ _FLAGS_NAMING_CODE = (FLAG, "code")  # both name the file that the user wants to
 
 def sha256_of_bytes(content: bytes) -> str:
     """SHA-256 as 64 hexadecimal digits."""
+    import hashlib  # it loads OpenSSL, which the help of a command need not wait for
+
     return hashlib.sha256(content).hexdigest()
 
 

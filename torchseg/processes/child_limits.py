@@ -54,6 +54,11 @@ def time_limit_s(default: float) -> float:
     return _number(_SECONDS) or default
 
 
+def own_limits() -> dict[str, str]:
+    """Environment of a child: the limits that hold here, so that it need not ask for the machine's memory."""
+    return {_MEMORY: str(memory_limit_bytes())}
+
+
 def limit_own_memory() -> None:
     """Lets this process allocate no more than its limit; not on Windows, which has no such limits for a process.
 

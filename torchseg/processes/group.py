@@ -1,18 +1,17 @@
-"""Starts processes in their own group, interrupts and kills them, and ends them with their parent, on every system."""
+"""Starts processes in their own group, interrupts and kills them, and ends them with their parent, on every system.
+
+Modules are imported where they are used: the processes of runtimes start often and need few of them.
+"""
 
 from __future__ import annotations
 
-import ctypes
-import multiprocessing
 import os
 import select
 import signal
-import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from multiprocessing.connection import wait
 from typing import Any
 
 _SET_DEATH_SIGNAL = 1  # of Linux's prctl
@@ -20,6 +19,8 @@ _SET_DEATH_SIGNAL = 1  # of Linux's prctl
 
 def kept_apart() -> dict[str, Any]:
     """Options of `subprocess.Popen` that keep Ctrl-C from reaching the child, so that its parent can end it."""
+    import subprocess
+
     flag = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", None)  # Windows only, which has no sessions
     return {"start_new_session": True} if flag is None else {"creationflags": flag}
 
@@ -55,6 +56,8 @@ def end_with_parent() -> None:
 
     Ctrl-C and the handlers of the parent are left to the parent: a terminal interrupts both.
     """
+    import multiprocessing
+
     parent = multiprocessing.parent_process()
     if parent is None:
         return
@@ -69,6 +72,8 @@ def end_with_starter() -> None:
     For a child whose starter does nothing but wait for it.
     """
     if sys.platform.startswith("linux"):
+        import ctypes
+
         started_by = os.getppid()
         ctypes.CDLL(None).prctl(_SET_DEATH_SIGNAL, signal.SIGKILL, 0, 0, 0)
         if os.getppid() != started_by:  # it ended before this call
@@ -93,6 +98,8 @@ def _end_after_pipe(descriptor: int) -> None:
 
 
 def _end_after(sentinel: int) -> None:
+    from multiprocessing.connection import wait
+
     wait([sentinel])
     os._exit(1)
 
@@ -100,6 +107,8 @@ def _end_after(sentinel: int) -> None:
 @contextmanager
 def no_child_left() -> Iterator[None]:
     """Kills the children by `multiprocessing` that were started inside, if an exception ends the block."""
+    import multiprocessing
+
     before = set(multiprocessing.active_children())
     try:
         yield

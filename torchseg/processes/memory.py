@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-
-import psutil
 
 from torchseg.control_groups import GROUPS, MEMBERSHIP, group_folders
 
@@ -23,16 +22,26 @@ def total_memory(*, groups: Path = GROUPS, membership: Path = MEMBERSHIP) -> int
         membership: file that lists the groups of this process, like `/proc/self/cgroup`.
     """
     folders = group_folders("memory", groups=groups, membership=membership)
-    return min([psutil.virtual_memory().total, *(limit for folder in folders for limit in _numbers(folder, _LIMITS))])
+    return min([_machine_memory(), *(limit for folder in folders for limit in _numbers(folder, _LIMITS))])
 
 
 def available_memory(*, groups: Path = GROUPS, membership: Path = MEMBERSHIP) -> int:
     """Bytes of memory that this process can still take now; the arguments are those of `total_memory`."""
+    import psutil
+
     found = [psutil.virtual_memory().available]
     for folder in group_folders("memory", groups=groups, membership=membership):
         limits, used = [*_numbers(folder, _LIMITS)], sum(_numbers(folder, _USED))
         found += [max(0, limit - max(0, used - _cached(folder))) for limit in limits]
     return min(found)
+
+
+def _machine_memory() -> int:
+    if hasattr(os, "sysconf"):  # psutil takes longer to import than the rest of a command's start
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    import psutil
+
+    return int(psutil.virtual_memory().total)
 
 
 def _numbers(folder: Path, names: tuple[str, ...]) -> Iterator[int]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -114,4 +113,6 @@ def _checked(values: dict[str, Any], path: Path, remedy: str) -> dict[str, Any]:
 
 def _checksum(values: Mapping[str, Any]) -> str:
     text = json.dumps(values, sort_keys=True, default=str)
+    import hashlib  # it loads OpenSSL, which the help of a command need not wait for
+
     return hashlib.sha256(text.encode()).hexdigest()

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import os
+
+import psutil
 import pytest
 
-from torchseg.processes.memory import available_memory, total_memory
+from torchseg.processes.memory import _machine_memory, available_memory, total_memory
 
 GB = 10**9
 OLDER = "9:name=systemd:/\n4:memory:/job\n0::/\n"
@@ -16,7 +19,8 @@ class Machine:
 @pytest.fixture
 def group(tmp_path, monkeypatch):
     """Makes a control group with these files on a large machine, and gives the total and the available GB inside it."""
-    monkeypatch.setattr("torchseg.processes.memory.psutil.virtual_memory", Machine)
+    monkeypatch.setattr("psutil.virtual_memory", Machine)
+    monkeypatch.setattr("torchseg.processes.memory._machine_memory", lambda: Machine.total)
 
     def ask(files: dict[str, object], membership: str = "0::/job\n") -> tuple[float, float]:
         for name, text in files.items():
@@ -74,3 +78,10 @@ def test_the_older_kind_of_groups_is_read_too(group):
 def test_a_system_without_control_groups_has_all_its_memory(group, tmp_path):
     places = {"groups": tmp_path / "none", "membership": tmp_path / "none"}
     assert (total_memory(**places), available_memory(**places)) == (64 * GB, 40 * GB)
+
+
+def test_the_memory_of_the_machine_is_known_on_every_system(monkeypatch):
+    known = psutil.virtual_memory().total
+    assert _machine_memory() == known
+    monkeypatch.delattr(os, "sysconf", raising=False)
+    assert _machine_memory() == known

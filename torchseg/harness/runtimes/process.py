@@ -27,7 +27,7 @@ from torchseg.harness.runtimes.messages import read_message, write_message
 from torchseg.harness.runtimes.registry import check_name
 from torchseg.modelfile.kinds import runtime_name
 from torchseg.modelfile.run_options import DEFAULT_OPTIONS, RunOptions
-from torchseg.processes.child_limits import memory_advice, time_limit_s
+from torchseg.processes.child_limits import memory_advice, own_limits, time_limit_s
 from torchseg.spec import ImageSpec
 
 Array = NDArray[np.float32]
@@ -244,7 +244,7 @@ def _environment(threads: int, folder: str) -> dict[str, str]:
     """Environment of the child: the same packages, `threads` threads in numeric libraries, and its own folder."""
     paths = os.pathsep.join(path or os.getcwd() for path in sys.path)
     fixed = dict.fromkeys(_THREAD_VARIABLES, str(threads))
-    return {**os.environ, **fixed, "PYTHONPATH": paths, "TMPDIR": folder, "TF_CPP_MIN_LOG_LEVEL": "2"}
+    return {**os.environ, **fixed, **own_limits(), "PYTHONPATH": paths, "TMPDIR": folder, "TF_CPP_MIN_LOG_LEVEL": "2"}
 
 
 def try_model_file(path: Path, spec: ImageSpec) -> None:
