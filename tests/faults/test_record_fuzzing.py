@@ -12,7 +12,7 @@ from tests.faults.damaged_records import damaged
 from tests.faults.mutations import number_of, report
 from tests.faults.small_run import READERS, write_small_run
 
-EACH = number_of(20_000, short=2_250) // len(READERS)
+EACH = -(-number_of(20_000, short=2_250) // len(READERS))
 
 
 @pytest.fixture(scope="module")
