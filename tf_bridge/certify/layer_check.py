@@ -25,6 +25,7 @@ class LayerErrors:
         pooled: names of the values that are one pixel high or wide, such as global averages: a runtime rounds them once
             more on their way into the next layer, which no tensor of the file shows.
         shares: root mean square error over the layer's range, of the layers without a grid.
+        channels: the same of the channel that is off by most, in steps or as a share; pooled values have none.
         file_noise: mean square error of the file's logits against the network's, summed over the images.
         simulated_noise: likewise for the network with its weights and values rounded in PyTorch.
         logit_range: largest logit of the network minus the smallest.
@@ -33,6 +34,7 @@ class LayerErrors:
     steps: dict[str, float] = field(default_factory=dict)
     pooled: set[str] = field(default_factory=set)
     shares: dict[str, float] = field(default_factory=dict)
+    channels: dict[str, float] = field(default_factory=dict)
     file_noise: float = 0.0
     simulated_noise: float = 0.0
     logit_range: float = 0.0
@@ -123,15 +125,22 @@ def _local_errors(
         if 1 in value.shape[2:]:
             errors.pooled.add(name)
         if grid is not None:
-            size = _rms(own - np.clip(value, grid.low, grid.high)) / grid.step
-            errors.steps[name] = max(size, errors.steps.get(name, 0.0))
+            _add(errors, errors.steps, name, (own - np.clip(value, grid.low, grid.high)) / grid.step)
         elif name != IMAGE:
-            size = _rms(own - value) / (float(np.ptp(value)) or 1.0)
-            errors.shares[name] = max(size, errors.shares.get(name, 0.0))
+            _add(errors, errors.shares, name, (own - value) / (float(np.ptp(value)) or 1.0))
         return own
 
     network.run(image, visit, weights=weights)
 
 
-def _rms(values: NDArray[np.float32]) -> float:
-    return float(np.sqrt(np.square(values, dtype=np.float64).mean()))
+def _add(errors: LayerErrors, found: dict[str, float], name: str, differences: NDArray[np.float32]) -> None:
+    """Notes the differences of a layer, `(B, C, ...)`, where they are larger than those of the images before."""
+    squares = np.square(differences, dtype=np.float64)
+    found[name] = max(_root(squares.mean()), found.get(name, 0.0))
+    if name not in errors.pooled and squares.ndim > 1:
+        largest = squares.mean(axis=tuple(axis for axis in range(squares.ndim) if axis != 1)).max(initial=0.0)
+        errors.channels[name] = max(_root(largest), errors.channels.get(name, 0.0))
+
+
+def _root(square: np.float64) -> float:
+    return float(np.sqrt(square))

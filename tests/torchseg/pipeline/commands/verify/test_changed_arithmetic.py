@@ -125,6 +125,21 @@ def test_other_arithmetic_is_found_and_its_layer_named(change: str, problems):
     assert f"layer `{layer}` is off by" in problems(kind, how)
 
 
+KERAS = {
+    "a factor of batch norm": ("stem.4.batch_norm", added(0.2, (0,)), {}),
+    "a bias": ("gate.0.skip.conv2d", added(0.5, (0,)), {"part": "1"}),
+    "another activation": ("stem.2.relu", lambda name: "softplus", {"config": "activation"}),
+    "another resize": ("up.0.upsample_bilinear2d", lambda rule: "nearest", {"config": "interpolation"}),
+}
+
+
+@pytest.mark.parametrize("change", KERAS)
+def test_other_arithmetic_in_a_keras_file_is_found_and_its_layer_named(change: str, problems):
+    layer, how, where = KERAS[change]
+    said = problems("fp32.keras", lambda tamper, path: tamper.change_keras(path, layer, how, **where))
+    assert f"layer `{layer.rpartition('.')[0]}" in said
+
+
 def test_other_normalisation_in_an_end_to_end_file_is_found(problems):
     said = problems(
         "int8.end_to_end.onnx", lambda tamper, path: tamper.change_initializer(path, "image.factor", times(1.2))
