@@ -8,6 +8,7 @@ from pathlib import Path
 
 from torchseg.data import Samples, read_in_order
 from torchseg.pipeline.manifest.manifest import MANIFEST, manifest_problems, read_manifest
+from torchseg.pipeline.manifest.table_check import CONFUSION, SCORES, table_problems
 from torchseg.pipeline.run.dataset import REPORT, SPLITS, Pictures, add_to_hash, read_report
 from torchseg.pipeline.run.session import CONFIG
 from torchseg.record import RecordError, read_yaml
@@ -31,8 +32,9 @@ class RunRecordCheck:
         self._models = {path.relative_to(run).as_posix() for path in models}
 
     def lines(self, pictures: Callable[[], Pictures]) -> Iterator[str]:
-        """Judges the manifest, the files, then the images, which `pictures` opens."""
+        """Judges the manifest, the files, the tables, then the images, which `pictures` opens."""
         yield from self._files()
+        yield from self._tables()
         yield from self._images(pictures)
 
     def _files(self) -> Iterator[str]:
@@ -45,6 +47,18 @@ class RunRecordCheck:
         for name, problem in manifest_problems(self.run, manifest).items():
             if problem or name not in self._models:
                 yield self._line(name, problem, "as the run wrote it")
+
+    def _tables(self) -> Iterator[str]:
+        try:
+            problems = list(table_problems(self.run))
+        except (ValueError, OSError, KeyError) as error:
+            problems = [(SCORES, f"cannot be compared with the files ({error}); score the run again")]
+        for name, problem in problems:
+            yield self._line(name, problem, "")
+        if not problems and (self.run / CONFUSION).is_file():
+            yield self._line(
+                SCORES, "", "its accuracy, sizes and weights are those of the confusion matrices and files"
+            )
 
     def _images(self, pictures: Callable[[], Pictures]) -> Iterator[str]:
         if not (self.run / REPORT).is_file():
