@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts import distill
+from scripts import distill, train
 from torchseg.harness.csv_table import read_table
 from torchseg.record import read_json
 
@@ -37,6 +37,19 @@ def test_three_folds_are_three_runs_and_one_table(folds, capsys):
     assert Path("cv/fold1/student/model.safetensors").stat().st_mtime_ns == before
     names = [read_json(Path(f"cv/fold{at}/data.json"), remedy="")["validation"]["names"] for at in (1, 2, 3)]
     assert sorted(chain.from_iterable(names)) == sorted(tested)
+
+
+@pytest.mark.slow
+def test_a_network_trained_with_labels_is_tested_on_every_fold_as_well(drawn_pictures, capsys):
+    flags = ["--data", "folder", "--root", str(drawn_pictures), "--image_size", "32", "--model", "small_unet"]
+    flags += ["--model_arguments", "base_width=2,depth=1", "--epochs", "1", "--batch_size", "8", "--workers", "0"]
+    assert train.main([*flags, "--threads", "1", "--folds", "3", "--out", "cv"]) == 0
+    printed = capsys.readouterr().out.split("Over 3 folds, each image in the test split once")[1].splitlines()
+    assert printed[1].split() == ["IoU,", "%", "trained"]
+    rows = [row for row in read_table(Path("cv/folds.csv")) if row["class"] == "mean"]
+    assert [(row["artifact"], row["folds"]) for row in rows] == [("trained/model.safetensors", "3")]
+    assert len(read_table(Path("cv/splits.csv"))) == 30
+    assert train.main([*flags, "--folds", "3", "--fold", "1/3"]) == 2
 
 
 def test_folds_that_cannot_be_are_refused(flags, refusal, tmp_path):

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from torchseg.checks import check_fold_count, check_positive
+from torchseg.checks import check_positive
 from torchseg.config.base import MODEL_NAMES, TargetName
 from torchseg.config.compression_flags import CompressionFlags
 from torchseg.config.distillation import DistillationConfig
 from torchseg.config.export import ExportFlags
-from torchseg.config.training import FromStartConfig, NormalisationFlags, check_epochs, check_rates
+from torchseg.config.training import FromStartConfig, NormalisationFlags, check_epochs, check_folds, check_rates
 from torchseg.modelfile.kinds import TARGET_FORMATS
 
 AUTO = "auto"  # a network that the command chooses
@@ -132,12 +132,8 @@ class DistillConfig(CompressionFlags, ExportFlags, DistillationConfig, Normalisa
             )
 
     def _check_folds(self) -> None:
-        if not self.folds:
-            return
-        check_fold_count("folds", self.folds)
-        if self.fold:
-            raise ValueError(f"fold is {self.fold}, which is one of the folds that folds {self.folds} runs: drop one")
-        if self.chooses_student:
+        check_folds(self.folds, self.fold)
+        if self.folds and self.chooses_student:
             raise ValueError("folds is given, but student is auto with limits: choose by `students`, and name it")
 
     def _check_student(self) -> None:

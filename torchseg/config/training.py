@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from torchseg.checks import check_ema, check_positive
+from torchseg.checks import check_ema, check_fold_count, check_positive
 from torchseg.config.base import MODEL_NAMES, Auto, DataConfig, numbers
 from torchseg.spec import GENERATED
 
@@ -90,6 +90,15 @@ def check_rates(**rates: float | None) -> None:
             check_positive(name, rate, example="0.002")
 
 
+def check_folds(folds: int, fold: str) -> None:
+    """Raises ValueError unless the flags ask for one run, for one fold, or for a number of folds."""
+    if not folds:
+        return
+    check_fold_count("folds", folds)
+    if fold:
+        raise ValueError(f"fold is {fold}, which is one of the folds that folds {folds} runs: drop one")
+
+
 def check_epochs(**epochs: int) -> None:
     """Raises a ValueError that names the flag if its number of epochs is negative; 0 means the default."""
     for name, number in epochs.items():
@@ -159,13 +168,17 @@ class TrainConfig(NormalisationFlags, FromStartConfig):
             code:FILE:FUNCTION.
         model_arguments: Arguments of the network's builder, e.g. base_width=16,depth=4,batch_norm=false.
         epochs: Passes over the labelled images. Default: enough for 960 steps on scenes, 1440 otherwise.
+        folds: Cross-validation, for few images: cut the images of --data folder into this many parts, train once for
+            each, with that part as the test split, and show mean and spread. Default: one training.
     """
 
     model: str = field(default="small_unet", metadata={"known": MODEL_NAMES})
     model_arguments: str = ""
     epochs: int = 0
+    folds: int = 0
 
     def __post_init__(self) -> None:
         FromStartConfig.__post_init__(self)
         NormalisationFlags.__post_init__(self)
         check_epochs(epochs=self.epochs)
+        check_folds(self.folds, self.fold)

@@ -47,7 +47,7 @@ _LOG = logging.getLogger(__name__)
 def distill(config: DistillConfig) -> int:
     """Runs every stage that is not done yet; returns 1 if a certificate, a score or the ledger fails, otherwise 0."""
     if config.folds:
-        return cross_validate(config, distill)
+        return cross_validate(config, distill, target=config.target)
     started = time.monotonic()
     check_formats(kind for kind, _ in config.files)
     job = _prepared(config)

@@ -26,6 +26,7 @@ _ELSEWHERE = {  # flags that the grid sets itself, and what the user should do i
     "fresh": "--fresh belongs on the command line",
     "threads": "--threads and --jobs belong on the command line, measure.threads is for predictions",
     "seed": "--seed belongs on the command line, or make it a factor",
+    "folds": "make folds a factor, e.g. fold: {fold: [1/5, 2/5, 3/5, 4/5, 5/5]}",
     "formats": f"make the files a factor, e.g. precision: {{{FILE}: [torch, int8.tflite]}}",
     "precisions": f"make the files a factor, e.g. precision: {{{FILE}: [torch, int8.tflite]}}",
 }

@@ -9,13 +9,21 @@ from pathlib import Path
 
 from torchseg.harness.csv_table import read_table, write_rows
 from torchseg.harness.format import aligned, short_name
+from torchseg.harness.report.rare_classes import MARK, few, rare_text
 from torchseg.harness.report.run_record import number
 from torchseg.harness.scoring.columns import MEAN, MEASURES
 from torchseg.pipeline.run.dataset import read_report
 
 TABLE, SPLIT_TABLE = "folds.csv", "splits.csv"
 _NUMBERS = ("mean", "std", "lowest", "highest")
-COLUMNS = ("artifact", "runtime", "class", *(f"{each}_{kind}" for each in MEASURES for kind in _NUMBERS), "folds")
+COLUMNS = (
+    "artifact",
+    "runtime",
+    "class",
+    "pixels",
+    *(f"{each}_{kind}" for each in MEASURES for kind in _NUMBERS),
+    "folds",
+)
 Row = dict[str, str | float | int]
 
 
@@ -56,12 +64,17 @@ def _row(artifact: str, runtime: str, name: str, found: Sequence[Mapping[str, st
             spread = statistics.stdev(known) if len(known) > 1 else 0.0
             numbers = (statistics.fmean(known), spread, min(known), max(known))
             row |= {f"{measure}_{kind}": round(each, 6) for kind, each in zip(_NUMBERS, numbers, strict=True)}
+    pixels = [int(count) for each in found if (count := number(each, "pixels")) is not None]
+    if pixels:  # the row of the means has none
+        row["pixels"] = sum(pixels)
     row["folds"] = sum(number(each, "iou") is not None for each in found)
     return row
 
 
 def fold_lines(rows: Sequence[Row], artifacts: Sequence[str], *, folds: int) -> list[str]:
     """IoU of every class and mean IoU, in percent, as mean ± standard deviation over the folds.
+
+    The mean is marked if one of its classes has few pixels in all folds together, and a line below says which.
 
     Args:
         rows: of `write_folds`.
@@ -71,7 +84,11 @@ def fold_lines(rows: Sequence[Row], artifacts: Sequence[str], *, folds: int) -> 
     cells = {(row["artifact"], row["class"]): _cell(row, folds) for row in rows}
     classes = list(dict.fromkeys(str(row["class"]) for row in rows if row["class"] != MEAN))
     table = [[name, *(cells.get((each, name), "-") for each in artifacts)] for name in [*classes, MEAN]]
-    return aligned([["IoU, %", *map(short_name, artifacts)], *table])
+    rare = few({str(row["class"]): int(row["pixels"]) for row in rows if "pixels" in row})
+    if rare:
+        table[-1][0] += f" {MARK}"
+    lines = aligned([["IoU, %", *map(short_name, artifacts)], *table])
+    return [*lines, *([f"{MARK} {rare_text(rare)}"] if rare else [])]
 
 
 def _cell(row: Row, folds: int) -> str:

@@ -10,10 +10,10 @@ from torchseg.pipeline.run.dataset import SPLITS
 from torchseg.pipeline.run.folds import SPLIT_TABLE, TABLE, fold_lines, write_folds
 
 STUDENT, FILE = "student/model.safetensors", "artifacts/student.int8.onnx"
-COLUMNS = ("artifact", "runtime", "class_index", "class", "iou", "dice", "precision", "recall")
+COLUMNS = ("artifact", "runtime", "class_index", "class", "pixels", "iou", "dice", "precision", "recall")
 
 
-def write_run(folder, shares, *, names):
+def write_run(folder, shares, *, names, pixels=1000):
     """A fold whose student has these IoU of road and sky, and whose file has half of them."""
     folder.mkdir()
     rows = []
@@ -21,7 +21,16 @@ def write_run(folder, shares, *, names):
         known = [share for share in shares if share is not None]
         for index, (name, share) in enumerate(zip(("road", "sky"), shares, strict=True)):
             iou = None if share is None else factor * share
-            rows.append({"artifact": artifact, "runtime": "any", "class_index": index, "class": name, "iou": iou})
+            rows.append(
+                {
+                    "artifact": artifact,
+                    "runtime": "any",
+                    "class_index": index,
+                    "class": name,
+                    "pixels": pixels,
+                    "iou": iou,
+                }
+            )
         rows.append({"artifact": artifact, "runtime": "any", "class": "mean", "iou": factor * statistics.fmean(known)})
     write_rows(folder / "per_class.csv", COLUMNS, rows)
     (folder / "data.json").write_text(json.dumps({split: {} for split in SPLITS} | {"test": {"names": names}}))
@@ -51,6 +60,14 @@ def test_the_table_has_a_row_per_class_and_a_column_per_file(runs, tmp_path):
         "sky     70.0 ± 14.1 (2 folds)  35.0 ± 7.1 (2 folds)",
         "mean    58.3 ± 2.9             29.2 ± 1.4",
     ]
+
+
+def test_a_mean_over_a_class_that_all_folds_together_hardly_show_is_marked(tmp_path):
+    runs = [write_run(tmp_path / f"fold{at}", (0.5, 0.5), names=[], pixels=300) for at in (1, 2, 3)]
+    lines = fold_lines(write_folds(tmp_path, runs), [STUDENT], folds=3)
+    assert lines[-2] == "mean *  50.0 ± 0.0"
+    assert lines[-1] == "* road 900 pixels, sky 900 pixels: fewer than 1,000 in the test images"
+    assert read_table(tmp_path / TABLE)[0]["pixels"] == "900"
 
 
 def test_the_splits_say_in_which_fold_an_image_was_tested(runs, tmp_path):
