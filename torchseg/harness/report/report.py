@@ -97,7 +97,7 @@ def _conditions(run: RunRecord) -> str:
     words = [
         f"{value['images']} images of {value['image_size']}",
         f"batch {value['batch']}",
-        f"{value['threads']} thread(s)",
+        f"{value['threads']} {'thread' if str(value['threads']) == '1' else 'threads'}",
         f"{value['rounds']} rounds of {value['repeats']} after {value['warmup']} warm-ups",
         value["host"],
     ]

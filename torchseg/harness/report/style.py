@@ -45,7 +45,7 @@ tr.chosen>*{background:color-mix(in srgb,var(--accent) 12%,var(--bg))}
 align-items:center}.legend i{width:12px;height:12px;border-radius:3px;display:inline-block}.key{width:16px;height:16px}
 .chart .tag{fill:var(--text);font-size:11.5px;
 stroke:var(--panel);stroke-width:3;paint-order:stroke}
-.tip{white-space:pre-line;min-height:4.6em;margin-top:6px}
+.tip{white-space:pre-line;min-height:4.6em;margin-top:6px;font-size:13px;color:var(--soft)}
 .point.chosen{stroke:var(--text);stroke-width:2;opacity:1}.lead{stroke:var(--soft);stroke-width:.8}
 .line.dashed polyline{stroke-dasharray:5 4}.dash{width:22px;border-top:2px dashed var(--soft)}
 .dash.solid{border-top-style:solid}

@@ -188,7 +188,7 @@ def test_files_of_two_runs_with_one_name_are_told_apart(run):
     text = text_of(page_of(run))
     assert "a/student/model.safetensors (torch) Class Dice IoU Precision Recall sky 50.0 % mean" in text
     assert "b/student/model.safetensors (torch) Class" in text
-    assert "1 or 2 thread(s)" in text
+    assert "1 or 2 threads" in text
     lines = markdown_table(run / "scores.csv").splitlines()
     assert [line.split("|")[1:3] for line in lines[2:4]] == [
         [f" {name} ", f" torch , {threads} thread(s) "] for threads, name in enumerate(files, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from html import escape
 
 from torchseg.harness.format import bytes_text, milliseconds, percent, short_name
@@ -22,6 +23,8 @@ from torchseg.harness.report.recommendation.recommend import Recommendation
 from torchseg.harness.report.run_parts import is_in
 from torchseg.harness.report.run_record import Row, RunRecord, number
 
+_BEFORE_UNIT = re.compile(r"(?<=\d) (?=%|(?:ms|kB|MB|times|points?)\b)")
+
 
 def answer_card(run: RunRecord, found: Recommendation | None) -> str:
     """The recommended file with its numbers, the rule and its runners-up, then notes on the run; may be empty."""
@@ -30,11 +33,11 @@ def answer_card(run: RunRecord, found: Recommendation | None) -> str:
 
 def _card(run: RunRecord, found: Recommendation) -> str:
     others = others_text(found)
-    further = f"<p>Also: {escape('; '.join(others))}.</p>" if others else ""
+    further = f"<p>Also: {_text('; '.join(others))}.</p>" if others else ""
     return (
         f'<section class="answer" aria-label="Recommended file"><p class="soft">Take for {found.target.title}</p>'
         f'<p class="file">{_link(run, found.file)}</p><div class="facts">{"".join(_facts(found))}</div>'
-        f"<p>It is {escape(rule_text(found))}.</p>{further}</section>"
+        f"<p>It is {_text(rule_text(found))}.</p>{further}</section>"
     )
 
 
@@ -70,8 +73,13 @@ def _facts(found: Recommendation) -> list[str]:
 
 
 def _fact(value: str, *notes: str, kind: str = "") -> str:
-    small = "".join(f"<small>{escape(note)}</small>" for note in notes if note)
-    return f'<div><b class="{kind}">{escape(value)}</b>{small}</div>'
+    small = "".join(f"<small>{_text(note)}</small>" for note in notes if note)
+    return f'<div><b class="{kind}">{_text(value)}</b>{small}</div>'
+
+
+def _text(sentence: str) -> str:
+    """The sentence as HTML, in which no line breaks between a number and its unit."""
+    return _BEFORE_UNIT.sub("&nbsp;", escape(sentence))
 
 
 def _notes(run: RunRecord) -> str:
