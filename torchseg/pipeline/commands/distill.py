@@ -37,7 +37,7 @@ from torchseg.pipeline.stages.distillation import (
 from torchseg.pipeline.stages.export import DENSE, CertificateError, Exporter, export_beside
 from torchseg.pipeline.stages.ledger import LedgerError, ledger_stage
 from torchseg.pipeline.stages.lengths import Lengths
-from torchseg.pipeline.stages.scoring import ScoreError, report_stage, score_stage
+from torchseg.pipeline.stages.scoring import ScoreError, not_asked_for, report_stage, score_stage
 from torchseg.pipeline.stages.training import Trainer
 from torchseg.pipeline.students.choice import StudentChoice, choose_student
 
@@ -123,6 +123,7 @@ class Chain:
         self.pictures, self.choice = job.pictures, job.choice
         self.problems: list[str] = []
         self.done_beside: set[str] = set()
+        self.asked: set[str] = set()
         self.trainer = Trainer(self.config, self.pictures, self.folder, self.fabric)
         self.plan = RunPlan([])
 
@@ -192,6 +193,12 @@ class Chain:
         for teacher in teachers or [planned(config.teacher, config.teacher_arguments, spec, stage="teacher")]:
             yield from trial_stage(teacher, dense, writes=writes)
 
+    def _asked(self, stages: Iterator[Stage]) -> Iterator[Stage]:
+        """The stages, whose names are kept: they write the files that this command asks for."""
+        for stage in stages:
+            self.asked.add(stage.name)
+            yield stage
+
     def _files(self) -> Iterator[Stage]:
         """Exports the last network at every precision, and the networks before it only as needed for comparison."""
         exporter, files = Exporter(self.pictures, self.folder), self.config.files
@@ -204,13 +211,14 @@ class Chain:
         # The teacher's files take about as long as all others together.
         beside = dict([dense.popitem()]) if dense else {}
         with export_beside(exporter, beside, cores=self.config.cores) as finished:
-            yield from exporter.stages(self.last, files, packed=bool(self.config.stages))
+            yield from self._asked(exporter.stages(self.last, files, packed=bool(self.config.stages)))
             for network, chosen in dense.items():
-                yield from exporter.stages(network, chosen)
+                yield from self._asked(exporter.stages(network, chosen))
             self.done_beside = finished()
         for network, chosen in beside.items():
-            yield from exporter.stages(network, chosen)
+            yield from self._asked(exporter.stages(network, chosen))
         stages = [*networks, *(["baseline"] if self.config.baseline else []), *self.config.stages]
-        yield score_stage(self.pictures, self.folder, stages)
-        yield ledger_stage(self.folder, stages)
+        others = not_asked_for(self.folder, self.asked)
+        yield score_stage(self.pictures, self.folder, stages, without=others)
+        yield ledger_stage(self.folder, stages, without=others)
         yield report_stage(self.folder, stages, target=self.config.target)

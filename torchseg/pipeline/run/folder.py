@@ -87,7 +87,7 @@ class RunFolder:
         Raises:
             ValueError: if another process holds the lock.
         """
-        with locked(self.path), kept_manifest(self.path, written_by_stages=self._written):
+        with locked(self.path), kept_manifest(self.path, written_by_stages=self.written):
             yield
 
     def forget(self) -> None:
@@ -175,6 +175,15 @@ class RunFolder:
         outputs = self._read(name).outputs
         return hashlib.sha256(json.dumps(outputs, sort_keys=True).encode()).hexdigest()
 
+    def written(self) -> dict[str, str]:
+        """Hashes of the files that stages wrote, now or earlier, by path; those of damaged stamps are left out."""
+        written: dict[str, str] = {}
+        for path in sorted((self.path / _STAMPS).glob("*.json")):
+            with suppress(RecordError):
+                outputs = _read_stamp(path).outputs
+                written |= {name: digest for name, digest in outputs.items() if (self.path / name).is_file()}
+        return written
+
     def _recorded(self, name: str) -> _Stamp | None:
         """The stamp of the stage's last completed run; None if there is none, or with a warning if it is damaged."""
         if not self._stamp(name).is_file():
@@ -184,15 +193,6 @@ class RunFolder:
         except RecordError as error:
             STDOUT.warning(f"{name} runs again: {error}")
             return None
-
-    def _written(self) -> dict[str, str]:
-        """Hashes of the files that the stages wrote, as their stamps have them; damaged stamps are left out."""
-        written: dict[str, str] = {}
-        for path in sorted((self.path / _STAMPS).glob("*.json")):
-            with suppress(RecordError):
-                outputs = _read_stamp(path).outputs
-                written |= {name: digest for name, digest in outputs.items() if (self.path / name).is_file()}
-        return written
 
     def _read(self, name: str) -> _Stamp:
         return _read_stamp(self._stamp(name))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,13 +37,15 @@ class _Entry:
     rows: Sequence[LedgerRow]
 
 
-def ledger_stage(folder: RunFolder, stages: Sequence[str]) -> Stage:
+def ledger_stage(folder: RunFolder, stages: Sequence[str], *, without: Collection[str] = ()) -> Stage:
     """Counts the weights of the checkpoints of `stages` and of every file in `artifacts/` into `ledger.csv`.
+
+    Files of the names `without` are left out.
 
     If a file holds fewer zeros or more distinct values than its checkpoint, the stage writes the table and then raises
     LedgerError.
     """
-    artifacts = find_artifacts(folder.path, list(stages))
+    artifacts = find_artifacts(folder.path, list(stages), without=without)
     inputs: dict[str, Any] = {"stages": {name: folder.digest(name) for name in stages}, "version": 2}
     inputs |= {"files": {each.path.name: each.file.sha256 for each in artifacts if each.reference}}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from torchseg.modelfile.precision import precision_in_name
 from torchseg.pipeline.run.dataset import Pictures
 from torchseg.pipeline.run.folder import RunFolder, Stage
 from torchseg.pipeline.run.imported import all_imported
+from torchseg.pipeline.stages.export import ARTIFACTS
 
 TABLES = ("scores.csv", "per_class.csv", "per_image.csv", "precision_recall.csv")
 Source = tuple[str, int, int]
@@ -30,12 +31,12 @@ class ScoreError(Exception):
     """Some files could not be scored; each has a row in the tables that gives the reason."""
 
 
-def score_stage(pictures: Pictures, folder: RunFolder, stages: list[str]) -> Stage:
-    """Scores the checkpoints of `stages` and every file in `artifacts/`.
+def score_stage(pictures: Pictures, folder: RunFolder, stages: list[str], *, without: Collection[str] = ()) -> Stage:
+    """Scores the checkpoints of `stages` and every file in `artifacts/`, without those of these names.
 
     If a file cannot be scored, the stage writes the tables, raises ScoreError, and runs again next time.
     """
-    artifacts = find_artifacts(folder.path, stages)
+    artifacts = find_artifacts(folder.path, stages, without=without)
     inputs = {
         "stages": {name: folder.digest(name) for name in stages},
         "files": {each.path.name: each.file.sha256 for each in artifacts if each.reference},
@@ -69,11 +70,13 @@ def report_stage(folder: RunFolder, stages: list[str], *, target: str | None) ->
     return Stage(name="report", inputs=inputs, outputs=["report.html"], run=run)
 
 
-def find_artifacts(run: Path, stages: list[str], *, name: str | None = None) -> list[Artifact]:
+def find_artifacts(
+    run: Path, stages: list[str], *, name: str | None = None, without: Collection[str] = ()
+) -> list[Artifact]:
     """The checkpoints of `stages`, then the files `artifacts/STAGE.PRECISION.*` that were made from them.
 
     Leaves out files that failed their certificate, and files left by an earlier training, whose certificates name other
-    weights or another image size. With `name`, considers only the file of that name.
+    weights or another image size, and those of the names `without`. With `name`, considers only the file of that name.
     """
     found = [Artifact(path=run / stage, stage=stage, format="torch", precision="fp32") for stage in stages]
     checkpoints = {each.stage: each.file for each in found}  # hashed only if they have files, each once
@@ -84,6 +87,7 @@ def find_artifacts(run: Path, stages: list[str], *, name: str | None = None) -> 
             or stage not in stages
             or "failed" in rest
             or name not in (None, path.name)
+            or path.name in without
         ):
             continue
         file, checkpoint = ModelFile(path), checkpoints[stage]
@@ -123,6 +127,25 @@ def imported_artifacts(run: Path) -> list[Artifact]:
             common |= {"reference": reference, "certified": _is_certified(file), "file": file}
             found.append(Artifact(path=path, format="onnx", precision=each.precision, **common))
     return found
+
+
+def not_asked_for(folder: RunFolder, wanted: Collection[str]) -> set[str]:
+    """Names of model files that stages of an earlier command wrote, and that this one does not ask for; warns of them.
+
+    Files that the `export` command wrote are not among them: somebody wanted them beside those of the chain.
+
+    Args:
+        folder: of the run.
+        wanted: names of the stages that write model files in this command.
+    """
+    written = {name for name in folder.written() if name.startswith(f"{ARTIFACTS}/")}
+    left = sorted(name.rpartition("/")[2] for name in written - {*wanted} if Path(name).suffix in EXPORT_SUFFIXES)
+    if left:
+        _LOG.warning(
+            "not scored, because this command does not ask for them: %s; `score` measures every file of a run",
+            ", ".join(left),
+        )
+    return set(left)
 
 
 def artifacts_in(run: Path, *, name: str | None = None) -> list[Artifact]:

@@ -8,7 +8,8 @@ import pytest
 from tf_bridge.certify.certificate import write_certificate
 from torchseg.checkpoint import WEIGHTS, Card, save_checkpoint, sha256_of
 from torchseg.models import build_model
-from torchseg.pipeline.stages.scoring import find_artifacts
+from torchseg.pipeline.run.folder import RunFolder, Stage
+from torchseg.pipeline.stages.scoring import find_artifacts, not_asked_for
 from torchseg.spec import ImageSpec
 
 
@@ -59,6 +60,31 @@ def test_files_that_no_export_named_are_left_out(run):
     for name in ("mine.onnx", "other.int8.onnx", "student.int8.onnx.partial", "student.fp32.failed.tflite"):
         (run / "artifacts" / name).write_bytes(b"file")
     assert _found(run) == {"student.int8.onnx": True}
+
+
+def test_files_of_an_earlier_command_that_this_one_does_not_ask_for_are_left_out_and_named(
+    tmp_path, passed_certificate, caplog
+):
+    folder = RunFolder(tmp_path / "run")
+    (folder.path / "artifacts").mkdir()
+    _train(folder.path, size=(8, 16))
+    for name in ("student.fp32.onnx", "student.fp32.tflite", "student.int8.end_to_end.onnx"):
+        _certify(folder.path, name, passed_certificate)
+    for name in ("artifacts/student.fp32.onnx", "artifacts/student.fp32.tflite"):  # the third is of `export`
+        folder.note(Stage(name=name, inputs={}, outputs=[name, f"{name}.json"], run=lambda work: None))
+    with caplog.at_level(logging.WARNING):
+        others = not_asked_for(folder, {"artifacts/student.fp32.onnx"})
+    assert others == {"student.fp32.tflite"}
+    assert (
+        "not scored, because this command does not ask for them: student.fp32.tflite; `score` measures" in caplog.text
+    )
+    found = find_artifacts(folder.path, ["student"], without=others)
+    assert [each.path.name for each in found if each.reference] == ["student.fp32.onnx", "student.int8.end_to_end.onnx"]
+
+
+def test_nothing_is_said_where_every_file_is_asked_for(tmp_path, caplog):
+    assert not_asked_for(RunFolder(tmp_path / "run"), set()) == set()
+    assert caplog.text == ""
 
 
 def test_a_damaged_certificate_is_named(run):
