@@ -91,7 +91,7 @@ def test_swapped_channels_are_found_in_every_other_file(problems):
         assert "weights of layer `stem.3` are not the network's" in said, kind
 
 
-@pytest.mark.parametrize("change", WEIGHTS.keys() - {"a single code changed"})
+@pytest.mark.parametrize("change", [each for each in WEIGHTS if each != "a single code changed"])
 def test_changed_weights_of_a_keras_file_are_found_and_their_layer_named(change: str, problems):
     def changed(kernel: np.ndarray) -> np.ndarray:
         return WEIGHTS[change](kernel.transpose(3, 0, 1, 2).copy()).transpose(1, 2, 3, 0)
