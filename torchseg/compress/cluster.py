@@ -74,22 +74,18 @@ def cluster_weights(model: nn.Module, config: ClusterConfig) -> Clustering:
     return Clustering(config)
 
 
-def strip_clustering(model: nn.Module, *, validate: bool = True) -> None:
-    """Replaces shared values by plain weights, in place, after checking that the weights are clustered.
-
-    Args:
-        model: a network that `cluster_weights` prepared.
-        validate: check that each layer has at most its number of values, lost no zeros and is finite.
+def strip_clustering(model: nn.Module) -> None:
+    """Replaces the shared values of a network that `cluster_weights` prepared by plain weights, in place.
 
     Raises:
-        ValueError: if nothing is clustered, or a check fails; the network is then left unchanged.
+        ValueError: if nothing is clustered, or a layer has more than its number of values, lost zeros or is not finite;
+            the network is then left unchanged.
     """
     layers = _clustered(model)
     if not layers:
         raise ValueError("the network has no clustered layer; prepare it with cluster_weights first")
-    if validate:
-        for name, layer in layers.items():
-            _check(name, layer)
+    for name, layer in layers.items():
+        _check(name, layer)
     for layer in layers.values():
         parametrize.remove_parametrizations(layer, "weight", leave_parametrized=True)
 

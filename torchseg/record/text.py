@@ -28,13 +28,12 @@ def shortened(value: object) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
-def text_of_file(path: Path, *, remedy: str, limit_bytes: int = LIMIT_BYTES) -> str:
+def text_of_file(path: Path, *, remedy: str) -> str:
     """The text of a file in UTF-8.
 
     Args:
         path: of the file.
         remedy: ends the message, e.g. `train again`.
-        limit_bytes: largest file that is read.
 
     Raises:
         RecordError: if it is no file, too large or not UTF-8.
@@ -42,8 +41,8 @@ def text_of_file(path: Path, *, remedy: str, limit_bytes: int = LIMIT_BYTES) -> 
     if not path.is_file():
         raise RecordError(f"{path} is missing or no plain file; {remedy}")
     size = path.stat().st_size
-    if size > limit_bytes:
-        raise RecordError(f"{path} has {size} bytes; expected at most {limit_bytes}: {remedy}")
+    if size > LIMIT_BYTES:
+        raise RecordError(f"{path} has {size} bytes; expected at most {LIMIT_BYTES}: {remedy}")
     try:
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:

@@ -22,6 +22,7 @@ from torchseg.spec import ImageSpec
 
 FOLDER = "figures/gallery"
 INDEX = "figures/gallery.json"
+_PER_RANK = 2  # images
 Predict = Callable[[Sequence[Measured], Pictures], list[Labels | None]]
 """Classes `(B, H, W)` that each file predicts for pictures `(B, H, W, C)`; None for a file that fails."""
 
@@ -60,24 +61,23 @@ def save_gallery(files: Sequence[Measured], samples: Samples, spec: ImageSpec, o
         partial.write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
 
 
-def choose(image_miou: Sequence[float], *, each: int = 2) -> list[tuple[str, int]]:
-    """Picks the `each` samples with the highest, middle and lowest scores, none of them twice.
+def choose(image_miou: Sequence[float]) -> list[tuple[str, int]]:
+    """Picks the two samples with the highest, middle and lowest scores, none of them twice.
 
     Args:
         image_miou: score per sample; NaN (no known pixel in the image) is chosen only if all are NaN.
-        each: samples per rank, at least 1.
 
     Returns:
         `(rank, index)` with rank `best`, `median` or `worst`, best first.
     """
     order = sorted(range(len(image_miou)), key=lambda at: (-np.nan_to_num(image_miou[at], nan=-1.0), at))
     order = [at for at in order if not np.isnan(image_miou[at])] or order
-    if len(order) <= 3 * each:
+    if len(order) <= 3 * _PER_RANK:
         third = -(-len(order) // 3)
         ranks = ["best"] * third + ["median"] * third + ["worst"] * third
         return list(zip(ranks, order, strict=False))
-    middle = (len(order) - each) // 2
-    groups = {"best": order[:each], "median": order[middle : middle + each], "worst": order[-each:]}
+    middle = (len(order) - _PER_RANK) // 2
+    groups = {"best": order[:_PER_RANK], "median": order[middle : middle + _PER_RANK], "worst": order[-_PER_RANK:]}
     return [(rank, at) for rank, group in groups.items() for at in group]
 
 

@@ -30,7 +30,7 @@ from torchseg.harness.scoring.columns import (
 from torchseg.harness.scoring.gallery import Predict, save_gallery
 from torchseg.harness.scoring.latency import LatencyConfig
 from torchseg.harness.scoring.measurement import Measured, note_output
-from torchseg.harness.scoring.timing import MakeProgress, baselines_of, measure_time, note_ratios, open_files, phase
+from torchseg.harness.scoring.timing import baselines_of, measure_time, note_ratios, open_files, phase
 from torchseg.harness.scoring.waves import Wave, plan_waves, room_now
 from torchseg.metrics import Overlap, miou_difference, overlap
 from torchseg.progress_bar import Progress
@@ -47,7 +47,6 @@ def score_artifacts(
     out: Path,
     *,
     config: LatencyConfig,
-    progress: MakeProgress = Progress,
     while_open: Callable[[Sequence[Measured]], None] = lambda _: None,
 ) -> list[ScoreFailure]:
     """Times each file, counts its pixels on every sample, and writes the tables and the gallery to `out`.
@@ -62,7 +61,6 @@ def score_artifacts(
         spec: size and normalisation of the images, and the classes.
         out: the run folder; tables in it are replaced when the new ones are complete.
         config: how to time.
-        progress: creates a progress display from a number of steps and a label.
         while_open: takes further measurements of the files whose `reason` is empty; called for each wave after its
             timing, while nothing else runs.
 
@@ -80,7 +78,7 @@ def score_artifacts(
     waves = plan_waves(files, lambda measured: baselines.get(id(measured)), room_now())
     try:
         with Table(out / "per_image.csv", IMAGE_COLUMNS) as table:
-            scorer = _WaveScorer(samples, table, config, progress, while_open)
+            scorer = _WaveScorer(samples, table, config, while_open)
             for number, wave in enumerate(waves, start=1):
                 if len(waves) > 1:
                     _log.info("wave %d of %d: %d of %d files", number, len(waves), len(wave.files), len(files))
@@ -111,13 +109,12 @@ class _WaveScorer:
     samples: Samples
     table: Table
     config: LatencyConfig
-    progress: MakeProgress
     while_open: Callable[[Sequence[Measured]], None]
     leaders: dict[int, Measured] = field(default_factory=dict)
 
     def score(self, wave: Wave) -> None:
         """Opens the files and measures them; those of the wave itself stay open."""
-        measure_time(wave.every, self.samples[0], self.config, self.progress)
+        measure_time(wave.every, self.samples[0], self.config)
         note_ratios(wave)
         _close(wave.again)
         self.while_open(wave.files)
@@ -139,7 +136,7 @@ class _WaveScorer:
         def on_image(measured: Measured, sample: Sample, scores: Overlap) -> None:
             self.table.write(image_row(measured, sample, scores))
 
-        with self.progress(len(self.samples), "scoring images") as display:
+        with Progress(len(self.samples), "scoring images") as display:
             count_pixels(
                 list(first.values()),
                 self.samples,

@@ -23,20 +23,19 @@ from torchseg.harness.scoring.waves import Wave
 from torchseg.progress_bar import Progress
 
 PHASE = "%s: %.1f s"  # log message with a phase and its duration
-MakeProgress = Callable[[int, str], Progress]
 _log = logging.getLogger(__name__)
 
 
-def measure_time(files: Sequence[Measured], sample: Sample, config: LatencyConfig, progress: MakeProgress) -> None:
+def measure_time(files: Sequence[Measured], sample: Sample, config: LatencyConfig) -> None:
     """Opens the files and times them on one image, then records their memory, weights and conditions."""
-    with phase("opening"), progress(len(files), "opening files") as display:
+    with phase("opening"), Progress(len(files), "opening files") as display:
         open_files(files, after_each=display.advance)
     loaded = [measured for measured in files if not measured.reason]
     processes = [measured.process for measured in loaded if measured.process is not None]
     images = [prepare(sample.picture[None], measured.spec) for measured in loaded]  # (1, C, H, W) each
     with (
         phase("time"),
-        progress(config.most_rounds, "timing, rounds at most") as display,
+        Progress(config.most_rounds, "timing, rounds at most") as display,
         Probes(measured.threads for measured in loaded) as probes,
     ):
         outcomes = measure_latency(
@@ -52,7 +51,7 @@ def measure_time(files: Sequence[Measured], sample: Sample, config: LatencyConfi
             measured.latency = outcome
         else:
             measured.reason = str(outcome)
-    with phase("memory and inspection"), progress(len(loaded), "inspecting files") as display:
+    with phase("memory and inspection"), Progress(len(loaded), "inspecting files") as display:
         _inspect(loaded, probes, display, jobs=config.jobs)
 
 

@@ -69,13 +69,15 @@ def _fixed(config: PrepareConfig) -> PrepareConfig:
     if config.root is None:
         raise ValueError("fix mends a data set on disk: say where with --root FOLDER")
     assert config.fix
-    repairs = repair_folder(
-        config.root,
-        config.fix,
-        mask_suffix=config.mask_suffix,
-        ignore_value=config.ignore_value,
-        images=image_reader(config),
-    )
+    with Progress(0, "repairing", unit="image") as bar:
+        repairs = repair_folder(
+            config.root,
+            config.fix,
+            mask_suffix=config.mask_suffix,
+            ignore_value=config.ignore_value,
+            images=image_reader(config),
+            on_picture=bar.advance,
+        )
     shown = grouped(repairs)
     for repair in shown[:_SHOWN]:
         print(f"  repair   {repair}")

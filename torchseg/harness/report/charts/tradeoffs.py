@@ -11,6 +11,7 @@ from torchseg.harness.report.charts.svg import Axis, axis_of, chart, name_tags, 
 from torchseg.harness.report.recommendation.recommend import Recommendation
 from torchseg.harness.report.run_record import Row, RunRecord, number, stage_colours
 
+_LINE_STEP = 8.0  # pixels
 COSTS = {"latency_ms_min": ("Latency of one image (ms, log)", 1.0), "size_bytes": ("File size (MB, log)", 1e6)}
 """The columns that accuracy is drawn against, each with the title of its axis and the unit."""
 
@@ -48,12 +49,12 @@ def named_rows(rows: Sequence[Row], cost: str, found: Recommendation | None) -> 
     return [(row, _tag_name(row, stage)) for key, row in wanted.items() if key in places]
 
 
-def step_points(corners: Sequence[tuple[float, float]], *, end: float, step: float = 8.0) -> list[tuple[float, float]]:
+def step_points(corners: Sequence[tuple[float, float]], *, end: float) -> list[tuple[float, float]]:
     """Points along a step line through `corners` and on to `end`, close enough together that no name crosses it."""
     found = []
     for (x, y), (to, up) in pairwise([*corners, (end, corners[-1][1])]):
-        found += [(x + step * at, y) for at in range(int((to - x) / step) + 1)]
-        found += [(to, min(y, up) + step * at) for at in range(int(abs(up - y) / step) + 1)]
+        found += [(x + _LINE_STEP * at, y) for at in range(int((to - x) / _LINE_STEP) + 1)]
+        found += [(to, min(y, up) + _LINE_STEP * at) for at in range(int(abs(up - y) / _LINE_STEP) + 1)]
     return found
 
 
