@@ -58,7 +58,9 @@ def test_the_network_is_traced_once_for_all_files(
 
 
 def test_another_ending_is_refused(tmp_path: Path, conversion: Conversion) -> None:
-    with pytest.raises(ValueError, match=r"net\.bin names no format; give a file that ends in \.onnx or \.tflite"):
+    with pytest.raises(
+        ValueError, match=r"net\.bin names no format; give a file that ends in \.onnx, \.tflite or \.keras"
+    ):
         conversion.write(tmp_path / "net.bin")
 
 

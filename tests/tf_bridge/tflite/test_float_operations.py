@@ -34,7 +34,9 @@ def test_images_are_sampled_at_exact_places_in_int8(name, special_images, tmp_pa
 def test_what_computes_features_and_the_flow_stays_in_int8(special_images, tmp_path):
     path = tmp_path / "net.tflite"
     Conversion(build_special("flow alignment"), SPEC).write(path, precision=Precision.INT8, calibration=special_images)
-    assert {"stem/conv2d", "layer.flow/conv2d", "logits"} <= set(open_layers(path).grids)
+    grids = open_layers(path).grids
+    assert {"stem/conv2d", "logits"} <= set(grids)
+    assert any(name.startswith("layer.flow/conv2d/") for name in grids)  # its bias is added in float, so in part
     file = open_tflite(path)
     kernels = [file.graph.tensors[each.inputs[1]] for each in file.graph.operators if file.kind(each) == "CONV_2D"]
     assert [file.type_of(kernel) for kernel in kernels] == ["int8"] * 3

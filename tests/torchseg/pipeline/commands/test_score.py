@@ -140,7 +140,7 @@ def test_a_runtime_is_known_everywhere_by_its_entry_in_the_table(run, monkeypatc
     plan = plan_scores(ScoreConfig(files=[run], runtimes="another"))
     assert [(each.format, each.runtime) for each in plan.artifacts] == [("torch", "another"), ("onnx", "another")]
     assert new_runtime("another", threads=1).describe().name == "onnxruntime"
-    with pytest.raises(ValueError, match="choose from torch, onnxruntime, litert, openvino, another"):
+    with pytest.raises(ValueError, match="choose from torch, onnxruntime, litert, openvino, tensorflow, another"):
         ScoreConfig(runtimes="unknown")
 
     monkeypatch.setitem(RUNTIMES, "another", replace(entry, library="another_library", extra="more"))
