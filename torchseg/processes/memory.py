@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 from torchseg.control_groups import GROUPS, MEMBERSHIP, group_folders
@@ -14,8 +15,14 @@ _USED = ("memory.current", "memory.usage_in_bytes")
 _CACHES = ("inactive_file", "active_file", "total_inactive_file", "total_active_file")  # given up when memory is short
 
 
-def total_memory(*, groups: Path = GROUPS, membership: Path = MEMBERSHIP) -> int:
-    """Bytes of memory that this process could use if it was alone.
+@cache
+def total_memory() -> int:
+    """Bytes of memory that this process could use if it was alone; looked up once, since every image asks for it."""
+    return memory_within(GROUPS, MEMBERSHIP)
+
+
+def memory_within(groups: Path, membership: Path) -> int:
+    """Bytes of memory of the machine or, if that is less, of these control groups.
 
     Args:
         groups: mount point of the control groups.
@@ -26,7 +33,7 @@ def total_memory(*, groups: Path = GROUPS, membership: Path = MEMBERSHIP) -> int
 
 
 def available_memory(*, groups: Path = GROUPS, membership: Path = MEMBERSHIP) -> int:
-    """Bytes of memory that this process can still take now; the arguments are those of `total_memory`."""
+    """Bytes of memory that this process can still take now; the arguments are those of `memory_within`."""
     import psutil
 
     found = [psutil.virtual_memory().available]

@@ -5,7 +5,7 @@ import os
 import psutil
 import pytest
 
-from torchseg.processes.memory import _machine_memory, available_memory, total_memory
+from torchseg.processes.memory import _machine_memory, available_memory, memory_within
 
 GB = 10**9
 OLDER = "9:name=systemd:/\n4:memory:/job\n0::/\n"
@@ -28,7 +28,7 @@ def group(tmp_path, monkeypatch):
             (tmp_path / "groups" / name).write_text(f"{text}\n")
         (tmp_path / "membership").write_text(membership)
         places = {"groups": tmp_path / "groups", "membership": tmp_path / "membership"}
-        return total_memory(**places) / GB, available_memory(**places) / GB
+        return memory_within(**places) / GB, available_memory(**places) / GB
 
     return ask
 
@@ -77,7 +77,7 @@ def test_the_older_kind_of_groups_is_read_too(group):
 
 def test_a_system_without_control_groups_has_all_its_memory(group, tmp_path):
     places = {"groups": tmp_path / "none", "membership": tmp_path / "none"}
-    assert (total_memory(**places), available_memory(**places)) == (64 * GB, 40 * GB)
+    assert (memory_within(**places), available_memory(**places)) == (64 * GB, 40 * GB)
 
 
 def test_the_memory_of_the_machine_is_known_on_every_system(monkeypatch):
