@@ -2,12 +2,12 @@
 
     PYTHONPATH=. python benchmarks/special_layers.py --formats tflite,onnx --precisions fp32
 
-Prints for every layer and format whether the file is right, refused (with the message) or wrong, or whether the
-export ends in a traceback, and the counts. The networks are those of tests/special_layers.py. Exits with 1 if a file is
-wrong or an export ends in a traceback.
+Prints for every layer and format whether the file is right, rounded, wrong or refused (with the message), or the export
+ends in a traceback, and the counts. The networks are those of tests/special_layers.py. Exits with 1 if a file is wrong
+or an export ends in a traceback.
 
-Rounding alone can change a class where two are nearly tied, and what follows with it. An int8 file with such an error
-is right if the mean square of all errors is at most twice what rounding costs in PyTorch.
+Rounding alone can change a class where two are nearly tied, and what follows with it. An int8 file beyond the limit is
+called `rounded`, and not right, if the mean square of all errors is at most twice what rounding costs in PyTorch.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def _judged(conversion: Conversion, path: Path, images: NDArray[np.float32], pre
     if precision is not Precision.INT8 or not np.isfinite(error):
         return "wrong", f"{error:.2g}"
     times = times_rounding(path, conversion, logits, images, images)
-    return "right" if times <= MAX_NOISE[precision] else "wrong", f"{error:.2g}, {times:.2g} times rounding"
+    return "rounded" if times <= MAX_NOISE[precision] else "wrong", f"{error:.2g}, {times:.2g} times rounding"
 
 
 if __name__ == "__main__":
