@@ -218,9 +218,8 @@ class KerasLayers:
     def run(self, image: NDArray[Any]) -> Values:
         """Intermediate values by tensor name, see `file_layers`."""
         found = self._model(image.transpose(0, 2, 3, 1), training=False)
-        values = {
-            name: np.array(value, np.float32) for name, value in found.items()
-        }  # TensorFlow's own cannot be changed
+        # Copied, because TensorFlow's own arrays cannot be changed.
+        values = {name: np.array(value, np.float32) for name, value in found.items()}
         return {name: value.transpose(0, 3, 1, 2) if value.ndim == 4 else value for name, value in values.items()}
 
 

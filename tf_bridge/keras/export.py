@@ -108,6 +108,7 @@ class _Builder:
         self._done: set[str] = set()  # operators that the layer of an earlier one computes
         self._output = traced.function.outputs[0]
         self._ops = list(self._needed())
+        self._wanted = {op.name for op in self._ops}
         self._names = _layer_names([op for op in self._ops if op.type in LAYERS])
 
     def model(self) -> Any:
@@ -168,7 +169,7 @@ class _Builder:
 
     def _sum_after(self, op: Any) -> tuple[Any, Any] | None:
         """The addition of one constant per channel, if nothing else reads the operator; and the constant, `(C,)`."""
-        readers = [each for each in op.outputs[0].consumers() if each.name in {op.name for op in self._ops}]
+        readers = [each for each in op.outputs[0].consumers() if each.name in self._wanted]
         if len(readers) != 1 or readers[0].type not in (*_SUMS, "BiasAdd"):
             return None
         other = next((each for each in readers[0].inputs if each.name != op.outputs[0].name), None)

@@ -16,20 +16,8 @@ from torchseg.spec import nearest
 MASK_SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".jpg", ".jpeg")  # the first one is preferred
 _OTHER_FILES = {".txt", ".json", ".xml", ".csv", ".md", ".yaml", ".yml", ".html"}
 _IMAGE_WORDS = (
-    *(
-        "leftimg8bit",
-        "image",
-        "images",
-        "img",
-        "picture",
-        "photo",
-        "sat",
-        "rgb",
-        "frame",
-        "color",
-        "colour",
-        "original",
-    ),
+    *("leftimg8bit", "image", "images", "img", "picture", "photo", "sat", "rgb", "frame"),
+    *("color", "colour", "original"),
     *("training", "test"),  # of DRIVE
 )
 _FIRST_CHANNEL = "0000"  # of nnU-Net, if all images end in it

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -127,16 +127,20 @@ def _tflite_tensor(file: TfliteModel, tensor: Table) -> TensorInfo:
     is_quantized = quantization is not None and quantization.scale is not None and len(quantization.scale) > 0
     return TensorInfo(
         name=tensor.name.decode(),
-        shape=_declared(tensor),
+        shape=declared_sides(tensor.shape, tensor.shapeSignature),
         dtype=file.type_of(tensor),
         scale=float(quantization.scale[0]) if is_quantized else None,
         zero_point=int(quantization.zeroPoint[0]) if is_quantized else None,
     )
 
 
-def _declared(tensor: Table) -> tuple[int | None, ...]:
-    """Sides of a tensor; None for one that is open, apart from the batch."""
-    shape, signature = tensor.shape, tensor.shapeSignature
+def declared_sides(shape: Sequence[int], signature: Sequence[int] | None) -> tuple[int | None, ...]:
+    """Sides of a TFLite tensor; None for an open one, whose shape holds 1. An open batch stays at 1, which is faster.
+
+    Args:
+        shape: for which a runtime allocates memory at first.
+        signature: with -1 for the open sides; files without any may have none.
+    """
     opened = signature if signature is not None and len(signature) == len(shape) else shape
     return tuple(None if at and opened[at] < 0 else int(side) for at, side in enumerate(shape))
 

@@ -60,7 +60,7 @@ class Up(nn.Module):
         projected = cast(Tensor, self.project(features))
         if self.upsampling == "transposed":
             return projected  # (B, out_channels, 2 H, 2 W)
-        return functional.interpolate(projected, scale_factor=2.0, mode="bilinear", align_corners=False)
+        return enlarged(projected, 2)
 
 
 class Join(nn.Module):

@@ -13,13 +13,10 @@ from PIL import Image
 from torchseg.atomic_file import naming, save_text
 from torchseg.checks import check_no_device
 from torchseg.data.images.bands import reading
-from torchseg.data.images.memory import check_memory
 from torchseg.data.sample import DataSet
 from torchseg.data.transforms import BoundedSamples
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".npy")
-
-_BYTES_PER_PIXEL = 20  # of a mask: Pillow's image, what it is converted to, arrays of both, and comparisons
 
 PARTS = ("train", "validation", "test")
 _SYSTEM = {"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "@eadir", "#recycle", "$recycle.bin", "lost+found"}
@@ -56,11 +53,6 @@ def open_image(path: Path) -> Iterator[Image.Image]:
     """Opens an image file without decoding it; errors while it is open and read name it."""
     with reading(path), ExitStack() as opened:
         yield Image.open(opened.enter_context(path.open("rb")))
-
-
-def check_mask_memory(image: Image.Image, path: Path) -> None:
-    """Raises a ValueError if an opened mask would take too much memory to decode."""
-    check_memory(path, (image.height, image.width), bytes_per_pixel=_BYTES_PER_PIXEL)
 
 
 def check_new_folder(folder: Path, *, flag: str) -> None:

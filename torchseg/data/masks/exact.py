@@ -24,9 +24,11 @@ _LOSSY_TIFF = {"jpeg", "tiff_jpeg", "webp"}
 
 def check_one_value(path: Path) -> None:
     """Raises a ValueError that names a TIFF file of more bands than a grey or coloured image has; other files pass."""
-    if not TiffHeader.fits(path):
-        return
-    header = TiffHeader(path)
+    if TiffHeader.fits(path):
+        _check_bands(TiffHeader(path), path)
+
+
+def _check_bands(header: TiffHeader, path: Path) -> None:
     count = header.samples - header.has_alpha
     if header.is_ours and count not in (1, 3, 4):
         raise ValueError(_too_many_bands(path, count))
@@ -77,8 +79,8 @@ def exact_values(image: Image.Image, path: Path) -> NDArray[np.uint8] | None:
 
 def _needs_bands(path: Path) -> bool:
     """Whether Pillow drops bands or bits of a TIFF, or leaves white at 0."""
-    check_one_value(path)
     header = TiffHeader(path)
+    _check_bands(header, path)
     return header.is_ours and (header.samples > 1 or header.get(PHOTOMETRIC, 1) == 0)
 
 

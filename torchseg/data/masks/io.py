@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from torchseg.data.images.bands import ORIENTATION, check_one_image
-from torchseg.data.images.io import check_mask_memory, open_image
+from torchseg.data.images.io import open_image
+from torchseg.data.images.memory import check_memory
 from torchseg.data.masks.exact import check_one_value, exact_values, is_lossy, step_of_shades
 
 _MAY_TURN = {"exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif"}  # what Pillow keeps of a file's header
+_BYTES_PER_PIXEL = 20  # Pillow's image, what it is converted to, arrays of both, and comparisons
 _COLOURED = ("RGB", "RGBA", "RGBX", "LA", "La", "PA", "RGBa")
 
 
@@ -67,6 +69,11 @@ def read_header(path: Path) -> MaskHeader:
         )
 
 
+def _check_memory(image: Image.Image, path: Path) -> None:
+    """Raises a ValueError if an opened mask would take too much memory to decode."""
+    check_memory(path, (image.height, image.width), bytes_per_pixel=_BYTES_PER_PIXEL)
+
+
 def read_mask(path: Path) -> NDArray[np.uint8]:
     """Reads a mask as stored, uint8: `(H, W)` for indexed or greyscale files, `(H, W, 3)` for coloured ones.
 
@@ -78,7 +85,7 @@ def read_mask(path: Path) -> NDArray[np.uint8]:
         ValueError: naming the file, if it is missing, truncated, or not a mask.
     """
     with open_image(path) as image:
-        check_mask_memory(image, path)
+        _check_memory(image, path)
         step, stored = step_of_shades(image), exact_values(image, path)
         if stored is None:
             image.load()
@@ -104,7 +111,7 @@ def read_colours(path: Path) -> NDArray[np.uint8]:
         ValueError: naming the file, if it is missing or truncated.
     """
     with open_image(path) as image:
-        check_mask_memory(image, path)
+        _check_memory(image, path)
         stored = exact_values(image, path)
         if stored is None:
             image.load()

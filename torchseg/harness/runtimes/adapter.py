@@ -24,6 +24,7 @@ class FileAdapter:
         outputs: names of the outputs.
         pixels: integer type of the input, if the file takes values from 0 to 255; None for a file that takes floats.
         options: for a file that does not say enough.
+        classes: number of classes that the file itself names; asked in predictions alone, and if the options name none.
 
     Raises:
         ValueError: if the input does not take images, or there is no output of the name in the options.
@@ -37,11 +38,12 @@ class FileAdapter:
         outputs: Sequence[str],
         pixels: type[np.integer[Any]] | None,
         options: RunOptions,
+        classes: Callable[[], int | None],
     ) -> None:
         self.shape = tuple(shape) or (None,) * 4
         self.layout = layout_of(self.shape, usual="NHWC" if usual == "NHWC" else "NCHW")
         self._reader = OutputReader(outputs, layout=self.layout, options=options)
-        self._options, self._pixels = options, pixels
+        self._options, self._pixels, self._classes = options, pixels, classes
 
     @property
     def note(self) -> str:
@@ -53,13 +55,12 @@ class FileAdapter:
         """Whether the file's output was classes and not scores; complete once it has run."""
         return self._reader.gives_classes
 
-    def predict(self, images: NDArray[np.float32], run: Run, *, classes: Callable[[], int | None]) -> NDArray[Any]:
+    def predict(self, images: NDArray[np.float32], run: Run) -> NDArray[Any]:
         """Class scores `(B, K, H, W)` of images `(B, C, H, W)`; a fixed batch is filled up with copies of an image.
 
         Args:
             images: normalised.
             run: runs the file on one batch.
-            classes: number of classes that the file itself names; asked if the options name none.
 
         Raises:
             ValueError: if the file takes other images, or its outputs are not class scores.
@@ -68,7 +69,7 @@ class FileAdapter:
             images = images[:, ::-1]
         batch = to_layout(images if self._pixels is None else to_pixels(images).astype(self._pixels), self.layout)
         self._check(batch.shape)
-        count = self._options.classes or classes()
+        count = self._options.classes or self._classes()
         step = self.shape[0] or len(batch)
         size = images.shape[2], images.shape[3]
         parts = []

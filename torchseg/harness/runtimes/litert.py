@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from torchseg.harness.runtimes.adapter import FileAdapter, check_single_input
 from torchseg.harness.runtimes.base import RuntimeInfo
+from torchseg.modelfile.contents import declared_sides
 from torchseg.modelfile.model_file import ModelFile
 from torchseg.modelfile.run_options import DEFAULT_OPTIONS, RunOptions
 from torchseg.modelfile.tflite import IDENTIFIER
@@ -36,13 +37,12 @@ class LitertRuntime:
         self._outputs: list[dict[str, Any]] = []
         self._shape: tuple[int, ...] = ()  # of the input for which memory is allocated
         self._adapter: FileAdapter | None = None
-        self._file: ModelFile | None = None
         self._path: Path | None = None
 
     def load(self, path: Path, options: RunOptions = DEFAULT_OPTIONS) -> None:
         """Opens the file; raises ValueError if it is damaged or does not take images."""
-        with path.open("rb") as file:
-            if file.read(8)[4:] != IDENTIFIER:
+        with path.open("rb") as opened:
+            if opened.read(8)[4:] != IDENTIFIER:
                 raise ValueError(
                     f"{path} is not a TFLite file: its header lacks {IDENTIFIER.decode()}; export it again"
                 )
@@ -53,7 +53,7 @@ class LitertRuntime:
             raise ValueError(f"{path} is not a TFLite file that LiteRT can open: {error}") from error
         self._interpreter = interpreter
         self._path = path
-        self._file = ModelFile(path)  # not read here: that must not count as load time
+        file = ModelFile(path)  # not read here: that must not count as load time
         check_single_input([str(each["name"]) for each in interpreter.get_input_details()])
         self._input = interpreter.get_input_details()[0]
         self._outputs = interpreter.get_output_details()
@@ -66,16 +66,14 @@ class LitertRuntime:
             outputs=output_names(interpreter, options.output),
             pixels=number.type if is_pixels else None,
             options=options,
+            classes=lambda: file.num_classes,
         )
 
     def predict(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """Logits `(B, K, H, W)` of images `(B, C, H, W)`."""
         if self._adapter is None:
             raise ValueError("no .tflite file is loaded; call load first")
-        return self._adapter.predict(images, self._run, classes=self._classes)
-
-    def _classes(self) -> int | None:
-        return self._file.num_classes if self._file else None
+        return self._adapter.predict(images, self._run)
 
     def _run(self, batch: NDArray[Any]) -> list[NDArray[Any]]:
         if batch.shape != self._shape:  # of a file of any size
@@ -149,15 +147,8 @@ class LitertRuntime:
 
 
 def open_sides(details: dict[str, Any]) -> list[int | None]:
-    """Sides of the input; None for an open one, whose shape holds 1. An open batch stays at 1, which is faster."""
-    shape = [int(side) for side in details["shape"]]
-    signature = [int(side) for side in details.get("shape_signature", shape)]
-    if len(signature) != len(shape):
-        return [*shape]
-    return [
-        None if at and open_side < 0 else side
-        for at, (side, open_side) in enumerate(zip(shape, signature, strict=True))
-    ]
+    """Sides of the input, see `declared_sides`."""
+    return [*declared_sides(details["shape"], details.get("shape_signature"))]
 
 
 def output_names(interpreter: Any, wanted: str = "") -> list[str]:

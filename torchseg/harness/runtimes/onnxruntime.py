@@ -41,7 +41,6 @@ class OnnxRuntime:
         self._session: Any = None
         self._adapter: FileAdapter | None = None
         self._float: type[np.floating[Any]] = np.float32
-        self._classes: int | None = None
         self._path: Path | None = None
 
     def load(self, path: Path, options: RunOptions = DEFAULT_OPTIONS, *, trace: Path | None = None) -> None:
@@ -63,14 +62,15 @@ class OnnxRuntime:
         if described.type not in _FLOATS and described.type not in _PIXELS:
             raise ValueError(f"{path} takes {described.type}; export it with a float input, or one of uint8 images")
         self._float = _FLOATS.get(described.type, np.float32)
+        classes = count_classes(session.get_modelmeta().custom_metadata_map, path=path)
         self._adapter = FileAdapter(
             [side if isinstance(side, int) and side > 0 else None for side in described.shape],
             usual="NCHW",
             outputs=[each.name for each in session.get_outputs()],
             pixels=_PIXELS.get(described.type),
             options=options,
+            classes=lambda: classes,
         )
-        self._classes = count_classes(session.get_modelmeta().custom_metadata_map, path=path)
         self._session = session
         self._path = path
 
@@ -88,7 +88,7 @@ class OnnxRuntime:
         """Logits `(B, K, H, W)` of images `(B, C, H, W)`."""
         if self._adapter is None:
             raise ValueError("no .onnx file is loaded; call load first")
-        return self._adapter.predict(images, self._run, classes=lambda: self._classes)
+        return self._adapter.predict(images, self._run)
 
     def _run(self, batch: NDArray[Any]) -> list[NDArray[Any]]:
         name = self._session.get_inputs()[0].name

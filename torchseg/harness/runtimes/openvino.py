@@ -35,7 +35,7 @@ class OpenvinoRuntime:
         self._threads = threads
         self._model: Any = None
         self._adapter: FileAdapter | None = None
-        self._file: ModelFile | None = None
+        self._path: Path | None = None
 
     def load(self, path: Path, options: RunOptions = DEFAULT_OPTIONS, *, count_layers: bool = False) -> None:
         """Opens and compiles the file; raises ValueError if it is damaged or does not take images.
@@ -59,24 +59,23 @@ class OpenvinoRuntime:
         check_single_input([each.get_any_name() for each in model.inputs])
         shape = model.input(0).get_partial_shape()
         sides = () if shape.rank.is_dynamic else shape
+        file = ModelFile(path)  # not read here: that must not count as load time
         self._adapter = FileAdapter(
             [None if side.is_dynamic else side.get_length() for side in sides],
             usual="NCHW",
             outputs=[each.get_any_name() for each in model.outputs],
             pixels=_PIXELS.get(model.input(0).get_element_type().get_type_name()),
             options=options,
+            classes=lambda: file.num_classes,
         )
         self._model = model.create_infer_request()
-        self._file = ModelFile(path)  # not read here: that must not count as load time
+        self._path = path
 
     def predict(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """Logits `(B, K, H, W)` of images `(B, C, H, W)`."""
         if self._adapter is None:
             raise ValueError("no .onnx file is loaded; call load first")
-        return self._adapter.predict(images, self._run, classes=self._classes)
-
-    def _classes(self) -> int | None:
-        return self._file.num_classes if self._file else None
+        return self._adapter.predict(images, self._run)
 
     def _run(self, batch: NDArray[Any]) -> list[NDArray[Any]]:
         answer = self._model.infer([batch])
@@ -92,7 +91,7 @@ class OpenvinoRuntime:
             name="openvino",
             version=str(self._library.__version__),
             threads=self._threads,
-            arithmetic=onnx_arithmetic(self._file.path) if self._file else "float32",
+            arithmetic=onnx_arithmetic(self._path) if self._path else "float32",
             input_shape=self._adapter.shape if self._adapter else (),
             layout=self._adapter.layout if self._adapter else "NCHW",
             note=self._adapter.note if self._adapter else "",

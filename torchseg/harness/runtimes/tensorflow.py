@@ -34,9 +34,7 @@ class TensorflowRuntime:
             tensorflow.config.threading.set_intra_op_parallelism_threads(threads)
             tensorflow.config.threading.set_inter_op_parallelism_threads(1)
         self._function: Any = None
-        self._shape: tuple[int | None, ...] = ()
         self._adapter: FileAdapter | None = None
-        self._file: ModelFile | None = None
         self._path: Path | None = None
 
     def load(self, path: Path, options: RunOptions = DEFAULT_OPTIONS) -> None:
@@ -53,15 +51,16 @@ class TensorflowRuntime:
         inputs = getattr(model, "inputs", None) or []
         check_single_input([str(each.name) for each in inputs])
         (image,) = inputs
-        self._path, self._file = path, ModelFile(path)  # the file is not read here: that must not count as load time
-        self._shape = tuple(image.shape)
+        self._path = path
+        file = ModelFile(path)  # not read here: that must not count as load time
         number = np.dtype(image.dtype)
         self._adapter = FileAdapter(
-            self._shape,
+            tuple(image.shape),
             usual="NHWC",
             outputs=[str(each) for each in model.output_names],
             pixels=number.type if np.issubdtype(number, np.integer) else None,
             options=options,
+            classes=lambda: file.num_classes,
         )
         self._function = self._tf.function(lambda batch: model(batch, training=False), autograph=False)
 
@@ -69,10 +68,7 @@ class TensorflowRuntime:
         """Logits `(B, K, H, W)` of images `(B, C, H, W)`."""
         if self._adapter is None:
             raise ValueError("no .keras file is loaded; call load first")
-        return self._adapter.predict(images, self._run, classes=self._classes)
-
-    def _classes(self) -> int | None:
-        return self._file.num_classes if self._file else None
+        return self._adapter.predict(images, self._run)
 
     def _run(self, batch: NDArray[Any]) -> list[NDArray[Any]]:
         try:
@@ -86,7 +82,7 @@ class TensorflowRuntime:
             name="tensorflow",
             version=version("tensorflow"),
             threads=self._threads,
-            input_shape=self._shape,
+            input_shape=self._adapter.shape if self._adapter else (),
             layout=self._adapter.layout if self._adapter else "NHWC",
             note=self._adapter.note if self._adapter else "",
             gives_classes=bool(self._adapter and self._adapter.gives_classes),

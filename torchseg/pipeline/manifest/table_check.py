@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from math import isnan
 from pathlib import Path
 from typing import Any
@@ -38,11 +38,18 @@ def table_problems(run: Path) -> Iterator[tuple[str, str]]:
     scores = {key: overlap(np.asarray(matrix, np.int64)) for key, matrix in counts.items()}
     for row in rows:
         if not row.get("error"):
-            for problem in (*_accuracy(row, scores), *_file(run, row)):
+            for problem in (*_compared(row, scores, _accuracy), *_file(run, row)):
                 yield SCORES, f"{row['artifact']}: {problem}"
     for row in read_table(run / CLASSES) if (run / CLASSES).is_file() else []:
-        for problem in _of_class(row, scores):
+        for problem in _compared(row, scores, _of_class):
             yield CLASSES, f"{row['artifact']}, {row['class']}: {problem}"
+
+
+def _compared(
+    row: Row, scores: Mapping[str, Overlap], compare: Callable[[Row, Overlap], Iterator[str]]
+) -> Iterator[str]:
+    found = _found(row, scores)
+    return iter([f"{CONFUSION} has no matrix for it; {_REMEDY}"]) if found is None else compare(row, found)
 
 
 def _found(row: Row, scores: Mapping[str, Overlap]) -> Overlap | None:
@@ -55,20 +62,13 @@ def _found(row: Row, scores: Mapping[str, Overlap]) -> Overlap | None:
     return next((scores[key] for key in scores if key.startswith(f"{name} (") and (runtime in key)), None)
 
 
-def _accuracy(row: Row, scores: Mapping[str, Overlap]) -> Iterator[str]:
-    found = _found(row, scores)
-    if found is None:
-        yield f"{CONFUSION} has no matrix for it; {_REMEDY}"
-        return
+def _accuracy(row: Row, found: Overlap) -> Iterator[str]:
     for name in _ACCURACY:
         yield from _difference(name, number(row, name), float(getattr(found, name)))
 
 
-def _of_class(row: Row, scores: Mapping[str, Overlap]) -> Iterator[str]:
-    found, index = _found(row, scores), number(row, "class_index")
-    if found is None:
-        yield f"{CONFUSION} has no matrix for it; {_REMEDY}"
-        return
+def _of_class(row: Row, found: Overlap) -> Iterator[str]:
+    index = number(row, "class_index")
     for name, mean in MEASURES.items():
         value = float(getattr(found, mean)) if index is None else float(getattr(found, name)[int(index)])
         yield from _difference(name, number(row, name), value)

@@ -10,9 +10,8 @@ from PIL import Image
 
 from torchseg.data.images import reader
 from torchseg.data.images.bands import read_header
-from torchseg.data.images.io import _BYTES_PER_PIXEL
 from torchseg.data.images.reader import RGB, ImageReader, _bytes_per_pixel
-from torchseg.data.masks.io import read_by_kind
+from torchseg.data.masks.io import _BYTES_PER_PIXEL, read_by_kind
 from torchseg.harness.host import peak_memory_mb
 from torchseg.processes.child_limits import child_limits
 

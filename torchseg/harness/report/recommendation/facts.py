@@ -5,15 +5,8 @@ from __future__ import annotations
 from torchseg.harness.format import bytes_text, milliseconds, percent, short_name
 from torchseg.harness.report.recommendation.recommend import BUDGET, Recommendation
 from torchseg.harness.report.run_record import Row, number
+from torchseg.harness.runtimes.table import RUNTIMES
 from torchseg.modelfile.certificate import TOO_FEW
-
-_RUNTIMES = {
-    "torch": "PyTorch",
-    "onnxruntime": "ONNX Runtime",
-    "litert": "LiteRT",
-    "openvino": "OpenVINO",
-    "tensorflow": "TensorFlow",
-}
 
 
 def facts(found: Recommendation) -> dict[str, str]:
@@ -51,7 +44,7 @@ def reference_name(row: Row) -> str:
 def runtime_title(row: Row) -> str:
     """The runtime's name as its makers write it."""
     name = row.get("runtime", "")
-    return _RUNTIMES.get(name, name)
+    return RUNTIMES[name].title if name in RUNTIMES else name
 
 
 def ratio(before: Row, after: Row, column: str) -> float | None:
