@@ -88,7 +88,8 @@ class Pictures:
         validation: labelled images at the spec's size.
         test: labelled images at the spec's size.
         upright: whether images have an up and a down (see `RandomView`).
-        fingerprint: a hash that changes when a file of the data set does.
+        fingerprint: a hash that changes when a file of the data set does, or its time; from `cached_pictures`, when
+            its pixels do.
         files: image files by split; none for generated images.
         images: how these files are read.
     """
@@ -220,9 +221,15 @@ def check_disjoint(pictures: Pictures) -> None:
 
 
 def cached_pictures(pictures: Pictures, run: Path) -> Pictures:
-    """The same images, read from the cache that `check_stage` left in the run folder."""
+    """The same images, read from the cache that `check_stage` left in the run folder.
+
+    From here on the fingerprint is that of their pixels: what was trained on them stays valid where files are copied,
+    unpacked again or touched.
+    """
     parts: dict[str, Any] = {name: CachedSamples(run / CACHE / name, getattr(pictures, name)) for name in SPLITS}
-    return replace(pictures, **parts)
+    report = read_report(run, remedy="run the same command again")
+    hashes = [getattr(report, name).sha256 for name in SPLITS]
+    return replace(pictures, fingerprint=hashlib.sha256("\n".join(hashes).encode()).hexdigest(), **parts)
 
 
 def _cache_files() -> list[str]:

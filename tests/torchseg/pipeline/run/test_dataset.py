@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 
 import pytest
+from PIL import Image
 
 from torchseg.config import DataConfig, LearningConfig
 from torchseg.data.datasets.folder import folder
-from torchseg.pipeline.run.dataset import check_stage, open_pictures
+from torchseg.pipeline.run.dataset import cached_pictures, check_stage, open_pictures
 from torchseg.pipeline.run.folder import RunFolder
 
 
@@ -55,3 +57,23 @@ def test_flags_that_change_classes_change_the_fingerprint_and_no_other_does(draw
     assert plain.fingerprint == opened().fingerprint
     assert merged.fingerprint != plain.fingerprint
     assert merged.spec.classes == ("ground", "a", "wire", "ring")
+
+
+def test_trainings_stay_valid_where_images_are_touched_and_not_where_one_changes(drawn_pictures, tmp_path):
+    root = shutil.copytree(drawn_pictures, tmp_path / "mine")
+    config = LearningConfig(data="folder", root=root, image_size="16", threads=1)
+
+    def fingerprint():
+        pictures = open_pictures(config)
+        RunFolder(tmp_path / "run").do(check_stage(pictures, config))
+        return cached_pictures(pictures, tmp_path / "run").fingerprint
+
+    first = fingerprint()
+    images = sorted((root / "images").iterdir())
+    for path in images:
+        os.utime(path, (0, 0))
+    assert fingerprint() == first
+    with Image.open(images[0]) as image:
+        blank = Image.new("RGB", image.size)
+    blank.save(images[0])
+    assert fingerprint() != first
