@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
+
+from torchseg.train.depthwise import FastDepthwiseGradients
 
 TrainingPrecision = Literal["fp32", "bf16"]
 
@@ -30,13 +33,17 @@ def _has_bf16(device: torch.device) -> bool:
     return torch.backends.cpu.get_cpu_capability() == "AVX512" and bool(supported())
 
 
-def forward_context(precision: TrainingPrecision, device: torch.device) -> AbstractContextManager[object]:
+@contextmanager
+def forward_context(precision: TrainingPrecision, device: torch.device) -> Iterator[None]:
     """Autocast for the operators inside, in the calling thread only; does nothing for fp32.
 
     Autocast's cache of cast weights is off because all threads of a process share it: a thread that leaves its context
     would clear the cache while another thread uses it.
     """
-    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16", cache_enabled=False)
+    mixed = precision == "bf16"
+    gradients = FastDepthwiseGradients() if mixed and device.type == "cpu" else nullcontext()
+    with torch.autocast(device.type, torch.bfloat16, enabled=mixed, cache_enabled=False), gradients:
+        yield
 
 
 class MixedPrecision(nn.Module):
