@@ -34,7 +34,8 @@ def main() -> int:
     torch.set_num_threads(arguments.threads)
     spec = ImageSpec(height=arguments.size, width=arguments.size, classes=("a", "b", "c"))
     for name in NETWORKS:
-        network = build_model(name, {}, spec).to(memory_format=torch.channels_last).train()
+        network = build_model(name, {}, spec).train()
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         images = torch.randn(arguments.batch, 3, arguments.size, arguments.size)
         images = images.contiguous(memory_format=torch.channels_last)
         masks = torch.randint(0, 3, (arguments.batch, arguments.size, arguments.size))
@@ -58,7 +59,7 @@ def _step(network: nn.Module, images: torch.Tensor, masks: torch.Tensor, *, fast
         FastDepthwiseGradients() if fast else nullcontext(),
     ):
         logits = network(images)
-    cross_entropy(logits.float(), masks).backward()
+    cross_entropy(logits.float(), masks).backward()  # type: ignore[no-untyped-call]
     network.zero_grad()
     return time.perf_counter() - started
 

@@ -52,8 +52,8 @@ def _convolve(
     if any(more >= size for more, size in zip(border, kernel, strict=True)):
         return conv2d(images, weight, bias, stride, padding, dilation, groups)
     kind = torch.bfloat16
-    answer: Tensor = _Depthwise.apply(images.to(kind), weight.to(kind), bias, step, border)
-    return answer
+    apply: Callable[..., Tensor] = _Depthwise.apply
+    return apply(images.to(kind), weight.to(kind), bias, step, border)
 
 
 def _pair(value: int | Sequence[int]) -> Pair:
@@ -79,7 +79,7 @@ class _Depthwise(torch.autograd.Function):
             for_images = _gradient_of_images(gradient, images, weight, ctx.stride, ctx.padding)
         if ctx.needs_input_grad[1]:
             kind = torch.float32 if max(weight.shape[2:]) >= _SLOW_KERNEL else weight.dtype
-            given = [each.to(kind) for each in (gradient, images, weight)]
+            given = (gradient.to(kind), images.to(kind), weight.to(kind))
             for_weight = _gradients(*given, ctx.stride, ctx.padding, of=1).to(weight.dtype)
         if ctx.needs_input_grad[2]:
             for_bias = gradient.sum((0, 2, 3), dtype=torch.float32)
@@ -92,7 +92,8 @@ def _gradient_of_images(gradient: Tensor, images: Tensor, weight: Tensor, stride
         return _gradients(gradient, images, weight, stride, padding, of=0)
     kernel, size = weight.shape[2:], images.shape[2:]
     height, width = (side + 2 * more - k + 1 for side, more, k in zip(size, padding, kernel, strict=True))
-    spread = gradient.new_empty((*gradient.shape[:2], height, width)).to(memory_format=torch.channels_last).zero_()
+    shape = (*gradient.shape[:2], height, width)
+    spread = torch.empty(shape, dtype=gradient.dtype, memory_format=torch.channels_last).zero_()
     spread[:, :, :: stride[0], :: stride[1]] = gradient
     border = (kernel[0] - 1 - padding[0], kernel[1] - 1 - padding[1])
     return conv2d(spread, weight.flip(2, 3), None, 1, border, 1, len(weight))
