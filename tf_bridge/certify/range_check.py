@@ -84,11 +84,11 @@ def _reach(network: NetworkLayers, name: str, ranges: Ranges) -> float:
 
 def _groups(network: NetworkLayers) -> dict[str, set[str]]:
     """Name of each value -> the values that may share its grid, itself included."""
-    groups: dict[str, set[str]] = {}
+    groups: dict[str, set[str]] = {IMAGE: {IMAGE}}
     for name, sources in network.sources.items():
         groups.setdefault(name, {name})
         if _operator(network, name).startswith(_SAME_CODES):
-            merged = groups[name].union(*(groups.get(each, {each}) for each in sources if each != IMAGE))
+            merged = groups[name].union(*(groups.get(each, {each}) for each in sources))
             for each in merged:
                 groups[each] = merged
     return groups

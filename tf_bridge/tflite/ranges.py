@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -88,30 +88,47 @@ def _join_ranges(file: TfliteModel) -> None:
     other readers, too.
     """
     graph = file.graph
-    readers = Counter(int(index) for operation in graph.operators for index in operation.inputs)
-    group = list(range(len(graph.tensors)))
+    joined = list(range(len(graph.tensors)))
 
     def first(index: int) -> int:
-        while group[index] != index:
-            index = group[index]
+        while joined[index] != index:
+            index = joined[index]
         return index
 
-    for operation in graph.operators:
-        kind = file.kind(operation)
-        read = [int(index) for index in operation.inputs if index >= 0 and _measured(graph.tensors[index])]
-        if kind in _CHOOSING:
-            read = [index for index in read if readers[index] > 1]
-        elif kind not in _MOVING:
-            continue
-        written = [int(index) for index in operation.outputs if _measured(graph.tensors[index])]
-        for index in (*read, *written):
-            group[first(index)] = first(written[0] if written else read[0])
+    def join(indices: Sequence[int]) -> None:
+        for index in indices:
+            joined[first(index)] = first(indices[-1])
+
+    moving = [each for each in graph.operators if file.kind(each) in _MOVING]
+    for operation in moving:
+        join(_sharing(graph, operation.inputs) + _sharing(graph, operation.outputs))
+    choosing = [each for each in graph.operators if file.kind(each) in _CHOOSING]
+    readers = Counter(root for each in choosing for root in {first(index) for index in _sharing(graph, each.inputs)})
+    needed = {first(index) for index in _used_otherwise(graph, (*moving, *choosing))}
+    needed |= {root for root, count in readers.items() if count > 1}
+    for operation in choosing:
+        for index in _sharing(graph, operation.inputs):
+            if first(index) in needed:
+                join([index, *_sharing(graph, operation.outputs)])
+                needed.add(first(index))
     members: dict[int, list[Any]] = {}
     for index, tensor in enumerate(graph.tensors):
         if _measured(tensor):
             members.setdefault(first(index), []).append(tensor)
     for tensors in members.values():
         _set_range(tensors)
+
+
+def _sharing(graph: Any, indices: Iterable[int]) -> list[int]:
+    """Those of an operation's tensors that have a measured range."""
+    return [int(index) for index in indices if index >= 0 and _measured(graph.tensors[index])]
+
+
+def _used_otherwise(graph: Any, passing: Sequence[Any]) -> set[int]:
+    """Tensors that the caller gets, or that an operation reads which is none of these."""
+    known = set(map(id, passing))
+    read = {int(index) for each in graph.operators if id(each) not in known for index in each.inputs}
+    return read | set(map(int, graph.outputs))
 
 
 def _set_range(tensors: Iterable[Any]) -> None:

@@ -64,6 +64,17 @@ def test_a_tensor_may_have_the_wider_range_of_what_it_is_moved_into() -> None:
     assert wrong(joined, {"conv/conv2d": (-2.5, 4.5)}, cat=(-2.5, 5.5)) == {"conv/conv2d"}
 
 
+def test_a_maximum_of_the_image_may_have_the_range_of_the_image() -> None:
+    class Pooled(nn.Module):
+        def forward(self, image: Tensor) -> Tensor:
+            return torch.cat([image.sigmoid(), nn.functional.max_pool2d(image, 3, 1, 1)], dim=1)[:, :3]
+
+    ranges = {"image": (-2.0, 3.0), "forward/max_pool2d": (-1.0, 3.0)}
+    network = NetworkLayers(export_program(Pooled(), SPEC))
+    assert not check_ranges(network, {name: Grid(5 / 255, -2.0, 3.0) for name in ranges}, ranges)
+    assert check_ranges(network, {"image": Grid(4 / 255, -1.0, 3.0)}, ranges).keys() == {"image"}
+
+
 def test_a_range_of_another_tensor_that_cuts_values_off_is_wrong() -> None:
     def reduced(x: Tensor) -> Tensor:
         return nn.functional.avg_pool2d(x, 3, 1, 1) * x.sigmoid()

@@ -41,6 +41,29 @@ def test_tensors_that_share_a_grid_keep_all_their_values(
     assert error < 0.02
 
 
+class Downsampler(nn.Module):
+    """Convolution and padded maximum of an image, side by side; features without negative values."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.features, self.pool, self.head = nn.Conv2d(3, 5, 3, 2, 1), nn.MaxPool2d(3, 2, 1), nn.Conv2d(8, 3, 1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        joined = torch.cat([torch.relu(self.features(image)), self.pool(image)], dim=1)
+        return nn.functional.interpolate(self.head(joined), scale_factor=2.0, mode="nearest")
+
+
+def test_a_maximum_behind_moved_values_leaves_them_their_range(tmp_path: Path, spec: ImageSpec, images) -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = Downsampler().eval()
+    path = tmp_path / "net.tflite"
+    export_tflite(network, spec, path, precision=Precision.INT8, calibration=images)
+    grid = open_layers(path).grids["image"]
+    assert grid.low - grid.step <= images.min()
+    assert images.max() <= grid.high + grid.step
+
+
 class Residual(nn.Module):
     """A sum of large values and of a small branch, which nothing reads but the sum."""
 
