@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 _UNSIGNED = {4: np.uint32, 2: np.uint16, 1: np.uint8}  # by item size; values are distinguished by their bits
 # Bytes of the rebuilding operators in a file with short names.
-_CODES_BYTES, _MASK_BYTES, _CHANNELS_BYTES, _TRANSPOSE_BYTES = 210, 220, 45, 45
+_CODES_BYTES, _MASK_BYTES, _CHANNELS_BYTES, _ZEROS_BYTES, _TRANSPOSE_BYTES = 210, 220, 45, 60, 45
 
 MAX_RADIX = 256
 # Number of values that a word can hold.
@@ -67,6 +67,8 @@ class PackedWeight:
             size += self.mask.words.nbytes + _MASK_BYTES
         if self.axis is not None:
             size += _CHANNELS_BYTES
+            if self.mask is not None:  # the zeros at the end of the codebooks are written as one operator
+                size += _ZEROS_BYTES - self.codebook[:, -1].nbytes
         return size + (_TRANSPOSE_BYTES if self.axis else 0)
 
     def unpack(self) -> NDArray[Any]:

@@ -25,6 +25,7 @@ class PackedRebuild:
         self.nodes: list[NodeProto] = []
         self.initializers: list[TensorProto] = []
         self._tables: dict[int, str] = {}  # by radix
+        self._columns: dict[tuple[int, str], str] = {}  # of zeros, by length and dtype
         self._known: dict[tuple[str, tuple[int, ...], bytes], str] = {}
         self._values = 0
 
@@ -40,7 +41,7 @@ class PackedRebuild:
             stream = self._node("Slice", stream, self._ints([0]), self._ints([size]))
         if packed.axis is not None:
             codes = self._node("Reshape", stream, self._ints([len(packed.codebook), -1]))
-            stream = self._node("GatherElements", self._constant(packed.codebook), codes, axis=1)
+            stream = self._node("GatherElements", self._codebooks(packed), codes, axis=1)
         if packed.axis:
             moved = self._node("Reshape", stream, self._ints(packed.moved_shape))
             order = [*range(1, packed.axis + 1), 0, *range(packed.axis + 1, len(packed.shape))]
@@ -59,6 +60,23 @@ class PackedRebuild:
             return self._node("GatherElements", codebook, self._digits(packed.codes), axis=0)
         # Looks up the values of every possible byte once: gathering rows is several times faster than single values.
         return self._look_up(packed.codes, self._node("Gather", codebook, self._table(packed.codes)))
+
+    def _codebooks(self, packed: PackedWeight) -> str:
+        """The codebooks of all slices, `(slices, values)`; behind a mask they end in a zero, which is not stored."""
+        if packed.mask is None:
+            return self._constant(packed.codebook)
+        zeros = self._zeros(len(packed.codebook), packed.codebook.dtype)
+        return self._node("Concat", self._constant(packed.codebook[:, :-1]), zeros, axis=1)
+
+    def _zeros(self, count: int, dtype: np.dtype[Any]) -> str:
+        """A column of zeros, `(count, 1)`; one for all tensors with as many slices."""
+        from onnx import numpy_helper
+
+        key = (count, dtype.str)
+        if key not in self._columns:
+            zero = numpy_helper.from_array(np.zeros(1, dtype))
+            self._columns[key] = self._node("ConstantOfShape", self._ints([count, 1]), value=zero)
+        return self._columns[key]
 
     def _digits(self, packed: PackedDigits) -> str:
         """All digits of all words: `(N,)`, int32, including the padding."""
