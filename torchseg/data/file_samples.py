@@ -107,6 +107,11 @@ def check_headers(picture: Path, mask: Path, mask_hw: tuple[int, int]) -> None:
 
 def check_sizes(picture: Path, picture_hw: tuple[int, ...], mask: Path, mask_hw: tuple[int, ...]) -> None:
     """Raises a ValueError that names both files and sizes if the sizes, (height, width), differ."""
+    if picture_hw != mask_hw and picture == mask:
+        raise ValueError(
+            f"image {picture} is {picture_hw[0]}x{picture_hw[1]} and its annotation is for {mask_hw[0]}x{mask_hw[1]} "
+            "(height x width): give the image that was annotated, or export the annotations again"
+        )
     if picture_hw != mask_hw:
         raise ValueError(
             f"mask {mask} is {mask_hw[0]}x{mask_hw[1]} but its image {picture} is {picture_hw[0]}x{picture_hw[1]} "

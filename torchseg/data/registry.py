@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,7 +24,9 @@ from torchseg.data.datasets.supervisely import supervisely
 from torchseg.data.datasets.voc import voc
 from torchseg.data.file_samples import FileSamples
 from torchseg.data.images.identical import image_files
-from torchseg.data.images.reader import ANY, ImageReader, reader_for
+from torchseg.data.images.orientation import check_orientation, mask_size
+from torchseg.data.images.reader import ANY, Exif, ImageReader, reader_for
+from torchseg.data.masks.drawn import DrawnMasks
 from torchseg.data.masks.label_rules import LabelRules
 from torchseg.data.patches import PatchPlan, PatchSamples
 from torchseg.data.sample import DataSet, Samples, UnmaskedSamples
@@ -147,10 +149,18 @@ def open_data(
 def _read_with(data: DataSet, images: ImageReader) -> DataSet:
     """The data set with its image files read in another way; images without other word have 3 channels."""
     parts: dict[str, Any] = {part: getattr(data, part) for part in ("train", "validation", "test", "transfer")}
+    _check_turned([samples for samples in parts.values() if isinstance(samples, FileSamples)], images.exif)
     may_be_deep = {path for part in parts.values() for path in image_files(part) if path.suffix.lower() not in _JPEG}
     chosen = reader_for(sorted(may_be_deep), replace(images, channels=images.channels or 3))
     parts = {part: _samples_with(samples, chosen) for part, samples in parts.items()}
     return replace(data, images=chosen, **parts)
+
+
+def _check_turned(parts: Sequence[FileSamples], exif: Exif) -> None:
+    """Compares masks and annotations with the EXIF orientation of their images, see `check_orientation`."""
+    drawn = next((samples.read for samples in parts if isinstance(samples.read, DrawnMasks)), None)
+    size_of = drawn.size if drawn else mask_size
+    check_orientation([pair for samples in parts for pair in samples.pairs], exif, size_of=size_of)
 
 
 def _samples_with(samples: Samples, images: ImageReader) -> Samples:

@@ -10,6 +10,8 @@ from torchseg.data.file_samples import FileSamples, check_pair
 from torchseg.data.images.io import find_files, find_pictures
 from torchseg.data.masks.io import read_mask
 from torchseg.data.masks.value_table import ValueTable
+from torchseg.data.named_files import NamedFiles, unique_names
+from torchseg.data.pairing import MASK_SUFFIXES
 from torchseg.data.sample import DataSet
 from torchseg.data.splits.official import split_named, three_splits
 from torchseg.data.text_file import read_lines
@@ -22,6 +24,8 @@ _NAMES = "objectInfo150.txt"
 def ade20k(root: Path) -> DataSet:
     """Reads `images/SPLIT/*.jpg` and `annotations/SPLIT/*.png`, in `root` or `root/ADEChallengeData2016`.
 
+    Without folders for splits, images and masks are directly in those two, and the name of an image decides.
+
     The value 0 is ignored, and class N has the value N + 1. Names are in `objectInfo150.txt`; without the file, the
     highest value gives the number of classes. The official test split has no masks, so the validation split is the
     test split, and about 15 % of training is the validation split.
@@ -33,16 +37,21 @@ def ade20k(root: Path) -> DataSet:
     if not (folder / "annotations").is_dir():
         raise ValueError(f"{folder} has no annotations/; give the folder with images/ and annotations/ as --root")
     parts: dict[str, list[tuple[Path, Path]]] = {}
-    for place in (path for path in find_files(folder / "annotations", "*") if path.is_dir()):
-        for picture in find_pictures(folder / "images" / place.name):
-            check_pair(picture, place / f"{picture.stem}.png")
-            parts.setdefault(split_named(place.name), []).append((picture, place / f"{picture.stem}.png"))
+    masks = NamedFiles(MASK_SUFFIXES)
+    inner = [path for path in find_files(folder / "annotations", "*") if path.is_dir()]
+    for place in inner or [folder / "annotations"]:
+        for picture in find_pictures(folder / "images" / (place.name if inner else "")):
+            mask = masks.find(f"{picture.stem}{MASK_SUFFIXES[0]}", [place]) or place / f"{picture.stem}.png"
+            check_pair(picture, mask)
+            parts.setdefault(split_named(place.name) if inner else "", []).append((picture, mask))
     listing = folder / _NAMES
     classes = _names(listing) if listing.is_file() else _counted([mask for part in parts.values() for _, mask in part])
     values = {0: IGNORE_INDEX, IGNORE_INDEX: IGNORE_INDEX} | {value + 1: value for value in range(len(classes))}
     table = ValueTable(values, names=classes, source=_NAMES)
+    names = unique_names([picture for pairs in parts.values() for picture, _ in pairs])
     train, validation, test = (
-        FileSamples(pairs, classes=classes, decode=table.decode) for pairs in three_splits(parts).values()
+        FileSamples(pairs, classes=classes, decode=table.decode, name=names.__getitem__)
+        for pairs in three_splits(parts).values()
     )
     files = [file for pairs in parts.values() for pair in pairs for file in pair]
     files += [listing] if listing.is_file() else []

@@ -6,12 +6,13 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from xml.etree import ElementTree
 
 from torchseg.data.annotation_file import image_size, naming, number
 from torchseg.data.masks.bitmap import RunLengths
-from torchseg.data.masks.drawn import Annotation, Outline, drawn_data_set
+from torchseg.data.masks.drawn import Annotation, Outline, add_annotation, drawn_data_set
+from torchseg.data.named_files import NamedFiles
 from torchseg.data.sample import DataSet
 from torchseg.data.splits.official import split_named
 
@@ -41,14 +42,16 @@ def cvat(root: Path) -> DataSet:
     if tree.find("track") is not None:
         raise ValueError(f"{path} holds tracks of a video; export the task as 'CVAT for images 1.1'")
     parts: dict[str, dict[Path, Annotation]] = {}
+    images = NamedFiles()
     without_area = Counter(shape.tag for image in tree.iter("image") for shape in image if shape.tag in _WITHOUT_AREA)
     for image in tree.iter("image"):
         name, subset = image.get("name", ""), image.get("subset", "")
         with naming(path, f"image '{name}'"):
             size = image_size(image.get("height"), image.get("width"))
             outlines = [outline for shape in image if (outline := _outline(shape)) is not None]
-        place = split_named(subset) or split_named(Path(name).parent.name)
-        parts.setdefault(place, {})[_image(root, name, subset)] = Annotation(size=size, outlines=outlines)
+        place = split_named(subset) or split_named(PureWindowsPath(name).parent.name)
+        file = images.find(name, _places(root, subset)) or root / "images" / name
+        add_annotation(parts, place, file, Annotation(size=size, outlines=outlines), source=f"{path}: '{name}'")
     labels = [label.findtext("name", "") for label in tree.iter("label")]
     drawn = {outline.label for part in parts.values() for each in part.values() for outline in each.outlines}
     labels = [label for label in dict.fromkeys(labels) if label] or sorted(drawn)
@@ -92,6 +95,5 @@ def _turned(corners: Sequence[tuple[float, float]], degrees: float) -> list[tupl
     return [(x + (a - x) * cos - (b - y) * sin, y + (a - x) * sin + (b - y) * cos) for a, b in corners]
 
 
-def _image(root: Path, name: str, subset: str) -> Path:
-    places = (root / "images" / name, root / "images" / subset / name, root / name)
-    return next((path for path in places if path.is_file()), places[0])
+def _places(root: Path, subset: str) -> tuple[Path, ...]:
+    return root / "images", root / "images" / subset, root

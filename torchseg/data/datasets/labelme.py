@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from pathlib import Path, PureWindowsPath
+from pathlib import Path
 from typing import Any
 
 from torchseg.data.annotation_file import image_size, naming, number, read_annotations
 from torchseg.data.images.io import find_files
 from torchseg.data.masks.bitmap import PngBitmap
-from torchseg.data.masks.drawn import BACKGROUND, Annotation, Outline, drawn_data_set
+from torchseg.data.masks.drawn import BACKGROUND, Annotation, Outline, add_annotation, drawn_data_set
+from torchseg.data.named_files import NamedFiles
 from torchseg.data.sample import DataSet
 from torchseg.data.splits.official import split_named
 
 _BACKGROUNDS = ("_background_", "__background__", BACKGROUND)
+_FOUR_CORNERS = ("rectangle", "rotation")  # as X-AnyLabeling writes them
 _IGNORED = ("__ignore__", "_ignore_", "ignore")
 
 
 def labelme(root: Path) -> DataSet:
-    """Reads every `*.json` below `root` that Labelme wrote, and the image that it names.
+    """Reads every `*.json` below `root` that Labelme or X-AnyLabeling wrote, and the image that it names.
+
+    The image is where the file says, or has the same name beside the file or in `images/`.
 
     Classes are `background` and the labels in alphabetical order; the label `__ignore__` is ignored. Polygons,
     rectangles, circles and masks are drawn in the order of the file; points and lines have no area and are refused.
@@ -29,12 +33,13 @@ def labelme(root: Path) -> DataSet:
         ValueError: naming a file that cannot be read, or an image that is missing.
     """
     parts: dict[str, dict[Path, Annotation]] = {}
-    files = []
+    files, images = [], NamedFiles()
     for path in find_files(root, "**/*.json"):
         if content := _content(path):
             with naming(path, "the annotation"):
-                image, annotation = _annotation(path, content)
-            parts.setdefault(split_named(path.parent.name), {})[image] = annotation
+                annotation = _annotation(content)
+                image = _image(path, str(content["imagePath"]), root, images)
+            add_annotation(parts, split_named(path.parent.name), image, annotation, source=str(path))
             files.append(path)
     if not files:
         raise ValueError(
@@ -49,21 +54,25 @@ def _content(path: Path) -> dict[str, Any] | None:
     return content if isinstance(content, dict) and "shapes" in content and "imagePath" in content else None
 
 
-def _annotation(path: Path, content: Mapping[str, Any]) -> tuple[Path, Annotation]:
+def _annotation(content: Mapping[str, Any]) -> Annotation:
     height, width = content["imageHeight"], content["imageWidth"]
     if not (isinstance(height, int) and isinstance(width, int)):
         raise ValueError(f"it gives the image size {height}x{width}; save the annotation again with Labelme")
     size = image_size(height, width)
     outlines = [_outline(shape, order, size) for order, shape in enumerate(content["shapes"])]
-    image = path.parent / PureWindowsPath(content["imagePath"]).as_posix()  # Labelme on Windows writes backslashes
-    return image, Annotation(size=size, outlines=outlines)
+    return Annotation(size=size, outlines=outlines)
+
+
+def _image(path: Path, name: str, root: Path, images: NamedFiles) -> Path:
+    places = (path.parent, *(parent / "images" for parent in (path.parent, path.parent.parent, root)))
+    return images.find(name, places) or path.parent / name
 
 
 def _outline(shape: Mapping[str, Any], order: int, size: tuple[int, int]) -> Outline:
     label, points = str(shape["label"]), [(number(x), number(y)) for x, y in shape["points"]]
     label = BACKGROUND if label in _BACKGROUNDS else "" if label in _IGNORED else label
     kind = shape.get("shape_type") or "polygon"
-    if kind == "polygon" and len(points) >= 3:
+    if len(points) >= 3 and (kind == "polygon" or (kind in _FOUR_CORNERS and len(points) == 4)):
         return Outline(label=label, polygons=[points], order=order)
     if kind == "rectangle" and len(points) == 2:
         (left, top), (right, bottom) = points

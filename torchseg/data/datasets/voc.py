@@ -6,12 +6,14 @@ from pathlib import Path
 
 from torchseg.data.datasets.folder import read_headers
 from torchseg.data.file_samples import FileSamples
-from torchseg.data.images.io import find_files
+from torchseg.data.images.io import SUFFIXES, find_files
 from torchseg.data.masks.class_list import ClassList, read_class_list
 from torchseg.data.masks.encoding import find_encoding
+from torchseg.data.named_files import NamedFiles, unique_names
+from torchseg.data.pairing import MASK_SUFFIXES
 from torchseg.data.sample import DataSet
+from torchseg.data.splits.lists import check_no_overlap, read_split_lists, split_of_folder
 from torchseg.data.splits.official import split_named, three_splits
-from torchseg.data.text_file import read_lines
 from torchseg.spec import IGNORE_INDEX
 
 CLASSES = (
@@ -20,16 +22,17 @@ CLASSES = (
 )
 _BORDER = 0xE0E0C0  # around objects, ignored
 _FOLDERS = ("", "VOC2012", "VOCdevkit/VOC2012", "VOC2007", "VOCdevkit/VOC2007")
-_MASKS, _LISTS = "SegmentationClass", "ImageSets/Segmentation"
+_IMAGES, _MASKS = "JPEGImages", "SegmentationClass"
+_LISTS = ("ImageSets/Segmentation", "ImageSets/Main", "ImageSets")
 
 
 def voc(root: Path) -> DataSet:
     """Reads `JPEGImages/`, `SegmentationClass/` and lists in `ImageSets/Segmentation/`, in `root` or `root/VOC2012`.
 
     `labelmap.txt`, as CVAT exports it ("Segmentation mask 1.1"), gives names and colours; without it the 21 classes of
-    VOC are read, and the border between objects is ignored. The official test split has no masks, so the validation
-    split is the test split, and about 15 % of training is the validation split, see `three_splits`. An image that is in
-    two lists is an error; `trainval.txt` is not read.
+    VOC are read, and the border between objects is ignored. Lists may also be in `ImageSets/` or `ImageSets/Main/`.
+    The official test split has no masks, so the validation split is the test split, and about 15 % of training is the
+    validation split, see `three_splits`. An image that is in two lists is an error; `trainval.txt` is not read.
 
     Raises:
         ValueError: naming what is missing or invalid.
@@ -37,41 +40,48 @@ def voc(root: Path) -> DataSet:
     folder = next((root / each for each in _FOLDERS if (root / each / _MASKS).is_dir()), None)
     if folder is None:
         raise ValueError(
-            f"{root} has no {_MASKS}/; give the folder with JPEGImages/, {_MASKS}/ and ImageSets/ as --root"
+            f"{root} has no {_MASKS}/; give the folder with {_IMAGES}/, {_MASKS}/ and ImageSets/ as --root"
         )
-    listing = folder / "labelmap.txt"
-    lists = [path for path in find_files(folder / _LISTS, "*.txt") if path.stem != "trainval"]
-    if not lists:
-        raise ValueError(f"{folder / _LISTS} has no lists; expected train.txt and val.txt, or default.txt")
-    listed: dict[str, Path] = {}
+    lists = _lists(folder)
+    names = unique_names([path for path in find_files(folder / _IMAGES, "**/*") if path.suffix.lower() in SUFFIXES])
+    files = NamedFiles(MASK_SUFFIXES)
+    masks = {image: mask for image in names if (mask := _mask(image, folder, files))}
+    by_name = {name: image for image, name in names.items()}
+    listed = read_split_lists(lists, by_name, masks=masks, where=f"{_IMAGES}/")[0]
+    check_no_overlap(lists, listed)
     parts: dict[str, list[tuple[Path, Path]]] = {}
-    for path in lists:
-        for name in filter(None, (line.strip() for line in read_lines(path))):
-            if other := listed.get(name):
-                raise ValueError(
-                    f"{other} and {path} both name '{name}'; an image must be in one split: correct a list"
-                )
-            listed[name] = path
-            parts.setdefault(split_named(path.stem), []).append(_pair(folder, name))
+    for stem, images in listed.items():
+        pairs = parts.setdefault(split_named(stem), [])
+        pairs += [(image, masks[image]) for image in images if image in masks]
+        if missing := next((image for image in images if image not in masks), None):
+            expected = folder / _MASKS / f"{missing.stem}.png"
+            raise ValueError(f"there is no {expected}, and {lists[stem]} names '{missing.stem}'; add it")
+    listing = folder / "labelmap.txt"
     classes = read_class_list(listing) if listing.is_file() else _official()
     encoding = find_encoding(read_headers([pair for pairs in parts.values() for pair in pairs]), classes)
     train, validation, test = (
-        FileSamples(pairs, classes=encoding.classes, read=encoding.read, decode=encoding.decode)
+        FileSamples(pairs, classes=encoding.classes, read=encoding.read, decode=encoding.decode, name=names.__getitem__)
         for pairs in three_splits(parts).values()
     )
-    files = [file for pairs in parts.values() for pair in pairs for file in pair]
-    files += [*lists, *([listing] if listing.is_file() else [])]
-    return DataSet(classes=encoding.classes, train=train, validation=validation, test=test, files=files)
+    used = [file for pairs in parts.values() for pair in pairs for file in pair]
+    used += [*lists.values(), *([listing] if listing.is_file() else [])]
+    return DataSet(classes=encoding.classes, train=train, validation=validation, test=test, files=used)
 
 
-def _pair(folder: Path, name: str) -> tuple[Path, Path]:
-    mask = folder / _MASKS / f"{name}.png"
-    images = [folder / "JPEGImages" / f"{name}{ending}" for ending in (".jpg", ".jpeg", ".png", ".JPG")]
-    image = next((path for path in images if path.is_file()), images[0])
-    for path in (image, mask):
-        if not path.is_file():
-            raise ValueError(f"there is no {path}, and a list in {folder / _LISTS} names '{name}'; add it")
-    return image, mask
+def _lists(folder: Path) -> dict[str, Path]:
+    """The lists of images by their stem, from the first folder that has some; raises ValueError if there is none."""
+    for place in _LISTS:
+        found = {path.stem: path for path in find_files(folder / place, "*.txt") if path.stem.lower() != "trainval"}
+        if place != _LISTS[0]:  # beside lists for each class
+            found = {stem: path for stem, path in found.items() if split_of_folder(Path(stem)) or stem == "default"}
+        if found:
+            return found
+    raise ValueError(f"{folder / _LISTS[0]} has no lists; expected train.txt and val.txt, or default.txt")
+
+
+def _mask(image: Path, folder: Path, files: NamedFiles) -> Path | None:
+    place = image.relative_to(folder / _IMAGES).with_suffix(MASK_SUFFIXES[0])
+    return files.find(str(place), [folder / _MASKS])
 
 
 def _official() -> ClassList:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
@@ -17,8 +17,17 @@ _NAMED = 3  # files in a warning
 _CHANGED = range(2, 9)  # orientations other than upright
 
 
+def mask_size(mask: Path) -> tuple[int, int]:
+    """Height and width of a mask as its header gives them."""
+    return read_mask_header(mask).size
+
+
 def check_orientation(
-    pairs: Sequence[tuple[Path, Path]], exif: Exif, *, masks: Mapping[Path, MaskHeader] = MappingProxyType({})
+    pairs: Sequence[tuple[Path, Path]],
+    exif: Exif,
+    *,
+    masks: Mapping[Path, MaskHeader] = MappingProxyType({}),
+    size_of: Callable[[Path], tuple[int, int]] = mask_size,
 ) -> None:
     """Compares the sizes of images that have an EXIF orientation with those of their masks.
 
@@ -26,9 +35,10 @@ def check_orientation(
     warning names the files.
 
     Args:
-        pairs: image and mask files.
+        pairs: image and mask files; where the mask is drawn from annotations, the image's file twice.
         exif: how images are read.
         masks: headers of masks, as far as they are known.
+        size_of: height and width of a mask.
 
     Raises:
         ValueError: naming the files, if a mask fits its image only the other way round, or has an orientation itself.
@@ -49,10 +59,11 @@ def check_orientation(
         size, other = (ImageReader(exif=each).size(picture) for each in _both(exif))
         if size == other:
             undecided.append(picture)
-        elif read_mask_header(mask).size == other:
+        elif size_of(mask) == other:
             advice = "--exif ignore reads the image as stored" if exif == "apply" else "leave --exif ignore out"
+            what = f"mask {mask}" if mask != picture else f"the annotation of {picture}"
             raise ValueError(
-                f"mask {mask} is {other[0]}x{other[1]}, but its image {picture} is {size[0]}x{size[1]} with its EXIF "
+                f"{what} is {other[0]}x{other[1]}, but its image {picture} is {size[0]}x{size[1]} with its EXIF "
                 f"orientation ({header.orientation}) {'applied' if exif == 'apply' else 'ignored'}: {advice}"
             )
     if undecided and exif == "apply":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from torchseg.data.file_samples import FileSamples
 from torchseg.data.images.io import SUFFIXES, find_files
 from torchseg.data.masks.bitmap import Bitmap
+from torchseg.data.named_files import unique_names
 from torchseg.data.sample import DataSet
 from torchseg.data.splits.official import three_splits
 from torchseg.spec import IGNORE_INDEX
@@ -160,6 +160,26 @@ class DrawnMasks:
         except ValueError as error:
             raise ValueError(f"annotation of {path}: {error}") from error
 
+    def size(self, path: Path) -> tuple[int, int]:
+        """Height and width of the image in this file as its annotation gives them."""
+        return self.annotations[path].size
+
+
+def add_annotation(
+    parts: dict[str, dict[Path, Annotation]], part: str, image: Path, annotation: Annotation, *, source: str
+) -> None:
+    """Adds the annotation of an image to a split.
+
+    Raises:
+        ValueError: if the image has one already, in this split or another: one of the two would be lost.
+    """
+    if any(image in known for known in parts.values()):
+        raise ValueError(
+            f"{source} is for the image {image}, and so is another annotation; remove one of them, or put the images "
+            "into the folders that the annotations name"
+        )
+    parts.setdefault(part, {})[image] = annotation
+
 
 def drawn_data_set(
     parts: Mapping[str, Mapping[Path, Annotation]], labels: Sequence[str], *, files: Sequence[Path]
@@ -205,9 +225,3 @@ def _others(annotated: Mapping[Path, str]) -> int:
     """Number of images in the folders of the annotated ones that have no annotation, without hidden files."""
     beside = (path for folder in {path.parent for path in annotated} for path in find_files(folder, "*"))
     return sum(path.suffix.lower() in SUFFIXES and path not in annotated for path in beside)
-
-
-def unique_names(paths: Sequence[Path]) -> dict[Path, str]:
-    """A name for each image: its stem, with its folder in front where stems repeat."""
-    stems = Counter(path.stem for path in paths)
-    return {path: f"{path.parent.name}_{path.stem}" if stems[path.stem] > 1 else path.stem for path in paths}

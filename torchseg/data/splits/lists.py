@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path, PurePosixPath
@@ -69,21 +69,24 @@ def read_split_lists(
     *,
     masks: Mapping[Path, Path] = MappingProxyType({}),
     on_fault: Callable[[str], None] = refuse,
+    where: str = "images/",
 ) -> tuple[dict[str, list[Path]], str]:
     """The images of each split, and a sentence about images that no list names, which may be empty.
 
     Args:
         lists: file by split, with one name per line; an ending, folders in front, quotes and an empty line do not
-            matter, nor does the mask in a second column if it is that of the image.
+            matter, nor does the mask in a second column if it is that of the image. A line that begins with `#` is a
+            comment unless it is the name of an image.
         names: image file by name.
         masks: mask by image file.
         on_fault: takes the message about a name without image, which is then left out.
+        where: folder of the images, for messages.
 
     Raises:
         ValueError: if a list names an image that does not exist, several images in a line, or another mask.
     """
-    known = _aliases(names)
-    parts = {part: _listed(path, known, masks, on_fault) for part, path in lists.items()}
+    known = _Known(names, masks)
+    parts = {part: _listed(path, known, on_fault, where) for part, path in lists.items()}
     left_out = len(names) - len(set().union(*parts.values()))
     note = f"{left_out} of {len(names)} images are in no list and are left out" if left_out else ""
     return parts, note
@@ -100,47 +103,58 @@ def check_no_overlap(lists: Mapping[str, Path], parts: Mapping[str, Sequence[Pat
             )
 
 
-def _aliases(names: Mapping[str, Path]) -> dict[str, Path]:
-    """Image by its name, its file's name and, where that is unique, its stem, all in one Unicode form."""
-    known: dict[str, Path] = {}
-    stems = Counter(normal(path.stem) for path in names.values())
-    for name, path in names.items():
-        known |= {normal(name): path, normal(path.name): path}
-        if stems[normal(path.stem)] == 1:
-            known[normal(path.stem)] = path
-    return known
+class _Known:
+    """What the lines of a list may name: images by their name and, where that is unique, file name or stem, and masks.
+
+    Names are compared in one Unicode form, and in any case of letters where that leaves one.
+    """
+
+    def __init__(self, names: Mapping[str, Path], masks: Mapping[Path, Path]) -> None:
+        self.names: dict[str, Path] = {}
+        times = Counter(normal(form) for path in names.values() for form in {path.name, path.stem})
+        for name, path in names.items():
+            alone = [form for form in (path.name, path.stem) if times[normal(form)] == 1]
+            self.names |= {normal(form): path for form in (name, *alone)}
+        alike: dict[str, set[Path]] = defaultdict(set)
+        for name, path in self.names.items():
+            alike[name.casefold()].add(path)
+        self._alike = {name: found.pop() for name, found in alike.items() if len(found) == 1}
+        self.masks, self._by_stem = masks, {normal(mask.stem): mask for mask in masks.values()}
+
+    def image(self, forms: Sequence[str]) -> Path | None:
+        """The image that has the first of these names that is one."""
+        exact = next((self.names[form] for form in forms if form in self.names), None)
+        return exact or next((self._alike[form.casefold()] for form in forms if form.casefold() in self._alike), None)
+
+    def mask(self, forms: Sequence[str]) -> Path | None:
+        """The mask that has the first of these stems that is one."""
+        return next((self._by_stem[form] for form in forms if form in self._by_stem), None)
 
 
-def _listed(
-    listing: Path, known: Mapping[str, Path], masks: Mapping[Path, Path], on_fault: Callable[[str], None]
-) -> list[Path]:
+def _listed(listing: Path, known: _Known, on_fault: Callable[[str], None], where: str) -> list[Path]:
     found: dict[Path, None] = {}
     for line in read_lines(listing):
         text = normal(line.strip())
-        if not text or text.startswith("#"):
+        path = known.image(_forms(text)) if text else None
+        if not text or (path is None and text.startswith("#")):
             continue
-        path = next((known[form] for form in _forms(text) if form in known), None)
         if path is None:
-            hint = nearest(text, known)
-            on_fault(f"{listing} names '{text}', but images/ has no such image{hint}; correct the list")
+            hint = nearest(text, known.names)
+            on_fault(f"{listing} names '{text}', but {where} has no such image{hint}; correct the list")
         else:
-            _check_columns(listing, text, path, known, masks)
+            _check_columns(listing, text, path, known)
             found[path] = None
     return list(found)
 
 
-def _check_columns(
-    listing: Path, text: str, image: Path, known: Mapping[str, Path], masks: Mapping[Path, Path]
-) -> None:
+def _check_columns(listing: Path, text: str, image: Path, known: _Known) -> None:
     """Raises a ValueError if the line names another image, too, or another mask than that of the image."""
     columns = _columns(text)
-    if columns[0] == text and any(form in known for form in _whole(text)):
+    if columns[0] == text and known.image(_whole(text)):
         return
-    stems = {normal(mask.stem): mask for mask in masks.values()}
     for column in columns:
-        mask = next((stems[form] for form in _whole(column) if form in stems), None)
-        named = next((known[form] for form in _whole(column) if form in known), image)
-        if named != image if mask is None else mask != masks[image]:
+        mask, named = known.mask(_whole(column)), known.image(_whole(column)) or image
+        if named != image if mask is None else mask != known.masks[image]:
             raise ValueError(
                 f"{listing} has the line '{text}', which names the image {image.name} and something of another image; "
                 "write one image per line, and give masks the names of their images"

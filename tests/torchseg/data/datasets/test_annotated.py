@@ -86,45 +86,6 @@ def test_official_validation_is_the_test_split(annotated, tmp_path):
     assert len(data.train) + len(data.validation) == 20
 
 
-def test_compressed_runs_of_coco_are_read(annotated, tmp_path):
-    """The text is what pycocotools 2.0.11 writes for these pixels."""
-    annotated.write["coco"](tmp_path / "set")
-    listing = tmp_path / "set/annotations/instances_default.json"
-    content = json.loads(listing.read_text())
-    expected = np.zeros((12, 16), np.uint8)
-    expected[2:5, 3:9] = 1
-    expected[7, 1:15] = 1
-    content["annotations"] = [
-        {
-            "image_id": each["id"],
-            "category_id": 3,
-            "segmentation": {"size": [12, 16], "counts": "c01;0K2LN42LN42LN42LN42LN42LN9000000000005"},
-            "area": 1,
-        }
-        for each in content["images"]
-    ]
-    listing.write_text(json.dumps(content))
-    assert np.array_equal(open_data("coco", tmp_path / "set", size=(8, 8)).train[0].mask, expected)
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"segmentation": {"size": [12, 16], "counts": [5, 5]}}, "its runs fill 10 pixels of a bitmap of 12x16"),
-        ({"segmentation": []}, "it has no segmentation, only a box; export polygons or masks"),
-        ({"category_id": 99}, r"annotation 0 cannot be read: its category 99 is not in the list of categories"),
-    ],
-)
-def test_a_broken_annotation_of_coco_is_named(annotated, tmp_path, change, message):
-    annotated.write["coco"](tmp_path / "set")
-    listing = tmp_path / "set/annotations/instances_default.json"
-    content = json.loads(listing.read_text())
-    content["annotations"][0] |= change
-    listing.write_text(json.dumps(content))
-    with pytest.raises(ValueError, match=message):
-        open_data("coco", tmp_path / "set", size=(8, 8))
-
-
 @pytest.mark.parametrize("name", ["coco", "cvat", "labelme", "supervisely"])
 def test_a_missing_image_is_named(annotated, tmp_path, name):
     annotated.write[name](tmp_path / "set")
@@ -228,19 +189,6 @@ def test_an_image_size_of_labelme_that_is_no_whole_number_is_refused(annotated, 
         open_data("labelme", tmp_path / "set", size=(8, 8))
 
 
-def test_categories_of_coco_may_be_numbered_by_texts(annotated, tmp_path):
-    annotated.write["coco"](tmp_path / "set")
-    expected = open_data("coco", tmp_path / "set", size=(8, 8)).train[0].mask
-    listing = tmp_path / "set/annotations/instances_default.json"
-    content = json.loads(listing.read_text())
-    for each in content["categories"]:
-        each["id"] = str(each["id"])
-    for each in content["annotations"]:
-        each["category_id"] = str(each["category_id"])
-    listing.write_text(json.dumps(content))
-    assert np.array_equal(open_data("coco", tmp_path / "set", size=(8, 8)).train[0].mask, expected)
-
-
 def _p00(data):
     return next(each.mask for part in (data.train, data.validation, data.test) for each in part if each.name == "p00")
 
@@ -297,27 +245,3 @@ def test_masks_of_labelme_are_drawn(annotated, tmp_path):
     expected = np.zeros((12, 16), np.uint8)
     expected[3:5, 5:8] = pixels
     assert np.array_equal(_p00(open_data("labelme", tmp_path / "set", size=(8, 8))), expected)
-
-
-@pytest.mark.parametrize("written", ["data\\{}", "/content/dataset/images/{}", "C:\\photos\\{}", "./{}"])
-@pytest.mark.parametrize("place", ["data", "images"])
-def test_images_of_coco_are_found_where_tools_put_them(annotated, tmp_path, written, place):
-    annotated.write["coco"](tmp_path / "set")
-    (tmp_path / "set/images").rename(tmp_path / "set" / place)
-    listing = tmp_path / "set/annotations/instances_default.json"
-    content = json.loads(listing.read_text())
-    for each in content["images"]:
-        each["file_name"] = written.format(each["file_name"])
-    listing.write_text(json.dumps(content))
-    data = open_data("coco", tmp_path / "set", size=(8, 8))
-    assert data.train[0].mask.any()
-
-
-def test_a_mask_of_coco_that_is_not_of_the_size_of_its_image_is_refused(annotated, tmp_path):
-    annotated.write["coco"](tmp_path / "set")
-    listing = tmp_path / "set/annotations/instances_default.json"
-    content = json.loads(listing.read_text())
-    content["annotations"][0]["segmentation"] = {"size": [6, 8], "counts": [0, 48]}
-    listing.write_text(json.dumps(content))
-    with pytest.raises(ValueError, match=r"annotation 0 cannot be read: its mask is 6x8 and its image 12x16"):
-        open_data("coco", tmp_path / "set", size=(8, 8))

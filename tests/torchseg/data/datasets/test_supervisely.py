@@ -148,7 +148,7 @@ def test_a_bitmap_outside_the_image_is_refused_with_the_image(project, annotated
 
 def test_an_annotation_of_another_size_is_refused(project):
     _changed(project, [], size={"height": 12, "width": 15})
-    with pytest.raises(ValueError, match=r"p00\.png is 12x15 but its image .*p00\.png is 12x16"):
+    with pytest.raises(ValueError, match=r"image .*p00\.png is 12x16 and its annotation is for 12x15"):
         _masks(_open(project))
 
 
