@@ -250,7 +250,7 @@ def help_texts(config_class: type[Any]) -> dict[str, str]:
 
     In the text of a field with `known` values, `{known}` stands for their names.
     """
-    from docstring_parser import parse
+    from docstring_parser.google import parse  # the package's own `parse` tries four styles in turn
 
     texts: dict[str, str] = {}
     for parent in reversed(config_class.__mro__):

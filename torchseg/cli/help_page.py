@@ -67,9 +67,14 @@ def example_text(config_class: type[Any], called: str | None) -> str:
 
 def examples_of(config_class: type[Any]) -> list[str]:
     """The arguments that the `Example:` of the class gives; only the class of a command has one."""
-    from docstring_parser import parse
+    return _examples_in(config_class.__doc__ or "")
 
-    return [" ".join((each.description or "").split()) for each in parse(config_class.__doc__ or "").examples]
+
+@cache  # asked for every flag of a class, and parsing a docstring takes longer than adding a flag
+def _examples_in(docstring: str) -> list[str]:
+    from docstring_parser.google import parse
+
+    return [" ".join((each.description or "").split()) for each in parse(docstring).examples]
 
 
 def usage_text(positional: Mapping[str, str]) -> str:
