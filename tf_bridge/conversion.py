@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tf_bridge.calibration import check_calibration
+from tf_bridge.certify.file_reader import LocalFile, ReadFile
 from tf_bridge.certify.network_layers import NetworkLayers
 from tf_bridge.certify.proof import Pair, Proof, prove
 from tf_bridge.certify.range_check import Ranges
@@ -167,6 +168,7 @@ class Conversion:
         *,
         precision: Precision,
         calibration: NDArray[np.float32] | None = None,
+        read: ReadFile = LocalFile,
     ) -> Proof:
         """Holds the layers of a file against those of the network, see `prove_layers`.
 
@@ -175,6 +177,7 @@ class Conversion:
             images: pairs of an image for the network, float32 `(1, C, H, W)`, and the same image for the file.
             precision: of the file.
             calibration: for int8, the images that the file was calibrated with.
+            read: makes what reads and runs the file, which may do so in another process.
         """
         held = check_calibration(calibration, self.spec, precision=precision)
         return prove(
@@ -183,7 +186,7 @@ class Conversion:
             images,
             precision=precision,
             ranges=None if held is None or self.layers.unproven else self.ranges(held),
-            graph=self.graph if path.suffix == ".onnx" and is_packed(path) else None,
+            reader=read(path, self.graph if path.suffix == ".onnx" and is_packed(path) else None),
         )
 
     def ranges(self, calibration: NDArray[np.float32]) -> Ranges:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tf_bridge.certify.file_layers import OUTPUT, file_layers
+from tf_bridge.certify.file_layers import OUTPUT
+from tf_bridge.certify.file_reader import FileReader, LocalFile
 from tf_bridge.certify.network_layers import ReferenceLayers, reference_layers
 from torchseg.modelfile.precision import Precision
 
@@ -55,6 +56,7 @@ def first_difference(
     *,
     precision: Precision,
     picture: NDArray[np.uint8] | None = None,
+    reader: FileReader | None = None,
 ) -> FirstDifference | None:
     """Runs network and file on one image and compares the outputs of their layers, in the order of the network.
 
@@ -64,6 +66,7 @@ def first_difference(
         image: prepared, float32 `(1, C, H, W)`.
         precision: of the file; selects the tolerance.
         picture: for an end-to-end file, its input instead of `image`: uint8 `(1, C, H, W)`.
+        reader: reads and runs the file; by default, in this process.
 
     Returns:
         The first layer beyond the tolerance. For int8 and dynamic, the first layer beyond the tolerance whose error is
@@ -73,7 +76,7 @@ def first_difference(
         ValueError: if no tensor of the file is named after a layer of the network.
     """
     reference = reference_layers(program, image)
-    found = file_layers(path, image if picture is None else picture)
+    found = (reader or LocalFile(path)).layers().run(image if picture is None else picture)
     if OUTPUT in found:
         found[reference.output] = found.pop(OUTPUT)
     errors = _errors(reference, found, rounded=precision in _ROUNDED)

@@ -5,20 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tf_bridge.certify.file_layers import OUTPUT, open_layers
+from tf_bridge.certify.file_layers import OUTPUT
+from tf_bridge.certify.file_reader import FileReader, LocalFile
 from tf_bridge.certify.layer_check import LayerErrors, measure_layers
 from tf_bridge.certify.network_layers import NetworkLayers
 from tf_bridge.certify.range_check import Ranges, check_ranges
 from tf_bridge.certify.weight_check import WeightCheck, check_weights, simulated_weights
 from torchseg.modelfile.precision import Precision
-
-if TYPE_CHECKING:
-    from onnx import ModelProto
 
 # Rounding to a grid costs 1 / sqrt(12) = 0.29 steps; each layer starts from the file's own inputs, so nothing adds up.
 MAX_STEPS = 0.6
@@ -65,7 +63,7 @@ def prove_layers(
     *,
     precision: Precision,
     ranges: Ranges | None = None,
-    graph: ModelProto | None = None,
+    reader: FileReader | None = None,
 ) -> Proof:
     """Holds the weights of a file, and its arithmetic if it is quantized, against the network layer by layer.
 
@@ -75,15 +73,16 @@ def prove_layers(
         images: a few pairs of an image for the network, float32 `(1, C, H, W)`, and the same image for the file.
         precision: of the file.
         ranges: for int8, of the network's values on the calibration images.
-        graph: for a packed file, the network as a float32 ONNX model.
+        reader: reads and runs the file; by default, in this process.
     """
-    weights = check_weights(path, network)
+    reader = reader or LocalFile(path)
+    weights = check_weights(path, network, stored=reader.weights())
     numbers: dict[str, Any] = {"weights": _weight_numbers(weights)}
     failures = [*_first(weights.failures)]
     if precision is Precision.INT8:
         kept = (kernel.layer for kernel in network.kernels if kernel.parameter not in weights.integers)
         numbers["float_layers"] = list(dict.fromkeys(kept))
-    file = open_layers(path, graph)
+    file = reader.layers()
     errors = measure_layers(network, file, _shown(images, precision), simulated_weights(network, weights))
     if ranges is not None:
         grids = {network.output if name == OUTPUT else name: grid for name, grid in file.grids.items()}

@@ -43,14 +43,15 @@ class WeightCheck:
     failures: tuple[str, ...]
 
 
-def check_weights(path: Path, network: NetworkLayers) -> WeightCheck:
+def check_weights(path: Path, network: NetworkLayers, *, stored: Sequence[StoredWeight] | None = None) -> WeightCheck:
     """Compares the kernel of each convolution and linear layer, dequantized, with the network's, batch norm folded in.
 
     Args:
         path: `.onnx`, packed or not, `.tflite` or `.keras`.
         network: that the file should compute.
+        stored: the weights in the file, if they were read already.
     """
-    stored, channels_last = list(_READERS[path.suffix](path)), path.suffix != ".onnx"
+    stored, channels_last = stored_weights(path) if stored is None else stored, path.suffix != ".onnx"
     nameless = [each for each in stored if not any(_is_named(each.name, kernel) for kernel in network.kernels)]
     errors: dict[str, float] = {}
     integers: dict[str, tuple[str, int | None]] = {}
@@ -78,6 +79,11 @@ def check_weights(path: Path, network: NetworkLayers) -> WeightCheck:
         worst_share=errors.get(worst, 0.0),
         failures=tuple(failures),
     )
+
+
+def stored_weights(path: Path) -> list[StoredWeight]:
+    """The weights in an `.onnx`, `.tflite` or `.keras` file; a runtime computes those that the file does not store."""
+    return list(_READERS[path.suffix](path))
 
 
 def _stored(kernel: Kernel, stored: Sequence[StoredWeight]) -> list[StoredWeight]:

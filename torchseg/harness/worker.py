@@ -122,22 +122,25 @@ class Worker:
         """`WeightCount` of the loaded file as a dictionary."""
         from torchseg.harness.measure.weights import count_weights, weights_in
 
-        assert self._path is not None, "load comes first"
-        return asdict(count_weights(weight.rows for weight in weights_in(self._path)))
+        return asdict(count_weights(weight.rows for weight in weights_in(self.path)))
 
     def multiply_adds(self, image_shape: tuple[int, ...]) -> int | None:
         """Multiply-adds for one image `(1, C, H, W)`; None if the loaded file does not declare its tensor shapes."""
         from torchseg.harness.measure.multiply_adds import multiply_adds_in
 
-        assert self._path is not None, "load comes first"
-        return multiply_adds_in(self._path, image_shape)
+        return multiply_adds_in(self.path, image_shape)
 
     def profile(self, image: Array) -> dict[str, Any]:
         """`Profile` of the loaded file for one image `(1, C, H, W)`, as a dictionary."""
         from torchseg.harness.profiling.registry import profile_file
 
+        return asdict(profile_file(self._name, self.path, image, threads=self._threads))
+
+    @property
+    def path(self) -> Path:
+        """The loaded file."""
         assert self._path is not None, "load comes first"
-        return asdict(profile_file(self._name, self._path, image, threads=self._threads))
+        return self._path
 
     @property
     def _opened(self) -> Runtime:

@@ -1,4 +1,6 @@
-"""The process of a runtime: `python -m torchseg.harness.worker_process NAME THREADS FOLDER`, see runtimes/process.py.
+"""The process of a runtime: `python -m torchseg.harness.worker_process NAME THREADS FOLDER WORKER`.
+
+It is started in runtimes/process.py. WORKER names the class whose methods it calls, as `package.module:Class`.
 
 FOLDER is the only one that it can write into, where the system allows that, and it opens no connection. A checkpoint's
 process is free: code in a checkpoint runs only if the user trusts it.
@@ -39,16 +41,18 @@ def serve(questions: IO[bytes], answers: IO[bytes], worker: Worker) -> None:
 
 def main(arguments: list[str]) -> None:
     """Serves the parent: reads requests from standard input and writes results to standard output."""
-    name, threads, folder = arguments
+    name, threads, folder, worker = arguments
     limit_own_memory()
     if name != "torch":
         confine(Path(folder))  # before NumPy is imported, which starts threads that would stay free
-    from torchseg.harness.worker import Worker
+    from importlib import import_module
 
+    module, _, kind = worker.partition(":")
+    new: Callable[[str, int], Worker] = getattr(import_module(module), kind)
     with os.fdopen(os.dup(0), "rb") as questions, os.fdopen(os.dup(1), "wb") as answers:
         end_with_pipe(0)
         os.dup2(2, 1)  # what a library prints must not be taken for a result, nor reach the parent's terminal
-        serve(questions, answers, Worker(name, int(threads)))
+        serve(questions, answers, new(name, int(threads)))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Messages between a runtime's process and its parent: pickles that can name arrays and counts, and no other class.
+"""Messages between a runtime's process and its parent: pickles that can name arrays and records, and no other class.
 
 The child opens files from strangers. What it sends is read without the part of pickle that looks up any function by
 its name and calls it.
@@ -25,16 +25,20 @@ _COUNTS = {
 }
 
 
+_TUPLES = "torchseg.modelfile."  # what a file stores is described by the named tuples of these modules
+
+
 class _Reader(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Callable[..., Any]:
-        if (module, name) not in _ARRAYS | _COUNTS:
-            raise pickle.UnpicklingError(f"a message names {module}.{name}; expected arrays and counts alone")
-        found: Callable[..., Any] = super().find_class(module, name)
-        return found
+        if (module, name) in _ARRAYS | _COUNTS or (module.startswith(_TUPLES) and "." not in name):
+            found: Callable[..., Any] = super().find_class(module, name)
+            if not module.startswith(_TUPLES) or (isinstance(found, type) and hasattr(found, "_fields")):
+                return found
+        raise pickle.UnpicklingError(f"a message names {module}.{name}; expected arrays, counts and weights alone")
 
 
 def write_message(message: object, stream: IO[bytes]) -> None:
-    """Writes numbers, texts, arrays, counts and containers of them."""
+    """Writes numbers, texts, arrays, counts, weights and containers of them."""
     pickle.dump(message, stream)
     stream.flush()
 

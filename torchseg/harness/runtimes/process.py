@@ -13,7 +13,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Thread
 from types import TracebackType
-from typing import IO, Any, cast
+from typing import IO, Any, ClassVar, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,10 +28,10 @@ from torchseg.harness.runtimes.registry import check_name
 from torchseg.modelfile.kinds import runtime_name
 from torchseg.modelfile.run_options import DEFAULT_OPTIONS, RunOptions
 from torchseg.processes.child_limits import memory_advice, own_limits, time_limit_s
-from torchseg.spec import ImageSpec
 
 Array = NDArray[np.float32]
 Labels = NDArray[np.uint8]
+_PROGRAM = "torchseg.harness.worker_process"
 _LOAD_LIMIT_S = 120  # a damaged file can keep a runtime busy forever; an intact one opens within seconds
 _CALL_LIMIT_S = 900  # for every other call; profiling the layers of a large file takes longest
 _NO_MEMORY = ("memoryerror", "bad_alloc", "bad allocation", "alloc memory", "allocate memory", "out of memory")
@@ -49,6 +49,8 @@ class RuntimeProcess:
     context manager, or call `close`. Once the process has died or hung, every further call raises the same error.
     """
 
+    WORKER: ClassVar[str] = "torchseg.harness.worker:Worker"  # what the process makes, and calls the methods of
+
     def __init__(
         self, path: Path, *, name: str | None = None, threads: int = 1, options: RunOptions = DEFAULT_OPTIONS
     ) -> None:
@@ -61,7 +63,7 @@ class RuntimeProcess:
         self._folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)  # the only one that it can write into
         # Calls and results use the child's standard streams: on Windows a child inherits no others.
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "torchseg.harness.worker_process", self.name, str(threads), self._folder.name],
+            [sys.executable, "-m", _PROGRAM, self.name, str(threads), self._folder.name, self.WORKER],
             env=_environment(threads, self._folder.name),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -161,7 +163,7 @@ class RuntimeProcess:
         self._log.close()
         self._folder.cleanup()
 
-    def __enter__(self) -> RuntimeProcess:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -245,14 +247,3 @@ def _environment(threads: int, folder: str) -> dict[str, str]:
     paths = os.pathsep.join(path or os.getcwd() for path in sys.path)
     fixed = dict.fromkeys(_THREAD_VARIABLES, str(threads))
     return {**os.environ, **fixed, **own_limits(), "PYTHONPATH": paths, "TMPDIR": folder, "TF_CPP_MIN_LOG_LEVEL": "2"}
-
-
-def try_model_file(path: Path, spec: ImageSpec) -> None:
-    """Opens the file and runs it once in a separate process, before this process opens it.
-
-    Raises:
-        ValueError: if the runtime rejects the file, hangs or crashes.
-    """
-    with RuntimeProcess(path) as process:
-        process.load()
-        process.predict(np.zeros((1, spec.channels, spec.height, spec.width), np.float32))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +12,18 @@ from torchseg.checkpoint import read_card, sha256_of
 from torchseg.cli.command import CHECK_FAILED, DONE
 from torchseg.config import VerifyConfig
 from torchseg.config.child_limits import within_limits
-from torchseg.harness.runtimes.process import try_model_file
+from torchseg.harness.measure.weights import WeightCount, count_weights
 from torchseg.modelfile.certificate import CERTIFICATE_VERSION, TOO_FEW, read_certificate
 from torchseg.modelfile.kinds import EXPORT_SUFFIXES
 from torchseg.modelfile.precision import Precision, precision_in_name
 from torchseg.pipeline.commands.import_tf import certify_again
 from torchseg.pipeline.export.budget import CERTIFIED_WITH, Budget
 from torchseg.pipeline.export.exporter import NetworkExport
+from torchseg.pipeline.export.foreign_file import ForeignFile
 from torchseg.pipeline.manifest.manifest import MANIFEST
 from torchseg.pipeline.manifest.record_check import RunRecordCheck
 from torchseg.pipeline.manifest.signature import SIGNATURE, private_key, public_key, sign_run, signature_problem
+from torchseg.pipeline.manifest.table_check import weights_apart
 from torchseg.pipeline.run.dataset import Pictures, open_pictures
 from torchseg.pipeline.run.imported import read_imported, sha256_of_model
 from torchseg.pipeline.run.recorded_config import recorded_config, run_of
@@ -42,24 +45,35 @@ def verify(config: VerifyConfig) -> int:
     """
     failed, opened, signatures = False, Verifier(), _Signatures(config)
     for given in config.files:
-        models, bad = _files_in(given), False
-        if models != [given]:
-            record = RunRecordCheck(given, models)
-            for line in record.lines(lambda run=given: opened.pictures(run, config.root)):  # type: ignore[misc]
-                print(line, flush=True)
-            bad = record.failed
-        for path in models:
-            try:
-                read_certificate(path)  # before the images: a file without one has nothing to verify
-                problems, holds = opened.problems(path, opened.pictures(run_of(path), config.root))
-            except (ValueError, ImportError) as error:
-                if len(config.files) == 1 and path == given:
-                    raise
-                problems, holds = [str(error)], ""
-            bad |= bool(problems)
-            print(f"{path}: " + ("; ".join(problems) or holds), flush=True)
-        failed |= bad | (models != [given] and signatures.fail(given, holds=not bad))
+        models = _files_in(given)
+        if models == [given]:
+            failed |= _model_fails(given, opened, config)
+            continue
+        record = RunRecordCheck(given, models)
+        _show(record.lines(lambda run=given: opened.pictures(run, config.root)))  # type: ignore[misc]
+        bad = sum(_model_fails(path, opened, config) for path in models) > 0  # every file is judged
+        _show(record.table_lines(opened.weights))  # last, since it reads the weights, as the certificates do
+        bad |= record.failed
+        failed |= bad | signatures.fail(given, holds=not bad)
     return CHECK_FAILED if failed else DONE
+
+
+def _model_fails(path: Path, opened: Verifier, config: VerifyConfig) -> bool:
+    """Prints what became of a file; raises ValueError for one that cannot be judged and is the only one named."""
+    try:
+        read_certificate(path)  # before the images: a file without one has nothing to verify
+        problems, holds = opened.problems(path, opened.pictures(run_of(path), config.root))
+    except (ValueError, ImportError) as error:
+        if [*config.files] == [path]:
+            raise
+        problems, holds = [str(error)], ""
+    _show([f"{path}: " + ("; ".join(problems) or holds)])
+    return bool(problems)
+
+
+def _show(lines: Iterable[str]) -> None:
+    for line in lines:
+        print(line, flush=True)
 
 
 class _Signatures:
@@ -107,6 +121,7 @@ class Verifier:
     def __init__(self) -> None:
         self._pictures: dict[Path, Pictures] = {}
         self._exports: dict[tuple[Path, Budget], NetworkExport] = {}
+        self._weights: dict[Path, WeightCount] = {}
 
     def pictures(self, run: Path, root: Path | None) -> Pictures:
         """The images of a run."""
@@ -133,14 +148,21 @@ class Verifier:
             fresh = certify_again(path, source, imported.spec, pictures)
             return _problems(recorded, fresh), _holds(recorded, fresh)
         spec = read_card(run / stage).spec
-        try_model_file(path, spec)
         export = self._export(run / stage, pictures.scaled((spec.mean, spec.std)), _budget(recorded))
         calibration = export.calibrated_with if precision is Precision.INT8 else ()
-        fresh = export.certify(path, precision=precision, calibration=calibration)
+        with ForeignFile(path) as foreign:
+            foreign.load()
+            fresh = export.certify(path, precision=precision, calibration=calibration, foreign=foreign)
+            if foreign.stored is not None:
+                self._weights[path] = count_weights(weight.rows for weight in foreign.stored)
         problems = _problems(recorded, fresh)
         if fresh["precision"] == Precision.INT8 and "float_layers" in fresh["layers"]:
             problems += float_layer_lies(recorded, tuple(fresh["layers"]["float_layers"]))
         return problems, _holds(recorded, fresh)
+
+    def weights(self, path: Path) -> WeightCount:
+        """Zeros and distinct values in a file; those of a file that was certified are known."""
+        return self._weights.get(path) or weights_apart(path)
 
     def _export(self, checkpoint: Path, pictures: Pictures, budget: Budget) -> NetworkExport:
         key = checkpoint, budget

@@ -19,6 +19,7 @@ from tf_bridge.certify.certificate import (
     make_certificate,
     write_certificate,
 )
+from tf_bridge.certify.file_reader import FileReader, LocalFile, ReadFile
 from tf_bridge.certify.first_difference import FirstDifference, first_difference
 from tf_bridge.certify.parity import Parity, Predict, compare
 from tf_bridge.certify.proof import Proof
@@ -38,6 +39,7 @@ from torchseg.modelfile.precision import Precision
 from torchseg.models import fold_branches
 from torchseg.pipeline.export.budget import Budget, FloatChoice, choose_float_layers
 from torchseg.pipeline.export.calibration import calibration_samples
+from torchseg.pipeline.export.foreign_file import ForeignFile
 from torchseg.pipeline.run.dataset import Pictures
 
 if TYPE_CHECKING:
@@ -121,9 +123,14 @@ class NetworkExport:
         precision: Precision,
         choice: FloatChoice | None = None,
         calibration: Sequence[Sample] = (),
+        foreign: ForeignFile | None = None,
     ) -> dict[str, Any]:
-        """Compares a file with the checkpoint on validation images, in the file's default runtime."""
-        candidate, choice = _opened(path), choice or FloatChoice()
+        """Compares a file with the checkpoint on validation images, in the file's default runtime.
+
+        The file runs in this process, as suits one that this process wrote, or in that of `foreign`.
+        """
+        candidate, choice = foreign or _opened(path), choice or FloatChoice()
+        read = foreign.reader if foreign else LocalFile
         images, masks = self._compared_on
         parity = self._compare(candidate, takes_pictures=is_end_to_end(path))
         evidence = Evidence(
@@ -143,11 +150,11 @@ class NetworkExport:
             precision=precision,
             max_drop=self.budget.drop,
             max_class_drop=self.budget.class_drop,
-            first_difference=self._first_divergent_layer(path, parity, precision),
-            proof=self._prove(path, parity, precision),
+            first_difference=self._first_divergent_layer(path, parity, precision, read),
+            proof=self._prove(path, parity, precision, read),
         )
 
-    def _prove(self, path: Path, parity: Parity, precision: Precision) -> Proof:
+    def _prove(self, path: Path, parity: Parity, precision: Precision, read: ReadFile) -> Proof:
         """Holds the file's layers against the network's, on the image that agrees least and a few others.
 
         On one image, the noise of the file can be twice that of its simulation by chance, most of all where it agrees
@@ -162,15 +169,19 @@ class NetworkExport:
             [(image, to_pixels(picture) if is_end_to_end(path) else image) for image, picture in shown],
             precision=precision,
             calibration=self._prepare(self._calibration) if precision is Precision.INT8 else None,
+            read=read,
         )
 
-    def _first_divergent_layer(self, path: Path, parity: Parity, precision: Precision) -> FirstDifference | None:
+    def _first_divergent_layer(
+        self, path: Path, parity: Parity, precision: Precision, read: ReadFile
+    ) -> FirstDifference | None:
         """The first divergent layer of a file that fails, on the image that agrees least; None if it passes."""
         if not verdict(parity, precision, max_drop=self.budget.drop, max_class_drop=self.budget.class_drop):
             return None
         at = [parity.worst_image]
         image, picture = self._compared_on[0][at], to_pixels(self._pictures[at]) if is_end_to_end(path) else None
-        return first_divergent_layer(path, self._conversion.program, image, precision=precision, picture=picture)
+        reader, program = read(path, None), self._conversion.program
+        return first_divergent_layer(path, program, image, precision=precision, picture=picture, reader=reader)
 
     def _hold_budget(self, path: Path, images: Images) -> FloatChoice:
         """Replaces the int8 file at `path` with one that keeps some layers in float if the budget requires it."""
@@ -183,7 +194,7 @@ class NetworkExport:
         mixed = self._conversion.mixed_precision(path.suffix, images)
         return choose_float_layers(mixed, path, measure, self.budget, image=images[:1])
 
-    def _compare(self, candidate: Runtime, *, takes_pictures: bool = False) -> Parity:
+    def _compare(self, candidate: Runtime | ForeignFile, *, takes_pictures: bool = False) -> Parity:
         images, masks = self._compared_on
         classes = self.pictures.spec.num_classes
         if not takes_pictures:
@@ -261,6 +272,7 @@ def first_divergent_layer(
     *,
     precision: Precision,
     picture: NDArray[np.uint8] | None = None,
+    reader: FileReader | None = None,
 ) -> FirstDifference | None:
     """The first divergent layer between a file and its network on one image, as `first_difference` defines it.
 
@@ -273,9 +285,10 @@ def first_divergent_layer(
         image: normalised, float32 `(1, C, H, W)`.
         precision: of the file.
         picture: the same image before normalisation, uint8 `(1, C, H, W)`, for end-to-end files.
+        reader: reads and runs the file; by default, in this process.
     """
     try:
-        return first_difference(program, path, image, precision=precision, picture=picture)
+        return first_difference(program, path, image, precision=precision, picture=picture, reader=reader)
     except ValueError as error:
         _LOG.warning("which layer of %s differs first is not known: %s", path.name, error)
         return None

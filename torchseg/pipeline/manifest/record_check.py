@@ -8,7 +8,7 @@ from pathlib import Path
 
 from torchseg.data import Samples, read_in_order
 from torchseg.pipeline.manifest.manifest import MANIFEST, manifest_problems, read_manifest
-from torchseg.pipeline.manifest.table_check import CONFUSION, SCORES, table_problems
+from torchseg.pipeline.manifest.table_check import CONFUSION, SCORES, Weigh, table_problems, weights_apart
 from torchseg.pipeline.run.dataset import REPORT, SPLITS, Pictures, add_to_hash, read_report
 from torchseg.pipeline.run.session import CONFIG
 from torchseg.record import RecordError, read_yaml
@@ -32,9 +32,8 @@ class RunRecordCheck:
         self._models = {path.relative_to(run).as_posix() for path in models}
 
     def lines(self, pictures: Callable[[], Pictures]) -> Iterator[str]:
-        """Judges the manifest, the files, the tables, then the images, which `pictures` opens."""
+        """Judges the manifest, the files, then the images, which `pictures` opens."""
         yield from self._files()
-        yield from self._tables()
         yield from self._images(pictures)
 
     def _files(self) -> Iterator[str]:
@@ -48,9 +47,10 @@ class RunRecordCheck:
             if problem or name not in self._models:
                 yield self._line(name, problem, "as the run wrote it")
 
-    def _tables(self) -> Iterator[str]:
+    def table_lines(self, weigh: Weigh = weights_apart) -> Iterator[str]:
+        """Judges the tables; `weigh` counts the zeros and distinct values of a file."""
         try:
-            problems = list(table_problems(self.run))
+            problems = list(table_problems(self.run, weigh))
         except (ValueError, OSError, KeyError) as error:
             problems = [(SCORES, f"cannot be compared with the files ({error}); score the run again")]
         for name, problem in problems:

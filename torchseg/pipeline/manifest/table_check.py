@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from math import isnan
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,13 @@ from typing import Any
 import numpy as np
 
 from torchseg.harness.csv_table import read_table
-from torchseg.harness.measure.weights import count_weights, weights_in
+from torchseg.harness.measure.weights import WeightCount, count_weights, weights_in
 from torchseg.harness.report.run_record import Row, number
+from torchseg.harness.runtimes.process import RuntimeProcess
 from torchseg.harness.scoring.columns import MEASURES
 from torchseg.harness.scoring.measurement import sha256_of_parts
 from torchseg.metrics import Overlap, overlap
+from torchseg.modelfile.kinds import runtime_name
 from torchseg.modelfile.model_file import ModelFile
 from torchseg.record import read_json
 
@@ -22,12 +25,30 @@ SCORES, CLASSES, CONFUSION = "scores.csv", "per_class.csv", "figures/confusion.j
 _ACCURACY = ("miou", "mean_dice", "pixel_accuracy", "mean_precision", "mean_recall")
 _ROUNDED = 2e-6  # the tables have six digits
 _REMEDY = "score the run again"
+Weigh = Callable[[Path], WeightCount]
 
 
-def table_problems(run: Path) -> Iterator[tuple[str, str]]:
+def weights_apart(path: Path) -> WeightCount:
+    """Zeros and distinct values in a file; any but a checkpoint is opened in a process with limits.
+
+    Raises:
+        ValueError: if the file cannot be opened.
+    """
+    if runtime_name(path) == "torch":
+        return count_weights(weight.rows for weight in weights_in(path))
+    with RuntimeProcess(path) as process:
+        process.load()
+        return process.count_weights()
+
+
+def table_problems(run: Path, weigh: Weigh = weights_apart) -> Iterator[tuple[str, str]]:
     """What scores.csv and per_class.csv say that is not so: the table, and one sentence.
 
     Latency, memory and agreement are not measured again. A row whose file is gone, or that was not scored, is skipped.
+
+    Args:
+        run: its folder.
+        weigh: counts the zeros and distinct values of a file; called once for each.
     """
     if not (run / SCORES).is_file() or not (rows := read_table(run / SCORES)):
         return
@@ -36,9 +57,10 @@ def table_problems(run: Path) -> Iterator[tuple[str, str]]:
         return
     counts = read_json(run / CONFUSION, remedy=_REMEDY).get("counts", {})
     scores = {key: overlap(np.asarray(matrix, np.int64)) for key, matrix in counts.items()}
+    weigh = cache(weigh)
     for row in rows:
         if not row.get("error"):
-            for problem in (*_compared(row, scores, _accuracy), *_file(run, row)):
+            for problem in (*_compared(row, scores, _accuracy), *_file(run, row, weigh)):
                 yield SCORES, f"{row['artifact']}: {problem}"
     for row in read_table(run / CLASSES) if (run / CLASSES).is_file() else []:
         for problem in _compared(row, scores, _of_class):
@@ -74,7 +96,7 @@ def _of_class(row: Row, found: Overlap) -> Iterator[str]:
         yield from _difference(name, number(row, name), value)
 
 
-def _file(run: Path, row: Row) -> Iterator[str]:
+def _file(run: Path, row: Row, weigh: Weigh) -> Iterator[str]:
     file = ModelFile(run / row["artifact"])
     if not file.path.exists():
         return
@@ -82,7 +104,7 @@ def _file(run: Path, row: Row) -> Iterator[str]:
         yield f"the file is not the one that was scored (its SHA-256 differs); {_REMEDY}"
         return
     yield from _difference("size_bytes", number(row, "size_bytes"), file.size_bytes)
-    weights = count_weights(weight.rows for weight in weights_in(file.path))
+    weights = weigh(file.path)
     yield from _difference("sparsity", number(row, "sparsity"), weights.sparsity)
     yield from _difference("max_unique_weights", number(row, "max_unique_weights"), weights.max_unique_weights)
 

@@ -12,7 +12,9 @@ from torchseg.harness.measure.pixel_counts import evaluate_batch
 from torchseg.harness.runtimes.messages import read_message, write_message
 from torchseg.harness.runtimes.table import RUNTIMES
 from torchseg.harness.worker import Worker
+from torchseg.modelfile.model_file import ModelFile
 from torchseg.modelfile.run_options import DEFAULT_OPTIONS
+from torchseg.modelfile.weights import StoredWeight, open_plain
 
 
 def passed(message):
@@ -53,6 +55,20 @@ def test_the_counts_of_a_batch_pass():
     assert np.array_equal(received.labels, counts.labels)
 
 
+def test_the_weights_of_a_file_pass():
+    weight = StoredWeight("conv.weight", np.eye(3, dtype=np.int8), "int8", np.ones(3, np.float32), (3,))
+    (received,) = passed(("ok", [weight]))[1]
+    assert isinstance(received, StoredWeight)
+    assert np.array_equal(received.values, weight.values)
+    assert (received.name, received.dtype, received.sides) == (weight.name, weight.dtype, weight.sides)
+
+
+@pytest.mark.parametrize("call", [open_plain, ModelFile], ids=["function", "class"])
+def test_of_the_modules_that_describe_files_only_tuples_pass(call):
+    with pytest.raises(pickle.UnpicklingError, match="expected arrays, counts and weights alone"):
+        read_message(io.BytesIO(pickle.dumps(("ok", Attack(call, "net.tflite")))))
+
+
 @pytest.mark.parametrize(
     "attack",
     [
@@ -63,7 +79,7 @@ def test_the_counts_of_a_batch_pass():
     ],
 )
 def test_a_message_calls_nothing(attack, tmp_path):
-    with pytest.raises(pickle.UnpicklingError, match=r"a message names [\w.]+; expected arrays and counts alone"):
+    with pytest.raises(pickle.UnpicklingError, match=r"names [\w.]+; expected arrays, counts and weights alone"):
         read_message(io.BytesIO(pickle.dumps(("ok", attack))))
     assert not (tmp_path / "attacked").exists()
 
