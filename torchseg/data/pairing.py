@@ -56,7 +56,8 @@ def pair_files(
 
     A mask has the image's name, with any image ending in any case, or the name with `mask_suffix` behind it. Without
     that suffix the usual patterns are tried (`x_mask`, `x_leftImg8bit` and `x_gtFine_labelIds`, `image_x` and
-    `label_x`, ...), then any suffix that all masks share. Names are compared in one Unicode form. Hidden files are
+    `label_x`, ...), then any suffix that all masks share, then what differs in the names (`input_7` and `target_007`),
+    if that gives every image and every mask its other one. Names are compared in one Unicode form. Hidden files are
     skipped. Images in subfolders have their masks in subfolders of the same names.
 
     Args:
@@ -76,10 +77,14 @@ def pair_files(
     candidates, others = _files(masks, MASK_SUFFIXES)
     names = _names(pictures, images)
     chosen = _matched(pictures, candidates, images, masks, mask_suffix)
+    notes = []
+    if len(chosen) < len(pictures) and not mask_suffix and (rest := _by_rest(pictures, candidates)):
+        chosen, (first, mask) = rest, next(iter(rest.items()))
+        notes.append(f"masks are matched by the parts of names that differ: {mask.name} belongs to {first.name}")
     if without := [picture for picture in pictures if picture not in chosen]:
         on_fault(_missing(without, candidates, images, masks, mask_suffix))
     left_over = len(set(candidates) - set(chosen.values()))
-    notes = [f"{images} has {_counted(passed_over)}, passed over"] if passed_over else []
+    notes += [f"{images} has {_counted(passed_over)}, passed over"] if passed_over else []
     notes += [f"{left_over} of {len(candidates)} masks in {masks} belong to no image"] if left_over else []
     notes += [f"{masks} has {_counted(others)}, passed over"] if others else []
     return Pairing(
@@ -242,6 +247,32 @@ def _without_inner(stem: str, words: Sequence[str]) -> str:
     """The stem without the first of the words that stands between others, as in `a_mask_12`."""
     alternatives = "|".join(sorted(words, key=len, reverse=True))
     return re.sub(rf"(?i)(?<=[_\-. ])(?:{alternatives})[_\-. ]+", "", stem, count=1)
+
+
+def _by_rest(pictures: Sequence[Path], masks: Sequence[Path]) -> dict[Path, Path]:
+    """The mask of each picture by what differs in their names, in any folder; empty unless all of both fit."""
+    rests, others = _rests(pictures), _rests(masks)
+    return {path: others[rest] for rest, path in rests.items()} if set(rests) == set(others) else {}
+
+
+def _rests(paths: Sequence[Path]) -> dict[str, Path]:
+    """File by what its stem has between the parts that all stems share; empty if two have the same.
+
+    Digits are never part of what is shared, and zeros in front of a number do not count.
+    """
+    stems = [normal(path.stem) for path in paths]
+    first = _shared(stems)
+    last = _shared([stem[first:][::-1] for stem in stems])
+    rests = [re.sub(r"\d+", lambda number: str(int(number[0])), stem[first : len(stem) - last]) for stem in stems]
+    found = {rest.casefold(): path for rest, path in zip(rests, paths, strict=True)}
+    return found if len(found) == len(paths) else {}
+
+
+def _shared(texts: Sequence[str]) -> int:
+    """Number of characters that all texts begin with, without digits at their end."""
+    low, high = min(texts), max(texts)
+    length = next((at for at, pair in enumerate(zip(low, high, strict=False)) if pair[0] != pair[1]), len(low))
+    return len(low[:length].rstrip("0123456789"))
 
 
 def _missing(pictures: Sequence[Path], candidates: Sequence[Path], images: Path, masks: Path, mask_suffix: str) -> str:

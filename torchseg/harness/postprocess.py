@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _SUM_ERROR = 1e-2  # tolerated in sums of probabilities that are stored in half precision or 8 bits
-_TOLERANCE = 1e-3  # by which a rounded probability may leave [0, 1]
+_TOLERANCE = 1e-3  # by which rounded values may leave their range, as a share of it
 _LEAST_MASK_VALUE = 127.5  # the threshold of an object; values up to 100 may be per cent
 
 
@@ -33,7 +33,7 @@ class ValueKind:
             found = kind_of_values(scores)
             self.name = self.name or (found if scores.shape[1] > 1 or _shows_kind(scores) else "")
             return self.name or found
-        highest = {"logit": np.inf, "probability": 1.0, "mask255": 255.0}[self.name] + _TOLERANCE
+        highest = {"logit": np.inf, "probability": 1.0, "mask255": 255.0}[self.name] * (1 + _TOLERANCE)
         if scores.max() > highest or (self.name != "logit" and scores.min() < -_TOLERANCE):
             raise ValueError(
                 f"the file's first values were of the kind {self.name}, and now they run from {scores.min():.6g} to "
@@ -57,7 +57,7 @@ def kind_of_values(scores: NDArray[np.float32]) -> str:
         return "probability"
     if low < -_TOLERANCE:
         return "logit"
-    if _LEAST_MASK_VALUE <= high <= 255 + _TOLERANCE:
+    if _LEAST_MASK_VALUE <= high <= 255 * (1 + _TOLERANCE):
         return "mask255"
     raise ValueError(
         f"the file's single channel has values from {low:.6g} to {high:.6g}, which may be logits or a mask from 0 to "

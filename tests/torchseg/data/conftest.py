@@ -25,17 +25,36 @@ def real_data():
 
 @pytest.fixture
 def write_pair(tmp_path):
-    """Writes a random picture with a mask of the given values into images/ and masks/."""
+    """Writes a random picture with a mask of the given values, as `save` makes it, into images/ and masks/."""
 
-    def write(name: str, *, values=(0, 1), size=(12, 16), mask_size=None, root=tmp_path) -> None:
-        rng = np.random.default_rng(len(name))
+    def write(
+        name: str, *, values=(0, 1), size=(12, 16), mask_size=None, root=tmp_path, seed=None, save=Image.fromarray
+    ) -> None:
+        rng = np.random.default_rng(len(name) if seed is None else seed)
         for folder in ("images", "masks"):
             (root / folder).mkdir(exist_ok=True, parents=True)
         Image.fromarray(rng.integers(0, 256, (*size, 3), dtype=np.uint8)).save(root / "images" / f"{name}.jpg")
         mask = rng.choice(np.array(values, np.uint8), mask_size or size)
-        Image.fromarray(mask).save(root / "masks" / f"{name}.png")
+        save(mask).save(root / "masks" / f"{name}.png")
 
     return write
+
+
+@pytest.fixture
+def fill(write_pair):
+    """Writes pairs called picture0, picture1, ...; options are those of `write_pair`."""
+
+    def run(count: int = 40, **options) -> None:
+        for number in range(count):
+            write_pair(f"picture{number}", **options)
+
+    return run
+
+
+@pytest.fixture
+def masks_by_name():
+    """Takes a data set and gives the mask of each image of the three labelled splits by its name."""
+    return lambda data: {each.name: each.mask for part in (data.train, data.validation, data.test) for each in part}
 
 
 @pytest.fixture

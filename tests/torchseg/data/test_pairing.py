@@ -53,6 +53,31 @@ def test_the_usual_names_of_masks_are_found(pair, image, mask):
     assert pair(expected, expected.values()) == expected
 
 
+@pytest.mark.parametrize(
+    ("image", "mask"),
+    [
+        ("input_{:03}.png", "target_{:03}.png"),
+        ("src{}.png", "dst{}.png"),
+        ("{}_orig.jpg", "{}_annot.png"),
+        ("{:03}Image.jpg", "{:03}Mask.png"),
+        ("{}.jpg", "{:04}.png"),
+        ("day/{}.jpg", "{}.png"),
+        ("Day/p{}.jpg", "day/p{}_mask.png"),
+    ],
+)
+def test_masks_are_found_by_what_differs_in_the_names(pair, image, mask):
+    expected = {image.format(each): mask.format(each) for each in (1, 2, 10, 21)}
+    found = pair(expected, expected.values())
+    assert found == {Path(key).name: Path(value).name for key, value in expected.items()}
+
+
+def test_names_that_differ_in_other_parts_are_no_pairs(pair):
+    with pytest.raises(ValueError, match=r"image .*input_1\.png has no mask, as have 1 more images"):
+        pair(["input_1.png", "input_2.png"], ["target_2.png", "target_3.png"])
+    with pytest.raises(ValueError, match=r"image .*in_01\.png has no mask"):
+        pair(["in_01.png", "in_1.png"], ["out_1.png", "out_2.png"])
+
+
 def test_a_label_image_comes_before_other_files_of_its_image(pair):
     names = [f"a{each}_leftImg8bit.png" for each in range(3)]
     kinds = ("color", "instanceIds", "labelIds")

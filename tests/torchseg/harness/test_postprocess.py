@@ -80,6 +80,7 @@ def one_channel(*values: float) -> np.ndarray:
         (one_channel(-3, 4), one_channel(0.2, 0.3), "logit"),
         (one_channel(0.1, 0.9), one_channel(0, 1.0000001), "probability"),
         (one_channel(0, 255), one_channel(0.2, 0.9), "mask255"),
+        (one_channel(0, 255.1), one_channel(0, 255.2), "mask255"),
     ],
 )
 def test_the_kind_of_values_is_decided_once(first, later, expected):

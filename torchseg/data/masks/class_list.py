@@ -28,6 +28,8 @@ _OPAQUE = (
     (re.compile(r"(#|0[xX])[fF]{2}([0-9a-fA-F]{6})$"), r"\1\2"),
 )
 _READ_AS = str.maketrans({"\u00a0": " ", "\u202f": " ", "\u3000": " ", "\uff0c": ",", "\uff1a": ":", "\u2192": ":"})
+_READ_AS |= str.maketrans(dict.fromkeys("\u200b\u2060\ufeff"))  # of no width
+_COMMENTS = ("#", "//", ";", "%", "--", "/*")
 _BULLETS = ("- ", "* ", "\u2022 ")
 _SEPARATORS = " \t,;:="
 _MARKED = re.compile(r"(?:#|0[xX])([0-9a-fA-F]{6}|[0-9a-fA-F]{3})")
@@ -38,6 +40,7 @@ _NUMBERED = (
     r"(?P<name>.*\S)\s+(?P<value>\d+)",
 )
 _LOOSE = _NUMBERED[2:]  # only where the lines count on and names differ, because a name may begin or end with a number
+_QUOTED = re.compile(r'"([^",;\t]*)"')  # a field of a table
 _BARE = re.compile(r"[0-9a-fA-F]{6}")
 _COLOUR = re.compile(rf"{_TRIPLE.pattern}|{_MARKED.pattern}|{_BARE.pattern}")
 
@@ -110,6 +113,7 @@ def _plain(stored: Sequence[str]) -> list[tuple[int, str]]:
     lines = [(number, line.translate(_READ_AS).strip()) for number, line in enumerate(stored, start=1)]
     lines = [(number, text) for number, text in lines if text and not _is_comment(text)]
     lines = [(number, re.sub(r"\s+(?:#|//)(\s.*)?$", "", text)) for number, text in lines]
+    lines = [(number, _QUOTED.sub(r"\1", text) if text.count('"') > 2 else text) for number, text in lines]
     if lines and all(text.startswith("|") for _, text in lines):  # a table of Markdown
         lines = [(number, re.sub(r"\s*\|\s*", ",", text.strip("| "))) for number, text in lines]
         lines = [(number, text) for number, text in lines if text.strip("-:, ")]
@@ -147,8 +151,8 @@ def _of_described(described: Sequence[Described], path: Path) -> list[_Entry]:
 
 
 def _is_comment(text: str) -> bool:
-    """Whether a line that starts with `#` is no colour in front of a name."""
-    return text.startswith(("#", "//")) and not re.match(rf"{_MARKED.pattern}[{_SEPARATORS}]", text)
+    """Whether a line starts like a comment and is no colour in front of a name."""
+    return text.startswith(_COMMENTS) and not re.match(rf"{_MARKED.pattern}[{_SEPARATORS}]", text)
 
 
 def _is_heading(text: str) -> bool:

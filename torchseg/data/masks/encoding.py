@@ -59,7 +59,7 @@ def find_encoding(
     """
     if classes and classes.colours:
         return _by_colour(masks, classes, ignored)
-    read = read_shades if have_own_palettes(masks) else read_mask
+    read = read_shades if have_own_palettes(masks) or _show_black_and_white(masks) else read_mask
     _check_lossy(masks, read)
     check_one_bit(masks, read)
     if classes is None:
@@ -211,6 +211,22 @@ def have_own_palettes(masks: Mapping[Path, MaskHeader]) -> bool:
                     "'road 804080', and masks are read by colour"
                 )
     return False
+
+
+def _show_black_and_white(masks: Mapping[Path, MaskHeader]) -> bool:
+    """Whether indexed masks show no colours but black and white, and white has another value than 1 or 255.
+
+    Masks of 0 and 255 become such files when they are converted to a palette for the web, where white is 225.
+    """
+    palettes = {path: header.palette for path, header in masks.items() if header.palette is not None}
+    whites = {at for palette in palettes.values() for at in np.flatnonzero((palette == 255).all(axis=1)).tolist()}
+    if whites <= {1, IGNORE_INDEX}:
+        return False
+    for path, palette in palettes.items():
+        used = np.unique(read_mask(path))
+        if used[-1] >= len(palette) or not np.isin(palette[used].sum(axis=1), (0, 3 * 255)).all():
+            return False
+    return True
 
 
 def _hex(colour: Sequence[int]) -> str:

@@ -28,10 +28,6 @@ def _open(root):
     return open_data("coco", root, size=(8, 8))
 
 
-def _masks(data):
-    return {each.name: each.mask for part in (data.train, data.validation, data.test) for each in part}
-
-
 def _content(root):
     return json.loads((root / LISTING).read_text())
 
@@ -40,12 +36,18 @@ def _write(root, content, listing=LISTING):
     (root / listing).write_text(json.dumps(content))
 
 
-def _same(data, annotated):
-    """Whether every mask is what was annotated."""
-    masks = _masks(data)
-    assert data.classes == ("background", "car", "person")
-    assert len(masks) == annotated.count
-    return all(np.array_equal(mask, annotated.mask_of(int(name[1:]))) for name, mask in masks.items())
+@pytest.fixture
+def check(root, annotated, masks_by_name):
+    """Opens the data set and finds every mask as it was annotated."""
+
+    def run():
+        data = _open(root)
+        masks = masks_by_name(data)
+        assert data.classes == ("background", "car", "person")
+        assert len(masks) == annotated.count
+        assert all(np.array_equal(mask, annotated.mask_of(int(name[1:]))) for name, mask in masks.items())
+
+    return run
 
 
 def test_compressed_runs_of_coco_are_read(root):
@@ -119,7 +121,7 @@ def test_a_mask_of_coco_that_is_not_of_the_size_of_its_image_is_refused(root):
         _open(root)
 
 
-def test_categories_are_known_by_name_where_files_number_them_differently(root, annotated):
+def test_categories_are_known_by_name_where_files_number_them_differently(root, check):
     content = _content(root)
     (root / LISTING).unlink()
     for part, first, last, numbers in (("train", 0, 20, {3: 3, 7: 7}), ("val", 20, 30, {3: 7, 7: 3})):
@@ -133,10 +135,10 @@ def test_categories_are_known_by_name_where_files_number_them_differently(root, 
             "categories": [each | {"id": numbers[each["id"]]} for each in content["categories"]],
         }
         _write(root, listed, f"annotations/instances_{part}.json")
-    assert _same(_open(root), annotated)
+    check()
 
 
-def test_keypoints_and_panoptic_annotations_beside_the_masks_take_nothing_away(root, annotated):
+def test_keypoints_and_panoptic_annotations_beside_the_masks_take_nothing_away(root, check):
     content = _content(root)
     persons = [each | {"keypoints": [1, 1, 2]} for each in content["annotations"] if each["category_id"] == 7]
     _write(
@@ -146,16 +148,16 @@ def test_keypoints_and_panoptic_annotations_beside_the_masks_take_nothing_away(r
     )
     segments = [{"image_id": 0, "file_name": "p00.png", "segments_info": [{"id": 5, "category_id": 3}]}]
     _write(root, content | {"annotations": segments}, "annotations/panoptic_default.json")
-    assert _same(_open(root), annotated)
+    check()
 
 
-def test_an_image_that_is_listed_twice_has_the_objects_of_both(root, annotated):
+def test_an_image_that_is_listed_twice_has_the_objects_of_both(root, check):
     content = _content(root)
     content["images"] += [each | {"id": each["id"] + 100} for each in content["images"]]
     for each in content["annotations"]:
         each["image_id"] += 100 * (each["category_id"] == 7)
     _write(root, content)
-    assert _same(_open(root), annotated)
+    check()
     content["images"][0]["width"] = 15
     _write(root, content)
     with pytest.raises(ValueError, match=r"p00\.png is listed twice, with the sizes 12x15 and 12x16; correct the list"):
@@ -163,14 +165,14 @@ def test_an_image_that_is_listed_twice_has_the_objects_of_both(root, annotated):
 
 
 @pytest.mark.parametrize("area", [None, 0, "absent"])
-def test_smaller_objects_lie_above_larger_ones_without_areas_in_the_file(root, annotated, area):
+def test_smaller_objects_lie_above_larger_ones_without_areas_in_the_file(root, check, area):
     content = _content(root)
     for each in content["annotations"]:
         each["area"] = area
         if area == "absent":
             del each["area"]
     _write(root, content)
-    assert _same(_open(root), annotated)
+    check()
 
 
 def test_two_images_that_are_found_as_one_file_are_refused(root):

@@ -11,33 +11,28 @@ from torchseg.data.datasets.folder import folder
 from torchseg.data.images.reader import ImageReader
 
 
-def _fill(write_pair, count=40, **options):
-    for number in range(count):
-        write_pair(f"picture{number}", **options)
+def _parts(data):
+    return data.train, data.validation, data.test
 
 
-def test_parts_cover_all_pictures_once(write_pair, tmp_path):
-    _fill(write_pair)
+def test_parts_cover_all_pictures_once(fill, tmp_path):
+    fill()
     data = folder(tmp_path)
     names = [sample.name for part in (data.train, data.validation, data.test) for sample in part]
     assert sorted(names) == sorted(f"picture{number}" for number in range(40))
 
 
-def test_adding_a_picture_moves_at_most_one_old_one_per_split(write_pair, tmp_path):
-    _fill(write_pair)
+def test_adding_a_picture_moves_at_most_one_old_one_per_split(fill, write_pair, tmp_path):
+    fill()
     before = [{sample.name for sample in part} for part in _parts(folder(tmp_path))]
     write_pair("picture40")
     after = [{sample.name for sample in part} for part in _parts(folder(tmp_path))]
     assert all(len(old - new) <= 1 for old, new in zip(before[1:], after[1:], strict=True))
 
 
-def _parts(data):
-    return data.train, data.validation, data.test
-
-
 @pytest.mark.parametrize("count", [10, 25, 40, 60])
-def test_small_sets_have_at_least_three_pictures_in_each_part(write_pair, tmp_path, count):
-    _fill(write_pair, count=count)
+def test_small_sets_have_at_least_three_pictures_in_each_part(fill, tmp_path, count):
+    fill(count=count)
     held = max(3, round(0.15 * count))
     assert [len(part) for part in _parts(folder(tmp_path))] == [count - 2 * held, held, held]
 
@@ -49,35 +44,6 @@ def test_a_class_of_three_pictures_is_in_every_part(write_pair, tmp_path):
         assert any((sample.mask == 2).any() for sample in part)
 
 
-def _listed(root, count):
-    for part, numbers in (
-        ("train", range(count - 6)),
-        ("val", range(count - 6, count - 3)),
-        ("test", range(count)[-3:]),
-    ):
-        (root / f"{part}.txt").write_text("".join(f"picture{number}\n" for number in numbers))
-
-
-def test_stratified_splits_are_chosen_in_spite_of_lists_and_show_every_class(write_pair, tmp_path):
-    for number in range(30):
-        write_pair(f"picture{number}", values=(0, 1, 2) if number in (3, 17, 19) else (0, 1))
-    _listed(tmp_path, 30)
-    listed, chosen = (folder(tmp_path, split=split) for split in ("auto", "stratified"))
-    assert [len(part) for part in _parts(listed)] == [24, 3, 3]
-    assert [any((sample.mask == 2).any() for sample in part) for part in _parts(listed)] == [True, False, False]
-    assert [any((sample.mask == 2).any() for sample in part) for part in _parts(chosen)] == [True] * 3
-    assert (listed.splits_chosen_by, chosen.splits_chosen_by) == ("", "stratified groups 1 auto stratified")
-
-
-def test_stratified_splits_look_at_all_masks_however_many_there_are(write_pair, tmp_path, monkeypatch):
-    monkeypatch.setattr("torchseg.data.datasets.folder.MOST_STRATIFIED", 20)
-    for number in range(30):
-        write_pair(f"picture{number}", values=(0, 1, 2) if number in (3, 17, 19) else (0, 1))
-    by_chance, chosen = (folder(tmp_path, split=split) for split in ("auto", "stratified"))
-    assert not all(any((sample.mask == 2).any() for sample in part) for part in _parts(by_chance))
-    assert all(any((sample.mask == 2).any() for sample in part) for part in _parts(chosen))
-
-
 def test_frames_of_a_sequence_stay_in_one_part(write_pair, tmp_path):
     for sequence in range(6):
         for frame in range(5):
@@ -87,20 +53,20 @@ def test_frames_of_a_sequence_stay_in_one_part(write_pair, tmp_path):
     assert sum(map(len, found)) == 6
 
 
-def test_a_damaged_mask_is_left_to_the_check_of_the_images(write_pair, tmp_path):
-    _fill(write_pair)
+def test_a_damaged_mask_is_left_to_the_check_of_the_images(fill, tmp_path):
+    fill()
     (tmp_path / "masks" / "picture7.png").write_bytes((tmp_path / "masks" / "picture7.png").read_bytes()[:60])
     (tmp_path / "classes.txt").write_text("a\nb\n")
     assert len(folder(tmp_path).train) == 28
 
 
-def test_classes_are_counted_where_no_list_names_them(write_pair, tmp_path):
-    _fill(write_pair, values=(0, 1, 2, 255))
+def test_classes_are_counted_where_no_list_names_them(fill, tmp_path):
+    fill(values=(0, 1, 2, 255))
     assert folder(tmp_path).classes == ("class_0", "class_1", "class_2")
 
 
-def test_coloured_masks_follow_the_list(write_pair, tmp_path):
-    _fill(write_pair)
+def test_coloured_masks_follow_the_list(fill, tmp_path):
+    fill()
     (tmp_path / "classes.txt").write_text("the road 804080\nsky 4682B4\n")
     colours = np.array([[0x80, 0x40, 0x80], [0x46, 0x82, 0xB4], [0, 0, 0]], np.uint8)
     chosen = np.random.default_rng(0).integers(0, 3, (12, 16))
@@ -111,8 +77,8 @@ def test_coloured_masks_follow_the_list(write_pair, tmp_path):
     assert np.array_equal(data.train[0].mask, np.array([0, 1, 255], np.uint8)[chosen])
 
 
-def test_a_colour_that_no_line_names_is_refused(write_pair, tmp_path):
-    _fill(write_pair)
+def test_a_colour_that_no_line_names_is_refused(fill, tmp_path):
+    fill()
     (tmp_path / "classes.txt").write_text("road 804080\nsky 4682B4\n")
     for mask in (tmp_path / "masks").iterdir():
         Image.new("RGB", (16, 12), (1, 2, 3)).save(mask)
@@ -120,29 +86,29 @@ def test_a_colour_that_no_line_names_is_refused(write_pair, tmp_path):
         folder(tmp_path).train[0]
 
 
-def test_a_picture_without_mask_is_named(write_pair, tmp_path):
-    _fill(write_pair)
+def test_a_picture_without_mask_is_named(fill, tmp_path):
+    fill()
     (tmp_path / "masks" / "picture7.png").unlink()
     with pytest.raises(ValueError, match=r"image .*picture7.jpg has no mask: expected .*picture7.png"):
         folder(tmp_path)
 
 
-def test_a_mask_of_another_size_is_named_with_both_sizes(write_pair, tmp_path):
-    _fill(write_pair)
+def test_a_mask_of_another_size_is_named_with_both_sizes(fill, write_pair, tmp_path):
+    fill()
     write_pair("picture7", mask_size=(10, 16))
     with pytest.raises(ValueError, match=r"picture7.png is 10x16 but its image .*picture7.jpg is 12x16"):
         folder(tmp_path)
 
 
-def test_a_value_outside_the_classes_is_named(write_pair, tmp_path):
-    _fill(write_pair, values=(0, 1, 7))
+def test_a_value_outside_the_classes_is_named(fill, tmp_path):
+    fill(values=(0, 1, 7))
     (tmp_path / "classes.txt").write_text("road\nsky\n")
     with pytest.raises(ValueError, match=r"mask .*: it holds the value 7, but the classes are 0 to 1 \(road, sky\)"):
         folder(tmp_path).train[0]
 
 
-def test_a_truncated_jpeg_is_named(write_pair, tmp_path):
-    _fill(write_pair)
+def test_a_truncated_jpeg_is_named(fill, tmp_path):
+    fill()
     data = folder(tmp_path)
     victim, _ = data.train.pairs[0]
     victim.write_bytes(victim.read_bytes()[:-60])
@@ -161,29 +127,14 @@ def test_a_missing_folder_is_named(tmp_path):
         folder(tmp_path)
 
 
-def test_lists_take_the_place_of_the_rule(write_pair, tmp_path):
-    _fill(write_pair, count=3)
-    for number, part in enumerate(("train", "validation", "test")):
-        (tmp_path / f"{part}.txt").write_text(f"picture{number}\n")
-    data = folder(tmp_path)
-    assert [part[0].name for part in (data.train, data.validation, data.test)] == ["picture0", "picture1", "picture2"]
-    assert tmp_path / "test.txt" in data.files
-    (tmp_path / "test.txt").write_text("pictur2\n")
-    with pytest.raises(ValueError, match=r"test.txt names 'pictur2', but images/ has no such image \(did you mean"):
-        folder(tmp_path)
-    (tmp_path / "test.txt").unlink()
-    with pytest.raises(ValueError, match="list the images of all three splits, or of none"):
-        folder(tmp_path)
-
-
-def test_white_is_ignored_where_another_value_occurs(write_pair, tmp_path):
-    _fill(write_pair, values=(0, 1, 255))
+def test_white_is_ignored_where_another_value_occurs(fill, tmp_path):
+    fill(values=(0, 1, 255))
     assert set(np.unique(folder(tmp_path).train[0].mask)) == {0, 1, 255}
     assert folder(tmp_path).notes == ("255 is ignored; a line '255: NAME' in classes.txt would make it a class",)
 
 
-def test_values_that_never_occur_between_others_are_a_fault(write_pair, tmp_path):
-    _fill(write_pair, values=(0, 7, 15))
+def test_values_that_never_occur_between_others_are_a_fault(fill, tmp_path):
+    fill(values=(0, 7, 15))
     with pytest.raises(
         ValueError, match=r"hold the values 0, 7 and 15, and the values between them never occur; add a"
     ):
@@ -192,23 +143,23 @@ def test_values_that_never_occur_between_others_are_a_fault(write_pair, tmp_path
     assert set(np.unique(folder(tmp_path).train[0].mask)) == {0, 1, 2}
 
 
-def test_a_further_value_can_be_ignored(write_pair, tmp_path):
-    _fill(write_pair, values=(0, 1, 2))
+def test_a_further_value_can_be_ignored(fill, tmp_path):
+    fill(values=(0, 1, 2))
     data = folder(tmp_path, ignore_value=0)
     assert data.classes == ("class_1", "class_2")
     assert set(np.unique(data.train[0].mask)) == {0, 1, 255}
 
 
-def test_hidden_files_and_files_of_the_system_are_skipped(write_pair, tmp_path):
-    _fill(write_pair)
+def test_hidden_files_and_files_of_the_system_are_skipped(fill, tmp_path):
+    fill()
     (tmp_path / "images/picture1.jpg~").write_bytes(b"")
     for name in ("images/._picture1.jpg", "masks/._picture1.png", "images/.DS_Store", "images/Thumbs.db"):
         (tmp_path / name).write_bytes(b"\0\5\x16\7")
     assert folder(tmp_path).notes == ()
 
 
-def test_what_was_passed_over_is_counted(write_pair, tmp_path):
-    _fill(write_pair)
+def test_what_was_passed_over_is_counted(fill, tmp_path):
+    fill()
     for name in ("images/a.heic", "images/b.HEIC", "masks/old.png"):
         (tmp_path / name).write_bytes(b"")
     assert folder(tmp_path).notes == (
@@ -217,99 +168,18 @@ def test_what_was_passed_over_is_counted(write_pair, tmp_path):
     )
 
 
-def test_names_are_compared_in_one_unicode_form(write_pair, tmp_path):
-    _fill(write_pair)
+def test_names_are_compared_in_one_unicode_form(fill, tmp_path):
+    fill()
     for path in list(tmp_path.glob("*/picture*")):
         form = "NFD" if path.parent.name == "images" else "NFC"
         path.rename(path.with_stem(unicodedata.normalize(form, f"Fläche {path.stem}")))
     assert len(folder(tmp_path).train)
 
 
-def test_two_images_of_one_name_are_refused(write_pair, tmp_path):
-    _fill(write_pair)
+def test_two_images_of_one_name_are_refused(fill, tmp_path):
+    fill()
     Image.new("RGB", (16, 12)).save(tmp_path / "images" / "picture3.png")
     with pytest.raises(ValueError, match=r"picture3\.jpg and .*picture3\.png have one name and would share one mask"):
-        folder(tmp_path)
-
-
-@pytest.mark.parametrize(
-    "lines",
-    [
-        *("picture{}.jpg", "images/picture{}.jpg", "picture{}\t", "./picture{}", "'picture{}'", "picture{}.jpg,"),
-        *("images/picture{}.jpg masks/picture{}.png", '"images/picture{}.jpg"\t"masks/picture{}.png"'),
-        *("picture{}.jpg;picture{}.png", "7,picture{}.jpg", "D:\\x y\\picture{}.JPG", "picture{} -1"),
-    ],
-)
-def test_lists_are_read_as_tools_write_them(write_pair, tmp_path, lines):
-    _fill(write_pair, count=3)
-    for number, part in enumerate(("train", "val", "test")):
-        line = lines.format(number, number)
-        (tmp_path / f"{part}.txt").write_bytes(f"\ufeff{line}\r\n\r\n".encode())
-    data = folder(tmp_path)
-    assert [part[0].name for part in (data.train, data.validation, data.test)] == ["picture0", "picture1", "picture2"]
-
-
-@pytest.mark.parametrize("line", ["images/picture{}.jpg masks/picture{}.png", "picture{} picture{}"])
-def test_a_line_of_two_images_or_with_the_mask_of_another_image_is_refused(write_pair, tmp_path, line):
-    _fill(write_pair, count=3)
-    for number, part in enumerate(("train", "val", "test")):
-        (tmp_path / f"{part}.txt").write_text(line.format(number, (number + 1) % 3))
-    with pytest.raises(
-        ValueError, match=r"names the image picture0.jpg and something of another image; write one image"
-    ):
-        folder(tmp_path)
-
-
-def test_lists_and_folders_may_be_in_any_case(write_pair, tmp_path):
-    _fill(write_pair, count=3)
-    for number, part in enumerate(("Train", "VAL", "Test")):
-        (tmp_path / f"{part}.TXT").write_text(f"picture{number}\n")
-    (tmp_path / "Classes.txt").write_text("sky\ncar\n")
-    for name in ("images", "masks"):
-        (tmp_path / name).rename(tmp_path / name.title())
-    data = folder(tmp_path)
-    assert [part[0].name for part in _parts(data)] == ["picture0", "picture1", "picture2"]
-    assert data.classes == ("sky", "car")
-
-
-@pytest.mark.parametrize("name", ["train.csv", "ImageSets/train.txt", "splits/train.lst"])
-def test_lists_that_are_not_read_are_named(write_pair, tmp_path, name):
-    _fill(write_pair)
-    (tmp_path / name).parent.mkdir(exist_ok=True)
-    (tmp_path / name).write_text("picture1\n")
-    assert f"{name} is not read; lists of splits are train.txt, validation.txt and test.txt beside images/" in (
-        folder(tmp_path).notes
-    )
-
-
-def test_an_image_in_two_lists_is_refused(write_pair, tmp_path):
-    _fill(write_pair, count=3)
-    for part in ("train", "val", "test"):
-        (tmp_path / f"{part}.txt").write_text("picture0\npicture1\n")
-    with pytest.raises(
-        ValueError, match=r"train.txt and val.txt in .* both name 2 images, first 'picture0'; an image must"
-    ):
-        folder(tmp_path)
-
-
-def test_images_in_no_list_are_counted(write_pair, tmp_path):
-    _fill(write_pair, count=5)
-    for number, part in enumerate(("train", "valid", "test")):
-        (tmp_path / f"{part}.txt").write_text(f"picture{number}\n")
-    assert folder(tmp_path).notes == ("2 of 5 images are in no list and are left out",)
-
-
-def test_subfolders_called_after_splits_are_the_splits(write_pair, tmp_path):
-    for part in ("train", "valid", "test"):
-        write_pair("a", root=tmp_path / part)
-        for kind in ("images", "masks"):
-            (tmp_path / kind).mkdir(exist_ok=True)
-            (tmp_path / part / kind).rename(tmp_path / kind / part)
-    data = folder(tmp_path)
-    assert [part[0].name for part in (data.train, data.validation, data.test)] == ["train_a", "valid_a", "test_a"]
-    (tmp_path / "images/test").rename(tmp_path / "images/more")
-    (tmp_path / "masks/test").rename(tmp_path / "masks/more")
-    with pytest.raises(ValueError, match="has folders for splits, but no folder for test; give train/, val/ and test/"):
         folder(tmp_path)
 
 
@@ -336,8 +206,8 @@ def test_frames_that_look_alike_in_the_range_of_all_images_stay_in_one_part(writ
     assert sum(map(len, found)) == 10
 
 
-def test_a_damaged_image_is_left_to_the_check_of_the_images(write_pair, tmp_path):
-    _fill(write_pair)
+def test_a_damaged_image_is_left_to_the_check_of_the_images(fill, tmp_path):
+    fill()
     stored = (tmp_path / "images/picture7.jpg").read_bytes()
     (tmp_path / "images/picture7.jpg").write_bytes(stored[:-40])
     faults = [fault for fault in inspect_data(folder(tmp_path)).faults if "cannot read" in fault]
@@ -346,9 +216,9 @@ def test_a_damaged_image_is_left_to_the_check_of_the_images(write_pair, tmp_path
 
 
 @pytest.mark.parametrize("exif", ["apply", "ignore"])
-def test_masks_belong_to_images_upright_or_as_stored(write_pair, tmp_path, exif):
+def test_masks_belong_to_images_upright_or_as_stored(fill, tmp_path, exif):
     stored = (12, 16)
-    _fill(write_pair, size=stored, mask_size=stored[::-1] if exif == "apply" else stored)
+    fill(size=stored, mask_size=stored[::-1] if exif == "apply" else stored)
     tag = Image.Exif()
     tag[0x0112] = 6
     for path in (tmp_path / "images").iterdir():

@@ -28,6 +28,8 @@ def listed(tmp_path):
         "sky 0 0 0\nperson 192 128 128\ncar 0 64 128\n",
         "sky\t0\t0\t0\nperson\t192\t128\t128\ncar\t0\t64\t128\n",
         "sky,0,0,0\nperson,192,128,128\ncar,0,64,128\n",
+        '"name","r","g","b"\n"sky","0","0","0"\n"person","192","128","128"\n"car","0","64","128"\n',
+        "; classes\nsky 000000\n% people\nperson C08080\n-- traffic\n\u200bcar 004080\n/* end */\n",
         "name,r,g,b\nsky,0,0,0\nperson,192,128,128\ncar,0,64,128\n",
         "name r g b\nsky 0 0 0\nperson 192 128 128\ncar 0 64 128\n",
         "sky (0, 0, 0)\nperson [192,128,128]\ncar rgb(0, 64, 128)\n",
