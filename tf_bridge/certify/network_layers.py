@@ -25,6 +25,7 @@ _CONVOLUTION = ("aten.conv2d", "aten.convolution", "aten.conv_transpose2d")
 _LINEAR = ("aten.linear",)
 _TRANSPOSED = "aten.conv_transpose2d"
 _DILATION, _CEIL_MODE = 7, 4  # index of an argument of aten.conv_transpose2d, of aten.avg_pool2d
+_BIAS = 2  # index of the bias among the arguments of a convolution or matrix product
 _KEPT = tuple(
     f"aten.{name}."
     for name in (
@@ -47,13 +48,17 @@ class ReferenceLayers:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Kernel:
-    """The weights of a convolution or linear layer as a file should hold them: batch norm is folded in.
+    """The weights and bias of a convolution or linear layer as a file should hold them: batch norm is folded in.
 
     Attributes:
         layer: path of the PyTorch layer, e.g. `decode.2.0`.
         parameter: name of the parameter, e.g. `decode.2.0.weight`.
         values: `(C_out, C_in / groups, ...)`, float32, also for a transposed convolution.
         plain: the same without batch norm, for a file that does not fold it, as where two layers share the weights.
+        bias: `(C_out,)`, float64; zeros for a layer without one.
+        plain_bias: the same without batch norm.
+        bias_reach: the sum of the magnitudes of what the bias is added up from, `(C_out,)`: rounding of float32 grows
+            with it.
         axis: of the output channels in the parameter, which is 1 for a transposed convolution.
     """
 
@@ -61,6 +66,9 @@ class Kernel:
     parameter: str
     values: NDArray[np.float32]
     plain: NDArray[np.float32]
+    bias: NDArray[np.float64]
+    plain_bias: NDArray[np.float64]
+    bias_reach: NDArray[np.float64]
     axis: int = 0
 
 
@@ -163,28 +171,35 @@ class NetworkLayers:
             groups = int(node.args[6]) if len(node.args) > 6 else 1
             parts = [part.swapaxes(0, 1) for part in np.split(values, groups)]  # (C_out / groups, C_in / groups, ...)
             values = np.concatenate(parts)
-        plain = values.astype(np.float32)
-        factor = self._norm_factor(node)
-        if factor is not None:
-            values = values * factor.reshape(-1, *[1] * (values.ndim - 1))
+        zeros = np.zeros(len(values))
+        bias = self._vector(node.args[_BIAS] if len(node.args) > _BIAS else None, zeros)
+        factor, mean, summand = self._norm(node) or (zeros + 1, zeros, zeros)
         return Kernel(
             layer=layer_of(node),
             parameter=parameter,
-            values=values.astype(np.float32),
-            plain=plain,
+            values=(values * factor.reshape(-1, *[1] * (values.ndim - 1))).astype(np.float32),
+            plain=values.astype(np.float32),
+            bias=(bias - mean) * factor + summand,
+            plain_bias=bias,
+            bias_reach=(np.abs(bias) + np.abs(mean)) * np.abs(factor) + np.abs(summand),
             axis=int(transposed),
         )
 
-    def _norm_factor(self, node: Any) -> NDArray[np.float64] | None:
-        """The factor of the batch norm that is the only reader of a convolution, `(C,)`; None without one."""
+    def _norm(self, node: Any) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]] | None:
+        """Factor, mean and summand, `(C,)`, of the batch norm that is the only reader of a convolution, if it is."""
         readers = list(node.users)
         if len(readers) != 1 or not str(readers[0].target).startswith(_NORM):
             return None
-        _, gamma, _, _, variance, _, epsilon = readers[0].args
-        factor = 1 / np.sqrt(self._held[self._parameters[variance.name]].double().numpy() + epsilon)
-        if gamma is not None:
-            factor = factor * self._held[self._parameters[gamma.name]].detach().double().numpy()
-        return np.asarray(factor)
+        _, gamma, beta, mean, variance, _, epsilon = readers[0].args
+        spread = self._vector(variance, np.empty(0))
+        factor = self._vector(gamma, np.ones(len(spread))) / np.sqrt(spread + epsilon)
+        return factor, self._vector(mean, np.empty(0)), self._vector(beta, np.zeros(len(spread)))
+
+    def _vector(self, argument: Any, otherwise: NDArray[np.float64]) -> NDArray[np.float64]:
+        """A parameter of one value per channel, `(C,)`, or other values in place of None."""
+        if argument is None:
+            return otherwise
+        return np.asarray(self._held[self._parameters[argument.name]].detach().double().numpy())
 
     def run(
         self,

@@ -1,4 +1,4 @@
-"""Compares the weights in a model file with those of its network; needs no images."""
+"""Compares the weights and biases in a model file with those of its network; needs no images."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from tf_bridge.certify.bias_check import BiasCheck
 from tf_bridge.certify.network_layers import Kernel, NetworkLayers
 from tf_bridge.layer_names import layer_of_tensor
 from torchseg.modelfile.keras_file import keras_weights
@@ -46,6 +47,8 @@ class WeightCheck:
 def check_weights(path: Path, network: NetworkLayers, *, stored: Sequence[StoredWeight] | None = None) -> WeightCheck:
     """Compares the kernel of each convolution and linear layer, dequantized, with the network's, batch norm folded in.
 
+    The biases are compared likewise, of integers in steps of the input times those of the weights.
+
     Args:
         path: `.onnx`, packed or not, `.tflite` or `.keras`.
         network: that the file should compute.
@@ -55,29 +58,29 @@ def check_weights(path: Path, network: NetworkLayers, *, stored: Sequence[Stored
     nameless = [each for each in stored if not any(_is_named(each.name, kernel) for kernel in network.kernels)]
     errors: dict[str, float] = {}
     integers: dict[str, tuple[str, int | None]] = {}
-    failures = []
+    failures, biases = [], BiasCheck()
     for kernel in network.kernels:
-        parts = _stored(kernel, stored) or _nearest(kernel, nameless, channels_last=channels_last)
-        if not parts:
+        whole = _stored(kernel, stored) or _nearest(kernel, nameless, channels_last=channels_last)
+        if not whole:
             failures.append(f"layer `{kernel.layer}` has no weights of shape {kernel.values.shape} in the file")
             continue
+        parts = whole[0]
         if parts[0].dtype in _INTEGERS:
             integers[kernel.parameter] = (parts[0].dtype, kernel.axis if parts[0].scale.size > 1 else None)
-        share = _errors(kernel, parts, channels_last=channels_last)  # (C_out,)
+        folded, plain = _variant_errors(kernel, parts, channels_last=channels_last)  # (C_out,) each
+        share = folded if folded.max() <= plain.max() else plain
         errors[kernel.layer] = max(float(share.max()), errors.get(kernel.layer, 0.0))
         if not errors[kernel.layer] <= 1:
-            limit, unit = LIMITS[parts[0].dtype], "steps" if parts[0].dtype in _INTEGERS else "of the largest weight"
-            failures.append(
-                f"weights of layer `{kernel.layer}` are not the network's: {int((~(share <= 1)).sum())} of "
-                f"{len(share)} channels are off by up to {limit * share.max():.3g} {unit}; expected at most {limit}"
-            )
+            failures.append(_sentence(kernel, parts[0], share))
+        as_folded = [name for name, each in ((True, folded), (False, plain)) if each.max() <= 1]
+        biases.add(kernel, [[part.bias for part in each] for each in whole], folded=as_folded or [True])
     worst = max(errors, key=lambda layer: errors[layer], default="")
     return WeightCheck(
         checked=len(errors),
         integers=integers,
         worst_layer=worst,
         worst_share=errors.get(worst, 0.0),
-        failures=tuple(failures),
+        failures=(*failures, *biases.failures()),
     )
 
 
@@ -86,19 +89,34 @@ def stored_weights(path: Path) -> list[StoredWeight]:
     return list(_READERS[path.suffix](path))
 
 
-def _stored(kernel: Kernel, stored: Sequence[StoredWeight]) -> list[StoredWeight]:
-    """The tensors that hold a kernel; a transposed convolution with groups has one per group in a TFLite file."""
+def _sentence(kernel: Kernel, part: StoredWeight, share: NDArray[np.float64]) -> str:
+    limit, unit = LIMITS[part.dtype], "steps" if part.dtype in _INTEGERS else "of the largest weight"
+    return (
+        f"weights of layer `{kernel.layer}` are not the network's: {int((~(share <= 1)).sum())} of "
+        f"{len(share)} channels are off by up to {limit * share.max():.3g} {unit}; expected at most {limit}"
+    )
+
+
+def _stored(kernel: Kernel, stored: Sequence[StoredWeight]) -> list[list[StoredWeight]]:
+    """The tensors that hold a kernel, one list for each operator that reads it.
+
+    A transposed convolution with groups has one tensor per group in a TFLite file.
+    """
     size = kernel.values.size
     named = [each for each in stored if _is_named(each.name, kernel)]
-    if whole := [each for each in named if each.rows.size == size]:
-        return whole[:1]
-    return named if sum(each.rows.size for each in named) == size else []
+    if whole := [[each] for each in named if each.rows.size == size]:
+        return whole
+    return [named] if sum(each.rows.size for each in named) == size else []
 
 
-def _nearest(kernel: Kernel, nameless: Sequence[StoredWeight], *, channels_last: bool) -> list[StoredWeight]:
+def _nearest(kernel: Kernel, nameless: Sequence[StoredWeight], *, channels_last: bool) -> list[list[StoredWeight]]:
     """The closest of the tensors without a layer's name: converters rename weights that two layers share."""
     fitting = [each for each in nameless if each.rows.shape == (len(kernel.values), kernel.values[0].size)]
-    return sorted(fitting, key=lambda each: _errors(kernel, [each], channels_last=channels_last).max())[:1]
+
+    def distance(part: StoredWeight) -> float:
+        return min(float(each.max()) for each in _variant_errors(kernel, [part], channels_last=channels_last))
+
+    return [[each] for each in sorted(fitting, key=distance)[:1]]
 
 
 def _is_named(name: str, kernel: Kernel) -> bool:
@@ -106,11 +124,16 @@ def _is_named(name: str, kernel: Kernel) -> bool:
     return rest in ("", "_quantized", ".fp16") or layer_of_tensor(name) == kernel.layer
 
 
-def _errors(kernel: Kernel, parts: Sequence[StoredWeight], *, channels_last: bool) -> NDArray[np.float64]:
-    """Largest error per output channel over what is allowed, `(C_out,)`; not finite for weights that are not."""
+def _variant_errors(
+    kernel: Kernel, parts: Sequence[StoredWeight], *, channels_last: bool
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Largest error per output channel over what is allowed, `(C_out,)`, with batch norm folded in and without.
+
+    Not finite for weights that are not.
+    """
     expected = (np.moveaxis(each, 1, -1) if channels_last else each for each in (kernel.values, kernel.plain))
-    errors = [_row_errors(each.reshape(len(each), -1).astype(np.float64), parts) for each in expected]
-    return min(errors, key=lambda each: float(each.max()))
+    folded, plain = (_row_errors(each.reshape(len(each), -1).astype(np.float64), parts) for each in expected)
+    return folded, plain
 
 
 def _row_errors(rows: NDArray[np.float64], parts: Sequence[StoredWeight]) -> NDArray[np.float64]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from torchseg.modelfile.biases import NO_BIAS, StoredBias
 from torchseg.modelfile.contents import Contents, TensorInfo
 from torchseg.modelfile.keras_layers import check_keras_file
 from torchseg.modelfile.metadata import METADATA_PREFIX, count_classes
@@ -89,13 +90,15 @@ def keras_weights(path: Path) -> Iterator[StoredWeight]:
         for group in groups:
             name = str(group.attrs.get("name", ""))
             if kinds.get(name) in _CHANNEL_AXIS and "0" in group:
-                yield _weight(name, kinds[name], np.asarray(group["0"]))
+                bias = np.asarray(group["1"], np.float64) if "1" in group else None
+                yield _weight(name, kinds[name], np.asarray(group["0"]), bias)
 
 
-def _weight(name: str, kind: str, kernel: Any) -> StoredWeight:
+def _weight(name: str, kind: str, kernel: Any, bias: Any) -> StoredWeight:
     if kind == "DepthwiseConv2D":
         kernel = kernel.reshape(*kernel.shape[:2], 1, -1)  # (kh, kw, 1, C_out)
-    return stored_weight(pytorch_name(name), kernel, channel_axis=_CHANNEL_AXIS[kind], zero_point=_NONE)
+    added = NO_BIAS if bias is None else StoredBias(bias, "float32")
+    return stored_weight(pytorch_name(name), kernel, channel_axis=_CHANNEL_AXIS[kind], zero_point=_NONE, bias=added)
 
 
 def pytorch_name(layer: str) -> str:

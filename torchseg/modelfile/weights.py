@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from torchseg.modelfile.biases import NO_BIAS, StoredBias, TfliteGraph, onnx_bias, onnx_bias_sources, tflite_bias
+from torchseg.modelfile.onnx_constants import constants_of
+
 if TYPE_CHECKING:
-    from onnx import GraphProto, ModelProto, NodeProto
+    from onnx import NodeProto
 
 
 # Index of the kernel among the inputs of each operator that multiplies.
@@ -26,7 +29,6 @@ _NO_SCALE = np.empty(0, np.float32)
 
 # Index of the kernel among the inputs, and its output channel axis.
 _TFLITE_KERNEL = {"CONV_2D": (1, 0), "DEPTHWISE_CONV_2D": (1, 3), "FULLY_CONNECTED": (1, 0), "TRANSPOSE_CONV": (1, 0)}
-_TFLITE_NUMBER_TYPES = ("DEQUANTIZE", "QUANTIZE", "CAST")  # change how values are stored, not the values
 
 
 class StoredWeight(NamedTuple):
@@ -38,6 +40,7 @@ class StoredWeight(NamedTuple):
         dtype: stored dtype, e.g. `int8`.
         scale: of the codes, one value or one per output channel; empty for floats.
         sides: shape of each row before it was flattened, in the file's own order of dimensions.
+        bias: what is added to the products.
     """
 
     name: str
@@ -45,6 +48,7 @@ class StoredWeight(NamedTuple):
     dtype: str
     scale: NDArray[np.float32] = _NO_SCALE
     sides: tuple[int, ...] = ()
+    bias: StoredBias = NO_BIAS
 
     @property
     def values(self) -> NDArray[np.float32]:
@@ -60,6 +64,7 @@ def stored_weight(
     channel_axis: int,
     zero_point: NDArray[Any],
     scale: NDArray[np.float32] = _NO_SCALE,
+    bias: StoredBias = NO_BIAS,
 ) -> StoredWeight:
     """Moves output channels to the front and subtracts the zero point.
 
@@ -69,12 +74,13 @@ def stored_weight(
         channel_axis: axis of the output channels.
         zero_point: one value, or one per output channel `(C_out,)`; empty for floats.
         scale: likewise.
+        bias: what is added to the products.
     """
     moved = np.moveaxis(kernel, channel_axis, 0)
     rows = moved.reshape(len(moved), -1)  # (C_out, N)
     if np.any(zero_point):
         rows = rows.astype(np.int32) - zero_point.astype(np.int32).reshape(-1, 1)
-    return StoredWeight(name, rows, str(kernel.dtype), scale, moved.shape[1:])
+    return StoredWeight(name, rows, str(kernel.dtype), scale, moved.shape[1:], bias)
 
 
 def onnx_weights(path: Path) -> Iterator[StoredWeight]:
@@ -84,13 +90,15 @@ def onnx_weights(path: Path) -> Iterator[StoredWeight]:
     model = onnx.load(path)
     makers = {name: node for node in model.graph.node for name in node.output}
     wanted = [_source(node, makers) for node in model.graph.node if node.op_type in _ONNX_KERNEL]
+    biases = onnx_bias_sources([node for node, *_ in wanted], model.graph.node)
     names = {each for _, *sources in wanted for each in sources if each}
-    arrays = _constants(model, names, makers, path.parent)
-    for node, name, zero_point, scale in wanted:
+    arrays = constants_of(model, names.union(*biases), makers, path.parent)
+    for (node, name, zero_point, scale), bias in zip(wanted, biases, strict=True):
         if name in arrays:
             axis = _channel_axis(node, arrays[name])
             codes = {"zero_point": arrays.get(zero_point, _NONE), "scale": arrays.get(scale, _NO_SCALE)}
-            yield stored_weight(name, arrays[name], channel_axis=axis, **codes)
+            added = onnx_bias(bias, arrays, codes["scale"])
+            yield stored_weight(name, arrays[name], channel_axis=axis, **codes, bias=added)
 
 
 def _source(node: NodeProto, makers: dict[str, NodeProto]) -> tuple[NodeProto, str, str, str]:
@@ -116,76 +124,24 @@ def _channel_axis(node: NodeProto, kernel: NDArray[Any]) -> int:
     return kernel.ndim - 1 if node.op_type.startswith("MatMul") else 0
 
 
-def _constants(
-    model: ModelProto, names: set[str], makers: dict[str, NodeProto], folder: Path
-) -> dict[str, NDArray[Any]]:
-    """Values by name, for those of `names` that do not depend on the input of the network."""
-    from onnx import numpy_helper
-
-    graph = model.graph
-    stored = {tensor.name: tensor for tensor in graph.initializer}
-    found = {name: numpy_helper.to_array(stored[name], base_dir=str(folder)) for name in names & stored.keys()}
-    inputs = {value.name for value in graph.input} - stored.keys()
-    computed = [name for name in names - stored.keys() if name in makers and not _ancestors(name, makers) & inputs]
-    return found | (_compute(model, computed, makers) if computed else {})
-
-
-def _ancestors(name: str, makers: dict[str, NodeProto]) -> set[str]:
-    """Names of all values that the named value is computed from, including itself."""
-    known, waiting = set(), [name]
-    while waiting:
-        if (name := waiting.pop()) not in known:
-            known.add(name)
-            waiting += [each for each in makers[name].input if each] if name in makers else []
-    return known
-
-
-def _compute(model: ModelProto, names: list[str], makers: dict[str, NodeProto]) -> dict[str, NDArray[Any]]:
-    """Computes values that depend only on constants, with ONNX Runtime."""
-    import onnx
-    import onnxruntime
-
-    needed = set().union(*(_ancestors(name, makers) for name in names))
-    part = onnx.ModelProto()
-    part.CopyFrom(model)
-    graph = part.graph
-    nodes = [node for node in graph.node if needed.intersection(node.output)]
-    tensors = [tensor for tensor in graph.initializer if tensor.name in needed]
-    _replace(graph, nodes, tensors)
-    types = {value.name: value for value in onnx.shape_inference.infer_shapes(part).graph.value_info}
-    graph.output.extend(types[name] for name in names)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(part.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    return dict(zip(names, session.run(names, {}), strict=True))
-
-
-def _replace(graph: GraphProto, nodes: list[NodeProto], tensors: list[Any]) -> None:
-    copies = [type(each).FromString(each.SerializeToString()) for each in (*nodes, *tensors)]
-    for part in (graph.node, graph.initializer, graph.input, graph.output, graph.value_info):
-        del part[:]
-    graph.node.extend(copies[: len(nodes)])
-    graph.initializer.extend(copies[len(nodes) :])
-
-
 def tflite_weights(path: Path) -> Iterator[StoredWeight]:
     """The kernel of each convolution and fully connected layer in a TFLite file."""
     interpreter = open_plain(path)
-    tensors = {each["index"]: each for each in interpreter.get_tensor_details()}
+    tensors = {int(each["index"]): each for each in interpreter.get_tensor_details()}
     operators = interpreter._get_ops_details()
     makers = {int(index): each for each in operators for index in each["outputs"]}
+    graph = TfliteGraph(interpreter, tensors, operators, makers)
     for each in operators:
         if each["op_name"] not in _TFLITE_KERNEL:
             continue
         at, axis = _TFLITE_KERNEL[each["op_name"]]
-        index = int(each["inputs"][at])
-        while index in makers and makers[index]["op_name"] in _TFLITE_NUMBER_TYPES:
-            index = int(makers[index]["inputs"][0])
+        index = graph.source(int(each["inputs"][at]))
         if index not in makers:
-            codes = tensors[index]["quantization_parameters"]
+            codes, name = tensors[index]["quantization_parameters"], tensors[index]["name"]
             kernel = np.asarray(interpreter.get_tensor(index))
             zero_point, scale = np.asarray(codes["zero_points"]), np.asarray(codes["scales"], np.float32)
-            yield stored_weight(tensors[index]["name"], kernel, channel_axis=axis, zero_point=zero_point, scale=scale)
+            bias = tflite_bias(graph, each, scale)
+            yield stored_weight(name, kernel, channel_axis=axis, zero_point=zero_point, scale=scale, bias=bias)
 
 
 @dataclass(frozen=True, kw_only=True)
