@@ -30,6 +30,7 @@ from torch import nn
 
 from torchseg.compress import ClusterConfig, cluster_weights, strip_clustering
 from torchseg.compress.codebook import Start
+from torchseg.harness.format import counted
 from torchseg.harness.host import cpu_name
 from torchseg.models import build_model
 from torchseg.spec import ImageSpec
@@ -202,7 +203,7 @@ def _conditions(weights: Weights, arguments: argparse.Namespace) -> list[str]:
         "Seconds are of preparing and stripping the whole set: process time, the minimum of",
         f"{arguments.repeats} after one that is not counted. The toolkit has no start that is optimal.",
         "",
-        f"Peer: {peer}. Ours: {ours}. {cpu_name()}, {arguments.threads} thread(s).",
+        f"Peer: {peer}. Ours: {ours}. {cpu_name()}, {counted(arguments.threads, 'thread')}.",
         f"Made by `python benchmarks/clustering_peer.py --peer PYTHON --seed {arguments.seed}`; its head says how to",
         "make the peer's environment.",
     ]

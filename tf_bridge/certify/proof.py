@@ -178,4 +178,4 @@ def _number(value: float) -> float | None:
 def _first(sentences: Sequence[str]) -> list[str]:
     """The first few sentences, and how many there are besides."""
     more = len(sentences) - _NAMED
-    return [*sentences[:_NAMED], *([f"and so on for {more} more layers"] if more > 0 else [])]
+    return [*sentences[:_NAMED], *([f"and so on for {more} more layer{'s' if more > 1 else ''}"] if more > 0 else [])]

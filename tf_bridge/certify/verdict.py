@@ -65,7 +65,8 @@ def accuracy_statement(parity: Parity, precision: Precision) -> str:
     if "max_miou_drop" not in THRESHOLDS[precision]:
         return ""
     if parity.images < MIN_IMAGES or parity.miou_drop_interval is None:
-        return f"{TOO_FEW}: {parity.images} images; the loss of mean IoU needs at least {MIN_IMAGES}"
+        images = "1 image" if parity.images == 1 else f"{parity.images} images"
+        return f"{TOO_FEW}: {images}; the loss of mean IoU needs at least {MIN_IMAGES}"
     low, high = (100 * end for end in parity.miou_drop_interval)
     return f"mean IoU drops by {low:+.2f} to {high:+.2f} points (95 % interval over {parity.images} images)"
 

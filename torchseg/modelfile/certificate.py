@@ -15,7 +15,8 @@ from torchseg.record import build, read_json
 CERTIFICATE_VERSION = 3
 # Version 1 lists the names of all images; versions 1 and 2 have no `layers`, `standard_limits` and words on accuracy.
 _READABLE = (1, 2, CERTIFICATE_VERSION)
-TOO_FEW = "too few to say"
+TOO_FEW = "too few to say"  # how a statement on accuracy begins that cannot be made
+FEW_IMAGES = "few images"  # in a table, for a file that holds, but was judged on too few images for that statement
 
 
 def certificate_path(path: Path) -> Path:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from torchseg.modelfile.card import WEIGHTS, Card, read_card
-from torchseg.modelfile.certificate import TOO_FEW, certificate_path, read_certificate
+from torchseg.modelfile.certificate import FEW_IMAGES, TOO_FEW, certificate_path, read_certificate
 from torchseg.modelfile.contents import Contents, TensorInfo, checkpoint_contents, read_onnx, read_tflite
 from torchseg.modelfile.keras_file import read_keras
 from torchseg.modelfile.kinds import CHECKPOINT_FILES, EXPORT_SUFFIXES, check_readable, kind_of
@@ -197,7 +197,10 @@ class ModelFile:
 
     @cached_property
     def certificate_state(self) -> str:
-        """`holds`, `fails`, `cannot be read`, `is that of another file`, or `too few to say` (images, on accuracy)."""
+        """`holds`, `fails`, `cannot be read`, `is that of another file`, or `few images`; empty without a certificate.
+
+        With few images it holds, but does not state how much accuracy the file loses.
+        """
         try:
             certificate = self.certificate
         except ValueError:
@@ -209,7 +212,7 @@ class ModelFile:
             return "is that of another file"
         if not (verdict := certificate.get("verdict", {})).get("passed"):
             return "fails"
-        return TOO_FEW if str(verdict.get("accuracy", "")).startswith(TOO_FEW) else "holds"
+        return FEW_IMAGES if str(verdict.get("accuracy", "")).startswith(TOO_FEW) else "holds"
 
     def check(self) -> None:
         """Finds out whether a runtime, which might crash on a damaged file, can open this one; runs nothing.

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from torchseg.harness.format import bytes_text, milliseconds, percent, short_name, with_counts
+from torchseg.harness.format import bytes_text, counted, milliseconds, percent, short_name, unbroken, with_counts
 
 
 def test_what_is_not_known_is_empty():
@@ -31,3 +31,17 @@ def test_a_checkpoint_is_called_by_its_stage_and_a_file_by_its_name():
 def test_equal_words_are_counted():
     assert with_counts(["CONV_2D", "CUMSUM", "CONV_2D"]) == "2 x CONV_2D, CUMSUM"
     assert with_counts([]) == ""
+
+
+@pytest.mark.parametrize(
+    ("number", "text"), [(1, "1 thread"), ("1", "1 thread"), (0, "0 threads"), ("1 or 2", "1 or 2 threads")]
+)
+def test_a_noun_has_the_number_of_its_count(number, text):
+    assert counted(number, "thread") == text
+
+
+def test_no_line_breaks_between_a_number_and_its_unit():
+    assert (
+        unbroken("student 95.9 %, 3 points in 5 ms of 7 tries")
+        == "student 95.9\u00a0%, 3\u00a0points in 5\u00a0ms of 7 tries"
+    )

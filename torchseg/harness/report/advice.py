@@ -26,19 +26,19 @@ def explain(row: Row) -> list[str]:
     sparsity = number(row, "sparsity") or 0.0
     leftovers = row.get("leftovers", "").split()
     findings = {
-        "Its half-precision weights are expanded to float32 at load: it saves bytes on disk and no time.": (
+        "Half-precision weights are expanded to float32 at load: that saves bytes on disk and no time.": (
             arithmetic == "float32 from float16"
         ),
-        "Its 8-bit weights are expanded to float32 at load: it saves bytes on disk and no time.": (
+        "8-bit weights are expanded to float32 at load: that saves bytes on disk and no time.": (
             arithmetic == "float32 from int8"
         ),
-        "ONNX Runtime has no fast kernel for dynamically quantized convolutions: expect it to be slower than fp32; "
+        "ONNX Runtime has no fast kernel for dynamically quantized convolutions, which are slower than fp32; "
         "export int8 with calibration instead.": arithmetic == "int8 (dynamic)" and row.get("runtime") == "onnxruntime",
         f"{counted(len(leftovers), 'operator')} fell out of {fast_path} ({', '.join(sorted(set(leftovers)))}): "
         "every one costs a copy out and back in; replace them or use a static shape.": bool(leftovers),
-        f"{100 * sparsity:.0f} % of its weights are zero: that makes it compress better and run no quicker; "
+        f"{100 * sparsity:.0f} % of the weights are zero: files compress better, but run no quicker; "
         "remove whole channels for speed.": sparsity >= 0.3,
-        "Its median time is far above its minimum: something else used the machine, or its clock changed. Compare "
+        "The median time is far above the minimum: something else used the machine, or its clock changed. Compare "
         "files by their time ratio, which is of predictions side by side, rather than by minima, and time it again.": (
             row.get("noisy") == "true"
         ),

@@ -8,6 +8,7 @@ from typing import Any
 
 from torchseg.harness.format import percent, short_names
 from torchseg.harness.report.rare_classes import MARK, rare_classes, rare_text
+from torchseg.harness.report.recommendation.facts import runtime_title
 from torchseg.harness.report.recommendation.recommend import Recommendation
 from torchseg.harness.report.run_record import Row, RunRecord, number
 from torchseg.harness.report.tables import wide
@@ -33,7 +34,7 @@ def class_table(run: RunRecord, found: Recommendation | None) -> str:
     names = short_names(artifact for artifact, _ in by_file)
     means = {(row["artifact"], row.get("runtime", "")): row for row in run.scores}
     tables = {key: _measures(rows, means.get(key, {})) for key, rows in by_file.items()}
-    titles = {key: escape(f"{names[key[0]]} ({key[1]})") for key in by_file}
+    titles = {key: escape(f"{names[key[0]]} ({runtime_title(rows[0])})") for key, rows in by_file.items()}
     opened = "".join(f"<div><h3>{titles[key]}</h3>{tables[key]}</div>" for key in leading)
     rest = [key for key in by_file if key not in leading]
     others = "".join(f"<details><summary>{titles[key]}</summary>{tables[key]}</details>" for key in rest)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from torchseg.harness.report.run_record import RunRecord
 from torchseg.harness.scoring.measurement import sha256_of_parts
-from torchseg.modelfile.certificate import TOO_FEW
+from torchseg.modelfile.certificate import FEW_IMAGES
 from torchseg.modelfile.model_file import ModelFile
 
 CHANGED = "has changed since it was scored; run score again"
-_HOLDING = ("", "holds", TOO_FEW)
+_HOLDING = ("", "holds", FEW_IMAGES)
 
 
 def file_problems(run: RunRecord) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from torchseg.harness.format import bytes_text, milliseconds, percent, short_names
+from torchseg.harness.format import bytes_text, counted, milliseconds, percent, short_names
 from torchseg.harness.report.run_record import Row, conditions, number, read_scores
 
 _TITLES = ("File", "Runtime", "Size", "gzip", "Mean IoU", "Min", "Median", "Agreement", "Certificate")
@@ -35,7 +35,7 @@ def _cells(row: Row, name: str, *, threads: bool) -> list[str]:
         return [name, row["runtime"], *[""] * 6, f"not scored: {row['error']}"]
     return [
         name,
-        f"{row['runtime']} {row['runtime_version']}" + f", {row['threads']} thread(s)" * threads,
+        f"{row['runtime']} {row['runtime_version']}" + f", {counted(row['threads'], 'thread')}" * threads,
         bytes_text(number(row, "size_bytes")),
         bytes_text(number(row, "gzip_bytes")),
         percent(number(row, "miou")),
@@ -49,8 +49,9 @@ def _cells(row: Row, name: str, *, threads: bool) -> list[str]:
 def _conditions(rows: Sequence[Row]) -> str:
     value = conditions(rows)
     return (
-        f"{value['images']} images of {value['image_size']}; latency of one image at batch {value['batch']}, "
-        f"{value['threads']} thread(s), {value['rounds']} rounds of {value['repeats']} interleaved; {value['host']}."
+        f"{counted(value['images'], 'image')} of {value['image_size']}; latency of one image at batch "
+        f"{value['batch']}, {counted(value['threads'], 'thread')}, {counted(value['rounds'], 'round')} of "
+        f"{value['repeats']} interleaved; {value['host']}."
     )
 
 

@@ -6,7 +6,7 @@ from html import escape
 from pathlib import Path
 
 from torchseg.atomic_file import partial_file
-from torchseg.harness.format import short_name
+from torchseg.harness.format import counted, short_name
 from torchseg.harness.report.advice import explain
 from torchseg.harness.report.charts.figures import save_figures
 from torchseg.harness.report.charts.precision_recall import precision_recall_plots
@@ -24,6 +24,8 @@ from torchseg.harness.report.style import SCRIPT, STYLE
 from torchseg.harness.report.tables import certificate_list, ledger_section, value_table
 
 __all__ = ["markdown_table", "write_report"]
+
+_NAMED = 3  # files that a sentence names
 
 
 def write_report(run: Path, *, target: str | None = None) -> Path:
@@ -95,10 +97,10 @@ def _conditions(run: RunRecord) -> str:
         return ""
     value = conditions(rows)
     words = [
-        f"{value['images']} images of {value['image_size']}",
+        f"{counted(value['images'], 'image')} of {value['image_size']}",
         f"batch {value['batch']}",
-        f"{value['threads']} {'thread' if str(value['threads']) == '1' else 'threads'}",
-        f"{value['rounds']} rounds of {value['repeats']} after {value['warmup']} warm-ups",
+        counted(value["threads"], "thread"),
+        f"{counted(value['rounds'], 'round')} of {value['repeats']} after {counted(value['warmup'], 'warm-up')}",
         value["host"],
     ]
     return f'<p class="soft">{escape(" · ".join(word for word in words if word))}</p>'
@@ -112,10 +114,15 @@ def _explanations(run: RunRecord) -> str:
     for row in run.scores:
         for sentence in explain(row):
             files.setdefault(sentence, []).append(short_name(row["artifact"]))
-    items = "".join(
-        f"<li><b>{escape(', '.join(names))}</b>: {escape(sentence)}</li>" for sentence, names in files.items()
-    )
+    items = "".join(f"<li>{_named(names)}: {escape(sentence)}</li>" for sentence, names in files.items())
     return f"<ul>{items}</ul>" if items else ""
+
+
+def _named(files: list[str]) -> str:
+    """The first files by name, and how many there are besides; pointing at these tells which."""
+    shown = files if len(files) <= _NAMED + 1 else files[:_NAMED]
+    more = "" if shown == files else f' and <span title="{escape(", ".join(files))}">{len(files) - _NAMED} more</span>'
+    return f"<b>{escape(', '.join(shown))}</b>{more}"
 
 
 def _reproduction(run: RunRecord) -> str:

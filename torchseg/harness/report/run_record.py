@@ -11,7 +11,7 @@ from typing import Any
 from torchseg.harness.csv_table import read_table
 from torchseg.harness.report.run_parts import AnyFields, Confusion, read_gallery, read_part, text_of
 from torchseg.harness.scoring.columns import SCORE_COLUMNS
-from torchseg.modelfile.certificate import ShownCertificate
+from torchseg.modelfile.certificate import FEW_IMAGES, TOO_FEW, ShownCertificate
 
 Row = Mapping[str, str]
 _STAGES = (
@@ -120,9 +120,10 @@ def conditions(rows: Sequence[Row]) -> dict[str, str]:
 
 
 def read_scores(path: Path) -> list[dict[str, str]]:
-    """Rows of a scores.csv; columns that an older version did not write are empty."""
+    """Rows of a scores.csv; columns that an older version did not write are empty, and its words are today's."""
     empty = dict.fromkeys(SCORE_COLUMNS, "")
-    return [empty | row for row in read_table(path, needed=("artifact",))]
+    rows = [empty | row for row in read_table(path, needed=("artifact",))]
+    return [row | {"certified": FEW_IMAGES} if row["certified"] == TOO_FEW else row for row in rows]
 
 
 def chain_rank(stage: str) -> tuple[int, str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from html import escape
 
 from torchseg.harness.format import bytes_text, counted, milliseconds, percent, short_names, with_counts
+from torchseg.harness.report.recommendation.facts import runtime_title
 from torchseg.harness.report.recommendation.recommend import Recommendation
 from torchseg.harness.report.run_record import Row, number
 from torchseg.harness.report.tables import wide
@@ -24,7 +25,6 @@ class _Column:
 
 
 _COLUMNS = (
-    _Column(key="runtime", title="Runtime", hint="What ran the file"),
     _Column(key="miou", title="Mean IoU", hint="Mean over the classes that occur in the truth", show=percent),
     _Column(
         key="latency_ms_min",
@@ -33,6 +33,7 @@ _COLUMNS = (
         show=milliseconds,
     ),
     _Column(key="size_bytes", title="Size", hint="Bytes on disk, external data included", show=bytes_text),
+    _Column(key="runtime", title="Runtime", hint="What ran the file"),
     _Column(
         key="latency_ratio",
         title="Time ratio",
@@ -45,7 +46,12 @@ _COLUMNS = (
         title="Accuracy",
         hint="Mean IoU against its PyTorch model; same: other images could turn the difference round",
     ),
-    _Column(key="certified", title="Certificate", hint="Whether the file proved to compute what its model computes"),
+    _Column(
+        key="certified",
+        title="Certificate",
+        hint="Whether the file proved to compute what its model computes; few images: proven, but on fewer than 20, "
+        "which is too few to state its loss of mean IoU",
+    ),
     _Column(
         key="argmax_agreement",
         title="Agreement",
@@ -182,7 +188,7 @@ def _cell(row: Row, column: _Column) -> str:
         badge = f'<span class="badge {kind}">{text}</span>' if text else ""
         return f'<td data-value="{text}">{badge}</td>'
     if column.show is None:
-        text = escape(row.get(column.key, ""))
+        text = escape(runtime_title(row) if column.key == "runtime" else row.get(column.key, ""))
         return f'<td data-value="{text}">{text}</td>'
     value = number(row, column.key)
     return f'<td class="number" data-value="{"" if value is None else value}">{column.show(value)}</td>'

@@ -18,13 +18,15 @@ nav a{margin-right:14px;display:inline-block}a{color:var(--accent)}
 .answer{background:var(--panel);border:1px solid var(--line);border-left:5px solid var(--accent);border-radius:10px;
 padding:14px 20px;margin:18px 0}
 .answer .file{font-size:24px;font-weight:700;overflow-wrap:anywhere;margin:0}.answer .file small{display:inline}
-.facts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,220px),1fr));gap:14px 24px;margin:12px 0}
+.facts{display:grid;grid-template-columns:repeat(4,1fr);gap:14px 24px;margin:12px 0}
+@media(max-width:1000px){.facts{grid-template-columns:repeat(2,1fr)}}
+@media(max-width:520px){.facts{grid-template-columns:1fr}}
 .facts b{display:block;font-size:19px;line-height:1.3}.facts small{font-size:13px}
 .notes{border-left:5px solid var(--warn);background:var(--panel);border-radius:10px;padding:10px 20px 10px 36px}
 .wide{overflow-x:auto;border:1px solid var(--line);border-radius:8px}
 table{border-collapse:separate;border-spacing:0;width:100%;font-size:13.5px}
-th,td{padding:6px 10px;text-align:left;border-bottom:1px solid var(--line);white-space:nowrap}
-tbody tr:last-child>*{border-bottom:0}thead th{background:var(--panel);font-weight:600}
+th,td{padding:6px 10px;text-align:left;border-top:1px solid var(--line);white-space:nowrap}
+thead th{background:var(--panel);font-weight:600;border-top:0}
 tbody th{font-weight:600;position:sticky;left:0;background:var(--bg)}
 tbody th small{white-space:normal;min-width:220px;max-width:420px}
 td.number,th.number{text-align:right}.number{font-variant-numeric:tabular-nums}
@@ -35,7 +37,7 @@ th[aria-sort=ascending] button::after{content:" \\25B2"}th[aria-sort=descending]
 .good{color:var(--good)}.bad{color:var(--bad)}.warn{color:var(--warn)}
 .plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,340px),1fr));gap:16px}figure{margin:0}
 .pair{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,420px),1fr));gap:16px}
-tfoot th,tfoot td{border-top:2px solid var(--line);border-bottom:0;font-weight:600}
+tfoot th,tfoot td{border-top:2px solid var(--line);font-weight:600}
 tr.chosen>*{background:color-mix(in srgb,var(--accent) 12%,var(--bg))}
 .chart{width:100%;height:auto;background:var(--panel);border:1px solid var(--line);border-radius:8px}
 .chart text{fill:var(--soft);font-size:12px}.chart .label{fill:var(--text)}.grid{stroke:var(--line);stroke-width:1}

@@ -13,6 +13,7 @@ from pathlib import Path
 from torchseg.atomic_file import partial_file
 from torchseg.data import Sample, Samples
 from torchseg.harness.csv_table import Table, write_rows
+from torchseg.harness.format import counted
 from torchseg.harness.measure.pixel_counts import MetricAccumulator
 from torchseg.harness.measure.size import gzip_bytes, zstd_bytes
 from torchseg.harness.scoring.accuracy import Labels, Pictures, count_pixels, predict_labels
@@ -189,7 +190,7 @@ def _describe(artifacts: Sequence[Artifact], spec: ImageSpec, out: Path, config:
     files = []
     for artifact, name in zip(artifacts, names, strict=True):
         threads = artifact.threads or config.threads
-        conditions = ", ".join(filter(None, (artifact.runtime, f"{threads} threads" if artifact.threads else "")))
+        conditions = ", ".join(filter(None, (artifact.runtime, counted(threads, "thread") if artifact.threads else "")))
         measured = Measured(
             artifact=artifact,
             name=name,

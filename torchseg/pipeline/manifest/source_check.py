@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from torchseg.modelfile.certificate import TOO_FEW
+from torchseg.modelfile.certificate import FEW_IMAGES
 from torchseg.modelfile.model_file import ModelFile
 from torchseg.pipeline.manifest.manifest import MANIFEST, read_manifest
 from torchseg.pipeline.run.imported import read_imported, sha256_of_model
@@ -21,7 +21,7 @@ def model_problem(file: ModelFile) -> str:
     its run. A file outside a run, or of a run without a manifest, is judged by its certificate alone.
     """
     state = file.certificate_state
-    if state not in ("", "holds", TOO_FEW):
+    if state not in ("", "holds", FEW_IMAGES):
         return f"its certificate {state}"
     try:
         run = run_of(file.path)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from torchseg.harness.csv_table import read_table
+from torchseg.harness.format import counted
 from torchseg.harness.measure.weights import WeightCount, count_weights, weights_in
 from torchseg.harness.report.run_record import Row, number
 from torchseg.harness.runtimes.process import RuntimeProcess
@@ -76,10 +77,11 @@ def _compared(
 
 def _found(row: Row, scores: Mapping[str, Overlap]) -> Overlap | None:
     """The scores of a row's file; one that was scored in several ways has a key for each."""
-    name, runtime, threads = row["artifact"], row["runtime"], f"{row.get('threads', '')} threads"
-    for key in (name, f"{name} ({runtime})", f"{name} ({threads})", f"{name} ({runtime}, {threads})"):
-        if key in scores:
-            return scores[key]
+    name, runtime, count = row["artifact"], row["runtime"], row.get("threads", "")
+    for threads in (counted(count, "thread"), f"{count} threads"):  # earlier tables say `1 threads`
+        for key in (name, f"{name} ({runtime})", f"{name} ({threads})", f"{name} ({runtime}, {threads})"):
+            if key in scores:
+                return scores[key]
     # A row of per_class.csv does not say with how many threads the file ran, which changes no class.
     return next((scores[key] for key in scores if key.startswith(f"{name} (") and (runtime in key)), None)
 

@@ -16,6 +16,7 @@ from torchseg.harness.report.recommendation.recommend import recommend
 from torchseg.harness.report.run_parts import is_in
 from torchseg.harness.report.run_record import RunRecord, number, read_run, read_scores
 from torchseg.harness.scoring.columns import MEAN, MEASURES
+from torchseg.modelfile.certificate import FEW_IMAGES
 from torchseg.pipeline.run.folder import RunFolder
 
 _COLUMNS = (
@@ -37,6 +38,10 @@ _SHOWN_IF_MIXED = ("runtime", "threads")
 _SCALES = {"miou": 100.0, "argmax_agreement": 100.0, "size_bytes": 1e-3}
 _SCALES |= dict.fromkeys([*MEASURES, *MEASURES.values()], 100.0)
 _WIDTH = 110
+_FEW_IMAGES = (
+    f"{FEW_IMAGES}: the file computes what its network computes; it was certified on fewer than 20 images, too few "
+    "to say how much mean IoU it loses"
+)
 
 
 def checkpoint_argument(checkpoint: Path) -> str:
@@ -124,7 +129,9 @@ def table_lines(scores: Path) -> list[str]:
     mixed = {key for key in _SHOWN_IF_MIXED if len({row.get(key) for row in rows}) > 1}
     columns = [each for each in _COLUMNS if each[1] not in _SHOWN_IF_MIXED or each[1] in mixed]
     cells = [[_cell(row, key, form) for _, key, form in columns] for row in rows]
-    return aligned([[title for title, _, _ in columns], *cells])
+    table = aligned([[title for title, _, _ in columns], *cells])
+    few = any(row["certified"] == FEW_IMAGES for row in rows)
+    return [*table, *(textwrap.wrap(_FEW_IMAGES, _WIDTH) if few else [])]
 
 
 def comparison_lines(scores: Path) -> list[str]:

@@ -12,7 +12,7 @@ from torchseg.checkpoint import sha256_of
 from torchseg.harness.scoring.artifact import Artifact
 from torchseg.harness.scoring.latency import LatencyConfig
 from torchseg.harness.scoring.score import score_artifacts
-from torchseg.modelfile.certificate import TOO_FEW
+from torchseg.modelfile.certificate import FEW_IMAGES
 from torchseg.modelfile.kinds import EXPORT_SUFFIXES
 from torchseg.modelfile.model_file import ModelFile
 from torchseg.modelfile.precision import precision_in_name
@@ -173,7 +173,7 @@ def _is_certified(file: ModelFile) -> bool | str | None:
 
     A string says that it passed on too few images for a statement on accuracy.
     """
-    if (state := file.certificate_state) in ("", "holds", TOO_FEW):
-        return {"": None, "holds": True}.get(state, TOO_FEW)
+    if (state := file.certificate_state) in ("", "holds", FEW_IMAGES):
+        return {"": None, "holds": True}.get(state, FEW_IMAGES)
     _LOG.warning("%s is scored, but its certificate %s; export it again", file.path, state)
     return False

@@ -9,13 +9,13 @@ from torchseg.harness.report.advice import explain, explain_profile
 @pytest.mark.parametrize(
     ("row", "words"),
     [
-        ({"arithmetic": "float32 from float16"}, "half-precision weights are expanded"),
+        ({"arithmetic": "float32 from float16"}, "Half-precision weights are expanded"),
         ({"arithmetic": "int8 (dynamic)", "runtime": "onnxruntime"}, "no fast kernel"),
         (
             {"leftovers": "CUMSUM FLOOR CUMSUM", "fast_path": "XNNPACK"},
             "3 operators fell out of XNNPACK (CUMSUM",
         ),
-        ({"sparsity": "0.8"}, "80 % of its weights are zero"),
+        ({"sparsity": "0.8"}, "80 % of the weights are zero"),
         ({"noisy": "true"}, "files by their time ratio"),
     ],
 )

@@ -54,6 +54,6 @@ def test_what_fell_out_of_the_fast_path_and_zeros_that_save_no_time_are_named():
     for words in (
         "1x8x?x3", "XNNPACK took 1 of 2 operators (50 %), left over: CUMSUM", "0.5 billion a second, 25 % of",
         " 75.0%  CONV_2D", "..." + "b" * 45, "CONV_2D 75 %, CUMSUM 25 %", "1 operator fell out of XNNPACK",
-        "80 % of its weights are zero",
+        "80 % of the weights are zero",
     ):  # fmt: skip
         assert words in text, words

@@ -186,12 +186,13 @@ def test_files_of_two_runs_with_one_name_are_told_apart(run):
         for name, iou in zip(files, (0.5, 0.9), strict=True):
             table.write({"artifact": name, "runtime": "torch", "class": "sky", "iou": iou})
     text = text_of(page_of(run))
-    assert "a/student/model.safetensors (torch) Class Dice IoU Precision Recall sky 50.0 % mean" in text
-    assert "b/student/model.safetensors (torch) Class" in text
+    assert "a/student/model.safetensors (PyTorch) Class Dice IoU Precision Recall sky 50.0 % mean" in text
+    assert "b/student/model.safetensors (PyTorch) Class" in text
     assert "1 or 2 threads" in text
     lines = markdown_table(run / "scores.csv").splitlines()
     assert [line.split("|")[1:3] for line in lines[2:4]] == [
-        [f" {name} ", f" torch , {threads} thread(s) "] for threads, name in enumerate(files, 1)
+        [f" {files[0]} ", " torch , 1 thread "],
+        [f" {files[1]} ", " torch , 2 threads "],
     ]
 
 
@@ -299,3 +300,12 @@ def contrast(one: str, other: str) -> float:
 
     high, low = sorted((luminance(one), luminance(other)), reverse=True)
     return (high + 0.05) / (low + 0.05)
+
+
+def test_a_remark_on_many_files_names_the_first_and_counts_the_others(run):
+    files = [f"artifacts/{letter}.fp16.onnx" for letter in "abcde"]
+    with Table(run / "scores.csv", SCORE_COLUMNS) as table:
+        for name in files:
+            table.write(score(0, name) | {"sparsity": 0.6})
+    named, every = (", ".join(Path(name).name for name in some) for some in (files[:3], files))
+    assert f'<b>{named}</b> and <span title="{every}">2 more</span>: 60 % of the weights are zero' in page_of(run)

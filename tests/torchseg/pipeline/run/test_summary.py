@@ -26,6 +26,16 @@ def test_threads_are_shown_where_they_differ(tmp_path):
     assert title.split()[:2] == ["file", "threads"]
 
 
+def test_few_images_are_explained_below_the_table_and_an_older_table_says_the_same(tmp_path):
+    for words in ("few images", "too few to say"):
+        (tmp_path / "scores.csv").write_text(f"artifact,miou,certified\na.onnx,0.5,true\nb.onnx,0.5,{words}\n")
+        rows = table_lines(tmp_path / "scores.csv")
+        assert rows[2].split()[-2:] == ["few", "images"]
+        assert rows[3].startswith("few images: the file computes what its network computes; it was certified on fewer")
+    (tmp_path / "scores.csv").write_text("artifact,miou,certified\na.onnx,0.5,true\n")
+    assert len(table_lines(tmp_path / "scores.csv")) == 2
+
+
 def test_a_comparison_is_told_with_its_intervals(tmp_path):
     columns = ["artifact", "runtime", "threads", "against", "speed", "accuracy"]
     columns += [f"{name}{end}" for name in ("latency_ratio", "miou_difference") for end in ("", "_low", "_high")]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from html import escape
 
-from torchseg.harness.format import percent, short_name
+from torchseg.harness.format import percent, short_name, unbroken
 from torchseg.harness.report.charts.svg import Axis, chart, point_x, point_y
 from torchseg.harness.report.run_record import Row, RunRecord, chain_rank, number, stage_colours
 
@@ -64,7 +64,7 @@ def _figure(
         words.append(f"{short_name(artifact)} {average}")
     caption = f"{name}: average precision {', '.join(words)}"
     plot = chart(x, y, marks, title=caption)
-    return f"<figure>{plot}<figcaption>{escape(caption)}</figcaption></figure>"
+    return f"<figure>{plot}<figcaption>{escape(unbroken(caption))}</figcaption></figure>"
 
 
 def curve_points(rows: Sequence[Row], artifact: str, name: str) -> _Points:

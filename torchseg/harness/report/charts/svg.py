@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from html import escape
 
 _WIDTH, _HEIGHT = 420, 300  # about the size in pixels at which the page shows a chart, so that text keeps its size
-_LEFT, _RIGHT, _TOP, _BOTTOM = 64, 14, 12, 44
+_LEFT, _RIGHT, _TOP, _BOTTOM = 76, 22, 12, 44  # room for `74.5 %` beside the axis label, and half of `100 %`
 FRAME = (_LEFT, _TOP, _WIDTH - _RIGHT, _HEIGHT - _BOTTOM)
 _LINE = 14.0  # height of a name, in pixels
 _CLEAR = 7.0  # half the side of the square around a point that names stay out of

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from html import escape
 
-from torchseg.harness.format import bytes_text, milliseconds, percent, short_name
+from torchseg.harness.format import bytes_text, milliseconds, percent, short_name, unbroken
 from torchseg.harness.report.recommendation.facts import (
     certificate_holds,
     certificate_text,
@@ -22,8 +21,6 @@ from torchseg.harness.report.recommendation.findings import findings
 from torchseg.harness.report.recommendation.recommend import Recommendation
 from torchseg.harness.report.run_parts import is_in
 from torchseg.harness.report.run_record import Row, RunRecord, number
-
-_BEFORE_UNIT = re.compile(r"(?<=\d) (?=%|(?:ms|kB|MB|times|points?)\b)")
 
 
 def answer_card(run: RunRecord, found: Recommendation | None) -> str:
@@ -79,7 +76,7 @@ def _fact(value: str, *notes: str, kind: str = "") -> str:
 
 def _text(sentence: str) -> str:
     """The sentence as HTML, in which no line breaks between a number and its unit."""
-    return _BEFORE_UNIT.sub("&nbsp;", escape(sentence))
+    return escape(unbroken(sentence))
 
 
 def _notes(run: RunRecord) -> str:

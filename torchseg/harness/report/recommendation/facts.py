@@ -6,7 +6,7 @@ from torchseg.harness.format import bytes_text, milliseconds, percent, short_nam
 from torchseg.harness.report.recommendation.recommend import BUDGET, Recommendation
 from torchseg.harness.report.run_record import Row, number
 from torchseg.harness.runtimes.table import RUNTIMES
-from torchseg.modelfile.certificate import TOO_FEW
+from torchseg.modelfile.certificate import FEW_IMAGES
 
 
 def facts(found: Recommendation) -> dict[str, str]:
@@ -88,13 +88,13 @@ def certificate_text(row: Row) -> str:
         return "none: nobody checked that the file computes what its network computes"
     agreement = percent(number(row, "argmax_agreement"), digits=2)
     same = f" ({agreement} of test pixels get the same class)" if agreement else ""
-    few = "; too few validation images to say how much accuracy it loses" if row["certified"] == TOO_FEW else ""
+    few = "; too few validation images to say how much accuracy it loses" if row["certified"] == FEW_IMAGES else ""
     return f"holds: the file computes what its network computes{same}{few}"
 
 
 def certificate_holds(row: Row) -> bool:
     """Whether a file passed its certificate, whatever that says of the loss of accuracy."""
-    return row.get("certified") in ("true", TOO_FEW)
+    return row.get("certified") in ("true", FEW_IMAGES)
 
 
 def rule_text(found: Recommendation) -> str:

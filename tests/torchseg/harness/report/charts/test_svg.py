@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import re
 from xml.etree import ElementTree
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from torchseg.harness.report.charts.svg import FRAME, axis_of, chart, name_tags, place_names, point_x, point_y
+from torchseg.harness.report.charts.svg import FRAME, Axis, axis_of, chart, name_tags, place_names, point_x, point_y
 
 values = st.lists(st.floats(1e-3, 1e6), min_size=1, max_size=9)
 
@@ -62,3 +63,14 @@ def test_names_cover_neither_each_other_nor_a_point_nor_the_frame(named, points)
 
 def test_a_name_without_room_is_left_out():
     assert place_names([(200.0, 100.0, "x" * 200)]) == []
+
+
+def test_tick_labels_of_five_characters_fit_beside_the_axis_label_and_the_last_one_inside_the_chart():
+    axis = Axis(label="Recall", low=0.0, high=1.0, unit=0.01, suffix=" %")
+    narrow = Axis(label="Mean IoU", low=0.73, high=0.745, unit=0.01, suffix=" %")
+    svg = chart(axis, narrow, [], title="t")
+    character = 7.0  # of ticks in 12 pixels
+    ends = [float(at) for at in re.findall(r'<text class="tick" x="([\d.]+)" y="[\d.]+" text-anchor="end">', svg)]
+    assert ends[0] - character * len("74.5 %") > 13 + 6  # the axis label is 12 pixels high around 13
+    last = max(float(at) for at in re.findall(r'x="([\d.]+)" y="[\d.]+" text-anchor="middle">\d+ %', svg))
+    assert last + character * len("100 %") / 2 <= 420

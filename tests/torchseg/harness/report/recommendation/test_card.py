@@ -13,7 +13,7 @@ from torchseg.harness.scoring.columns import SCORE_COLUMNS
     ("certified", "fact"),
     [
         ("true", '<b class="good">certificate holds</b>'),
-        ("too few to say", '<b class="good">certificate holds</b>'),
+        ("few images", '<b class="good">certificate holds</b>'),
         ("", '<b class="bad">no certificate</b>'),
     ],
 )
