@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from PIL import Image
 from torchseg.data import inspect_data
 from torchseg.data.datasets.folder import folder
 from torchseg.data.images.reader import ImageReader
+from torchseg.data.masks import io as masks_io
 from torchseg.data.repair import repair_folder
 
 
@@ -54,6 +56,28 @@ def test_a_sound_set_stays_as_it_is(tmp_path, write):
     assert (log, _agreement(data, classes)) == ([], 1)
     first = data.train.pairs[0][0]
     assert first.read_bytes() == (tmp_path / "mine/images" / first.name).read_bytes()
+
+
+@pytest.mark.parametrize("kind", ["values", "gaps", "colours", "smoothed"])
+def test_every_mask_is_decoded_twice_at_most(tmp_path, write, kind, monkeypatch):
+    def save(classes):
+        if kind == "smoothed":
+            return Image.fromarray(classes * np.uint8(100)).resize((30, 30)).resize((48, 48), Image.Resampling.BICUBIC)
+        image = Image.fromarray(classes * np.uint8(5 if kind == "gaps" else 1), "P" if kind == "colours" else "L")
+        if kind == "colours":
+            image.putpalette([0, 0, 0, 200, 0, 0, 0, 0, 200])
+            image = image.convert("RGB")
+        return image
+
+    write(save)
+    decoded = Counter()
+    check = masks_io.check_memory
+    monkeypatch.setattr(
+        masks_io, "check_memory", lambda path, *args, **more: (decoded.update([path]), check(path, *args, **more))
+    )
+    repair_folder(tmp_path / "mine", tmp_path / "fixed")
+    assert set(decoded.values()) == {2}
+    assert len(decoded) == 30
 
 
 @pytest.mark.parametrize("ending", ["png", "jpg"])

@@ -28,7 +28,7 @@ _OPAQUE = (
     (re.compile(r"(#|0[xX])[fF]{2}([0-9a-fA-F]{6})$"), r"\1\2"),
 )
 _READ_AS = str.maketrans({"\u00a0": " ", "\u202f": " ", "\u3000": " ", "\uff0c": ",", "\uff1a": ":", "\u2192": ":"})
-_READ_AS |= str.maketrans("", "", "\u200b\u2060\ufeff")  # of no width
+_READ_AS |= str.maketrans(dict.fromkeys("\u200b\u2060\ufeff", ""))  # of no width
 _COMMENTS = ("#", "//", ";", "%", "--", "/*")
 _BULLETS = ("- ", "* ", "\u2022 ")
 _SEPARATORS = " \t,;:="

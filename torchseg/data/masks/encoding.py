@@ -59,7 +59,7 @@ def find_encoding(
     """
     if classes and classes.colours:
         return _by_colour(masks, classes, ignored)
-    read = read_shades if have_own_palettes(masks) or _show_black_and_white(masks) else read_mask
+    read = read_shades if have_own_palettes(masks) or show_black_and_white(masks) else read_mask
     _check_lossy(masks, read)
     check_one_bit(masks, read)
     if classes is None:
@@ -213,7 +213,7 @@ def have_own_palettes(masks: Mapping[Path, MaskHeader]) -> bool:
     return False
 
 
-def _show_black_and_white(masks: Mapping[Path, MaskHeader]) -> bool:
+def show_black_and_white(masks: Mapping[Path, MaskHeader]) -> bool:
     """Whether indexed masks show no colours but black and white, and white has another value than 1 or 255.
 
     Masks of 0 and 255 become such files when they are converted to a palette for the web, where white is 225.

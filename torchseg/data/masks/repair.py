@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from torchseg.data.masks.class_list import ClassList
-from torchseg.data.masks.encoding import have_own_palettes, values_in
-from torchseg.data.masks.io import MaskHeader, read_colours, read_header, read_mask, read_shades
-from torchseg.data.masks.values import has_equal_neighbours, packed, smoothing, too_near
+from torchseg.data.masks.encoding import have_own_palettes, show_black_and_white
+from torchseg.data.masks.io import read_colours, read_mask, read_shades
+from torchseg.data.masks.survey import MaskSurvey, Pixels, Read
+from torchseg.data.masks.values import packed, too_near
 from torchseg.data.masks.white import check_one_bit
 from torchseg.spec import IGNORE_INDEX
 
@@ -22,7 +23,6 @@ _MOST_MIXED = 0.5  # share of a mask that smoothing may have mixed
 _APART = 16  # nearer values are one value, changed by compression
 _HOLE = -1
 _BINARY = {0, IGNORE_INDEX}
-Read = Callable[[Path], NDArray[np.uint8]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,42 +81,43 @@ def plan_repair(masks: Sequence[Path], classes: ClassList | None, *, ignored: in
     Raises:
         ValueError: if there are too many values to be classes.
     """
-    headers = {path: read_header(path) for path in masks if _reads(path)}
-    coloured = _are_coloured(headers, classes)
-    read = read_colours if coloured else read_mask
-    smoothed = any(smoothing(read(path), path) for path in headers) or any(
-        header.is_lossy and too_near(np.unique(read(path)).tolist()) for path, header in headers.items() if not coloured
-    )
-    if not coloured:
-        return _by_value(headers, classes, ignored, smoothed=smoothed)
+    survey = MaskSurvey()
+    for path in masks:
+        survey.add(path)
+    if not survey.headers:
+        raise ValueError("no mask can be read; give a folder of masks")
+    if not _are_coloured(survey, classes):
+        return _by_value(survey, classes, ignored)
+    pixels = survey.in_colours()
     if classes and classes.colours:
         meaning = {0: IGNORE_INDEX} | dict(classes.colours)
-        return MaskRepair(names=classes.names, read=read, meaning=meaning, fills=smoothed)
-    real = sorted(_real_values(list(headers), read, smoothed=smoothed))
+        return MaskRepair(names=classes.names, read=read_colours, meaning=meaning, fills=pixels.smoothed)
+    real = sorted(_real_values(pixels, smoothed=pixels.smoothed))
     names = tuple(f"colour_{value:06X}" for value in real)
     meaning = {value: number for number, value in enumerate(real)}
     note = f"colours are the classes {', '.join(names)}"
-    return MaskRepair(names=names, read=read, meaning=meaning, note=note, fills=smoothed)
+    return MaskRepair(names=names, read=read_colours, meaning=meaning, note=note, fills=pixels.smoothed)
 
 
-def _by_value(
-    masks: Mapping[Path, MaskHeader], classes: ClassList | None, ignored: int | None, *, smoothed: bool
-) -> MaskRepair:
-    found, of_one_bit, _, whites = values_in(masks, read_mask)
-    real = _real_values(list(masks), read_mask, smoothed=smoothed)
+def _by_value(survey: MaskSurvey, classes: ClassList | None, ignored: int | None) -> MaskRepair:
+    smoothed = survey.values.smoothed or bool(survey.too_near)
+    found, of_one_bit = survey.deep, survey.one_bit
+    real = _real_values(survey.values, smoothed=smoothed)
     deep = set(real) - {1} if smoothed and of_one_bit else found
     may_be_binary = ignored is None and (classes is None or len(classes.names) == 2)
-    if may_be_binary and (set(real) == _BINARY or deep == _BINARY or (deep == {IGNORE_INDEX} and of_one_bit)):
+    in_palettes = may_be_binary and show_black_and_white(survey.headers)
+    is_binary = set(real) == _BINARY or deep == _BINARY or (deep == {IGNORE_INDEX} and of_one_bit)
+    if may_be_binary and (is_binary or in_palettes):
         names = classes.names if classes else ("class_0", "class_1")
-        read = read_shades if of_one_bit else read_mask  # the shade of white is 255 in files of one bit, too
+        read = read_shades if of_one_bit or in_palettes else read_mask  # white has the shade 255 in any file
         binary = {0: 0, IGNORE_INDEX: 1}
         return MaskRepair(names=names, read=read, meaning=binary, note="255 became 1", fills=smoothed)
-    check_one_bit(masks, read_mask)
+    check_one_bit(survey.headers, read_mask)
     rest = {IGNORE_INDEX: IGNORE_INDEX} | ({} if ignored is None else {ignored: IGNORE_INDEX})
     known = sorted(set(real) - set(rest))
     if known == [0, 1] and ignored is None:
-        whites.check()
-    _check_apart(masks, list(classes.values) if classes else known)
+        survey.whites.check()
+    _check_apart(survey, list(classes.values) if classes else known)
     if classes:
         return MaskRepair(names=classes.names, read=read_mask, meaning=rest | dict(classes.values), fills=smoothed)
     changed = ", ".join(f"{value} to {number}" for number, value in enumerate(known) if value != number)
@@ -129,36 +130,28 @@ def _by_value(
     )
 
 
-def _check_apart(masks: Mapping[Path, MaskHeader], values: Sequence[int]) -> None:
+def _check_apart(survey: MaskSurvey, values: Sequence[int]) -> None:
     """Raises a ValueError if masks were compressed with losses and the values of classes are too near to survive it."""
-    for path in [path for path, header in masks.items() if header.is_lossy]:
-        mixed = too_near(np.unique(read_mask(path)).tolist())
-        if mixed and (len(values) < 2 or too_near(values)):
+    for path, mixed in survey.too_near.items():
+        if len(values) < 2 or too_near(values):
             raise ValueError(f"mask {path}: {mixed}")
 
 
-def _are_coloured(headers: Mapping[Path, MaskHeader], classes: ClassList | None) -> bool:
+def _are_coloured(survey: MaskSurvey, classes: ClassList | None) -> bool:
     if classes and classes.colours:
         shades = all(colour >> 16 == colour & 0xFF == colour >> 8 & 0xFF for colour in classes.colours)
-        return shades or not all(header.is_grey for header in headers.values())
+        return shades or not all(header.is_grey for header in survey.headers.values())
+    if survey.colours.counts:
+        return True
     try:
-        own_palettes = have_own_palettes(headers)
+        return have_own_palettes(survey.headers)
     except ValueError:
-        own_palettes = True
-    return own_palettes or any(read_mask(path).ndim == 3 for path, each in headers.items() if each.palette is None)
+        return True
 
 
-def _real_values(masks: Sequence[Path], read: Read, *, smoothed: bool) -> list[int]:
+def _real_values(pixels: Pixels, *, smoothed: bool) -> list[int]:
     """Values or packed colours that occur; where smoothing made some, those that fill areas."""
-    counts: dict[int, tuple[int, int]] = {}
-    for path in masks:
-        values = packed(read(path))
-        inside = np.zeros(values.shape, bool)
-        if min(values.shape) > 2:
-            inside[1:-1, 1:-1] = has_equal_neighbours(values)
-        for value, number, interior in zip(*_counted(values, inside), strict=True):
-            before = counts.get(value, (0, 0))
-            counts[value] = before[0] + number, before[1] + interior
+    counts = pixels.counts
     real = list(counts)
     if smoothed:
         total = sum(number for number, _ in counts.values())
@@ -172,12 +165,6 @@ def _real_values(masks: Sequence[Path], read: Read, *, smoothed: bool) -> list[i
     if len(real) > _MOST_CLASSES:
         raise ValueError(f"the masks hold {len(real)} values or colours; classes.txt must say which are classes")
     return real
-
-
-def _counted(values: NDArray[np.int32], inside: NDArray[np.bool_]) -> tuple[list[int], list[int], list[int]]:
-    found, position, numbers = np.unique(values, return_inverse=True, return_counts=True)
-    interior = np.bincount(position.ravel(), weights=inside.ravel()).astype(np.int64)
-    return found.tolist(), numbers.tolist(), interior.tolist()
 
 
 def _distance(value: int, other: int) -> int:
@@ -195,11 +182,3 @@ def _filled(classes: NDArray[np.int16]) -> NDArray[np.int16]:
         for near in (before[:-2, 1:-1], before[2:, 1:-1], before[1:-1, :-2], before[1:-1, 2:]):
             filled = np.where(filled == _HOLE, near, filled)
     return filled
-
-
-def _reads(path: Path) -> bool:
-    try:
-        read_mask(path)
-    except ValueError:
-        return False
-    return True

@@ -84,8 +84,10 @@ def test_white_of_a_palette_is_the_object_whatever_its_number(write, masks_by_na
     assert np.unique(np.asarray(Image.open(tmp_path / "masks/p00.png"))).tolist() == [0, 225]
     if text:
         (tmp_path / "classes.txt").write_text(text)
-    found = masks_by_name(folder(tmp_path))
-    assert all(np.array_equal(found[name], mask) for name, mask in expected.items())
+    repair_folder(tmp_path, tmp_path / "copy")
+    for place in (tmp_path, tmp_path / "copy"):
+        found = masks_by_name(folder(place))
+        assert all(np.array_equal(found[name], mask) for name, mask in expected.items())
 
 
 def test_white_among_other_colours_of_a_palette_stays_a_number(write, tmp_path):
