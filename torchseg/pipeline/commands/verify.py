@@ -8,13 +8,13 @@ from typing import Any
 
 from tf_bridge.certify.compare_certificates import float_layer_lies, recorded_lies
 from tf_bridge.certify.verdict import MAX_DROP
-from torchseg.checkpoint import read_card, sha256_of
+from torchseg.checkpoint import CARD, read_card, sha256_of
 from torchseg.cli.command import CHECK_FAILED, DONE
 from torchseg.config import VerifyConfig
 from torchseg.config.child_limits import within_limits
 from torchseg.harness.measure.weights import WeightCount, count_weights
 from torchseg.modelfile.certificate import CERTIFICATE_VERSION, TOO_FEW, read_certificate
-from torchseg.modelfile.kinds import EXPORT_SUFFIXES
+from torchseg.modelfile.kinds import CHECKPOINT_FILES, EXPORT_SUFFIXES
 from torchseg.modelfile.precision import Precision, precision_in_name
 from torchseg.pipeline.commands.import_tf import certify_again
 from torchseg.pipeline.export.budget import CERTIFIED_WITH, Budget
@@ -105,14 +105,27 @@ class _Signatures:
 
 
 def _files_in(path: Path) -> list[Path]:
-    """The model files of a run, or the path itself; raises ValueError for a run with neither files nor a manifest."""
+    """The model files of a run, or the path itself; raises ValueError for what is neither, and for an empty run."""
     if not (path / CONFIG).is_file():
+        _check_model_file(path)
         return [path]
     folder = path / ARTIFACTS
     files = [each for each in sorted(folder.glob("*")) if each.suffix in EXPORT_SUFFIXES and ".failed" not in each.name]
     if not files and not (path / MANIFEST).is_file():
         raise ValueError(f"{path} has no model files in {ARTIFACTS}; export a network first")
     return files
+
+
+def _check_model_file(path: Path) -> None:
+    if not path.exists():
+        raise ValueError(f"there is no file {path}; check the path")
+    if (path / CARD).is_file() or path.name in CHECKPOINT_FILES:
+        raise ValueError(f"{path} is a checkpoint, which has no certificate; give its run, or the files made from it")
+    if path.is_dir():
+        raise ValueError(f"{path} is not a run: it has no {CONFIG}; give the folder of a run, or model files in it")
+    if path.suffix not in EXPORT_SUFFIXES:
+        kinds = ", ".join(EXPORT_SUFFIXES)
+        raise ValueError(f"{path} is not a model file; give one that ends in {kinds}, or the folder of a run")
 
 
 class Verifier:
