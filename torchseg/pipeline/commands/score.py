@@ -15,6 +15,7 @@ from torchseg.cli.command import CHECK_FAILED, DONE
 from torchseg.config import DataConfig, ScoreConfig
 from torchseg.config.child_limits import within_limits
 from torchseg.data import Samples
+from torchseg.data.inspection import listed
 from torchseg.harness.report.explain import explanation_lines, measure_explanation
 from torchseg.harness.report.report import write_report
 from torchseg.harness.report.run_record import read_run
@@ -141,6 +142,7 @@ def plan_scores(config: ScoreConfig) -> ScorePlan:
     artifacts = _in_runtimes(found, config)
     run = config.files[0] if len(config.files) == 1 and _is_run(config.files[0]) else None
     pictures = open_pictures(_data(config, artifacts))
+    _warn_of_scaling([each for each in artifacts if _lacks_scaling(each, pictures.spec, config)], pictures.spec)
     return ScorePlan(
         artifacts=[_with_spec(each, pictures.spec, config) for each in artifacts],
         samples=pictures.test,
@@ -158,15 +160,28 @@ def _with_spec(artifact: Artifact, spec: ImageSpec, config: ScoreConfig) -> Arti
         scaling = config.mean_and_std(spec.channels)
         own = file_spec(artifact, replace(spec, mean=scaling[0], std=scaling[1]) if scaling else spec)
         artifact = replace(artifact, options=config.run_options)
-        if scaling is None and not (artifact.file.image and artifact.file.image.pixels):
-            _log.warning(
-                "%s does not say how its images are scaled, so they are scaled like those of the data set: mean %s, "
-                "standard deviation %s; --scaling sets another range",
-                artifact.path,
-                ", ".join(f"{value:g}" for value in spec.mean),
-                ", ".join(f"{value:g}" for value in spec.std),
-            )
     return artifact if own == spec else replace(artifact, spec=own)
+
+
+def _lacks_scaling(artifact: Artifact, spec: ImageSpec, config: ScoreConfig) -> bool:
+    """Whether neither the file nor the flags say how images are scaled for it."""
+    takes_pixels = artifact.file.image is not None and artifact.file.image.pixels
+    if takes_pixels or config.mean_and_std(spec.channels) is not None:
+        return False
+    return recorded_file_spec(artifact, spec) is None
+
+
+def _warn_of_scaling(artifacts: Sequence[Artifact], spec: ImageSpec) -> None:
+    """One warning for all files whose scaling is a guess."""
+    if paths := [str(path) for path in dict.fromkeys(each.path for each in artifacts)]:
+        _log.warning(
+            "%s %s images are scaled, so they are scaled like those of the data set: mean %s, standard deviation %s; "
+            "--scaling sets another range",
+            listed(paths),
+            "does not say how its" if len(paths) == 1 else "do not say how their",
+            ", ".join(f"{value:g}" for value in spec.mean),
+            ", ".join(f"{value:g}" for value in spec.std),
+        )
 
 
 def single_artifact(path: Path) -> Artifact:

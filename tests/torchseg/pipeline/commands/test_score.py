@@ -117,6 +117,13 @@ def test_a_scaling_that_is_only_assumed_is_said(tmp_path, caplog):
     assert "other.onnx does not say how its images are scaled" in caplog.text
 
 
+def test_an_assumed_scaling_of_many_files_is_one_warning(tmp_path, caplog):
+    files = [save_onnx(tmp_path / f"net{number:02d}.onnx") for number in range(12)]
+    plan_scores(ScoreConfig(files=files, data="scenes", runtimes="onnxruntime,openvino"))
+    (record,) = caplog.records
+    assert "net07.onnx and 4 more do not say how their images are scaled" in record.getMessage()
+
+
 def test_a_file_of_whole_numbers_gets_the_picture_as_it_is(tmp_path):
     image = helper.make_tensor_value_info("x", TensorProto.UINT8, [1, 3, 16, 16])
     answer = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 3, 16, 16])

@@ -91,7 +91,8 @@ def _draw_lines(plot: Axes, curves: Curves, title: str, colours: Sequence[int]) 
 
 
 def _tradeoff_plots(run: RunRecord, found: Recommendation | None) -> list[Draw]:
-    return [_tradeoff(run, cost, found) for cost in _COSTS] if run.scores else []
+    shown = [row for row in run.scores if all(number(row, name) is not None for name in ("miou", *_COSTS))]
+    return [_tradeoff(run, cost, found) for cost in _COSTS] if shown else []
 
 
 def _tradeoff(run: RunRecord, cost: str, found: Recommendation | None) -> Draw:
