@@ -48,3 +48,16 @@ def test_a_line_that_cannot_be_written_is_an_error(monkeypatch):
     monkeypatch.setattr("sys.stdout", Closed())
     with pytest.raises(BrokenPipeError), console():
         STDOUT.info("nobody reads this")
+
+
+def test_of_many_warnings_of_a_kind_the_first_are_shown_and_the_others_counted(capsys, monkeypatch):
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])  # pytest's own
+    log = logging.getLogger("torchseg.somewhere")
+    with console():
+        for number in range(200):
+            log.warning("file %d is odd", number)
+        log.warning("another kind")
+    expected = ["file 0 is odd", "file 1 is odd", "file 2 is odd", "another kind", "197 more like: file 0 is odd"]
+    assert capsys.readouterr().err.splitlines() == expected
+    log.warning("after the command")
+    assert capsys.readouterr().err == "after the command\n"
