@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import logging
 import os
 import platform
 import sys
@@ -22,6 +24,8 @@ else:
 LOCK = ".lock"
 _LOCKED_BYTE = 2**30  # far behind the owner's record, because Windows lets nobody else read a locked byte
 _LONGEST_RECORD = 1000
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL)
+_LOG = logging.getLogger(__name__)
 _held: set[int] = set()  # descriptors
 
 
@@ -53,6 +57,10 @@ def locked(folder: Path) -> Iterator[None]:
                 f"another command is running in {folder}{_owner(folder / LOCK)}; wait until it has ended, or give "
                 "another --out"
             ) from error
+        except OSError as error:  # of network shares, most of all
+            if error.errno not in _NO_LOCKS:
+                raise
+            _LOG.warning("%s is on a file system without locks: let no other command write there meanwhile", folder)
         _held.add(descriptor)
         _sign(descriptor)
         yield

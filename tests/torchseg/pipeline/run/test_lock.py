@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import platform
 import subprocess
@@ -48,3 +49,25 @@ def test_a_killed_command_leaves_the_folder_free(tmp_path):
         other.wait()
         with locked(tmp_path):
             pass
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a lock of POSIX")
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_is_used_with_a_warning(number, tmp_path, monkeypatch, caplog):
+    def flock(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    with locked(tmp_path):
+        assert (tmp_path / LOCK).is_file()
+    assert f"{tmp_path} is on a file system without locks: let no other command write there" in caplog.text
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a lock of POSIX")
+def test_another_failure_of_a_lock_is_an_error(tmp_path, monkeypatch):
+    def flock(*_):
+        raise OSError(errno.EIO, "broken")
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    with pytest.raises(OSError, match="broken"), locked(tmp_path):
+        pass
