@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import errno
-import io
 import logging
 import os
 import sys
@@ -23,6 +21,7 @@ from torchseg.cli.help_page import (
     version_text,
     with_default,
 )
+from torchseg.cli.terminal import PIPE_CLOSED, lacks_memory, message_of, prepare_streams, tell_unread
 from torchseg.console import console
 from torchseg.processes.interruption import interruptible
 from torchseg.progress_bar import heartbeat
@@ -45,43 +44,41 @@ _PARSERS: dict[type[Any], ArgumentParser] = {}  # a grid parses flags a hundred 
 def run_command(config_class: type[Config], job: Callable[[Config], int], argv: Sequence[str] | None = None) -> int:
     """Parses `argv` (or the process's arguments), runs the job and returns the exit code.
 
-    Wrong input, a missing file or a missing extra becomes one message on stderr and exit code 2; the traceback goes to
-    the log, at level DEBUG. Any other exception is a bug of this package and keeps its traceback.
+    Wrong input, a missing file or extra, or a lack of memory becomes one message on stderr and exit code 2; the
+    traceback goes to the log, at level DEBUG. A command whose output nobody reads any more stops, with exit code 141.
+    Any other exception is a bug of this package and keeps its traceback.
     """
     # OpenMP threads that spin for long while they wait slow each other down on a busy machine
     # (docs/explanation/training.md). OpenMP reads this variable when PyTorch is imported, so it is set here and not in
     # the training code.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
-    _print_anything()
+    prepare_streams()
     with interruptible() as interruption:
         try:
-            given = sys.argv[1:] if argv is None else argv
-            _check_text(given)
-            with trusting(given):
-                config = _parse(config_class, _parser(config_class), without_trust(given))
-                with console(), heartbeat():
-                    return job(config)
-        except (ValueError, OSError, ImportError) as error:
+            return _run(config_class, job, sys.argv[1:] if argv is None else argv)
+        except BrokenPipeError:
+            tell_unread()
+            return PIPE_CLOSED
+        except (ValueError, OSError, ImportError, MemoryError, RuntimeError) as error:
+            if isinstance(error, RuntimeError) and not lacks_memory(error):
+                raise
             logging.getLogger(__name__).debug("the input was refused", exc_info=True)
-            print(f"error: {error}{_advice(error)}", file=sys.stderr)
+            print(f"error: {message_of(error)}", file=sys.stderr)
             return WRONG_INPUT
         except KeyboardInterrupt:
             interruption.tell()
             return interruption.exit_code
 
 
-def _advice(error: Exception) -> str:
-    if isinstance(error, UnicodeEncodeError):
-        return "; set PYTHONUTF8=1"
-    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-    return "; free some space and run the same command again" if full else ""
-
-
-def _print_anything() -> None:
-    """Prints characters that the terminal's encoding lacks as escapes, since class and file names may contain any."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+def _run(config_class: type[Config], job: Callable[[Config], int], argv: Sequence[str]) -> int:
+    _check_text(argv)
+    try:
+        with trusting(argv):
+            config = _parse(config_class, _parser(config_class), without_trust(argv))
+            with console(), heartbeat():
+                return job(config)
+    finally:
+        sys.stdout.flush()  # here, where it can be said that nobody reads, and not while Python ends
 
 
 def _check_text(argv: Sequence[str]) -> None:

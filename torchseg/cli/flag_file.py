@@ -7,7 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from torchseg.record.text import shortened, text_of_file
+
 _LONGEST_PATH = 2**12  # characters
+_REMEDY = "give a YAML file of flags, as --print_config writes it"
 
 
 def config_action() -> type[Any]:
@@ -16,7 +19,9 @@ def config_action() -> type[Any]:
 
     class ConfigFile(ActionConfigFile):
         def __call__(self, parser: Any, cfg: Any, values: Any, option_string: str | None = None) -> None:
-            text = _flags_in(Path(values)) if len(values) < _LONGEST_PATH and Path(values).exists() else ""
+            if len(values) > _LONGEST_PATH:
+                raise ValueError(f"--config {shortened(values)} is no path of a file; {_REMEDY}")
+            text = _flags_in(Path(values))
             super().__call__(parser, cfg, values if text.isascii() else _escaped(text), option_string)  # type: ignore[no-untyped-call]
 
     return ConfigFile
@@ -26,15 +31,15 @@ def _flags_in(path: Path) -> str:
     """The text of a file of flags; raises ValueError if it is not YAML, or has an alias or other unbounded content."""
     import yaml
 
-    from torchseg.record import text_of_file
-    from torchseg.record.yaml_text import check_yaml
+    from torchseg.record.yaml_text import plain_yaml
 
-    remedy = "give a YAML file of flags, as --print_config writes it"
-    text = text_of_file(path, remedy=remedy)
+    text = text_of_file(path, remedy=_REMEDY)
     try:
-        check_yaml(text)
+        flags = plain_yaml(text)
     except yaml.YAMLError as error:
-        raise ValueError(f"{path} is not a file of flags: {' '.join(str(error).split())}; {remedy}") from error
+        raise ValueError(f"{path} is not a file of flags: {' '.join(str(error).split())}; {_REMEDY}") from error
+    if not isinstance(flags, dict | None):
+        raise ValueError(f"{path} is not a file of flags: it holds {shortened(flags)}; {_REMEDY}")
     return text
 
 

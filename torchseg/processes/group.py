@@ -54,14 +54,16 @@ def kill_all(pid: int) -> None:
 def end_with_parent() -> None:
     """Makes this process, if it is a child by `multiprocessing`, end when its parent does, however that ends.
 
-    Ctrl-C and the handlers of the parent are left to the parent: a terminal interrupts both.
+    Ctrl-C, the end of the terminal and the handlers of the parent are left to the parent: a terminal tells both.
     """
     import multiprocessing
 
     parent = multiprocessing.parent_process()
     if parent is None:
         return
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for each in ("SIGINT", "SIGHUP"):
+        if hasattr(signal, each):  # Windows has no SIGHUP
+            signal.signal(getattr(signal, each), signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_end_after, args=(parent.sentinel,), daemon=True).start()
 

@@ -1,4 +1,4 @@
-"""Ends a command on Ctrl-C and SIGTERM: the first time by an exception, the second time at once."""
+"""Ends a command on Ctrl-C, SIGTERM and SIGHUP: the first time by an exception, the second time at once."""
 
 from __future__ import annotations
 
@@ -7,17 +7,19 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 MESSAGE = "\nstopped; run the same command to resume"
+_SIGNALS = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]  # not on Windows
 
 
 class Interruption:
     """The signal that ended a command.
 
     Attributes:
-        exit_code: 130 after Ctrl-C, 143 after SIGTERM: 128 and the signal's number, as shells report them.
+        exit_code: 130 after Ctrl-C, 143 after SIGTERM, 129 when the terminal closed: 128 and the signal's number, as
+            shells report them.
         is_told: whether the user was told that the command stopped.
     """
 
@@ -30,8 +32,9 @@ class Interruption:
         """Tells the user, once, that the command stopped and how to resume."""
         if not self.is_told:
             self.is_told = True
-            sys.stderr.write(f"{MESSAGE}\n")
-            sys.stderr.flush()
+            with suppress(OSError):  # the terminal may be gone
+                sys.stderr.write(f"{MESSAGE}\n")
+                sys.stderr.flush()
 
     @property
     def came(self) -> bool:
@@ -45,7 +48,8 @@ class Interruption:
         """
         if self._came:
             if not self.is_told:
-                os.write(2, f"{MESSAGE}\n".encode())
+                with suppress(OSError):
+                    os.write(2, f"{MESSAGE}\n".encode())
             os._exit(self.exit_code)
         self._came, self.exit_code = True, 128 + number
         # A thread of Python's process pool fails if its tasks are cancelled while its processes end by the same signal.
@@ -59,7 +63,9 @@ def _say_nothing(_: threading.ExceptHookArgs) -> None:
 
 @contextmanager
 def interruptible() -> Iterator[Interruption]:
-    """Handles SIGINT and SIGTERM inside the block, in the main thread; a SIGINT that is ignored stays ignored.
+    """Handles SIGINT, SIGTERM and SIGHUP inside the block, in the main thread; what is ignored stays ignored.
+
+    A command that `nohup` started ignores SIGHUP and goes on when its terminal closes.
 
     The handlers stay once a signal came, because the process is about to end and a second Ctrl-C should stay quiet.
     """
@@ -67,7 +73,7 @@ def interruptible() -> Iterator[Interruption]:
     if threading.current_thread() is not threading.main_thread():
         yield interruption
         return
-    numbers = [each for each in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(each) is not signal.SIG_IGN]
+    numbers = [each for each in _SIGNALS if signal.getsignal(each) is not signal.SIG_IGN]
     before = {number: signal.signal(number, interruption.handle) for number in numbers}
     try:
         yield interruption

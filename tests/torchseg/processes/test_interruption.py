@@ -25,3 +25,29 @@ def test_after_a_signal_threads_that_fail_say_nothing(monkeypatch, capsys):
     thread.start()
     thread.join()
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="a signal of POSIX")
+def test_a_terminal_that_closes_stops_a_command_unless_it_ignores_that():
+    before = signal.getsignal(signal.SIGHUP)
+    try:
+        with pytest.raises(KeyboardInterrupt), interruptible() as interruption:
+            signal.raise_signal(signal.SIGHUP)
+        assert interruption.exit_code == 128 + signal.SIGHUP == 129
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+        with interruptible() as interruption:
+            signal.raise_signal(signal.SIGHUP)
+        assert not interruption.came
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_a_command_whose_terminal_is_gone_stops_in_silence(monkeypatch):
+    class Gone:
+        def write(self, text):
+            raise OSError("the terminal is gone")
+
+    monkeypatch.setattr("sys.stderr", Gone())
+    with interruptible() as interruption:
+        interruption.tell()
+    assert interruption.is_told
