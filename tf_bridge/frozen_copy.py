@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -24,9 +24,7 @@ def frozen_copy(model: nn.Module) -> nn.Module:
         ValueError: if a weight is not finite, see `check_finite`.
     """
     check_finite(model)
-    # A weight that a hook computes before each forward belongs to an autograd graph, which copy.deepcopy refuses.
-    computed = {id(value): value.detach().clone() for layer in model.modules() for value in _computed(layer)}
-    network: nn.Module = copy.deepcopy(model, computed).cpu().float().eval()
+    network = _copy(model).cpu().float().eval()
     for layer in network.modules():
         _remove_parametrizations(layer)
     return network
@@ -53,6 +51,32 @@ def check_finite(model: nn.Module) -> None:
         )
 
 
+def _copy(model: nn.Module) -> nn.Module:
+    # A weight that a hook computes before each forward belongs to an autograd graph, which copy.deepcopy refuses.
+    computed = {id(value): value.detach().clone() for layer in model.modules() for value in _computed(layer)}
+    try:
+        return copy.deepcopy(model, dict(computed))
+    except Exception:  # objects raise what they like
+        return copy.deepcopy(model, _uncopyable(model) | computed)
+
+
+def _uncopyable(model: nn.Module) -> dict[int, Any]:
+    """Attributes that `copy.deepcopy` refuses, such as scripted functions and locks, by their `id`: they are shared."""
+    import torch
+
+    usual = vars(torch.nn.Module()).keys()
+    own = (value for layer in model.modules() for name, value in vars(layer).items() if name not in usual)
+    return {id(value): value for value in own if not isinstance(value, torch.Tensor) and not _can_be_copied(value)}
+
+
+def _can_be_copied(value: object) -> bool:
+    try:
+        copy.deepcopy(value)
+    except Exception:
+        return False
+    return True
+
+
 def _computed(layer: nn.Module) -> list[Tensor]:
     """Tensors of a layer that are neither parameters nor buffers, and that autograd has computed."""
     import torch
@@ -62,15 +86,29 @@ def _computed(layer: nn.Module) -> list[Tensor]:
 
 def _remove_parametrizations(layer: nn.Module) -> None:
     """Replaces computed weights by their values, in place; knows `parametrize` and the older forward hooks."""
-    from torch.nn.utils import parametrize, remove_spectral_norm, remove_weight_norm
+    from torch.nn.utils import remove_spectral_norm, remove_weight_norm
+    from torch.nn.utils.parametrize import is_parametrized
     from torch.nn.utils.spectral_norm import SpectralNorm
     from torch.nn.utils.weight_norm import WeightNorm
 
-    if parametrize.is_parametrized(layer):
-        for name in list(layer.parametrizations):  # type: ignore[arg-type]
-            parametrize.remove_parametrizations(layer, name, leave_parametrized=True)
+    if is_parametrized(layer):
+        _remove_properties(layer)
     for hook in list(layer._forward_pre_hooks.values()):
         if isinstance(hook, WeightNorm):
             remove_weight_norm(layer, hook.name)
         elif isinstance(hook, SpectralNorm):
             remove_spectral_norm(layer, hook.name)
+
+
+def _remove_properties(layer: nn.Module) -> None:
+    """Does what `parametrize.remove_parametrizations` does, which takes the weights from the original layer as well.
+
+    A parametrized layer has a class of its own, in which each weight is a property. A copy has the same class.
+    """
+    import torch
+
+    values = {name: getattr(layer, name).detach() for name in layer.parametrizations}  # type: ignore[union-attr]
+    del layer.parametrizations
+    layer.__class__ = type(layer).__bases__[0]
+    for name, value in values.items():
+        layer.register_parameter(name, torch.nn.Parameter(value.clone()))

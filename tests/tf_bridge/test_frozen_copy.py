@@ -1,3 +1,5 @@
+import threading
+
 import numpy as np
 import pytest
 import torch
@@ -23,6 +25,7 @@ def test_computed_weights_become_plain_ones(name: str) -> None:
     assert {key for key, _ in frozen.named_parameters()} == {"0.weight", "0.bias"}
     np.testing.assert_allclose(frozen(image).detach(), expected.detach(), atol=1e-6)
     assert len(network.state_dict()) > 2  # the original is not modified
+    np.testing.assert_array_equal(network(image).detach(), expected.detach())
 
 
 @pytest.mark.filterwarnings("ignore:.*weight_norm:FutureWarning")
@@ -33,6 +36,26 @@ def test_the_weights_of_the_older_weight_norm_are_copied() -> None:
     frozen = frozen_copy(network)
     assert set(frozen.state_dict()) == {"0.weight", "0.bias"}
     np.testing.assert_allclose(frozen(image).detach(), expected.detach(), atol=1e-6)
+
+
+class Holder(nn.Module):
+    """A layer with an attribute that `copy.deepcopy` refuses."""
+
+    def __init__(self, attribute: object) -> None:
+        super().__init__()
+        self.layer, self.attribute = nn.Conv2d(3, 4, 1), attribute
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")
+def test_what_cannot_be_copied_is_shared() -> None:
+    def swish(x: torch.Tensor) -> torch.Tensor:
+        return x * torch.sigmoid(x)
+
+    for attribute in (torch.jit.script(swish), threading.Lock()):
+        network = nn.Sequential(Holder(attribute))
+        frozen = frozen_copy(network)
+        assert frozen[0].attribute is attribute
+        assert frozen[0].layer.weight is not network[0].layer.weight
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
