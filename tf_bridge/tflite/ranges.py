@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -31,7 +30,8 @@ _MOVING = frozenset(
         *("RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR", "AVERAGE_POOL_2D"),
     }
 )
-# Of these, what is beyond the range of the result has no effect on it.
+_AVERAGING = frozenset({"RESIZE_BILINEAR", "AVERAGE_POOL_2D"})
+# Their results have the grid of what they read, too, but what is beyond the range of the result has no effect on it.
 _CHOOSING = frozenset({"MAX_POOL_2D", "MAXIMUM", "MINIMUM", "REDUCE_MAX", "REDUCE_MIN"})
 
 
@@ -85,58 +85,50 @@ def _join_ranges(file: TfliteModel) -> None:
 
     The quantizer takes the range of one of them, often of the last. A tensor that goes through a maximum into a
     concatenation, as in spatial attention, then gets the range of the maxima, which cuts off its smaller values for its
-    other readers, too.
+    other readers, too. Only a tensor from which nothing but maxima are taken may have the range of these.
     """
     graph = file.graph
-    joined = list(range(len(graph.tensors)))
+    group = list(range(len(graph.tensors)))
 
     def first(index: int) -> int:
-        while joined[index] != index:
-            index = joined[index]
+        while group[index] != index:
+            index = group[index]
         return index
 
-    def join(indices: Sequence[int]) -> None:
-        for index in indices:
-            joined[first(index)] = first(indices[-1])
-
-    moving = [each for each in graph.operators if file.kind(each) in _MOVING]
-    for operation in moving:
-        join(_sharing(graph, operation.inputs) + _sharing(graph, operation.outputs))
-    choosing = [each for each in graph.operators if file.kind(each) in _CHOOSING]
-    readers = Counter(root for each in choosing for root in {first(index) for index in _sharing(graph, each.inputs)})
-    needed = {first(index) for index in _used_otherwise(graph, (*moving, *choosing))}
-    needed |= {root for root, count in readers.items() if count > 1}
-    for operation in choosing:
-        for index in _sharing(graph, operation.inputs):
-            if first(index) in needed:
-                join([index, *_sharing(graph, operation.outputs)])
-                needed.add(first(index))
-    members: dict[int, list[Any]] = {}
+    for operation in graph.operators:
+        if file.kind(operation) in _MOVING | _CHOOSING:
+            ends = [int(index) for index in (*operation.outputs, *operation.inputs)]
+            joined = [index for index in ends if index >= 0 and _measured(graph.tensors[index])]
+            for index in joined:
+                group[first(index)] = first(joined[0])
+    chosen_from = _chosen_from(file)
+    members: dict[int, list[int]] = {}
     for index, tensor in enumerate(graph.tensors):
         if _measured(tensor):
-            members.setdefault(first(index), []).append(tensor)
-    for tensors in members.values():
-        _set_range(tensors)
+            members.setdefault(first(index), []).append(index)
+    for indices in members.values():
+        counted = [index for index in indices if index not in chosen_from] or indices
+        _set_range([graph.tensors[index] for index in indices], [graph.tensors[index] for index in counted])
 
 
-def _sharing(graph: Any, indices: Iterable[int]) -> list[int]:
-    """Those of an operation's tensors that have a measured range."""
-    return [int(index) for index in indices if index >= 0 and _measured(graph.tensors[index])]
+def _chosen_from(file: TfliteModel) -> set[int]:
+    """Tensors that are read by maxima and minima alone, directly or once they have been moved."""
+    graph = file.graph
+    found = set(range(len(graph.tensors))) - set(map(int, graph.outputs))
+    for operation in reversed(graph.operators):
+        kind = file.kind(operation)
+        moves = kind in _MOVING - _AVERAGING and found.issuperset(map(int, operation.outputs))
+        if kind not in _CHOOSING and not moves:
+            found.difference_update(map(int, operation.inputs))
+    return found
 
 
-def _used_otherwise(graph: Any, passing: Sequence[Any]) -> set[int]:
-    """Tensors that the caller gets, or that an operation reads which is none of these."""
-    known = set(map(id, passing))
-    read = {int(index) for each in graph.operators if id(each) not in known for index in each.inputs}
-    return read | set(map(int, graph.outputs))
-
-
-def _set_range(tensors: Iterable[Any]) -> None:
-    """Gives all these tensors the range that holds the ranges of each."""
-    measured = [tensor.quantization for tensor in tensors]
+def _set_range(tensors: Iterable[Any], counted: Iterable[Any]) -> None:
+    """Gives all these tensors the range that holds the ranges of the counted ones."""
+    measured = [tensor.quantization for tensor in counted]
     low, high = min(each.min[0] for each in measured), max(each.max[0] for each in measured)
-    for each in measured:
-        each.min[0], each.max[0] = low, high
+    for tensor in tensors:
+        tensor.quantization.min[0], tensor.quantization.max[0] = low, high
 
 
 def _widen_flat_ranges(file: TfliteModel) -> None:

@@ -41,29 +41,6 @@ def test_tensors_that_share_a_grid_keep_all_their_values(
     assert error < 0.02
 
 
-class Downsampler(nn.Module):
-    """Convolution and padded maximum of an image, side by side; features without negative values."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.features, self.pool, self.head = nn.Conv2d(3, 5, 3, 2, 1), nn.MaxPool2d(3, 2, 1), nn.Conv2d(8, 3, 1)
-
-    def forward(self, image: Tensor) -> Tensor:
-        joined = torch.cat([torch.relu(self.features(image)), self.pool(image)], dim=1)
-        return nn.functional.interpolate(self.head(joined), scale_factor=2.0, mode="nearest")
-
-
-def test_a_maximum_behind_moved_values_leaves_them_their_range(tmp_path: Path, spec: ImageSpec, images) -> None:
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        network = Downsampler().eval()
-    path = tmp_path / "net.tflite"
-    export_tflite(network, spec, path, precision=Precision.INT8, calibration=images)
-    grid = open_layers(path).grids["image"]
-    assert grid.low - grid.step <= images.min()
-    assert images.max() <= grid.high + grid.step
-
-
 class Residual(nn.Module):
     """A sum of large values and of a small branch, which nothing reads but the sum."""
 
@@ -101,3 +78,39 @@ def test_a_branch_that_vanishes_beside_the_sum_stays_in_xnnpack(
     expected = torch_predict(network)(images)
     error = np.abs(tflite_predict(tmp_path / "net.tflite")(images) - expected).max() / np.ptp(expected)
     assert error < 0.02
+
+
+class PooledImage(nn.Module):
+    """The stem of ENet and ERFNet: a strided convolution beside the largest pixels of the image."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.pool = nn.Conv2d(3, 5, 3, 2, 1), nn.MaxPool2d(3, 2, 1)
+        self.head = nn.ConvTranspose2d(8, 3, 2, 2)
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.head(torch.cat([4 * torch.relu(self.conv(image)), self.pool(image)], dim=1))
+
+
+def test_pooling_an_image_cuts_off_none_of_its_values(tmp_path: Path, spec: ImageSpec, images) -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = PooledImage().eval()
+    path = tmp_path / "net.tflite"
+    export_tflite(network, spec, path, precision=Precision.INT8, calibration=images)
+    grid = open_layers(path).grids["image"]
+    assert grid.low <= images.min() + grid.step
+    assert grid.high >= images.max() - grid.step
+
+
+def test_what_only_a_maximum_reads_has_the_range_of_the_maximum(tmp_path: Path, spec: ImageSpec, images) -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        conv = nn.Conv2d(3, 3, 1)
+        network = nn.Sequential(conv, nn.MaxPool2d(5, 1, 2), nn.Conv2d(3, 3, 1)).eval()
+    path = tmp_path / "net.tflite"
+    export_tflite(network, spec, path, precision=Precision.INT8, calibration=images)
+    with torch.no_grad():
+        pooled = nn.functional.max_pool2d(conv(torch.from_numpy(images)), 5, 1, 2)
+    span = max(float(pooled.max()), 0.0) - min(float(pooled.min()), 0.0)
+    assert open_layers(path).grids["0/conv2d"].step == pytest.approx(span / 255, rel=0.02)
