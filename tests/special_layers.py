@@ -17,21 +17,10 @@ from tests import special_attention as attention
 from tests import special_blocks as blocks
 from tests import special_sampling as sampling
 from tests.special_blocks import CHANNELS, conv
+from tests.special_functions import MORE_LAYERS, Applied, Function
 
 CLASSES = 3
 SIZE = (16, 24)
-Function = Callable[[Tensor], Tensor]
-
-
-class Applied(nn.Module):
-    """A function as a layer."""
-
-    def __init__(self, function: Function) -> None:
-        super().__init__()
-        self.function = function
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.function(x)
 
 
 class SpecialNetwork(nn.Module):
@@ -215,4 +204,5 @@ SPECIAL_LAYERS: dict[str, Callable[[], nn.Module]] = {
     "einsum over channels": _apply(lambda x: torch.einsum("bchw,kc->bkhw", x, torch.linspace(-1, 1, 40).view(5, 8))),
     "einsum of two maps": _apply(lambda x: torch.einsum("bchw,bcHw->bhwH", x, x.sigmoid()).permute(0, 3, 1, 2)),
     "view as channels": _apply(lambda x: x.reshape(len(x), 32, *(side // 2 for side in x.shape[2:]))),
+    **MORE_LAYERS,
 }

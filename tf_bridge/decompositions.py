@@ -16,7 +16,8 @@ def decompositions(graph: Graph) -> Mapping[Any, Callable[..., Any]]:
     """The table for `ExportedProgram.run_decompositions`.
 
     Args:
-        graph: of the program. An adaptive max pooling whose indices are used stays as it is: its parts have none.
+        graph: of the program. An operator whose places of the largest values are used stays as it is: its parts have
+            none.
     """
     import torch
 
@@ -24,7 +25,9 @@ def decompositions(graph: Graph) -> Mapping[Any, Callable[..., Any]]:
     table: dict[Any, Callable[..., Any]] = {
         aten.avg_pool2d.default: _avg_pool2d,
         aten.copy.default: _copied,
+        aten.cumprod.default: _running("mul"),
         aten.fill.Tensor: _copied,
+        aten.hypot.default: _hypotenuse,
         aten.kthvalue.default: _kth_smallest,
         aten.median.default: _median_of_all,
         aten.median.dim: _median,
@@ -33,11 +36,21 @@ def decompositions(graph: Graph) -> Mapping[Any, Callable[..., Any]]:
         aten.select_scatter.default: _written_at,
         aten.slice_scatter.default: _written_between,
     }
-    indices = [node for node in graph.nodes if node.target is operator.getitem and node.args[1] == 1 and node.users]
-    pooling = aten.adaptive_max_pool2d.default
-    if not any(node.args[0].target is pooling for node in indices):
-        table[pooling] = _adaptive_max_pool2d
-    return table
+    places = [node for node in graph.nodes if node.target is operator.getitem and node.args[1] == 1 and node.users]
+    used = {node.args[0].target for node in places}
+    return table | {target: function for target, function in _values_alone().items() if target not in used}
+
+
+def _values_alone() -> dict[Any, Callable[..., Any]]:
+    """Operators that return values and their places, rewritten without the places."""
+    import torch
+
+    aten = torch.ops.aten
+    return {
+        aten.adaptive_max_pool2d.default: _without_places(_adaptive_max_pool2d),
+        aten.cummax.default: _without_places(_running("maximum")),
+        aten.cummin.default: _without_places(_running("minimum")),
+    }
 
 
 def _avg_pool2d(
@@ -79,8 +92,8 @@ def _beyond(side: int, kernel: int, stride: int, padding: int) -> int:
     return max(steps * stride + kernel - side - padding, 0)
 
 
-def _adaptive_max_pool2d(image: Tensor, size: Sequence[int]) -> tuple[Tensor, Tensor]:
-    """Largest value of each window; windows overlap where the size does not divide. The indices are not filled in."""
+def _adaptive_max_pool2d(image: Tensor, size: Sequence[int]) -> Tensor:
+    """Largest value of each window; windows overlap where the size does not divide."""
     import torch
 
     for dimension, count in zip((-2, -1), _pair(size), strict=True):
@@ -88,7 +101,7 @@ def _adaptive_max_pool2d(image: Tensor, size: Sequence[int]) -> tuple[Tensor, Te
         edges = [(i * side // count, math.ceil((i + 1) * side / count)) for i in range(count)]
         parts = [image.narrow(dimension, start, end - start).amax(dimension, keepdim=True) for start, end in edges]
         image = torch.cat(parts, dimension)
-    return image, torch.zeros_like(image, dtype=torch.long)
+    return image
 
 
 def _attention(
@@ -150,6 +163,39 @@ def _kth_smallest(values: Tensor, rank: int, dimension: int = -1, keepdim: bool 
     found = [each.narrow(dimension, rank - 1, 1) for each in torch.sort(values, dim=dimension)]
     value, index = found if keepdim else [each.squeeze(dimension) for each in found]
     return value, index
+
+
+def _running(combine: str) -> Callable[..., Tensor]:
+    """A cumulative function, of which neither format has an operator: of 1, 2, 4, ... neighbours."""
+
+    def apply(values: Tensor, dimension: int, *rest: Any, **more: Any) -> Tensor:
+        import torch
+
+        side, reach = values.shape[dimension], 1
+        while reach < side:
+            later, earlier = (values.narrow(dimension, start, side - reach) for start in (reach, 0))
+            joined = getattr(torch, combine)(later, earlier)
+            values = torch.cat([values.narrow(dimension, 0, reach), joined], dimension)
+            reach *= 2
+        return values
+
+    return apply
+
+
+def _without_places(function: Callable[..., Tensor]) -> Callable[..., tuple[Tensor, Tensor]]:
+    """The function, as an operator that also returns places, which are not filled in."""
+
+    def apply(*arguments: Any) -> tuple[Tensor, Tensor]:
+        import torch
+
+        values = function(*arguments)
+        return values, torch.zeros_like(values, dtype=torch.long)
+
+    return apply
+
+
+def _hypotenuse(one: Tensor, other: Tensor) -> Tensor:
+    return (one * one + other * other).sqrt()
 
 
 def _randomised_relu(

@@ -28,7 +28,20 @@ def test_it_computes_what_pytorch_computes(name: str) -> None:
     assert error < 1e-5 * np.ptp(expected)
 
 
-def test_what_no_file_can_compute_is_refused_in_one_line() -> None:
-    network = Applied(torch.rand_like)
-    with pytest.raises(UnsupportedOperatorError, match=r"^operator aten\.rand_like\.default in layer .*\Z"):
-        lower_program(trace(network, IMAGE), None)
+REFUSED = {
+    "random numbers": (torch.rand_like, "gives random numbers"),
+    "gumbel softmax": (lambda x: torch.nn.functional.gumbel_softmax(x, dim=1), "gives random numbers"),
+    "fourier transform": (lambda x: torch.fft.irfft2(torch.fft.rfft2(x)), "is not known"),
+    "strided view": (lambda x: torch.as_strided(x, (1, 3, 8, 12), (1152, 384, 48, 2)), "is not known"),
+    "several values for a mask": (lambda x: x.index_put((x > 0,), x[0, 0, 0]), "cannot be expressed"),
+    "places of the image": (lambda x: x.index_put((x[0, 0, 0, :3].long() * 0,), x[0]), "cannot be expressed"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_no_file_can_compute_is_refused_in_one_line(name: str) -> None:
+    pytest.importorskip("tensorflow")
+    tf = import_tensorflow()
+    function, reason = REFUSED[name]
+    with pytest.raises(UnsupportedOperatorError, match=rf"^operator aten\..* in layer .* {reason}.*\Z"):
+        lower_program(trace(Applied(function), IMAGE), tf)(tf.constant(IMAGE.permute(0, 2, 3, 1).numpy()))

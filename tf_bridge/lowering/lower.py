@@ -22,6 +22,8 @@ from tf_bridge.lowering.operators.reduction import REDUCTION
 from tf_bridge.lowering.operators.resize import RESIZE
 from tf_bridge.lowering.operators.sampling import SAMPLING
 from tf_bridge.lowering.operators.shape import SHAPE, SHAPE_OF_EXPANDED
+from tf_bridge.lowering.operators.volume import VOLUME
+from tf_bridge.lowering.operators.writing import WRITING
 from tf_bridge.lowering.program import PreparedProgram, pack, prepare_program
 from tf_bridge.lowering.unsupported import UnsupportedOperatorError, complaint, operator_name
 from tf_bridge.lowering.values import Tensor, TensorFlow, Value, usual_order, value_of
@@ -49,6 +51,8 @@ OPERATORS: Mapping[str, Callable[..., Any]] = {
     **SAMPLING,
     **SHAPE,
     **INDEXING,
+    **WRITING,
+    **VOLUME,
     **PADDING,
 }
 

@@ -95,6 +95,7 @@ class _Preparation:
     def _call(self, node: Node) -> None:
         if operator_name(node) in _CHECKS:
             return
+        node.target = _out_of_place(node)
         if self._is_constant(node):
             self._constant(node, self._computed(node))
         elif node.target is operator.getitem or operator_name(node) in self.known:
@@ -105,7 +106,7 @@ class _Preparation:
     def _is_constant(self, node: Node) -> bool:
         import torch
 
-        if torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ()):
+        if torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ()) and not _is_for_inference(node):
             if operator_name(node) in self.known:
                 return False
             raise UnsupportedOperatorError(complaint(node, "gives random numbers, which a file cannot compute"))
@@ -165,14 +166,34 @@ def _decomposition(node: Node) -> Graph | None:
         arguments, keywords = tree_map_only(torch.fx.Node, given.__getitem__, (list(node.args), dict(node.kwargs)))
         return target(*arguments, **keywords)
 
-    samples = [torch.zeros(each.meta["val"].shape, dtype=each.meta["val"].dtype) for each in inputs]
+    plain = torch.func.functionalize(call)  # some decompositions write in place
+    # On the CPU, PyTorch replaces a recurrent layer by one operator of MKL-DNN.
+    device = "meta" if _plain_name(node) == "lstm" else "cpu"
+    samples = [torch.zeros(each.meta["val"].shape, dtype=each.meta["val"].dtype, device=device) for each in inputs]
     table = {target: decomposition_table[target]} if target in decomposition_table else {}
     try:
         with torch.no_grad():
-            graph = make_fx(call, decomposition_table=table, tracing_mode="fake")(*samples).graph
+            graph = make_fx(plain, decomposition_table=table, tracing_mode="fake")(*samples).graph
     except Exception:  # PyTorch's decompositions raise what they like, e.g. for a use that they do not cover
         return None
     return None if any(each.target is target for each in graph.nodes) else graph
+
+
+def _out_of_place(node: Node) -> Any:
+    """The operator, or for a change of shape in place such as `squeeze_` the one that returns a new tensor."""
+    import torch
+
+    name, _, overload = operator_name(node).removeprefix("aten.").partition(".")
+    packet = getattr(torch.ops.aten, name[:-1], None) if name.endswith("_") and not name.startswith("__") else None
+    found = getattr(packet, overload, None) or getattr(packet, "int", None)  # `transpose` has no default overload
+    return found or node.target
+
+
+def _is_for_inference(node: Node) -> bool:
+    """Whether an operator that is random in training, such as a recurrent layer with dropout, is told not to train."""
+    names = [each.name for each in node.target._schema.arguments]  # type: ignore[union-attr]
+    given = {**dict(zip(names, node.args, strict=False)), **node.kwargs}
+    return given.get("train", given.get("training")) is False
 
 
 def _plain_name(node: Node) -> str:

@@ -51,6 +51,11 @@ def value_of(tensor: Tensor, order: tuple[int, ...]) -> Value:
     return Value(tensor, order, tuple(shape))
 
 
+def graph_value(tf: TensorFlow, operand: Operand) -> Value:
+    """The value, or a constant as one."""
+    return operand if isinstance(operand, Value) else value_of(tf.constant(operand), tuple(range(np.ndim(operand))))
+
+
 def same_layout(value: Value, tensor: Tensor) -> Value:
     """The result of an operation on `value` that keeps its layout and its number of axes."""
     if value.stored == [int(side) for side in tensor.shape]:

@@ -57,7 +57,9 @@ def _masked_fill(tf: TensorFlow, value: Operand, mask: Operand, fill: Operand) -
 
 
 def _is_nan(tf: TensorFlow, value: Value) -> Value:
-    return same_layout(value, tf.math.not_equal(value.tensor, value.tensor))
+    # The converter takes `x != x` for false, and every other comparison as it stands.
+    number = tf.math.logical_or(value.tensor >= 0, value.tensor <= 0)
+    return same_layout(value, tf.math.logical_not(number))
 
 
 _COMPARISONS = {

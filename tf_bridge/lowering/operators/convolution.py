@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tf_bridge.lowering.layout import in_channels_last, reshaped
-from tf_bridge.lowering.values import Tensor, TensorFlow, Value, channels_last, pair, value_of
+from tf_bridge.lowering.operators.image_kernels import convolved_by_image
+from tf_bridge.lowering.values import Operand, Tensor, TensorFlow, Value, channels_last, graph_value, pair, value_of
 
 Weight = NDArray[np.float32]
 
@@ -19,7 +20,7 @@ def _sides(image: Tensor) -> list[int]:
     return [int(side) for side in image.shape]
 
 
-def _conv2d(
+def conv2d(
     tf: TensorFlow,
     image: Tensor,
     weight: Weight,
@@ -32,11 +33,7 @@ def _conv2d(
     """Plain, grouped or depthwise convolution; weight `(out, in / groups, kh, kw)`."""
     strides, dilations = pair(stride), pair(dilation)
     kernel = weight.shape[2:]
-    if isinstance(padding, str):
-        pads = [((d * (k - 1)) // 2, -(-(d * (k - 1)) // 2)) for k, d in zip(kernel, dilations, strict=True)]
-        pads = pads if padding == "same" else [(0, 0), (0, 0)]
-    else:
-        pads = [(side, side) for side in pair(padding)]
+    pads = _pads(padding, kernel, dilations)
     rule = "SAME" if _is_same(image, kernel, strides, pads, dilations) else "VALID"
     if rule == "VALID" and any(sum(sides) for sides in pads):
         image = tf.pad(image, [(0, 0), *pads, (0, 0)])
@@ -49,6 +46,15 @@ def _conv2d(
         kernels = weight.transpose(2, 3, 1, 0)  # (kh, kw, in / groups, out)
         features = tf.raw_ops.Conv2D(input=image, filter=kernels, **common)
     return features if bias is None else tf.nn.bias_add(features, bias)
+
+
+def _pads(padding: list[int] | str, kernel: tuple[int, ...], dilations: tuple[int, int]) -> list[tuple[int, int]]:
+    """Pixels before and after the rows, and the columns."""
+    if not isinstance(padding, str):
+        return [(side, side) for side in pair(padding)]
+    if padding != "same":
+        return [(0, 0), (0, 0)]
+    return [((d * (k - 1)) // 2, -(-(d * (k - 1)) // 2)) for k, d in zip(kernel, dilations, strict=True)]
 
 
 def _is_same(
@@ -123,6 +129,18 @@ def _transposed_group(
     return features if same else tf.slice(features, [0, *pads, 0], [batch, *wanted, channels])
 
 
+def _convolved(tf: TensorFlow, image: Value, weight: Weight | Value, bias: Operand | None, *arguments: Any) -> Value:
+    """A convolution, with weights that are constant or depend on the image."""
+    if not (isinstance(weight, Value) or isinstance(bias, Value)):
+        return _CONSTANT(tf, image, weight, bias, *arguments)
+    stride, padding, dilation, groups = arguments
+    batched = image if image.rank == 4 else reshaped(tf, image, (1, *image.shape))
+    kernels = graph_value(tf, weight)
+    pads = _pads(padding, kernels.shape[2:], pair(dilation))
+    result = convolved_by_image(tf, batched, kernels, bias, pair(stride), pads, pair(dilation), groups)
+    return result if image.rank == 4 else reshaped(tf, result, result.shape[1:])
+
+
 def _on_image(function: Callable[..., Tensor]) -> Callable[..., Value]:
     """A convolution of values from one of NHWC tensors. An image without a batch gets one meanwhile."""
 
@@ -137,23 +155,23 @@ def _on_image(function: Callable[..., Tensor]) -> Callable[..., Value]:
     return apply
 
 
-def _on_rows(function: Callable[..., Tensor], neutral: tuple[int, ...]) -> Callable[..., Value]:
+def _on_rows(on_image: Callable[..., Value], neutral: tuple[int, ...]) -> Callable[..., Value]:
     """A one-dimensional convolution, as that of an image of one row.
 
     Args:
-        function: the convolution of images.
+        on_image: the convolution of images.
         neutral: stride, padding, ... across the row that do nothing, in the order of the function's lists.
     """
-    on_image = _on_image(function)
 
-    def apply(tf: TensorFlow, row: Value, weight: Weight, bias: Weight | None, *arguments: Any) -> Value:
-        _check_constant(weight, "weight")
+    def apply(tf: TensorFlow, row: Value, weight: Weight | Value, bias: Operand | None, *arguments: Any) -> Value:
         image = reshaped(tf, row, (*row.shape[:-1], 1, row.shape[-1]))
         wide = [
             [nothing, each[0]] if isinstance(each, list) else each
             for each, nothing in zip(arguments, neutral, strict=True)
         ]
-        features = on_image(tf, image, weight[:, :, None, :], bias, *wide)
+        sides = (*weight.shape[:2], 1, weight.shape[2])
+        kernels = reshaped(tf, weight, sides) if isinstance(weight, Value) else weight.reshape(sides)
+        features = on_image(tf, image, kernels, bias, *wide)
         return reshaped(tf, features, (*features.shape[:-2], features.shape[-1]))
 
     return apply
@@ -161,19 +179,21 @@ def _on_rows(function: Callable[..., Tensor], neutral: tuple[int, ...]) -> Calla
 
 def _check_constant(weight: Any, name: str) -> None:
     if isinstance(weight, Value):
-        raise ValueError(f"a convolution whose {name} depends on the image; mix the results of several convolutions")
+        raise ValueError(
+            f"a transposed convolution whose {name} depends on the image; mix the results of several convolutions"
+        )
 
 
-_IMAGE, _IMAGE_TRANSPOSED = _on_image(_conv2d), _on_image(_conv_transpose2d)
-_ROW = _on_rows(_conv2d, neutral=(1, 0, 1, 1))
-_ROW_TRANSPOSED = _on_rows(_conv_transpose2d, neutral=(1, 0, 0, 1, 1))
+_CONSTANT, _IMAGE, _IMAGE_TRANSPOSED = _on_image(conv2d), _convolved, _on_image(_conv_transpose2d)
+_ROW = _on_rows(_IMAGE, neutral=(1, 0, 1, 1))
+_ROW_TRANSPOSED = _on_rows(_IMAGE_TRANSPOSED, neutral=(1, 0, 0, 1, 1))
 
 
 def _convolution(
     tf: TensorFlow,
     image: Value,
-    weight: Weight,
-    bias: Weight | None,
+    weight: Weight | Value,
+    bias: Operand | None,
     stride: list[int],
     padding: list[int],
     dilation: list[int],
@@ -182,7 +202,7 @@ def _convolution(
     groups: int,
 ) -> Value:
     """The general operator, into which PyTorch decomposes all convolutions."""
-    rows = weight.ndim == 3
+    rows = len(weight.shape) == 3
     if transposed:
         transposition = _ROW_TRANSPOSED if rows else _IMAGE_TRANSPOSED
         return transposition(tf, image, weight, bias, stride, padding, output_padding, groups, dilation)

@@ -11,7 +11,7 @@ import numpy as np
 
 from tf_bridge.lowering.layout import arranged, reshaped
 from tf_bridge.lowering.operators.pointwise import POINTWISE
-from tf_bridge.lowering.values import Operand, Tensor, TensorFlow, Value, is_constant, value_of
+from tf_bridge.lowering.values import Operand, Tensor, TensorFlow, Value, graph_value, is_constant, value_of
 
 _WIDE = 4  # slices of more axes are not supported everywhere
 
@@ -110,14 +110,13 @@ def take(tf: TensorFlow, value: Value, dim: int, indices: Tensor) -> Value:
     return value_of(tf.gather(value.tensor, indices, axis=value.axis(dim)), value.order)
 
 
-def _index_select(tf: TensorFlow, value: Value, dim: int, index: Operand) -> Value:
-    return take(tf, value, dim, index.tensor if isinstance(index, Value) else np.atleast_1d(index))
+def _index_select(tf: TensorFlow, value: Operand, dim: int, index: Operand) -> Value:
+    return take(tf, graph_value(tf, value), dim, index.tensor if isinstance(index, Value) else np.atleast_1d(index))
 
 
 def _index(tf: TensorFlow, value: Operand, indices: list[Operand | None]) -> Value:
     """PyTorch's advanced indexing by integers: the indexed dimensions merge, and one gather takes from them."""
-    if not isinstance(value, Value):
-        value = value_of(tf.constant(value), tuple(range(np.ndim(value))))
+    value = graph_value(tf, value)
     places, given = _integer_indices(indices)
     dims = list(range(places[0], places[-1] + 1))
     together = dims == places
@@ -195,8 +194,7 @@ def _times(tf: TensorFlow, left: Operand, right: int) -> Operand:
 def _gather(tf: TensorFlow, value: Value, dim: int, index: Operand, *_: object) -> Value:
     """Elements along one dimension, chosen anew at every place of the others."""
     dim %= value.rank
-    if not isinstance(index, Value):
-        index = value_of(tf.constant(index), tuple(range(np.ndim(index))))
+    index = graph_value(tf, index)
     for each in range(value.rank):
         value = value if each == dim else cut(tf, value, each, 0, index.shape[each])
     order = (*(each for each in value.order if each != dim), dim)
@@ -209,6 +207,29 @@ def _gather(tf: TensorFlow, value: Value, dim: int, index: Operand, *_: object) 
         axis=1,
     )
     return value_of(tf.reshape(flat, indices.stored), order)
+
+
+def _windows(tf: TensorFlow, value: Value, dim: int, size: int, step: int) -> Value:
+    """PyTorch's `unfold` of one dimension: its windows, which get a dimension at the end."""
+    dim %= value.rank
+    count = (value.shape[dim] - size) // step + 1
+    places = np.arange(count)[:, None] * step + np.arange(size)
+    taken = take(tf, value, dim, places.ravel().astype(np.int32))
+    apart = reshaped(tf, taken, (*value.shape[:dim], count, size, *value.shape[dim + 1 :]))
+    return _moved_to_back(apart, [dim + 1])
+
+
+def _diagonal(tf: TensorFlow, value: Value, offset: int = 0, first: int = 0, second: int = 1) -> Value:
+    """The elements at equal places of two dimensions, in a dimension at the end."""
+    sides = [value.shape[dim] for dim in (first, second)]
+    back = _moved_to_back(value, [first % value.rank, second % value.rank])
+    flat = reshaped(tf, back, (*back.shape[:-2], prod(sides)))
+    rows = np.arange(max(-offset, 0), min(sides[0], sides[1] - offset))
+    return take(tf, flat, -1, (rows * sides[1] + rows + offset).astype(np.int32))
+
+
+def _moved_to_back(value: Value, places: list[int]) -> Value:
+    return _moved_to_front(value, [*(dim for dim in range(value.rank) if dim not in places), *places])
 
 
 INDEXING: Mapping[str, Callable[..., Any]] = {
@@ -225,4 +246,6 @@ INDEXING: Mapping[str, Callable[..., Any]] = {
     "aten.index.Tensor": _index,
     "aten._unsafe_index.Tensor": _index,
     "aten.gather.default": _gather,
+    "aten.unfold.default": _windows,
+    "aten.diagonal.default": _diagonal,
 }

@@ -62,6 +62,15 @@ def _binary(name: str) -> Callable[..., Value]:
     return apply
 
 
+def _multiply(tf: TensorFlow, left: Operand, right: Operand, *_: object) -> Value:
+    """A product; of truth values it is true where both are."""
+
+    def product(*pair: Tensor) -> Tensor:
+        return tf.math.logical_and(*pair) if _kind(tf, pair[0]) == np.bool_ else tf.math.multiply(*pair)
+
+    return broadcast(tf, product, left, right)
+
+
 def _add(tf: TensorFlow, left: Operand, right: Operand, alpha: float = 1) -> Value:
     return _binary("add")(tf, left, right if alpha == 1 else _scaled(tf, right, alpha))
 
@@ -91,6 +100,11 @@ def _divide_rounded(tf: TensorFlow, left: Operand, right: Operand, mode: str | N
     if mode == "floor":
         return broadcast(tf, tf.math.floordiv, left, right)
     return elementwise(_truncate)(tf, _divide(tf, left, right))
+
+
+def _remainder_of_truncation(tf: TensorFlow, left: Operand, right: Operand) -> Value:
+    """PyTorch's `fmod`, which has the sign of the dividend."""
+    return _subtract(tf, left, _multiply(tf, _divide_rounded(tf, left, right, "trunc"), right))
 
 
 def _power(tf: TensorFlow, value: Value, exponent: float) -> Value:
@@ -141,6 +155,28 @@ def _truncate(tf: TensorFlow, value: Tensor) -> Tensor:
     return tf.sign(value) * tf.floor(tf.abs(value))
 
 
+def _area_sine(tf: TensorFlow, value: Tensor) -> Tensor:
+    size = tf.abs(value)
+    return tf.sign(value) * tf.math.log(size + tf.sqrt(tf.square(size) + 1))
+
+
+def _cosine_of_sine(tf: TensorFlow, value: Tensor) -> Tensor:
+    return tf.sqrt(1 - tf.square(value))
+
+
+# Functions that TFLite lacks, from those that it has.
+_INVERSE_AND_HYPERBOLIC: Mapping[str, Callable[..., Tensor]] = {
+    "asinh": _area_sine,
+    "acosh": lambda tf, x: tf.math.log(x + tf.sqrt(tf.square(x) - 1)),
+    "atanh": lambda tf, x: tf.math.log((1 + x) / (1 - x)) * np.float32(0.5),
+    "sinh": lambda tf, x: (tf.exp(x) - tf.exp(-x)) * np.float32(0.5),
+    "cosh": lambda tf, x: (tf.exp(x) + tf.exp(-x)) * np.float32(0.5),
+    "asin": lambda tf, x: tf.math.atan2(x, _cosine_of_sine(tf, x)),
+    "acos": lambda tf, x: tf.math.atan2(_cosine_of_sine(tf, x), x),
+    "atan": lambda tf, x: tf.math.atan2(x, tf.ones_like(x)),
+}
+
+
 def _to(tf: TensorFlow, value: Operand, dtype: Any = None, *_: object) -> Operand:
     """A change of dtype; the file holds float32, int32 and bool alone."""
     if not isinstance(value, Value) or dtype is None:
@@ -181,11 +217,13 @@ POINTWISE: Mapping[str, Callable[..., Any]] = {
     **{f"aten.add.{kind}": _add for kind in ("Tensor", "Scalar")},
     **{f"aten.sub.{kind}": _subtract for kind in ("Tensor", "Scalar")},
     **{f"aten.rsub.{kind}": _reversed_subtract for kind in ("Tensor", "Scalar")},
-    **{f"aten.mul.{kind}": _binary("multiply") for kind in ("Tensor", "Scalar")},
+    **{f"aten.mul.{kind}": _multiply for kind in ("Tensor", "Scalar")},
     **{f"aten.div.{kind}": _divide for kind in ("Tensor", "Scalar")},
     **{f"aten.div.{kind}_mode": _divide_rounded for kind in ("Tensor", "Scalar")},
     "aten.floor_divide.default": lambda tf, left, right: _divide_rounded(tf, left, right, "floor"),
     **{f"aten.remainder.{kind}": _binary("floormod") for kind in ("Tensor", "Scalar")},
+    **{f"aten.fmod.{kind}": _remainder_of_truncation for kind in ("Tensor", "Scalar")},
+    **{f"aten.{name}.default": elementwise(function) for name, function in _INVERSE_AND_HYPERBOLIC.items()},
     "aten.maximum.default": _binary("maximum"),
     "aten.minimum.default": _binary("minimum"),
     "aten.pow.Tensor_Scalar": _power,
@@ -221,7 +259,9 @@ POINTWISE: Mapping[str, Callable[..., Any]] = {
     "aten._to_copy.default": _to,
     "prims.convert_element_type.default": _convert,
     **{f"prims.{name}.default": _binary(function) for name, function in _PRIMITIVES.items()},
-    **{f"prims.{name}.default": _unary(name) for name in ("exp", "log", "sqrt", "rsqrt", "reciprocal", "floor")},
+    **{
+        f"prims.{name}.default": _unary(name) for name in ("exp", "log", "sqrt", "rsqrt", "reciprocal", "floor", "ceil")
+    },
     **{f"aten.{name}.default": _identity for name in ("clone", "alias", "detach", "detach_", "contiguous")},
     "aten.lift_fresh_copy.default": _identity,
 }

@@ -12,7 +12,7 @@ from tf_bridge.lowering.layout import arranged, reshaped, with_last
 from tf_bridge.lowering.operators.pointwise import POINTWISE
 from tf_bridge.lowering.operators.reduction import softmax
 from tf_bridge.lowering.operators.shape import permuted
-from tf_bridge.lowering.values import Operand, Tensor, TensorFlow, Value, is_constant, value_of
+from tf_bridge.lowering.values import Operand, Tensor, TensorFlow, Value, graph_value, is_constant, value_of
 
 _add, _multiply = POINTWISE["aten.add.Tensor"], POINTWISE["aten.mul.Tensor"]
 
@@ -56,7 +56,7 @@ def matrix_product(tf: TensorFlow, left: Operand, right: Operand) -> Value:
         return _linear(tf, left, np.asarray(right).T, None)
     if isinstance(right, Value) and is_constant(left) and _rank(left) == 2:
         return _swapped(_linear(tf, _swapped(right), left, None))
-    return _batch_product(tf, _value(tf, left), _value(tf, right))
+    return _batch_product(tf, graph_value(tf, left), graph_value(tf, right))
 
 
 def _batch_product(tf: TensorFlow, left: Value, right: Value) -> Value:
@@ -101,12 +101,6 @@ def _shape(operand: Operand) -> tuple[int, ...]:
 
 def _reshaped(tf: TensorFlow, operand: Operand, shape: tuple[int, ...]) -> Operand:
     return reshaped(tf, operand, shape) if isinstance(operand, Value) else np.asarray(operand).reshape(shape)
-
-
-def _value(tf: TensorFlow, operand: Operand) -> Value:
-    if isinstance(operand, Value):
-        return operand
-    return value_of(tf.constant(operand), tuple(range(np.ndim(operand))))
 
 
 def _product_and_sum(
