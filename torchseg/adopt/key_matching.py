@@ -14,6 +14,7 @@ _COMPILED = "_orig_mod."  # of torch.compile, anywhere in a name
 _COUNTER = "num_batches_tracked"  # of batch norm; old checkpoints lack it, and nothing computes with it
 _IGNORED = ("total_ops", "total_params", "n_averaged")  # of profilers and of averaged weights
 _AUXILIARY = ("aux_classifier.", "classification_head.")  # heads that the networks here are built without
+_OBSERVERS = ("activation_post_process.", "_fake_quant.")  # of quantization-aware training, anywhere in a name
 _SHOWN = 10
 
 
@@ -72,6 +73,10 @@ def match_keys(theirs: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> Match
     dropped = [name for name in inside if name.startswith(_AUXILIARY) and name not in bare]
     if dropped:
         notes.append(f"{len(dropped)} tensors of the auxiliary head {dropped[0].partition('.')[0]} are dropped")
+    observers = [name for name in inside if any(part in name for part in _OBSERVERS) and name not in bare]
+    if observers:
+        notes.append(f"{len(observers)} tensors of quantization observers are dropped; the weights are in float")
+    dropped += observers
     shared = [name for name in bare if name in inside]
     reshaped = [
         (name, tuple(inside[name].shape), tuple(bare[name].shape))

@@ -11,7 +11,7 @@ from torch import nn
 
 from torchseg.adopt.key_matching import Matching, match_keys
 from torchseg.adopt.program import program_network, program_of
-from torchseg.adopt.suggestions import head_classes, other_model
+from torchseg.adopt.suggestions import head_classes, image_channels, other_model
 from torchseg.adopt.weights_file import WeightsFile
 from torchseg.modelfile.card import Card
 from torchseg.models import arguments_of, build_network, check_size
@@ -126,9 +126,22 @@ def _fitting(source: Source, spec: ImageSpec) -> tuple[nn.Module, Matching]:
     if not matching.fits:
         tensors, own = source.weights.tensors, spec.num_classes
         other = "" if source.code else other_model(source.model, tensors, channels=spec.channels, num_classes=own)
-        advice = f"they fit --model {other}" if other else "check --model and --model_arguments"
+        channels = image_channels(matching, spec.channels)
+        advice = (
+            f"they are for images of {channels} channels and the data has {spec.channels}: give images of {channels}"
+            if channels
+            else f"they fit --model {other}"
+            if other
+            else _arguments_to_check(source)
+        )
         raise ValueError(f"{source.weights.path} does not fit {source.model}: {matching.describe()}; {advice}")
     return network, matching
+
+
+def _arguments_to_check(source: Source) -> str:
+    check = "check --model and --model_arguments"
+    known = list(code_builder(source.model, source.code)[1]) if source.code else []
+    return f"{check}: {source.model.rpartition(':')[2]} takes {', '.join(known)}" if known else check
 
 
 def _matched(source: Source, spec: ImageSpec, num_classes: int) -> tuple[nn.Module, Matching]:

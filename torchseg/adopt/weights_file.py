@@ -7,7 +7,8 @@ import io
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from datetime import date, datetime, timedelta, timezone
+from pathlib import Path, PosixPath, PureWindowsPath, WindowsPath
 from typing import Any
 
 import numpy as np
@@ -31,15 +32,19 @@ LEVELS = (
 _IN_FOLDERS = ("model.safetensors", "pytorch_model.bin", "diffusion_pytorch_model.safetensors")
 _PROGRAMS = ("torchscript", "exported")
 _CONFIG = "config.json"
-# Harmless types beside the weights: flags and NumPy numbers. Both only hold values.
+_DEEPEST = 3  # levels of entries in which a state dict is looked for
+# Harmless types beside the weights: flags, paths, dates, and NumPy numbers and arrays. All of them only hold values.
 _ALLOWED: list[Any] = [
     argparse.Namespace,
+    *(PosixPath, PureWindowsPath, WindowsPath, date, datetime, timedelta, timezone),
     np.dtype,
+    np.ndarray,
     *(type(np.dtype(kind)) for kind in ("float64", "float32", "int64", "int32", "bool")),
     *(
         (type(np.float64(0)).__reduce__(np.float64(0))[0], f"numpy.{core}.multiarray.scalar")
         for core in ("core", "_core")
     ),
+    *((np.empty(0).__reduce__()[0], f"numpy.{core}.multiarray._reconstruct") for core in ("core", "_core")),
 ]
 
 
@@ -134,14 +139,15 @@ def _unpickled(path: Path) -> Any:
 def _one_liner(path: Path) -> str:
     return (
         f"python -c \"import torch; m = torch.load('{path}', map_location='cpu', weights_only=False); "
-        "m = m.get('state_dict') or m.get('model') if isinstance(m, dict) else m; "
-        "torch.save(m.state_dict() if hasattr(m, 'state_dict') else m, 'weights.pth')\""
+        "m = m.get('state_dict') or m.get('model') or m if isinstance(m, dict) else m; "
+        "m = m.state_dict() if hasattr(m, 'state_dict') else m; "
+        "torch.save({k: v for k, v in m.items() if torch.is_tensor(v)}, 'weights.pth')\""
     )
 
 
 def _state_dict_in(content: Any, path: Path, key: str) -> WeightsFile:
     """Finds the entry with the tensors."""
-    found = dict(_state_dicts(content))
+    found = dict(_state_dicts(content)) or dict(_state_dicts(_as_tensors(content)))
     if not found:
         kind = type(content).__name__
         raise ValueError(f"{path} holds a {kind} without tensors by name; give a file that holds a state dict")
@@ -162,7 +168,9 @@ def _rank(key: str) -> tuple[int, int]:
 
 def _state_dicts(content: Any, key: str = "", depth: int = 0) -> Iterator[tuple[str, dict[str, Tensor]]]:
     """Every entry that holds tensors by name, the outermost of nested ones; optimizer states have no such names."""
-    if not isinstance(content, Mapping) or depth > 3:
+    if isinstance(content, list | tuple):  # such as (epoch, state dict)
+        content = {str(index): each for index, each in enumerate(content) if isinstance(each, Mapping)}
+    if not isinstance(content, Mapping) or depth > _DEEPEST:
         return
     tensors = {name: each for name, each in content.items() if isinstance(name, str) and isinstance(each, Tensor)}
     if len(tensors) > 1 or (tensors and not any(isinstance(each, Mapping) for each in content.values())):
@@ -171,6 +179,15 @@ def _state_dicts(content: Any, key: str = "", depth: int = 0) -> Iterator[tuple[
     for name, each in content.items():
         if isinstance(name, str) and "optimizer" not in name:
             yield from _state_dicts(each, f"{key}.{name}" if key else name, depth + 1)
+
+
+def _as_tensors(content: Any, depth: int = 0) -> Any:
+    """The content with tensors in place of NumPy's arrays."""
+    if isinstance(content, np.ndarray) and content.dtype.kind in "fiub":
+        return torch.from_numpy(np.array(content))
+    if isinstance(content, Mapping) and depth <= _DEEPEST:
+        return {name: _as_tensors(each, depth + 1) for name, each in content.items()}
+    return content
 
 
 def _read_program(path: Path, kind: Kind) -> WeightsFile:

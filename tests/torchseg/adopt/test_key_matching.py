@@ -55,6 +55,16 @@ def test_half_precision_becomes_float32_and_says_so(kind):
     assert matching.notes == [f"{str(kind)[6:]} weights become float32"]
 
 
+def test_observers_of_quantization_aware_training_are_dropped():
+    observers = {
+        f"enter.{name}": torch.ones(1)
+        for name in ("weight_fake_quant.scale", "activation_post_process.activation_post_process.min_val")
+    }
+    matching = match_keys({**WEIGHTS, **observers}, OWN)
+    assert matching.fits
+    assert matching.notes == ["2 tensors of quantization observers are dropped; the weights are in float"]
+
+
 def test_what_does_not_fit_is_listed_in_full_up_to_ten_names():
     theirs = {f"other.{number}.weight": torch.ones(1) for number in range(12)}
     theirs |= {"enter.weight": torch.ones(4, 3), "enter.bias": torch.ones(5), "haed.weight": torch.ones(2, 4)}

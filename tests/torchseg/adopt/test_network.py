@@ -221,6 +221,22 @@ def test_another_number_of_classes_is_named_with_both_numbers():
         _adopted(path, case)
 
 
+def test_another_number_of_channels_is_named_with_both_numbers():
+    case = _own_file()
+    path = _saved(load_code(case.code).UNet(4, 3).state_dict())
+    with pytest.raises(ValueError, match=r"are for images of 4 channels and the data has 3: give images of 4"):
+        _adopted(path, case)
+
+
+def test_arguments_of_the_own_network_are_named_when_shapes_differ():
+    case = _own_file()
+    path = _saved(load_code(case.code).UNet(3, 3, width=8).state_dict())
+    with pytest.raises(
+        ValueError, match="check --model and --model_arguments: UNet takes n_channels, n_classes, width"
+    ):
+        _adopted(path, case)
+
+
 def test_weights_of_another_network_are_refused_with_their_names():
     case = _own_file()
     weights = case.module.state_dict()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import datetime
 import json
 import os
 import pickle
@@ -9,6 +11,7 @@ import struct
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -152,6 +155,40 @@ def test_plain_weights_win_over_averaged_ones_unless_the_key_says_otherwise():
         match=r"--key is 'ema.modul' \(did you mean 'ema.module' or 'model'\?\); net.pth has ema.module, model",
     ):
         read_weights(Path("net.pth"), key="ema.modul")
+
+
+BESIDE = {
+    "flags": argparse.Namespace(root=Path("data"), lr=0.1),
+    "a date": datetime.datetime(2024, 5, 1, tzinfo=datetime.UTC),
+    "arrays": {"iou": np.arange(3.0), "confusion": np.eye(3, dtype=np.int64)},
+    "numbers": [np.float32(0.5), np.int64(3)],
+}
+
+
+@pytest.mark.parametrize("name", BESIDE)
+def test_plain_values_beside_the_weights_do_no_harm(name):
+    torch.save({"state_dict": _weights(1.0), "beside": BESIDE[name], "iou": np.ones(3), "best": np.ones(2)}, "net.pth")
+    found = read_weights(Path("net.pth"))
+    assert (found.key, found.other_keys, set(found.tensors)) == ("state_dict", (), {"a", "b"})
+
+
+@pytest.mark.parametrize("wrap", [lambda state: (7, state), lambda state: [state]])
+def test_a_state_dict_in_a_tuple_or_list_is_found(wrap):
+    torch.save(wrap(_weights(2.0)), "net.pth")
+    assert float(read_weights(Path("net.pth")).tensors["a"][0]) == 2.0
+
+
+def test_weights_as_arrays_become_tensors():
+    torch.save({"model": {name: tensor.numpy() for name, tensor in _weights(2.0).items()}}, "net.pth")
+    found = read_weights(Path("net.pth"))
+    assert torch.equal(found.tensors["a"], torch.full((2,), 2.0))
+
+
+def test_an_array_of_objects_runs_nothing():
+    torch.save({"a": torch.zeros(2), "b": np.array([_Attack()], dtype=object)}, "net.pth")
+    with pytest.raises(ValueError, match=r"nothing of it has run"):
+        read_weights(Path("net.pth"))
+    assert not Path(MARK).exists()
 
 
 def test_the_state_of_an_optimizer_is_no_network():

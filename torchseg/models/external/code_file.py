@@ -22,21 +22,26 @@ from torchseg.trusted_code import check_trusted, sha256_of_bytes
 PREFIX = "code:"
 Code = Mapping[str, str]
 """`file` (its name), `sha256` and `source`, as in `Card.code`."""
+# Names that projects use for the two numbers, the clearest first.
 _IN = (
-    "in_channels",
-    "n_channels",
-    "in_ch",
-    "in_chans",
-    "input_channels",
-    "img_ch",
-    "in_c",
-    "n_in",
-    "in_dim",
-    "channels",
+    *("in_channels", "n_channels", "in_ch", "in_chans", "input_channels", "img_ch", "in_c", "n_in", "in_dim"),
+    *(
+        "channels",
+        "in_chns",
+        "in_chan",
+        "inchannels",
+        "input_channel",
+        "num_channels",
+        "img_channels",
+        "image_channels",
+    ),
+    *("input_nc", "ch_in", "nin", "inp", "in_bands", "bands"),
 )
 _OUT = (
     *("num_classes", "n_classes", "classes", "out_channels", "out_ch", "num_class", "n_class", "nclass", "output_ch"),
-    *("output_channels", "out_chans", "out_c", "n_out", "out_dim", "num_labels"),
+    *("output_channels", "out_chans", "out_c", "n_out", "out_dim", "num_labels", "class_num", "nb_classes", "nclasses"),
+    *("num_cls", "n_cls", "seg_classes", "n_labels", "num_outputs", "num_output", "output_nc", "ch_out", "out_chan"),
+    *("outchannels", "output_channel", "nout", "oup"),
 )
 
 

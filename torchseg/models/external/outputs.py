@@ -102,7 +102,8 @@ class FullSizeLogits(nn.Module):
 def selected(returned: Any, select: tuple[str | int, ...]) -> Tensor:
     """The tensor that these names and indices lead to."""
     for step in select:
-        returned = returned[step]
+        named = isinstance(step, str) and not isinstance(returned, Mapping)  # a data class or a named tuple
+        returned = getattr(returned, str(step)) if named else returned[step]
     return cast(Tensor, returned)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 import torch
@@ -103,9 +104,19 @@ def _tensors(returned: Any, way: tuple[str | int, ...] = ()) -> Iterator[tuple[t
         for name, each in returned.items():
             if isinstance(name, str | int):
                 yield from _tensors(each, (*way, name))
+    elif names := _field_names(returned):
+        for name in names:
+            yield from _tensors(getattr(returned, name), (*way, name))
     elif isinstance(returned, Sequence) and not isinstance(returned, str):
         for index, each in enumerate(returned):
             yield from _tensors(each, (*way, index))
+
+
+def _field_names(returned: Any) -> tuple[str, ...]:
+    """Names of what a data class or a named tuple holds; none for anything else."""
+    if is_dataclass(returned):
+        return tuple(each.name for each in fields(returned))
+    return tuple(getattr(returned, "_fields", ()))
 
 
 def _channel_counts(num_classes: int) -> tuple[int, ...]:

@@ -70,6 +70,16 @@ def test_functions_and_classes_get_channels_and_classes_by_their_own_names(file,
     assert next(network.parameters()).shape[0] == width
 
 
+@pytest.mark.parametrize("names", [("in_chns", "class_num"), ("input_nc", "output_nc"), ("bands", "n_labels")])
+def test_the_two_numbers_have_many_names(names):
+    source = (
+        f"from torch import nn\ndef build({names[0]}=7, {names[1]}=9): return nn.Conv2d({names[0]}, {names[1]}, 1)\n"
+    )
+    Path("other.py").write_text(source)
+    trust(read_code(Path("other.py"))["sha256"])
+    assert build_model("code:other.py:build", {}, SPEC)(torch.zeros(1, 3, 32, 32)).shape == (1, 3, 32, 32)
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [

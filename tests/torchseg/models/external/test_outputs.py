@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import NamedTuple
+
 import pytest
 import torch
 from torch import nn
@@ -21,6 +24,17 @@ class _Returns(nn.Module):
 
     def forward(self, images):
         return self.make(self, self.full(images), self.part(images))
+
+
+class _Named(NamedTuple):
+    aux: torch.Tensor
+    logits: torch.Tensor
+
+
+@dataclass
+class _Fields:
+    aux: torch.Tensor
+    main: list[torch.Tensor]
 
 
 def _wrapped(make, *, classes=3, num_classes=None, output="", **options):
@@ -43,6 +57,8 @@ IMAGES = torch.randn(2, 3, 32, 48)
         (lambda _, full, part: [part, full], "1", (1,)),
         (lambda _, full, part: (part.mean((2, 3)), full), "", (1,)),
         (lambda _, full, part: {"maps": [part, full]}, "maps.1", ("maps", 1)),
+        (lambda _, full, part: _Named(part, full), "", ("logits",)),
+        (lambda _, full, part: _Fields(part, [full]), "main.0", ("main", 0)),
     ],
 )
 def test_the_logits_are_found_by_name_index_or_shape(make, output, select):
