@@ -41,16 +41,14 @@ class BoundedSamples:
 
     def __init__(self, samples: Samples, *, height: int, width: int) -> None:
         self.samples, self.height, self.width = samples, height, width
+        self._reducible = samples if isinstance(samples, ReducibleSamples) else None  # asked once: it takes long
 
     def __len__(self) -> int:
         return len(self.samples)
 
     def __getitem__(self, index: int) -> Sample:
         """Reads one sample, and downscales it if it is larger than needed."""
-        if isinstance(self.samples, ReducibleSamples):
-            sample = self.samples.reduced(index, self._fit)
-        else:
-            sample = self.samples[index]
+        sample = self._reducible.reduced(index, self._fit) if self._reducible else self.samples[index]
         height, width = self._fit(*sample.mask.shape)
         return resize(sample, height=height, width=width)
 

@@ -201,12 +201,12 @@ def read_bands(path: Path, header: Bands) -> tuple[Array, Array | None]:
 def bands_of(image: Image.Image, header: Bands) -> tuple[Array, Array | None]:
     """Bands `(H, W, C)` and transparency `(H, W)` of an image that Pillow decodes."""
     if header.dtype != "uint8":
-        return np.array(image)[..., None], None
+        return np.asarray(image)[..., None], None
     grey = header.count == 1
     if image.has_transparency_data:
-        return _apart(np.array(image.convert("LA" if grey else "RGBA")), header.count)
+        return _apart(np.asarray(image.convert("LA" if grey else "RGBA")), header.count)
     mode = "L" if grey else "RGB"
-    stored = np.array(image if image.mode == mode else image.convert(mode))
+    stored = np.asarray(image if image.mode == mode else image.convert(mode))
     return stored.reshape(*stored.shape[:2], header.count), None
 
 

@@ -131,7 +131,8 @@ def read_by_kind(path: Path) -> NDArray[np.uint8]:
 
 def _colours(image: Image.Image) -> NDArray[np.uint8]:
     """Colours `(H, W, 3)`, or `(H, W, 4)` with opacity."""
-    return np.asarray(image.convert("RGB" if image.mode in ("RGB", "RGBX") else "RGBA"))
+    mode = "RGB" if image.mode in ("RGB", "RGBX") else "RGBA"
+    return np.asarray(image if image.mode == mode else image.convert(mode))
 
 
 def _painted(stored: NDArray[np.uint8], path: Path) -> NDArray[np.uint8]:
