@@ -16,7 +16,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from show_table import show_table
+from marked_table import write_marked_table
 
 from torchseg.console import console
 from torchseg.data import Sample
@@ -50,19 +50,21 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("files", nargs="+", type=Path, help="model files of five classes, e.g. of runs/scenes")
     parser.add_argument("--pictures", default="100,10000")
-    parser.add_argument("--table", type=Path, help="Markdown file for the table.")
+    parser.add_argument("--table", type=Path, help="Markdown file with a table `images`")
     arguments = parser.parse_args()
     counts, peaks = [int(count) for count in arguments.pictures.split(",")], []
     for count in counts:
         with multiprocessing.get_context("spawn").Pool(1) as pool:
             peaks.append(pool.apply(_peak, (arguments.files, count)))
         print(f"{count:7} images: " + " and ".join(f"{peak:.1f} MiB" for peak in peaks[-1]), flush=True)
-    show_table(
+    text = (
         "| images | peak of the command, MiB | of a process that it started, MiB at most |\n|---:|---:|---:|\n"
         + "".join(f"| {count:,} | {peak[0]:.1f} | {peak[1]:.1f} |\n" for count, peak in zip(counts, peaks, strict=True))
-        + f"\n{len(arguments.files)} files: {', '.join(file.name for file in arguments.files)}.",
-        arguments.table,
+        + f"\n{len(arguments.files)} files: {', '.join(file.name for file in arguments.files)}."
     )
+    print(f"\n{text}")
+    if arguments.table:
+        write_marked_table(arguments.table, "images", text)
     return int(any(max(each) - min(each) > ALLOWED_MIB for each in zip(*peaks, strict=True)))
 
 
