@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from torchseg.atomic_file import partial_file
 from torchseg.harness.format import short_name
-from torchseg.harness.report.charts.precision_recall import curve_files, curve_points
+from torchseg.harness.report.charts.precision_recall import curve_colours, curve_files, curve_points
 from torchseg.harness.report.charts.svg import axis_of, place_names
-from torchseg.harness.report.charts.tradeoffs import named_rows, pareto, step_points
+from torchseg.harness.report.charts.tradeoffs import FORMAT_NAMES, named_rows, pareto, step_points
 from torchseg.harness.report.charts.training_curves import Curves, is_taught, loss_curves, miou_curves
 from torchseg.harness.report.recommendation.recommend import Recommendation, recommend
 from torchseg.harness.report.run_record import RunRecord, number, stage_colours
@@ -42,7 +42,7 @@ def save_figures(run: RunRecord, *, target: str | None = None) -> list[Path]:
         if not plots:
             continue
         rows, columns = -(-len(plots) // _COLUMNS), min(len(plots), _COLUMNS)
-        room = 0.4 if name == "tradeoffs" else 0.0  # for the legend below
+        room = 0.6 if name == "tradeoffs" else 0.0  # for the legend below
         figure = Figure(figsize=(_WIDTH * columns, _HEIGHT * rows + room), layout="constrained", dpi=_DPI)
         FigureCanvasAgg(figure)  # not pyplot: it has global state
         axes = [figure.add_subplot(rows, columns, at + 1) for at in range(len(plots))]
@@ -50,7 +50,7 @@ def save_figures(run: RunRecord, *, target: str | None = None) -> list[Path]:
             plot.grid(visible=True, alpha=0.3)
             draw(plot)
         if name == "tradeoffs":
-            figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=6, fontsize=10)
+            figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=5, fontsize=10)
             figure.canvas.draw()  # settles the axes, so that names can be placed in pixels
             for cost, plot in zip(_COSTS, axes, strict=True):
                 _name_points(run, cost, found, plot)
@@ -108,6 +108,9 @@ def _tradeoff(run: RunRecord, cost: str, found: Recommendation | None) -> Draw:
             plot.scatter(x, y, s=size, color=colour, marker=_MARKS.get(row["format"], "o"), edgecolors="white")
         for stage in dict.fromkeys(row["stage"] for _, _, row in points):
             plot.scatter([], [], color=_COLOURS[colours[stage]], label=stage)
+        for kind in dict.fromkeys(row["format"] for _, _, row in points):
+            mark = _MARKS.get(kind, "o")
+            plot.scatter([], [], color="0.4", marker=mark, label=FORMAT_NAMES.get(kind, kind))
         plot.set_xscale("log")
         plot.set_xlabel(_COSTS[cost][0], fontsize=11)
         plot.set_ylabel("mean IoU (%)", fontsize=11)
@@ -153,9 +156,10 @@ def _precision_recall_plots(run: RunRecord) -> list[Draw]:
 
 def _precision_recall(run: RunRecord, name: str) -> Draw:
     def draw(plot: Axes) -> None:
-        for artifact in curve_files(run):
+        for artifact, colour in curve_colours(run).items():
             points = curve_points(run.precision_recall, artifact, name)
-            plot.plot([x for x, _ in points], [y for _, y in points], label=short_name(artifact))
+            line = [x for x, _ in points], [y for _, y in points]
+            plot.plot(*line, color=_COLOURS[colour % len(_COLOURS)], label=short_name(artifact))
         plot.set_title(name, fontsize=12)
         plot.set_xlabel("recall", fontsize=11)
         plot.set_ylabel("precision", fontsize=11)

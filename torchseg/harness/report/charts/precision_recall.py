@@ -19,11 +19,7 @@ def precision_recall_plots(run: RunRecord) -> str:
     classes = list(dict.fromkeys(row["class"] for row in run.precision_recall if row["artifact"] in shown))
     if not shown or not classes:
         return ""
-    stages = {row["artifact"]: row["stage"] for row in run.scores}
-    drawn = [stages[name] for name in shown]
-    # As in every chart, a colour stands for a stage, unless two files of one stage are drawn: then for a file.
-    own = len(set(drawn)) < len(drawn)
-    colours = {name: at if own else stage_colours(run)[stages[name]] for at, name in enumerate(shown)}
+    colours = curve_colours(run)
     averages = {(row["artifact"], row["class"]): number(row, "average_precision") for row in run.classes}
     figures = "".join(_figure(run, name, shown, averages, colours) for name in classes)
     keys = "".join(f'<span><i class="s{at}"></i>{escape(short_name(name))}</span>' for name, at in colours.items())
@@ -39,6 +35,17 @@ def curve_files(run: RunRecord) -> list[str]:
     names = list(dict.fromkeys(checkpoints or stages))
     names = sorted(names, key=lambda name: chain_rank(stages[name]))
     return names if len(names) <= _LINES else [*names[:2], *names[2 - _LINES :]]  # the first and the last stages
+
+
+def curve_colours(run: RunRecord) -> dict[str, int]:
+    """Colour index of each of `curve_files`.
+
+    As in every chart, a colour stands for a stage, unless two files of one stage are drawn: then for a file.
+    """
+    shown = curve_files(run)
+    stages = {row["artifact"]: row["stage"] for row in run.scores}
+    own = len({stages[name] for name in shown}) < len(shown)
+    return {name: at if own else stage_colours(run)[stages[name]] for at, name in enumerate(shown)}
 
 
 def _figure(
