@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tf_bridge.float_weights import lightest
+from tf_bridge.onnx.attention import flatten_matrices, small_softmaxes
 from tf_bridge.onnx.concat_ranges import share_concat_ranges
 from tf_bridge.onnx.failures import one_message
 from tf_bridge.onnx.grouped_bias import split_grouped_biases
@@ -203,7 +204,7 @@ def quantize_onnx(model: ModelProto, ranges: bytes, *, float_nodes: Iterable[str
     with tempfile.TemporaryDirectory() as folder, quiet():
         path = Path(folder) / "ranges.json"
         path.write_bytes(ranges)
-        return _quantize(model, None, path, float_nodes=float_nodes)
+        return _quantize(model, None, path, float_nodes=[*float_nodes, *small_softmaxes(model, ranges)])
 
 
 def _quantize(model: ModelProto, images: Images | None, ranges: Path, *, float_nodes: Iterable[str]) -> ModelProto:
@@ -213,7 +214,7 @@ def _quantize(model: ModelProto, images: Images | None, ranges: Path, *, float_n
     """
     from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
 
-    prepared = split_grouped_biases(_copy(model))
+    prepared = flatten_matrices(split_grouped_biases(_copy(model)))
     with one_message("int8 quantization", prepared, advice=_INSTEAD_OF_INT8):
         quantized = _through_file(
             lambda path: quantize_static(

@@ -1,4 +1,4 @@
-"""The operations of an int8 TFLite file that compute places to sample an image at, for which 256 steps are too few."""
+"""The operations of an int8 TFLite file for which 256 steps are too few: they stay in float."""
 
 from __future__ import annotations
 
@@ -8,6 +8,10 @@ from typing import Any
 from torchseg.modelfile.tflite import TfliteModel
 
 _SAMPLING = "/grid_sampler"  # part of the names of their results, after the PyTorch layer
+_DIVISORS = frozenset({"SQRT", "POW", "SQUARE", "MEAN", "REDUCE_MAX", "REDUCE_MIN", "EXP", "SQUARED_DIFFERENCE"})
+# In int8, a softmax always has 256 steps from 0 to 1. Over many pixels, its values do not reach 16 of them.
+_SMALL_SHARE = 1 / 16
+_PRODUCTS = ("BATCH_MATMUL", "FULLY_CONNECTED")
 # What is between the layer that predicts a flow or a transformation and the places that are made of it.
 _ARITHMETIC = frozenset(
     {
@@ -21,31 +25,72 @@ _ARITHMETIC = frozenset(
 def float_operations(content: bytes) -> set[str]:
     """Names of the results of the operations that should stay in float in an int8 file.
 
-    These are the sampling itself and the arithmetic on its coordinates, back to the last layer with weights.
+    These are sampling at computed places, with the arithmetic on its coordinates back to the last layer with weights;
+    divisions by what may be rounded to zero, which end the run, with the arithmetic that makes the divisor; and a
+    softmax of which all values are small, with the product that reads it.
 
     Args:
-        content: bytes of a float32 `.tflite` file whose tensors are named after PyTorch's layers and operators.
+        content: bytes of a float32 `.tflite` file whose tensors have measured ranges, and are named after PyTorch's
+            layers and operators.
     """
     file = TfliteModel(content)
     graph = file.graph
     made_by = {int(tensor): operation for operation in graph.operators for tensor in operation.outputs}
-
-    def name_of(operation: Any) -> str:
-        return str(graph.tensors[operation.outputs[0]].name.decode())
-
-    sampling = [operation for operation in graph.operators if _SAMPLING in name_of(operation)]
-    if not sampling:
-        return set()
+    sampling = [each for each in graph.operators if _SAMPLING in _name(graph, each)]
     pixels = set(_pixels(file, sampling, made_by))
-    chosen = {name_of(operation) for operation in sampling}
-    waiting = [int(index) for operation in sampling for index in operation.inputs if int(index) not in pixels]
-    while waiting:
-        operation = made_by.get(waiting.pop())
-        if operation is None or file.kind(operation) not in _ARITHMETIC or name_of(operation) in chosen:
-            continue
-        chosen.add(name_of(operation))
-        waiting += [int(index) for index in operation.inputs]
+    places = [int(index) for operation in sampling for index in operation.inputs if int(index) not in pixels]
+    chosen = {_name(graph, each) for each in (*sampling, *_small_softmaxes(file))}
+    chosen |= _arithmetic(file, places, made_by, _ARITHMETIC)
+    for division in (each for each in graph.operators if file.kind(each) == "DIV"):
+        divisor = int(division.inputs[1])
+        made = _arithmetic(file, [divisor], made_by, _ARITHMETIC | _DIVISORS)
+        if any(_may_be_zero(graph, tensor) for tensor, maker in made_by.items() if _name(graph, maker) in made):
+            chosen |= {_name(graph, division), *made}
     return chosen
+
+
+def _name(graph: Any, operation: Any) -> str:
+    return str(graph.tensors[operation.outputs[0]].name.decode())
+
+
+def _arithmetic(file: TfliteModel, tensors: list[int], made_by: dict[int, Any], kinds: frozenset[str]) -> set[str]:
+    """Names of the results of all operations of these kinds that tensors are computed with, without a gap."""
+    found: set[str] = set()
+    while tensors:
+        operation = made_by.get(tensors.pop())
+        if operation is not None and file.kind(operation) in kinds and _name(file.graph, operation) not in found:
+            found.add(_name(file.graph, operation))
+            tensors += [int(index) for index in operation.inputs]
+    return found
+
+
+def _range(graph: Any, tensor: int) -> tuple[float, float] | None:
+    """The measured range of a tensor; None for constants."""
+    quantization = graph.tensors[tensor].quantization
+    if quantization is None or quantization.min is None or len(quantization.min) != 1:
+        return None
+    return float(quantization.min[0]), float(quantization.max[0])
+
+
+def _may_be_zero(graph: Any, tensor: int) -> bool:
+    """Whether a tensor has values that are smaller than one step of its grid."""
+    ends = _range(graph, tensor)
+    if ends is None:
+        return False
+    low, high = ends
+    step = (max(high, 0.0) - min(low, 0.0)) / 255
+    return low < step and high > -step
+
+
+def _small_softmaxes(file: TfliteModel) -> Iterator[Any]:
+    """The softmaxes of which no value is large, and the products of matrices that read them."""
+    graph = file.graph
+    for softmax in graph.operators:
+        result = int(softmax.outputs[0])
+        ends = _range(graph, result)
+        if file.kind(softmax) == "SOFTMAX" and ends is not None and ends[1] < _SMALL_SHARE:
+            yield softmax
+            yield from (each for each in graph.operators if file.kind(each) in _PRODUCTS and result in each.inputs)
 
 
 def _pixels(file: TfliteModel, sampling: Iterable[Any], made_by: dict[int, Any]) -> Iterator[int]:

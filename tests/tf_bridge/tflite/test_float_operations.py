@@ -51,3 +51,13 @@ def test_images_are_sampled_in_float_between_other_float_layers(
     expected = np.concatenate([torch_predict(network)(image[None]) for image in special_images])
     error = np.abs(tflite_predict(path)(special_images) - expected).max() / np.ptp(expected)
     assert error < 0.05
+
+
+@pytest.mark.parametrize(("name", "most"), [("cosine attention in masked windows", 0.05), ("double attention", 0.05)])
+def test_division_by_small_values_and_softmax_over_many_stay_in_float(
+    name, most, special_images, tmp_path, torch_predict, tflite_predict
+):
+    network, path = build_special(name), tmp_path / "net.tflite"
+    Conversion(network, SPEC).write(path, precision=Precision.INT8, calibration=special_images)
+    expected = np.concatenate([torch_predict(network)(image[None]) for image in special_images])
+    assert np.abs(tflite_predict(path)(special_images) - expected).max() < most * np.ptp(expected)
