@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from torchseg.modelfile.certificate import CERTIFICATE_VERSION
+from tf_bridge.certify.verdict import interval_statement
+from torchseg.modelfile.certificate import CERTIFICATE_VERSION, TOO_FEW
 
 _SAME = (
     "file", "sha256", "size_bytes", "checkpoint_sha256", "format", "precision", "layout", "inputs", "outputs",
@@ -13,6 +14,8 @@ _SAME = (
 )  # fmt: skip
 _SHARE = 1e-3  # by which agreement and IoU may differ between two processors
 _LOGITS = 0.25  # of the larger value, for errors of logits, which are largest errors or close to rounding
+_INTERVAL = 1e-2  # by which the ends of an interval may differ, which one image moves more than it moves the mean
+_LAYERS, _SMALL = 0.5, 1e-5  # errors of layers, as a share of the larger one, or less than is worth comparing
 _NOISE = 1e-4  # of the logit range: float kernels of two processors differ by as much
 
 Certificate = Mapping[str, Any]
@@ -36,6 +39,7 @@ def recorded_lies(recorded: Certificate, fresh: Certificate) -> list[str]:
     lies += _other_numbers(recorded["differences"], fresh["differences"])
     if recorded["version"] == CERTIFICATE_VERSION and recorded.get("standard_limits") != fresh["standard_limits"]:
         lies.append(_sentence("standard_limits", recorded.get("standard_limits"), fresh["standard_limits"]))
+    lies += _other_words(recorded) + _other_layers(recorded.get("layers"), fresh.get("layers"))
     if recorded["verdict"].get("passed") is not True:
         lies.append("it says itself that the file fails")
     return lies
@@ -58,7 +62,10 @@ def _other_numbers(recorded: Certificate, fresh: Certificate) -> list[str]:
     lies = []
     for name, value in fresh.items():
         old = recorded.get(name)
-        if name in ("worst_image", "images", "miou_drop_interval") or (old is None and name not in recorded):
+        if name == "worst_image" or (old is None and name not in recorded):
+            continue
+        if name == "miou_drop_interval":
+            lies += _other_interval(old, value)
             continue
         if isinstance(value, Mapping):
             known = old if isinstance(old, Mapping) else {}
@@ -68,6 +75,37 @@ def _other_numbers(recorded: Certificate, fresh: Certificate) -> list[str]:
         span = fresh["logit_range"] or 0.0
         lies += [_sentence(key, *pair) for key, pair in pairs.items() if not _near(key, *pair, logit_range=span)]
     return lies
+
+
+def _other_interval(old: Any, new: Any) -> list[str]:
+    """Whether an interval, two shares or None, is another one."""
+    if old is None or new is None:
+        same = old is new
+    else:
+        same = len(old) == len(new) and all(abs(one - two) <= _INTERVAL for one, two in zip(old, new, strict=True))
+    return [] if same else [_sentence("miou_drop_interval", old and list(old), new and list(new))]
+
+
+def _other_words(recorded: Certificate) -> list[str]:
+    """Whether the words on accuracy are not those of the certificate's own numbers."""
+    said, numbers = recorded["verdict"].get("accuracy"), recorded["differences"]
+    if not said or "miou_drop_interval" not in numbers:
+        return []
+    wanted = interval_statement(numbers["images"], numbers["miou_drop_interval"])
+    if said == wanted or (said.startswith(TOO_FEW) and wanted.startswith(TOO_FEW)):
+        return []
+    return [f"it says '{said}', but its numbers say '{wanted}'"]
+
+
+def _other_layers(recorded: Any, fresh: Any, name: str = "layers") -> list[str]:
+    """Errors of layers that are not those of the file; of what only one of them has, nothing is said."""
+    if isinstance(recorded, Mapping) and isinstance(fresh, Mapping):
+        shared = [key for key in fresh if key in recorded]
+        return [lie for key in shared for lie in _other_layers(recorded[key], fresh[key], key)]
+    if not isinstance(recorded, float) or not isinstance(fresh, float):  # counts differ between versions of libraries
+        return []
+    near = abs(recorded - fresh) <= max(_LAYERS * max(recorded, fresh), _SMALL)
+    return [] if near else [_sentence(f"{name} of its layers", recorded, fresh)]
 
 
 def _near(name: str, old: Any, new: Any, *, logit_range: float) -> bool:

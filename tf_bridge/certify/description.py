@@ -13,7 +13,7 @@ def description_problems(file: ModelFile, spec: ImageSpec, precision: Precision)
     """The entries of a file that are not those of its network, one sentence each.
 
     Compares class names, colour order, scaling, mean, std, ignored value, layout and precision in the metadata, and the
-    size, channels and classes that input and output have.
+    size, channels and classes that input and output have, of which there is one each.
 
     Args:
         file: `.onnx` or `.tflite`.
@@ -29,6 +29,11 @@ def description_problems(file: ModelFile, spec: ImageSpec, precision: Precision)
         f"the network has {text}"
         for name, text in expected.items()
         if file.metadata.get(name) != text
+    ]
+    problems += [
+        f"the file has {len(found)} {kind}s ({', '.join(each.name for each in found)}); the network has one"
+        for kind, found in (("input", file.inputs), ("output", file.outputs))
+        if len(found) != 1
     ]
     return problems + _shape_problems(file, spec, classes=end_to_end)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -64,11 +64,16 @@ def accuracy_statement(parity: Parity, precision: Precision) -> str:
     """
     if "max_miou_drop" not in THRESHOLDS[precision]:
         return ""
-    if parity.images < MIN_IMAGES or parity.miou_drop_interval is None:
-        images = "1 image" if parity.images == 1 else f"{parity.images} images"
-        return f"{TOO_FEW}: {images}; the loss of mean IoU needs at least {MIN_IMAGES}"
-    low, high = (100 * end for end in parity.miou_drop_interval)
-    return f"mean IoU drops by {low:+.2f} to {high:+.2f} points (95 % interval over {parity.images} images)"
+    return interval_statement(parity.images, parity.miou_drop_interval)
+
+
+def interval_statement(images: int, interval: Sequence[float] | None) -> str:
+    """What a drop of mean IoU between two shares, over a number of images, is in words."""
+    if images < MIN_IMAGES or interval is None:
+        counted = "1 image" if images == 1 else f"{images} images"
+        return f"{TOO_FEW}: {counted}; the loss of mean IoU needs at least {MIN_IMAGES}"
+    low, high = (100 * end for end in interval)
+    return f"mean IoU drops by {low:+.2f} to {high:+.2f} points (95 % interval over {images} images)"
 
 
 def thresholds(

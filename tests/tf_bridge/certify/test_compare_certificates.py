@@ -1,0 +1,94 @@
+"""What a stored certificate says that is not so; whole files are in the tests of `verify`."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tf_bridge.certify.compare_certificates import recorded_lies
+from tf_bridge.certify.verdict import interval_statement
+from torchseg.modelfile.certificate import CERTIFICATE_VERSION
+
+HONEST: dict[str, Any] = {
+    "version": CERTIFICATE_VERSION,
+    "standard_limits": True,
+    "images": {"count": 64},
+    "calibration_images": {"count": 32},
+    "differences": {
+        "argmax_agreement": 0.99,
+        "logit_range": 20.0,
+        "images": 64,
+        "miou_drop": 0.001,
+        "miou_drop_interval": [-0.002, 0.004],
+        "worst_image": "a",
+    },
+    "layers": {
+        "weights": {"checked": 9, "share_of_limit": 0.96},
+        "arithmetic": {"steps": {"layer": "stem", "error": 0.291}, "noise_ratio": 1.02},
+    },
+    "verdict": {"passed": True, "accuracy": interval_statement(64, [-0.002, 0.004])},
+}
+
+
+def lies(change: Callable[[dict[str, Any]], object]) -> list[str]:
+    recorded = copy.deepcopy(HONEST)
+    change(recorded)
+    names = ("file", "sha256", "size_bytes", "checkpoint_sha256", "format", "precision", "layout", "inputs", "outputs")
+    fresh = HONEST | dict.fromkeys((*names, "preprocessing", "thresholds"))
+    return recorded_lies(recorded, fresh)
+
+
+def test_numbers_of_another_processor_are_no_lies():
+    def change(recorded: dict[str, Any]) -> None:
+        recorded["differences"] |= {"argmax_agreement": 0.9905, "miou_drop": 0.0012}
+        recorded["differences"] |= {"miou_drop_interval": [-0.003, 0.006], "worst_image": "b"}
+        recorded["verdict"]["accuracy"] = interval_statement(64, [-0.003, 0.006])
+        recorded["layers"]["arithmetic"]["noise_ratio"] = 0.8
+
+    assert lies(change) == []
+    assert lies(lambda recorded: None) == []
+
+
+LIES = {
+    "an interval": (lambda each: each["differences"].update(miou_drop_interval=[-0.5, -0.4]), "it says miou drop"),
+    "no interval": (lambda each: each["differences"].update(miou_drop_interval=None), "interval None, but it is"),
+    "the number of images": (lambda each: each["differences"].update(images=4000), "it says images 4000, but it is 64"),
+    "words on accuracy": (
+        lambda each: each["verdict"].update(accuracy="mean IoU drops by -9.00 to -8.00 points"),
+        "it says 'mean IoU drops by -9.00 to -8.00 points', but its numbers say 'mean IoU drops by -0.20 to +0.40",
+    ),
+    "the error of a layer": (
+        lambda each: each["layers"]["arithmetic"]["steps"].update(error=0.0001),
+        "it says error of its layers 0.0001, but it is 0.291",
+    ),
+    "the noise": (lambda each: each["layers"]["arithmetic"].update(noise_ratio=0.1), "noise ratio of its layers 0.1"),
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_a_lie_is_told(lie: str):
+    change, words = LIES[lie]
+    said = lies(change)
+    assert any(words in each for each in said), said
+
+
+def test_words_of_an_earlier_release_on_few_images_are_no_lie():
+    def change(recorded: dict[str, Any]) -> None:
+        recorded["verdict"]["accuracy"] = "too few to say: 1 images; the loss of mean IoU needs at least 20"
+        recorded["differences"] |= {"images": 64, "miou_drop_interval": None}
+
+    assert not any("its numbers say" in each for each in lies(change))
+
+
+def test_what_a_certificate_of_an_earlier_version_lacks_is_no_lie():
+    def change(recorded: dict[str, Any]) -> None:
+        recorded["version"] = 2
+        for name in ("layers", "standard_limits"):
+            del recorded[name]
+        del recorded["differences"]["miou_drop_interval"]
+        del recorded["verdict"]["accuracy"]
+
+    assert lies(change) == []
