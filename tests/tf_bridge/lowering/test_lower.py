@@ -30,7 +30,7 @@ UNKNOWN = {
     "aten.fft": lambda x: torch.fft.fft2(x).abs(),
 }
 UNSUPPORTED = {
-    "whose weight depends on the image": lambda x: functional.conv2d(x, x[:, :, :3, :3]),
+    "whose weight depends on the image": lambda x: functional.conv_transpose2d(x, x[:, :, :3, :3].transpose(0, 1)),
     "unpooling of windows that overlap": lambda x: functional.max_unpool2d(
         *functional.max_pool2d(x, 3, 2, return_indices=True), 3, 2, output_size=x.shape[2:]
     ),

@@ -27,6 +27,7 @@ COUNT = 2  # samples of each operator
 ARITHMETIC = """
     abs add addcdiv addcmul addmm baddbmm atan2 bmm ceil clamp clamp_max clamp_min cos deg2rad div eq erf exp exp2 expm1
     floor float_power ge gt hypot lerp le log log10 log1p log2 logical_and logical_not logical_or logical_xor logit lt
+    acos acosh asin asinh atan atanh cosh fmod isfinite isnan logaddexp nan_to_num sinh
     matmul maximum minimum mm mul mv ne neg pow rad2deg reciprocal remainder round rsqrt rsub sigmoid sign sin sinc
     sqrt square sub tan tanh true_divide trunc where xlogy masked_fill
     """
@@ -34,11 +35,12 @@ SHAPES = """
     H T broadcast_to chunk constant_pad_nd diff expand expand_as flatten flip fliplr flipud gather index_select inner
     kron mT meshgrid movedim narrow new_full new_ones new_zeros ones_like outer permute ravel repeat reshape roll rot90
     select slice split split_with_sizes squeeze t tensor_split tensordot tile transpose tril triu unbind unflatten
+    diagonal index_add scatter scatter_add unfold
     unsqueeze view zeros_like full_like __getitem__ repeat_interleave take_along_dim
     """
 REDUCTIONS = """
-    all amax amin aminmax any argmax argmin cumsum log_softmax logsumexp max mean min norm prod softmax std std_mean sum
-    topk var var_mean count_nonzero sort argsort msort kthvalue median
+    all amax amin aminmax any argmax argmin cumprod cumsum log_softmax logsumexp max mean min norm prod softmax std
+    std_mean sum topk var var_mean count_nonzero sort argsort msort kthvalue median
     """
 LAYERS = """
     adaptive_avg_pool1d adaptive_avg_pool2d adaptive_max_pool1d adaptive_max_pool2d avg_pool1d avg_pool2d batch_norm
