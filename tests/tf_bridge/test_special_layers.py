@@ -16,6 +16,8 @@ pytestmark = [pytest.mark.tflite, pytest.mark.slow]
 IMAGE = torch.randn(1, 3, *SIZE, generator=torch.Generator().manual_seed(3))
 
 
+@pytest.mark.filterwarnings("ignore:None of the inputs have requires_grad")  # of PyTorch, on its own checkpoints
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")
 @pytest.mark.parametrize("name", SPECIAL_LAYERS)
 def test_it_computes_what_pytorch_computes(name: str) -> None:
     pytest.importorskip("tensorflow")

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from tf_bridge.lowering.lazy_tensorflow import import_tensorflow
 from tf_bridge.packing.names import restore_names
 from tf_bridge.quiet import quiet
-from torchseg.modelfile.keras_file import is_whole, pytorch_name
-from torchseg.modelfile.keras_layers import check_keras_file
+from torchseg.modelfile.keras.file import is_whole, pytorch_name
+from torchseg.modelfile.keras.layers import check_keras_file
 
 if TYPE_CHECKING:
     from onnx import ModelProto

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tf_bridge.certify.bias_check import BiasCheck
 from tf_bridge.certify.network_layers import Kernel, NetworkLayers
 from tf_bridge.layer_names import layer_of_tensor
-from torchseg.modelfile.keras_file import keras_weights
+from torchseg.modelfile.keras.file import keras_weights
 from torchseg.modelfile.weights import StoredWeight, onnx_weights, tflite_weights
 
 _INTEGERS = ("int8", "uint8")

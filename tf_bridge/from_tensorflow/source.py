@@ -11,7 +11,7 @@ from typing import Any
 from tf_bridge.from_tensorflow.saved_model import check_saved_model
 from tf_bridge.lowering.values import Tensor, TensorFlow
 from tf_bridge.quiet import quiet
-from torchseg.modelfile.keras_layers import check_keras_file
+from torchseg.modelfile.keras.layers import check_keras_file
 from torchseg.modelfile.model_file import complete_file
 from torchseg.spec import ImageSpec
 

@@ -20,7 +20,7 @@ from tf_bridge.tflite.convert import TracedFunction
 from tf_bridge.tflite.export import tflite_function
 from tf_bridge.tracing import export_program
 from torchseg.atomic_file import partial_file
-from torchseg.modelfile.keras_file import METADATA_FILE
+from torchseg.modelfile.keras.file import METADATA_FILE
 from torchseg.modelfile.metadata import metadata
 from torchseg.modelfile.precision import Precision
 from torchseg.record import plain_json

@@ -11,18 +11,18 @@ import numpy as np
 from tf_bridge.lowering.layout import arranged, expanded
 from tf_bridge.lowering.operators.activation import ACTIVATION
 from tf_bridge.lowering.operators.comparison import COMPARISON
-from tf_bridge.lowering.operators.convolution import CONVOLUTION
 from tf_bridge.lowering.operators.indexing import INDEXING
 from tf_bridge.lowering.operators.normalisation import NORMALISATION
-from tf_bridge.lowering.operators.padding import PADDING
 from tf_bridge.lowering.operators.pointwise import POINTWISE
-from tf_bridge.lowering.operators.pooling import POOLING
 from tf_bridge.lowering.operators.product import PRODUCT
 from tf_bridge.lowering.operators.reduction import REDUCTION
-from tf_bridge.lowering.operators.resize import RESIZE
-from tf_bridge.lowering.operators.sampling import SAMPLING
 from tf_bridge.lowering.operators.shape import SHAPE, SHAPE_OF_EXPANDED
-from tf_bridge.lowering.operators.volume import VOLUME
+from tf_bridge.lowering.operators.spatial.convolution import CONVOLUTION
+from tf_bridge.lowering.operators.spatial.padding import PADDING
+from tf_bridge.lowering.operators.spatial.pooling import POOLING
+from tf_bridge.lowering.operators.spatial.resize import RESIZE
+from tf_bridge.lowering.operators.spatial.sampling import SAMPLING
+from tf_bridge.lowering.operators.spatial.volume import VOLUME
 from tf_bridge.lowering.operators.writing import WRITING
 from tf_bridge.lowering.program import PreparedProgram, pack, prepare_program
 from tf_bridge.lowering.unsupported import UnsupportedOperatorError, complaint, operator_name

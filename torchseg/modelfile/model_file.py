@@ -12,7 +12,7 @@ from typing import Any
 from torchseg.modelfile.card import WEIGHTS, Card, read_card
 from torchseg.modelfile.certificate import FEW_IMAGES, TOO_FEW, certificate_path, read_certificate
 from torchseg.modelfile.contents import Contents, TensorInfo, checkpoint_contents, read_onnx, read_tflite
-from torchseg.modelfile.keras_file import read_keras
+from torchseg.modelfile.keras.file import read_keras
 from torchseg.modelfile.kinds import CHECKPOINT_FILES, EXPORT_SUFFIXES, check_readable, kind_of
 from torchseg.modelfile.layout import Layout, layout_of
 from torchseg.modelfile.metadata import METADATA_PREFIX, count_classes, recorded_spec

@@ -45,7 +45,7 @@ def weights_in(path: Path) -> Iterator[StoredWeight]:
     Raises:
         ValueError: if the kind of file is unknown.
     """
-    from torchseg.modelfile.keras_file import keras_weights
+    from torchseg.modelfile.keras.file import keras_weights
     from torchseg.modelfile.weights import onnx_weights, tflite_weights
 
     readers = {

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from torchseg.harness.runtimes.adapter import FileAdapter, check_single_input
 from torchseg.harness.runtimes.base import RuntimeInfo
-from torchseg.modelfile.keras_layers import check_keras_file
+from torchseg.modelfile.keras.layers import check_keras_file
 from torchseg.modelfile.model_file import ModelFile
 from torchseg.modelfile.run_options import DEFAULT_OPTIONS, RunOptions
 

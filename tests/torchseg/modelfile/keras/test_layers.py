@@ -7,7 +7,7 @@ import zipfile
 
 import pytest
 
-from torchseg.modelfile.keras_layers import check_keras_file
+from torchseg.modelfile.keras.layers import check_keras_file
 
 
 def layer(name, module="keras.layers", /, **config):
@@ -75,7 +75,7 @@ def test_a_damaged_description_is_one_message(text, tmp_path):
 
 
 def test_a_description_that_unpacks_to_gigabytes_is_not_read(tmp_path, monkeypatch):
-    monkeypatch.setattr("torchseg.modelfile.keras_layers._LIMIT_BYTES", 1000)
+    monkeypatch.setattr("torchseg.modelfile.keras.layers._LIMIT_BYTES", 1000)
     with zipfile.ZipFile(tmp_path / "net.keras", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("config.json", " " * 10**6)
     with pytest.raises(ValueError, match="the description has more than 1000 bytes"):

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tf_bridge.lowering.layout import in_channels_last, reshaped
-from tf_bridge.lowering.operators.windows import along
+from tf_bridge.lowering.operators.spatial.windows import along
 from tf_bridge.lowering.values import Tensor, TensorFlow, Value, channels_last, value_of
 
 Size = list[int] | None

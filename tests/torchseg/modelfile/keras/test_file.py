@@ -5,7 +5,7 @@ import zipfile
 
 import pytest
 
-from torchseg.modelfile.keras_file import is_whole, pytorch_name, read_keras
+from torchseg.modelfile.keras.file import is_whole, pytorch_name, read_keras
 from torchseg.modelfile.model_file import ModelFile
 
 IMAGE = {

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tf_bridge.lowering.layout import in_channels_last, reshaped
-from tf_bridge.lowering.operators.image_kernels import convolved_by_image
+from tf_bridge.lowering.operators.spatial.image_kernels import convolved_by_image
 from tf_bridge.lowering.values import Operand, Tensor, TensorFlow, Value, channels_last, graph_value, pair, value_of
 
 Weight = NDArray[np.float32]

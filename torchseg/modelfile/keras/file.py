@@ -12,7 +12,7 @@ import numpy as np
 
 from torchseg.modelfile.biases import NO_BIAS, StoredBias
 from torchseg.modelfile.contents import Contents, TensorInfo
-from torchseg.modelfile.keras_layers import check_keras_file
+from torchseg.modelfile.keras.layers import check_keras_file
 from torchseg.modelfile.metadata import METADATA_PREFIX, count_classes
 from torchseg.modelfile.weights import StoredWeight, stored_weight
 from torchseg.record import plain_json

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tf_bridge.lowering.layout import in_channels_last
-from tf_bridge.lowering.operators.convolution import conv2d
+from tf_bridge.lowering.operators.spatial.convolution import conv2d
 from tf_bridge.lowering.values import TensorFlow, Value, channels_last, value_of
 
 Weight = NDArray[np.float32]

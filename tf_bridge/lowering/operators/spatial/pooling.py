@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tf_bridge.lowering.layout import in_channels_last, reshaped
-from tf_bridge.lowering.operators.windows import along, largest_in_windows, places_of_largest
+from tf_bridge.lowering.operators.spatial.windows import along, largest_in_windows, places_of_largest
 from tf_bridge.lowering.values import Tensor, TensorFlow, Value, channels_last, pair, value_of
 
 _FEW = 16  # up to this number of windows along a side, each is a slice of its own

@@ -1,0 +1,1 @@
+"""Operators on windows of images: convolution, pooling, padding, resizing and sampling."""
