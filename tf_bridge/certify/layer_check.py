@@ -46,6 +46,7 @@ class LayerErrors:
         return (self.file_noise + least) / (self.simulated_noise + least)
 
 
+@np.errstate(over="ignore", invalid="ignore")  # a damaged file's values may be infinite: then so are the errors
 def measure_layers(
     network: NetworkLayers,
     file: FileLayers,
@@ -71,9 +72,9 @@ def measure_layers(
         _local_errors(errors, network, image, (found, grids, weights))
         simulated = _values(network, image, grids=grids, weights=weights)
         if network.output in found:
-            errors.file_noise += float(np.square(found[network.output] - exact[network.output]).mean())
+            errors.file_noise += _noise(found[network.output], exact[network.output])
             errors.logit_range = max(errors.logit_range, float(np.ptp(exact[network.output])))
-            errors.simulated_noise += float(np.square(simulated[network.output] - exact[network.output]).mean())
+            errors.simulated_noise += _noise(simulated[network.output], exact[network.output])
     return errors
 
 
@@ -140,6 +141,11 @@ def _add(errors: LayerErrors, found: dict[str, float], name: str, differences: N
     if name not in errors.pooled and squares.ndim > 1:
         largest = squares.mean(axis=tuple(axis for axis in range(squares.ndim) if axis != 1)).max(initial=0.0)
         errors.channels[name] = max(_root(largest), errors.channels.get(name, 0.0))
+
+
+def _noise(found: NDArray[np.float32], exact: NDArray[np.float32]) -> float:
+    """Mean square error, in float64: values of a damaged file can be so large that their squares overflow float32."""
+    return float(np.square(np.subtract(found, exact, dtype=np.float64)).mean())
 
 
 def _root(square: np.float64) -> float:

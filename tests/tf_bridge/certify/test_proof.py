@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ import torch
 from torch import nn
 
 from tf_bridge.certify.file_layers import Grid
-from tf_bridge.certify.layer_check import on_grid
+from tf_bridge.certify.layer_check import measure_layers, on_grid
 from tf_bridge.certify.network_layers import NetworkLayers
 from tf_bridge.certify.proof import prove, prove_layers
 from tf_bridge.certify.weight_check import check_weights
@@ -20,6 +22,7 @@ from tf_bridge.tracing import export_program
 from torchseg.modelfile.precision import Precision
 from torchseg.spec import ImageSpec
 
+TINY = ImageSpec(height=1, width=1, classes=("a", "b", "c"))
 SPEC = ImageSpec(height=16, width=24, classes=("background", "body", "rim"))
 
 
@@ -76,6 +79,14 @@ def test_weights_of_another_network_are_named(network: nn.Module, tmp_path: Path
 def test_values_are_rounded_to_the_grid_and_cut_off_at_its_ends() -> None:
     grid = Grid(step=0.5, low=-1.0, high=2.0)
     assert on_grid(np.float32([-3, -0.6, 0.2, 0.3, 9]), grid).tolist() == [-1, -0.5, 0, 0.5, 2]
+
+
+def test_values_without_bounds_are_errors_without_bounds() -> None:
+    values = {"conv/conv2d": np.float32([[[[3e38]], [[-3e38]], [[np.inf]]]])}
+    damaged = SimpleNamespace(grids={}, run=lambda image: dict(values))
+    network = NetworkLayers(export_program(nn.Sequential(OrderedDict(conv=nn.Conv2d(3, 3, 1))).eval(), TINY))
+    image = np.zeros((1, 3, 1, 1), np.float32)
+    assert measure_layers(network, damaged, [(image, image)], {}).file_noise == np.inf
 
 
 @pytest.mark.slow

@@ -50,7 +50,7 @@ class LitertRuntime:
             interpreter = self._library.Interpreter(model_path=str(path), num_threads=self._threads)
             interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
-            raise ValueError(f"{path} is not a TFLite file that LiteRT can open: {error}") from error
+            raise ValueError(f"{path} is not a TFLite file that LiteRT can open: {_in_one_line(error)}") from error
         self._interpreter = interpreter
         self._path = path
         file = ModelFile(path)  # not read here: that must not count as load time
@@ -84,7 +84,7 @@ class LitertRuntime:
         try:
             self._interpreter.invoke()
         except RuntimeError as error:
-            raise ValueError(f"{self._path} fails while it runs: {error}; export it again") from error
+            raise ValueError(f"{self._path} fails while it runs: {_in_one_line(error)}; export it again") from error
         return [_dequantize(self._interpreter.get_tensor(each["index"]), each) for each in self._outputs]
 
     def describe(self) -> RuntimeInfo:
@@ -184,3 +184,7 @@ def _dequantize(codes: NDArray[Any], details: dict[str, Any]) -> NDArray[Any]:
     if not np.issubdtype(codes.dtype, np.integer) or not scale:
         return codes
     return np.asarray((codes.astype(np.float32) - zero_point) * np.float32(scale), np.float32)
+
+
+def _in_one_line(error: Exception) -> str:
+    return "; ".join(line.strip() for line in str(error).splitlines() if line.strip())

@@ -33,6 +33,18 @@ def test_outputs_have_the_names_that_their_author_gave_them(signatures, wanted, 
     assert output_names(interpreter, wanted) == expected
 
 
+def test_what_litert_says_of_a_damaged_file_is_one_line(tmp_path, monkeypatch):
+    def refuse(**options):
+        raise RuntimeError("elements overflowed.\nTensor 13 is invalid.")
+
+    path = tmp_path / "net.tflite"
+    path.write_bytes(b"\0\0\0\0TFL3")
+    runtime = LitertRuntime(threads=1)
+    monkeypatch.setattr(runtime, "_library", SimpleNamespace(Interpreter=refuse))
+    with pytest.raises(ValueError, match=r"can open: elements overflowed\.; Tensor 13 is invalid\.$"):
+        runtime.load(path)
+
+
 @pytest.mark.tflite
 @pytest.mark.slow
 def test_a_file_of_any_size_takes_images_of_several_sizes(tmp_path):
