@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib.util
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -104,3 +105,14 @@ def test_every_function_is_typed(architecture, code):
 def test_folders_stay_small(code):
     folders = [module.path.parent for module in code]
     assert max(map(folders.count, folders)) <= 15
+
+
+def test_every_package_is_installed():
+    root = BENCHMARKS.parent
+    listed = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]["packages"]
+    found = {
+        ".".join(path.parent.relative_to(root).parts)
+        for top in ("torchseg", "tf_bridge")
+        for path in (root / top).rglob("__init__.py")
+    }
+    assert {*listed} == found | {"torchseg.scripts"}
