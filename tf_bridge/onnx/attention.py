@@ -9,8 +9,9 @@ from torchseg.record import plain_json
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-# A softmax with smaller values stays in float: the quantizer gives each 256 steps from 0 to 1, and 16 are too few.
-_SMALL_SHARE = 1 / 16
+# A softmax with smaller values stays in float, in both formats: in int8 it has 256 steps from 0 to 1, of which its
+# values over many pixels do not reach 16.
+SMALL_SHARE = 1 / 16
 
 
 def small_softmaxes(model: ModelProto, ranges: bytes) -> list[str]:
@@ -23,7 +24,7 @@ def small_softmaxes(model: ModelProto, ranges: bytes) -> list[str]:
     measured = dict(plain_json(ranges.decode()))["data"]
     softmaxes = [node for node in model.graph.node if node.op_type == "Softmax" and node.output[0] in measured]
     highest = {node.name: float(measured[node.output[0]]["highest"]["data"][0]) for node in softmaxes}
-    return [name for name, most in highest.items() if most < _SMALL_SHARE]
+    return [name for name, most in highest.items() if most < SMALL_SHARE]
 
 
 def flatten_matrices(model: ModelProto) -> ModelProto:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from tf_bridge.onnx.attention import SMALL_SHARE
+from tf_bridge.tflite.ranges import is_measured
 from torchseg.modelfile.tflite import TfliteModel
 
 _SAMPLING = "/grid_sampler"  # part of the names of their results, after the PyTorch layer
 _DIVISORS = frozenset({"SQRT", "POW", "SQUARE", "MEAN", "REDUCE_MAX", "REDUCE_MIN", "EXP", "SQUARED_DIFFERENCE"})
-# In int8, a softmax always has 256 steps from 0 to 1. Over many pixels, its values do not reach 16 of them.
-_SMALL_SHARE = 1 / 16
 _PRODUCTS = ("BATCH_MATMUL", "FULLY_CONNECTED")
 # What is between the layer that predicts a flow or a transformation and the places that are made of it.
 _ARITHMETIC = frozenset(
@@ -66,10 +66,8 @@ def _arithmetic(file: TfliteModel, tensors: list[int], made_by: dict[int, Any], 
 
 def _range(graph: Any, tensor: int) -> tuple[float, float] | None:
     """The measured range of a tensor; None for constants."""
-    quantization = graph.tensors[tensor].quantization
-    if quantization is None or quantization.min is None or len(quantization.min) != 1:
-        return None
-    return float(quantization.min[0]), float(quantization.max[0])
+    found = graph.tensors[tensor]
+    return (float(found.quantization.min[0]), float(found.quantization.max[0])) if is_measured(found) else None
 
 
 def _may_be_zero(graph: Any, tensor: int) -> bool:
@@ -88,7 +86,7 @@ def _small_softmaxes(file: TfliteModel) -> Iterator[Any]:
     for softmax in graph.operators:
         result = int(softmax.outputs[0])
         ends = _range(graph, result)
-        if file.kind(softmax) == "SOFTMAX" and ends is not None and ends[1] < _SMALL_SHARE:
+        if file.kind(softmax) == "SOFTMAX" and ends is not None and ends[1] < SMALL_SHARE:
             yield softmax
             yield from (each for each in graph.operators if file.kind(each) in _PRODUCTS and result in each.inputs)
 

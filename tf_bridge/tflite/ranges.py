@@ -68,7 +68,7 @@ def _measure(file: TfliteModel, content: bytes, images: NDArray[np.float32]) -> 
             experimental_preserve_all_tensors=True,
         )
     interpreter.allocate_tensors()
-    measured = {index: each.quantization for index, each in enumerate(file.graph.tensors) if _measured(each)}
+    measured = {index: each.quantization for index, each in enumerate(file.graph.tensors) if is_measured(each)}
     low, high = (dict.fromkeys(measured, end) for end in (np.inf, -np.inf))
     for image in images:
         interpreter.set_tensor(file.graph.inputs[0], np.ascontiguousarray(image.transpose(1, 2, 0)[None]))
@@ -98,13 +98,13 @@ def _join_ranges(file: TfliteModel) -> None:
     for operation in graph.operators:
         if file.kind(operation) in _MOVING | _CHOOSING:
             ends = [int(index) for index in (*operation.outputs, *operation.inputs)]
-            joined = [index for index in ends if index >= 0 and _measured(graph.tensors[index])]
+            joined = [index for index in ends if index >= 0 and is_measured(graph.tensors[index])]
             for index in joined:
                 group[first(index)] = first(joined[0])
     chosen_from = _chosen_from(file)
     members: dict[int, list[int]] = {}
     for index, tensor in enumerate(graph.tensors):
-        if _measured(tensor):
+        if is_measured(tensor):
             members.setdefault(first(index), []).append(index)
     for indices in members.values():
         counted = [index for index in indices if index not in chosen_from] or indices
@@ -142,11 +142,11 @@ def _widen_flat_ranges(file: TfliteModel) -> None:
         target = graph.tensors[operation.outputs[0]]
         sources = [graph.tensors[index] for index in operation.inputs]
         least = _FINEST * _reach(file, file.kind(operation), sources)
-        if _measured(target) and _span(target) < least:
+        if is_measured(target) and _span(target) < least:
             _widen(target, least)
         if file.kind(operation) in _SUMS:
             for summand in sources:
-                if _measured(summand) and _span(summand) < _FINEST_SUMMAND * _span(target):
+                if is_measured(summand) and _span(summand) < _FINEST_SUMMAND * _span(target):
                     _widen(summand, _FINEST_SUMMAND * _span(target))
 
 
@@ -165,13 +165,14 @@ def _reach(file: TfliteModel, kind: str, sources: list[Any]) -> float:
     return max(_span(each) for each in sources[:2]) if kind in _SUMS else 0.0
 
 
-def _measured(tensor: Any) -> bool:
+def is_measured(tensor: Any) -> bool:
+    """Whether a tensor holds the range of its values, which constants do not."""
     quantization = tensor.quantization
     return quantization is not None and quantization.min is not None and len(quantization.min) == 1
 
 
 def _span(tensor: Any) -> float:
     """Width of the measured range, extended to contain zero; 0 for constants, which are not measured."""
-    if not _measured(tensor):
+    if not is_measured(tensor):
         return 0.0
     return max(float(tensor.quantization.max[0]), 0.0) - min(float(tensor.quantization.min[0]), 0.0)

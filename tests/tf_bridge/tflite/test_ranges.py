@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,13 @@ from torchseg.spec import ImageSpec
 
 pytestmark = [pytest.mark.tflite, pytest.mark.slow]
 pytest.importorskip("tensorflow")
+
+
+def seeded(kind: type[nn.Module]) -> Any:
+    """A network in eval mode, always with the same random weights."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return kind().eval()
 
 
 class SpatialAttention(nn.Module):
@@ -32,9 +40,7 @@ class SpatialAttention(nn.Module):
 def test_tensors_that_share_a_grid_keep_all_their_values(
     tmp_path: Path, spec: ImageSpec, images, torch_predict, tflite_predict
 ) -> None:
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        network = SpatialAttention().eval()
+    network = seeded(SpatialAttention)
     export_tflite(network, spec, tmp_path / "net.tflite", precision=Precision.INT8, calibration=images)
     expected = torch_predict(network)(images)
     error = np.abs(tflite_predict(tmp_path / "net.tflite")(images) - expected).max() / np.ptp(expected)
@@ -56,9 +62,7 @@ class Residual(nn.Module):
 
 
 def test_the_range_of_a_small_branch_is_not_that_of_the_sum(tmp_path: Path, spec: ImageSpec, images) -> None:
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        network = Residual().eval()
+    network = seeded(Residual)
     path = tmp_path / "net.tflite"
     export_tflite(network, spec, path, precision=Precision.INT8, calibration=images)
     with torch.no_grad():
@@ -69,9 +73,7 @@ def test_the_range_of_a_small_branch_is_not_that_of_the_sum(tmp_path: Path, spec
 def test_a_branch_that_vanishes_beside_the_sum_stays_in_xnnpack(
     tmp_path: Path, spec: ImageSpec, images, torch_predict, tflite_predict, operators_of
 ) -> None:
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        network = Residual().eval()
+    network = seeded(Residual)
     nn.init.uniform_(network.branch.weight, -1e-6, 1e-6)
     export_tflite(network, spec, tmp_path / "net.tflite", precision=Precision.INT8, calibration=images)
     assert operators_of(tmp_path / "net.tflite")[1] == []
@@ -93,9 +95,7 @@ class PooledImage(nn.Module):
 
 
 def test_pooling_an_image_cuts_off_none_of_its_values(tmp_path: Path, spec: ImageSpec, images) -> None:
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        network = PooledImage().eval()
+    network = seeded(PooledImage)
     path = tmp_path / "net.tflite"
     export_tflite(network, spec, path, precision=Precision.INT8, calibration=images)
     grid = open_layers(path).grids["image"]
