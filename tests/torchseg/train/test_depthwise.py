@@ -20,7 +20,7 @@ CONVOLUTIONS = st.builds(
     padding=st.sampled_from([0, 1, 2, (2, 1), "same"]),
     bias=st.booleans(),
     dilation=st.sampled_from([1, 1, 2]),
-).filter(lambda given: given["padding"] != "same" or given["stride"] == 1)
+).filter(lambda given: given["padding"] != "same" or (given["stride"] == 1 and given["kernel_size"] != 4))
 
 
 def gradients(layer, images, *, fast):
