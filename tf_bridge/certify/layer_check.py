@@ -100,8 +100,14 @@ def _values(
 
 
 def _own_grid(value: NDArray[np.float32]) -> Grid:
+    """The 8 bits that a runtime gives to these values: they hold zero, so the range is moved by up to half a step.
+
+    The move matters where an image is flat: there each pixel is rounded by the same amount, and no layer averages that.
+    """
     low, high = min(float(value.min()), 0.0), max(float(value.max()), 0.0)
-    return Grid((high - low) / 255 or 1.0, low, high)
+    step = (high - low) / 255 or 1.0
+    below = round(-low / step)
+    return Grid(step, -below * step, (255 - below) * step)
 
 
 def on_grid(values: NDArray[np.float32], grid: Grid) -> NDArray[np.float32]:

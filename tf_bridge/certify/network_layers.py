@@ -59,6 +59,7 @@ class Kernel:
         plain_bias: the same without batch norm.
         bias_reach: the sum of the magnitudes of what the bias is added up from, `(C_out,)`: rounding of float32 grows
             with it.
+        factor: `(C_out,)`, float64, that batch norm multiplies the results of the layer with; ones without one.
         axis: of the output channels in the parameter, which is 1 for a transposed convolution.
     """
 
@@ -69,6 +70,7 @@ class Kernel:
     bias: NDArray[np.float64]
     plain_bias: NDArray[np.float64]
     bias_reach: NDArray[np.float64]
+    factor: NDArray[np.float64]
     axis: int = 0
 
 
@@ -182,6 +184,7 @@ class NetworkLayers:
             bias=(bias - mean) * factor + summand,
             plain_bias=bias,
             bias_reach=(np.abs(bias) + np.abs(mean)) * np.abs(factor) + np.abs(summand),
+            factor=factor,
             axis=int(transposed),
         )
 

@@ -163,8 +163,8 @@ def _steps(rows: NDArray[np.float64], largest: NDArray[np.float64] | None) -> ND
 def simulated_weights(network: NetworkLayers, check: WeightCheck) -> dict[str, NDArray[np.float32]]:
     """The network's own weights, rounded as the quantizers of both formats do; by parameter.
 
-    Rounding before batch norm is folded in gives the same codes as rounding after it: a channel's step grows with the
-    factor.
+    Quantizers fold batch norm in first. With a scale per channel that changes no code, because the channel's step grows
+    with the factor. With one scale for the tensor, the channel with the largest weights decides how all are rounded.
 
     Args:
         network: whose weights to round.
@@ -175,11 +175,26 @@ def simulated_weights(network: NetworkLayers, check: WeightCheck) -> dict[str, N
         dtype, axis = check.integers.get(kernel.parameter, ("", None))
         if dtype:
             weight = network.parameter(kernel.parameter)
-            others = tuple(each for each in range(weight.ndim) if each != axis)
-            low = np.minimum(weight.min(axis=others, keepdims=True), 0)
-            high = np.maximum(weight.max(axis=others, keepdims=True), 0)
-            step = np.maximum(-low, high) / 127 if dtype == "int8" else (high - low) / 255
-            step[step == 0] = 1
-            shift = 0 if dtype == "int8" else np.round(low / step)
-            rounded[kernel.parameter] = ((np.round(weight / step - shift) + shift) * step).astype(np.float32)
+            factor = np.ones(1) if axis is not None else _along(kernel.factor, weight, kernel.axis)
+            folded = _rounded(weight * factor, dtype, axis)
+            unfolded = np.divide(folded, factor, out=weight.astype(np.float64), where=factor != 0)
+            rounded[kernel.parameter] = unfolded.astype(np.float32)
     return rounded
+
+
+def _along(factor: NDArray[np.float64], weight: NDArray[np.float32], axis: int) -> NDArray[np.float64]:
+    """One factor per output channel in the shape of a weight, ones where groups share the channels of the weight."""
+    if len(factor) != weight.shape[axis]:
+        return np.ones(1)
+    return factor.reshape([-1 if each == axis else 1 for each in range(weight.ndim)])
+
+
+def _rounded(weight: NDArray[np.float64], dtype: str, axis: int | None) -> NDArray[np.float64]:
+    """The nearest numbers that 8 bits can hold, with a step per channel of `axis`, or with one step."""
+    others = tuple(each for each in range(weight.ndim) if each != axis)
+    low = np.minimum(weight.min(axis=others, keepdims=True), 0)
+    high = np.maximum(weight.max(axis=others, keepdims=True), 0)
+    step = np.maximum(-low, high) / 127 if dtype == "int8" else (high - low) / 255
+    step[step == 0] = 1
+    shift = 0 if dtype == "int8" else np.round(low / step)
+    return np.asarray((np.round(weight / step - shift) + shift) * step)

@@ -23,6 +23,7 @@ def kernel(bias: np.ndarray = BIAS, *, plain: np.ndarray | None = None, reach: f
         bias=bias,
         plain_bias=np.zeros(len(bias)) if plain is None else plain,
         bias_reach=np.full(len(bias), reach),
+        factor=np.ones(len(bias)),
     )
 
 

@@ -11,11 +11,11 @@ import pytest
 import torch
 from torch import nn
 
-from tf_bridge.certify.file_layers import Grid
+from tf_bridge.certify.file_layers import Grid, open_layers
 from tf_bridge.certify.layer_check import measure_layers, on_grid
 from tf_bridge.certify.network_layers import NetworkLayers
 from tf_bridge.certify.proof import prove, prove_layers
-from tf_bridge.certify.weight_check import check_weights
+from tf_bridge.certify.weight_check import check_weights, simulated_weights, stored_weights
 from tf_bridge.onnx.export import export_onnx, onnx_graph
 from tf_bridge.onnx.quantize import convert_onnx
 from tf_bridge.tracing import export_program
@@ -64,6 +64,47 @@ def test_every_kind_of_weight_is_compared(precision: Precision, network: nn.Modu
     assert proof.numbers["weights"]["checked"] == 3
     unproven = ["aten.linear.default", "aten.neg.default", "aten.permute.default"]
     assert prove(path, layers, [], precision=precision).numbers == {"not_checked_because_of": unproven}
+
+
+def noisy_images() -> np.ndarray:
+    return np.random.default_rng(0).normal(size=(1, 3, 16, 24)).astype(np.float32)
+
+
+def flat_images() -> np.ndarray:
+    """One colour and a few other pixels, which set a range whose steps do not meet zero."""
+    images = np.full((1, 3, 16, 24), -2.1, np.float32)
+    images[:, :, :1, :3] = [2.64, -2.63, 0.7]
+    return images
+
+
+@pytest.fixture
+def normed() -> nn.Module:
+    """A convolution with batch norm of both signs, some channels ten times stronger than others, and one of zeros."""
+    torch.manual_seed(0)
+    norm = nn.BatchNorm2d(16)
+    norm.weight.data.copy_(torch.logspace(-0.5, 0.5, 16) * torch.tensor([1.0, -1.0]).repeat(8))
+    norm.weight.data[3] = 0
+    return nn.Sequential(nn.Conv2d(3, 16, 3, padding=1), norm, nn.ReLU(), nn.Conv2d(16, 3, 3, padding=1)).eval()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("images", [noisy_images(), flat_images()], ids=["noise", "flat"])
+def test_a_dynamic_file_is_as_far_off_as_its_simulation(images: np.ndarray, normed: nn.Module, tmp_path: Path) -> None:
+    path, layers = tmp_path / "net.onnx", NetworkLayers(export_program(normed, SPEC))
+    export_onnx(normed, SPEC, path, precision=Precision.DYNAMIC)
+    weights = simulated_weights(layers, check_weights(path, layers))
+    assert 0.9 < measure_layers(layers, open_layers(path), [(images, images)], weights).noise_ratio < 1.1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", [Precision.DYNAMIC, Precision.INT8])
+def test_simulated_weights_are_those_of_the_file(precision: Precision, normed: nn.Module, tmp_path: Path) -> None:
+    path, layers = tmp_path / "net.onnx", NetworkLayers(export_program(normed, SPEC))
+    export_onnx(normed, SPEC, path, precision=precision, calibration=noisy_images())
+    weights = simulated_weights(layers, check_weights(path, layers))
+    for kernel, stored in zip(layers.kernels, stored_weights(path), strict=True):
+        folded = weights[kernel.parameter].reshape(stored.rows.shape) * kernel.factor[:, None]
+        np.testing.assert_allclose(folded, stored.values, atol=1e-5)
 
 
 @pytest.mark.slow
