@@ -12,7 +12,8 @@ body{margin:0;background:var(--bg);color:var(--text);font:15px/1.5 system-ui,san
 header,main{max-width:1280px;margin:auto;padding:0 20px}
 header{padding-top:28px}h1{font-size:26px;margin:0;overflow-wrap:anywhere}
 h2{font-size:19px;margin:40px 0 10px}h3{font-size:15px;margin:18px 0 6px}
-p{margin:6px 0}.soft,small,figcaption{color:var(--soft)}small{display:block;font-weight:400;font-size:12px}
+p{margin:6px 0}p,li,small,figcaption{text-wrap:pretty}
+.soft,small,figcaption{color:var(--soft)}small{display:block;font-weight:400;font-size:12px}
 nav a{margin-right:14px;display:inline-block}a{color:var(--accent)}
 :focus-visible{outline:2px solid var(--accent);outline-offset:2px}
 .answer{background:var(--panel);border:1px solid var(--line);border-left:5px solid var(--accent);border-radius:10px;
@@ -20,7 +21,7 @@ padding:14px 20px;margin:18px 0}
 .answer .file{font-size:24px;font-weight:700;overflow-wrap:anywhere;margin:0}.answer .file small{display:inline}
 .facts{display:grid;grid-template-columns:repeat(4,1fr);gap:14px 24px;margin:12px 0}
 @media(max-width:1000px){.facts{grid-template-columns:repeat(2,1fr)}}
-@media(max-width:520px){.facts{grid-template-columns:1fr}}
+@media(max-width:520px){.facts{grid-template-columns:1fr}.answer .file small{display:block}}
 .facts b{display:block;font-size:19px;line-height:1.3}.facts small{font-size:13px}
 .notes{border-left:5px solid var(--warn);background:var(--panel);border-radius:10px;padding:10px 20px 10px 36px}
 .wide{overflow-x:auto;border:1px solid var(--line);border-radius:8px}
@@ -68,8 +69,9 @@ box-shadow:0 0 0 1px #000;pointer-events:none}
 background:#fff;box-shadow:0 0 0 1px #000}
 .stack:has(input:focus-visible){outline:3px solid var(--accent);outline-offset:2px}
 details{border:1px solid var(--line);border-radius:8px;padding:6px 12px;margin:6px 0}summary{cursor:pointer}
-details td{white-space:normal;overflow-wrap:anywhere}details .wide{margin:8px 0}
-pre{background:var(--panel);border:1px solid var(--line);border-radius:8px;padding:12px;overflow-x:auto;font-size:13px}
+details td:not(.number){white-space:normal;overflow-wrap:anywhere}details .wide{margin:8px 0}
+pre{background:var(--panel);border:1px solid var(--line);border-radius:8px;padding:12px;font-size:13px;
+white-space:pre-wrap;overflow-wrap:anywhere}
 footer{margin:40px auto 24px;max-width:1280px;padding:0 20px;color:var(--soft);font-size:13px}
 @media print{details,.sample{break-inside:avoid}}
 """

@@ -280,6 +280,25 @@ def test_no_name_in_a_chart_covers_another_and_the_page_does_not_scroll_sideways
     assert re.search(r"<title>\d+ names, 0 overlap, false</title>", shown), shown[:300]
 
 
+@pytest.mark.slow
+@NEEDS_CHROMIUM
+def test_no_number_is_broken_over_two_lines_even_in_tables_that_were_folded(run):
+    measure = """
+    for (const folded of document.querySelectorAll("details")) folded.open = true;
+    const cells = [...document.querySelectorAll("td.number")].filter(cell => cell.textContent);
+    const broken = cells.filter(cell => {
+      const range = document.createRange();
+      range.selectNodeContents(cell);
+      return range.getClientRects().length > 1;
+    });
+    document.title = `${cells.length} numbers, ${broken.length} broken`;
+    """
+    shown = opened(write_report(run), measure, width=500)
+    found = re.search(r"<title>(\d+) numbers, 0 broken</title>", shown)
+    assert found, shown[:300]
+    assert int(found[1]) > 20
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_text_stands_out_from_its_background_as_accessibility_demands(theme):
     sheet = STYLE[: STYLE.index("@media")] if theme == "light" else STYLE[STYLE.index("@media") : STYLE.index("*{box")]

@@ -64,7 +64,7 @@ def chart(x: Axis, y: Axis, marks: Sequence[str], *, title: str) -> str:
     for value in x.ticks():
         at = point_x(x, value)
         parts.append(f'<line class="grid" x1="{at:.1f}" y1="{_TOP}" x2="{at:.1f}" y2="{bottom}"/>')
-        parts.append(f'<text class="tick" x="{at:.1f}" y="{bottom + 16}" text-anchor="middle">{x.text(value)}</text>')
+        parts.append(f'<text class="tick" x="{at:.1f}" y="{bottom + 19}" text-anchor="middle">{x.text(value)}</text>')
     for value in y.ticks():
         at = point_y(y, value)
         parts.append(f'<line class="grid" x1="{_LEFT}" y1="{at:.1f}" x2="{right}" y2="{at:.1f}"/>')
@@ -125,8 +125,17 @@ def name_tags(places: Sequence[tuple[float, float, str]], *, points: Sequence[tu
         near = (min(max(x, left), right), min(max(y, top), bottom))
         if math.dist((x, y), near) > 2 * _CLEAR:
             marks.append(f'<line class="lead" x1="{x:.1f}" y1="{y:.1f}" x2="{near[0]:.1f}" y2="{near[1]:.1f}"/>')
-        marks.append(f'<text class="tag" x="{left:.1f}" y="{bottom - 3:.1f}">{escape(tag.name)}</text>')
+        at, anchor = _anchor(tag)
+        marks.append(f'<text class="tag" x="{at:.1f}" y="{bottom - 3:.1f}"{anchor}>{escape(tag.name)}</text>')
     return marks
+
+
+def _anchor(tag: Tag) -> tuple[float, str]:
+    """The side of its room that a name touches, which is that of its point: the room is for the widest letters."""
+    x, (left, _, right, _) = tag.point[0], tag.box
+    if left > x:
+        return left, ""
+    return (right, ' text-anchor="end"') if right < x else ((left + right) / 2, ' text-anchor="middle"')
 
 
 def _around(x: float, y: float) -> Box:

@@ -93,6 +93,12 @@ def _chart(curves: Curves, colours: Mapping[str, int], title: str, unit: float =
         place = f'cx="{point_x(x, across):.1f}" cy="{point_y(y, up):.1f}"'
         marks.append(f'<g class="point s{colours[name]}"><circle {place} r="3.5"/></g>')
         key = f'<b class="dash s{colours[name]}{"" if dashed else " solid"}"></b>'
-        keys.append(f"<span>{key}{escape(name)} {y.text(float(f'{up:.3g}'))}</span>")
+        keys.append(f"<span>{key}{escape(name)} {_three_digits(up / unit)}{suffix}</span>")
     plot = chart(x, y, marks, title=f"{title} over epochs: {', '.join(curves)}")
     return f'{plot}<p class="legend">{"".join(keys)}</p>'
+
+
+def _three_digits(value: float) -> str:
+    """E.g. `73.0`, so that the numbers of a key have equally many digits."""
+    text = f"{value:#.3g}"
+    return f"{float(text):g}" if "e" in text else text.removesuffix(".")

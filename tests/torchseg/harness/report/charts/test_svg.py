@@ -44,6 +44,14 @@ def test_a_name_far_from_its_point_is_joined_to_it():
     assert any("name 11&lt;" in tag for tag in tags)
 
 
+@pytest.mark.parametrize(("x", "side"), [(100.0, ""), (390.0, ' text-anchor="end"'), (240.0, ' text-anchor="middle"')])
+def test_a_name_touches_the_side_of_its_room_that_is_nearest_to_its_point(x, side):
+    """The room is for the widest letters: a narrow name at its far side would leave a gap before its line."""
+    walls = [(x + aside, 8.0 * row) for aside in (-45.0, 45.0) for row in range(40)] if "middle" in side else []
+    (name,) = (each for each in name_tags([(x, 100.0, "narrow")], points=walls) if each.startswith("<text"))
+    assert name.endswith(f'"{side}>narrow</text>')
+
+
 spots = st.tuples(st.floats(FRAME[0], FRAME[2]), st.floats(FRAME[1], FRAME[3]))
 
 

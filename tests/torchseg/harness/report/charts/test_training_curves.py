@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from torchseg.harness.report.charts.training_curves import is_taught, loss_curves, loss_note, miou_curves
+from torchseg.harness.report.charts.training_curves import curve_plots, is_taught, loss_curves, loss_note, miou_curves
 from torchseg.harness.report.run_record import read_run
 
 CURVES = "epoch,train_loss,val_loss,val_miou{}\n1,0.5,,\n2,0.25,0.75,0.5{}\n"
@@ -35,3 +35,14 @@ def test_mean_iou_on_training_images_is_drawn_if_it_was_recorded(run):
     assert miou_curves(run) == {
         "teacher": [(2, 0.5)], "student": [(2, 0.5)], "student, training": [(2, 0.625)]
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"), [("0.73", "73.0 %"), ("0.7466", "74.7 %"), ("1", "100 %"), ("0.00051", "0.0510 %")]
+)
+def test_the_last_values_in_a_key_have_three_digits_each(value, shown, tmp_path):
+    (tmp_path / "teacher").mkdir()
+    (tmp_path / "teacher/curves.csv").write_text(f"epoch,train_loss,val_miou\n1,1234.5,0.5\n2,1234.5,{value}\n")
+    plots = curve_plots(read_run(tmp_path))
+    assert f"teacher {shown}</span>" in plots
+    assert "training 1230</span>" in plots
