@@ -54,11 +54,19 @@ def _ledger_cell(row: Row, column: str) -> str:
 
 
 def certificate_list(run: RunRecord) -> str:
-    """One badge per certificate, with its values folded below; empty if there are no certificates."""
-    if not run.certificates:
-        return ""
-    items = "".join(_badge(name, values) for name, values in run.certificates.items() if values)
-    return f'<div class="certificates">{items}</div>'
+    """One badge per certificate, with its values folded below; empty if there are no certificates.
+
+    Those of files that are in no table, because they were made with other flags than the last, come last and say so;
+    a file that failed its certificate is never scored.
+    """
+    scored = {short_name(row["artifact"]) for row in run.scores}
+    known = {name: values for name, values in run.certificates.items() if values}
+    others = [name for name in known if name not in scored and ".failed." not in name]
+    items = [_badge(name, known[name]) for name in known if name not in others]
+    if others:
+        items += ["<p>Not in the tables, because the last flags of the run did not ask for them:</p>"]
+        items += [_badge(name, known[name]) for name in others]
+    return f'<div class="certificates">{"".join(items)}</div>' if items else ""
 
 
 def verdict(certificate: Mapping[str, Any]) -> bool | None:
