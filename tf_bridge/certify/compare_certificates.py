@@ -34,15 +34,18 @@ def recorded_lies(recorded: Certificate, fresh: Certificate) -> list[str]:
     lies = [_sentence(name, recorded.get(name), fresh[name]) for name in _SAME if recorded.get(name) != fresh[name]]
     if recorded["images"] != fresh["images"]:
         lies.append("the validation images are not those of the certificate")
-    if fresh["calibration_images"]["count"] and recorded["calibration_images"] != fresh["calibration_images"]:
+    calibrated = fresh["calibration_images"]["count"] > 0
+    if calibrated and recorded["calibration_images"] != fresh["calibration_images"]:
         lies.append("its calibration images are not those that the run's training split gives")
+    if not calibrated and recorded["calibration_images"]["count"]:
+        lies.append("it names calibration images, of which only int8 files have any")
     lies += _other_numbers(recorded["differences"], fresh["differences"])
     if recorded["version"] == CERTIFICATE_VERSION and recorded.get("standard_limits") != fresh["standard_limits"]:
         lies.append(_sentence("standard_limits", recorded.get("standard_limits"), fresh["standard_limits"]))
+    if recorded["version"] == CERTIFICATE_VERSION and fresh.get("layers") and not recorded.get("layers"):
+        lies.append("it says nothing of the file's layers; export the file again")
     lies += _other_words(recorded) + _other_layers(recorded.get("layers"), fresh.get("layers"))
-    if recorded["verdict"].get("passed") is not True:
-        lies.append("it says itself that the file fails")
-    return lies
+    return lies + _other_verdict(recorded, fresh)
 
 
 def float_layer_lies(recorded: Certificate, found: tuple[str, ...]) -> list[str]:
@@ -55,6 +58,18 @@ def float_layer_lies(recorded: Certificate, found: tuple[str, ...]) -> list[str]
     named = {layer for entry in recorded["float_layers"] for layer in entry.split(", ")}
     if hidden := [layer for layer in found if layer not in named]:
         return [f"the file keeps {', '.join(hidden)} in float, which its certificate does not say"]
+    return []
+
+
+def _other_verdict(recorded: Certificate, fresh: Certificate) -> list[str]:
+    """Whether a certificate says that the file fails, in one place or another; the file itself is judged elsewhere."""
+    said = recorded["verdict"]
+    if said.get("passed") is not True:
+        return ["it says itself that the file fails"]
+    if failures := said.get("failures"):
+        return [f"it lists what fails, but says that the file passes: {failures[0]}"]
+    if recorded.get("first_difference") and not fresh.get("first_difference"):
+        return ["it names a layer from which on the file differs, but the file does not"]
     return []
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tf_bridge.certify.tflite_tables import table_problems
 from tf_bridge.end_to_end import end_to_end_texts
 from torchseg.modelfile.metadata import METADATA_PREFIX, metadata
 from torchseg.modelfile.model_file import ModelFile
@@ -12,8 +13,9 @@ from torchseg.spec import ImageSpec
 def description_problems(file: ModelFile, spec: ImageSpec, precision: Precision) -> list[str]:
     """The entries of a file that are not those of its network, one sentence each.
 
-    Compares class names, colour order, scaling, mean, std, ignored value, layout and precision in the metadata, and the
-    size, channels and classes that input and output have, of which there is one each.
+    Compares class names, colour order, scaling, mean, std, range of the image files' values, ignored value, layout and
+    precision in the metadata, and the size, channels and classes that input and output have, of which there is one
+    each. Of a TFLite file, see `table_problems` as well.
 
     Args:
         file: `.onnx` or `.tflite`.
@@ -21,12 +23,13 @@ def description_problems(file: ModelFile, spec: ImageSpec, precision: Precision)
         precision: of the file.
     """
     end_to_end = file.metadata.get(f"{METADATA_PREFIX}output") == "classes"
-    expected = metadata(spec, layout="NCHW" if file.kind == "onnx" else "NHWC", precision=precision)
+    expected: dict[str, str | None] = {f"{METADATA_PREFIX}value_range": None}  # which most networks do not have
+    expected |= metadata(spec, layout="NCHW" if file.kind == "onnx" else "NHWC", precision=precision)
     if end_to_end:
         expected |= end_to_end_texts(spec)
     problems = [
         f"the file's metadata say {name.removeprefix(METADATA_PREFIX)} {file.metadata.get(name)}; "
-        f"the network has {text}"
+        f"the network has {text or 'none'}"
         for name, text in expected.items()
         if file.metadata.get(name) != text
     ]
@@ -35,6 +38,7 @@ def description_problems(file: ModelFile, spec: ImageSpec, precision: Precision)
         for kind, found in (("input", file.inputs), ("output", file.outputs))
         if len(found) != 1
     ]
+    problems += table_problems(file.path) if file.kind == "tflite" else []
     return problems + _shape_problems(file, spec, classes=end_to_end)
 
 

@@ -114,6 +114,12 @@ class NetworkLayers:
         return found
 
     @cached_property
+    def words(self) -> list[str]:
+        """The name of every operator in the order of computation, e.g. `relu`, whether it works in place or not."""
+        targets = (str(node.target) for node in self._nodes if node.op == "call_function")
+        return [target.split(".")[1].rstrip("_") for target in targets if target.startswith("aten.")]
+
+    @cached_property
     def unproven(self) -> list[str]:
         """Operators whose layers in a file cannot be told from PyTorch's: exporters merge, split or reorder them."""
         found = set()

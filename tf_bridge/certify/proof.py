@@ -14,6 +14,7 @@ from tf_bridge.certify.file_layers import OUTPUT
 from tf_bridge.certify.file_reader import FileReader, LocalFile
 from tf_bridge.certify.layer_check import LayerErrors, measure_layers
 from tf_bridge.certify.network_layers import NetworkLayers
+from tf_bridge.certify.operator_check import foreign_operators
 from tf_bridge.certify.range_check import Ranges, check_ranges
 from tf_bridge.certify.weight_check import WeightCheck, check_weights, simulated_weights
 from torchseg.modelfile.precision import Precision
@@ -79,6 +80,8 @@ def prove_layers(
     weights = check_weights(path, network, stored=reader.weights())
     numbers: dict[str, Any] = {"weights": _weight_numbers(weights)}
     failures = [*_first(weights.failures)]
+    takes_pixels = images[0][1].dtype != np.float32
+    failures += foreign_operators(path, network, precision, end_to_end=takes_pixels)
     if precision is Precision.INT8:
         kept = (kernel.layer for kernel in network.kernels if kernel.parameter not in weights.integers)
         numbers["float_layers"] = list(dict.fromkeys(kept))

@@ -27,8 +27,8 @@ _ONNX_NUMBER_TYPES = ("DequantizeLinear", "QuantizeLinear", "Cast")  # change ho
 _NONE = np.empty(0, np.int32)
 _NO_SCALE = np.empty(0, np.float32)
 
-# Index of the kernel among the inputs, and its output channel axis.
-_TFLITE_KERNEL = {"CONV_2D": (1, 0), "DEPTHWISE_CONV_2D": (1, 3), "FULLY_CONNECTED": (1, 0), "TRANSPOSE_CONV": (1, 0)}
+TFLITE_KERNEL = {"CONV_2D": (1, 0), "DEPTHWISE_CONV_2D": (1, 3), "FULLY_CONNECTED": (1, 0), "TRANSPOSE_CONV": (1, 0)}
+"""Index of the kernel among the inputs of each operator that multiplies in TFLite, and its output channel axis."""
 
 
 class StoredWeight(NamedTuple):
@@ -132,9 +132,9 @@ def tflite_weights(path: Path) -> Iterator[StoredWeight]:
     makers = {int(index): each for each in operators for index in each["outputs"]}
     graph = TfliteGraph(interpreter, tensors, operators, makers)
     for each in operators:
-        if each["op_name"] not in _TFLITE_KERNEL:
+        if each["op_name"] not in TFLITE_KERNEL:
             continue
-        at, axis = _TFLITE_KERNEL[each["op_name"]]
+        at, axis = TFLITE_KERNEL[each["op_name"]]
         index = graph.source(int(each["inputs"][at]))
         if index not in makers:
             codes, name = tensors[index]["quantization_parameters"], tensors[index]["name"]

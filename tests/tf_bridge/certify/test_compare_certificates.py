@@ -64,6 +64,15 @@ LIES = {
         lambda each: each["layers"]["arithmetic"]["steps"].update(error=0.0001),
         "it says error of its layers 0.0001, but it is 0.291",
     ),
+    "no layers": (lambda each: each.update(layers=None), "it says nothing of the file's layers"),
+    "a list of failures": (
+        lambda each: each["verdict"].update(failures=["mean IoU drops by 0.5"]),
+        "it lists what fails, but says that the file passes: mean IoU drops by 0.5",
+    ),
+    "a difference": (
+        lambda each: each.update(first_difference={"layer": "stem"}),
+        "it names a layer from which on the file differs",
+    ),
     "the noise": (lambda each: each["layers"]["arithmetic"].update(noise_ratio=0.1), "noise ratio of its layers 0.1"),
 }
 
@@ -73,6 +82,14 @@ def test_a_lie_is_told(lie: str):
     change, words = LIES[lie]
     said = lies(change)
     assert any(words in each for each in said), said
+
+
+def test_calibration_images_of_a_file_that_was_not_calibrated_are_a_lie():
+    names = ("file", "sha256", "size_bytes", "checkpoint_sha256", "format", "precision", "layout", "inputs", "outputs")
+    fresh = HONEST | dict.fromkeys((*names, "preprocessing", "thresholds")) | {"calibration_images": {"count": 0}}
+    assert recorded_lies(fresh, fresh) == []
+    said = recorded_lies(fresh | {"calibration_images": {"count": 500}}, fresh)
+    assert said == ["it names calibration images, of which only int8 files have any"]
 
 
 def test_words_of_an_earlier_release_on_few_images_are_no_lie():

@@ -37,6 +37,9 @@ def read_keras(path: Path) -> Contents:
     check_keras_file(path)
     try:
         with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+            if repeated := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
+                raise ValueError(f"{repeated[0]} is in it {names.count(repeated[0])} times")
             config, entries = (plain_json(archive.read(name).decode()) for name in (_CONFIG_FILE, METADATA_FILE))
             weights = archive.getinfo(_WEIGHTS_FILE)
             if archive.testzip() is not None or weights.file_size == 0:

@@ -49,6 +49,17 @@ def test_the_size_of_the_images_is_known_before_anything_is_opened(written):
     assert (file.kind, file.image_size, file.layout, file.spec) == ("keras", (32, 48), "NHWC", None)
 
 
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+@pytest.mark.parametrize("name", ["config.json", "metadata.json", "model.weights.h5"])
+def test_a_file_with_two_parts_of_one_name_is_refused(name, written):
+    """Keras reads the last of them; another program may read the first."""
+    path = written()
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(name, archive.read(name))
+    with pytest.raises(ValueError, match=rf"net\.keras is not a complete Keras file \({name} is in it 2 times"):
+        read_keras(path)
+
+
 @pytest.mark.parametrize("weights", [None, b""])
 def test_a_file_without_weights_is_refused(weights, written):
     with pytest.raises(ValueError, match=r"net\.keras is not a complete Keras file .*; export it again"):

@@ -30,8 +30,8 @@ from torchseg.pipeline.run.session import write_record
 
 ARGUMENTS = {"base_width": 4, "depth": 1}
 STAGES = ("clustered", "student")
-FILES = ("fp32.onnx", "fp16.onnx", "dynamic.onnx", "int8.onnx", "int8.packed.onnx", "fp32.tflite", "dynamic.tflite",
-         "int8.tflite", "int8.end_to_end.onnx", "int8.end_to_end.tflite", "fp32.keras")  # fmt: skip
+FILES = ("fp32.onnx", "fp16.onnx", "dynamic.onnx", "int8.onnx", "int8.packed.onnx", "fp32.tflite", "fp16.tflite",
+         "dynamic.tflite", "int8.tflite", "int8.end_to_end.onnx", "int8.end_to_end.tflite", "fp32.keras")  # fmt: skip
 
 
 class Tamper:
@@ -144,8 +144,8 @@ class Tamper:
                 model.set_metadata({key: text})
             return
         with Tamper.onnx_model(path) as model:
-            (entry,) = (each for each in model.metadata_props if each.key == key)
-            entry.value = text
+            kept = {each.key: each.value for each in model.metadata_props}
+            onnx.helper.set_model_props(model, kept | {key: text})
 
 
 @pytest.fixture(scope="session")

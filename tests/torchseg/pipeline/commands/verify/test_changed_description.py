@@ -37,6 +37,7 @@ METADATA = {
     "ignore_index": "0",
     "precision": "fp32",
     "layout": "NHCW",
+    "value_range": "[0.0, 100.0]",
 }
 
 

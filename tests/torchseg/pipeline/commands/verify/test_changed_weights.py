@@ -15,8 +15,8 @@ pytest.importorskip("tensorflow")
 
 Change = Callable[[Any, Path], None]
 
-FILES = ("fp32.onnx", "fp16.onnx", "dynamic.onnx", "int8.onnx", "int8.packed.onnx", "fp32.tflite", "dynamic.tflite",
-         "int8.tflite", "int8.end_to_end.onnx", "int8.end_to_end.tflite", "fp32.keras")  # fmt: skip
+FILES = ("fp32.onnx", "fp16.onnx", "dynamic.onnx", "int8.onnx", "int8.packed.onnx", "fp32.tflite", "fp16.tflite",
+         "dynamic.tflite", "int8.tflite", "int8.end_to_end.onnx", "int8.end_to_end.tflite", "fp32.keras")  # fmt: skip
 
 
 def swap_first_two(values: np.ndarray) -> np.ndarray:
@@ -79,6 +79,7 @@ def test_swapped_channels_are_found_in_every_other_file(problems):
         assert "weights of layer `stem.3` are not the network's" in said, kind
     for kind, dtype in (
         ("fp32.tflite", np.float32),
+        ("fp16.tflite", np.float16),
         ("dynamic.tflite", np.float32),
         ("int8.end_to_end.tflite", np.int8),
     ):
