@@ -28,6 +28,7 @@ class Matching:
         missing: tensors of the network that the checkpoint lacks.
         unexpected: tensors of the checkpoint that the network lacks.
         reshaped: name, shape in the checkpoint, and shape in the network, where they differ.
+        other_shapes: the checkpoint's tensors for these, by the network's names.
     """
 
     tensors: Mapping[str, Tensor]
@@ -35,6 +36,7 @@ class Matching:
     missing: Sequence[str]
     unexpected: Sequence[str]
     reshaped: Sequence[tuple[str, tuple[int, ...], tuple[int, ...]]]
+    other_shapes: Mapping[str, Tensor]
 
     @property
     def fits(self) -> bool:
@@ -91,6 +93,7 @@ def match_keys(theirs: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> Match
             name for name in inside if name not in bare and name not in dropped and not name.endswith(_IGNORED)
         ],
         reshaped=reshaped,
+        other_shapes={f"{wrapper}{name}": inside[name].detach().to(bare[name].dtype) for name, _, _ in reshaped},
     )
 
 

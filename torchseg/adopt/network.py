@@ -9,9 +9,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from torchseg.adopt.image_channels import image_channels, with_channels
 from torchseg.adopt.key_matching import Matching, match_keys
 from torchseg.adopt.program import program_network, program_of
-from torchseg.adopt.suggestions import head_classes, image_channels, other_model
+from torchseg.adopt.suggestions import head_classes, other_model
 from torchseg.adopt.weights_file import WeightsFile
 from torchseg.modelfile.card import Card
 from torchseg.models import arguments_of, build_network, check_size
@@ -154,7 +155,8 @@ def _matched(source: Source, spec: ImageSpec, num_classes: int) -> tuple[nn.Modu
             network = builder(spec.channels, num_classes, **source.arguments)
     else:
         network = build_network(source.model, source.arguments, channels=spec.channels, num_classes=num_classes)
-    return network, match_keys(source.weights.tensors, network.state_dict())
+    matching = match_keys(source.weights.tensors, network.state_dict())
+    return network, with_channels(matching, spec.channels)
 
 
 def _program(source: Source, spec: ImageSpec) -> Adopted:

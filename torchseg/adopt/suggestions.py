@@ -35,20 +35,6 @@ def head_classes(matching: Matching, num_classes: int) -> int | None:
     return counts.pop() if len(counts) == 1 and 0 not in counts else None
 
 
-def image_channels(matching: Matching, channels: int) -> int | None:
-    """The number of channels of the checkpoint's images, if it is all that keeps the tensors from fitting.
-
-    Args:
-        matching: of the checkpoint with a network for images of `channels` channels.
-        channels: of that network.
-    """
-    if matching.missing or matching.unexpected or len(matching.reshaped) != 1:
-        return None
-    _, theirs, ours = matching.reshaped[0]
-    same = len(theirs) == len(ours) == 4 and (theirs[0], *theirs[2:]) == (ours[0], *ours[2:])
-    return theirs[1] if same and ours[1] == channels else None
-
-
 def other_model(model: str, tensors: Mapping[str, Tensor], *, channels: int, num_classes: int) -> str:
     """The network of segmentation_models_pytorch that fits the tensors, as `smp:ARCHITECTURE:ENCODER`.
 

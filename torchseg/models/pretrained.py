@@ -85,7 +85,7 @@ def for_channels(kernel: Tensor, shape: torch.Size) -> Tensor:
     """The kernel `(O, 3, kh, kw)` of a first convolution for images of another number of channels.
 
     One channel gets the sum over the colours, as for a grey image stored as RGB; more channels repeat the colours and
-    are scaled so that images of equal bands give the same features. Source: timm's `adapt_input_conv`.
+    are scaled by 3 over their number, so that the features keep their size. Source: timm's `adapt_input_conv`.
     """
     if kernel.ndim != 4 or len(shape) != 4 or kernel.shape[1] != 3 or kernel.shape[2:] != shape[2:]:
         return kernel

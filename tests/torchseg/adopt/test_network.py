@@ -228,6 +228,71 @@ def test_another_number_of_channels_is_named_with_both_numbers():
         _adopted(path, case)
 
 
+def _spec_of(channels):
+    grey = (0.5,) * channels
+    return ImageSpec(height=64, width=64, classes=SPEC.classes, channels=channels, mean=grey, std=grey)
+
+
+def test_weights_for_colour_images_are_summed_for_grey_ones():
+    case = _own_file()
+    adopted = _adopted(_saved(case.module.state_dict()), case, _spec_of(1))
+    image = torch.randn(2, 1, 64, 64, generator=torch.Generator().manual_seed(0))
+    expected = _logits(case.module, image.expand(-1, 3, -1, -1))
+    assert torch.allclose(_logits(adopted.network, image), expected, atol=1e-4)
+    assert torch.equal(_logits(_reloaded(adopted)[0], image), _logits(adopted.network, image))
+
+
+@pytest.mark.parametrize("channels", [2, 4, 6, 13])
+def test_weights_for_colour_images_are_repeated_for_more_channels(channels):
+    case = _own_file()
+    adopted = _adopted(_saved(case.module.state_dict()), case, _spec_of(channels))
+    own, weights = case.module.state_dict(), adopted.network.state_dict()
+    first = weights.pop("network.enter.0.weight")
+    assert torch.equal(first[:, channels - 1], own.pop("enter.0.weight")[:, (channels - 1) % 3] * (3 / channels))
+    assert all(torch.equal(tensor, weights[f"network.{name}"]) for name, tensor in own.items())
+    images = torch.randn(2, channels, 64, 64, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(_logits(_reloaded(adopted)[0], images), _logits(adopted.network, images))
+
+
+def test_the_adapted_convolution_is_named():
+    case = _own_file()
+    notes = _adopted(_saved(case.module.state_dict()), case, _spec_of(4)).notes
+    said = next(note for note in notes if "adapted" in note)
+    assert said.startswith("the first convolution (enter.0.weight) is adapted from 3 to 4 channels: ")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("make", [_smp, _torchvision])
+def test_weights_of_libraries_are_adapted_to_other_channels(make):
+    case = make()
+    adopted = _adopted(_saved(case.module.state_dict()), case, _spec_of(6))
+    colours = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    expected = _logits(case.module, colours)
+    assert torch.allclose(_logits(adopted.network, colours.repeat(1, 2, 1, 1)), expected, atol=1e-3)
+
+
+def test_every_convolution_that_reads_the_image_is_adapted():
+    two_paths = """
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self, in_channels, num_classes):
+        super().__init__()
+        self.fine = nn.Conv2d(in_channels, num_classes, 1)
+        self.coarse = nn.Conv2d(in_channels, num_classes, 3, padding=1)
+
+    def forward(self, x):
+        return self.fine(x) + self.coarse(x)
+"""
+    Path("two.py").write_text(two_paths)
+    trust(Path("two.py"))
+    code = read_code(Path("two.py"))
+    weights = load_code(code).Net(3, 3).state_dict()
+    adopted = _adopted(_saved(weights), Case(nn.Identity(), "Net", {}, code), _spec_of(1))
+    assert any("first convolution (fine.weight, coarse.weight) is adapted" in note for note in adopted.notes)
+
+
 def test_arguments_of_the_own_network_are_named_when_shapes_differ():
     case = _own_file()
     path = _saved(load_code(case.code).UNet(3, 3, width=8).state_dict())

@@ -32,7 +32,8 @@ class TorchvisionNetwork(nn.Module):
 def torchvision_builder(name: str) -> tuple[Callable[..., nn.Module], Mapping[str, Any]]:
     """Builder and known arguments for a name such as `torchvision:lraspp_mobilenet_v3_large`.
 
-    Networks start from random weights, and have no auxiliary head.
+    Networks start from random weights, and have no auxiliary head. For images of another number of channels than three,
+    the first convolution is another one.
 
     Raises:
         ValueError: for an unknown name; suggests similar ones.
@@ -52,10 +53,21 @@ def torchvision_builder(name: str) -> tuple[Callable[..., nn.Module], Mapping[st
         )
 
     def build(in_channels: int, num_classes: int, **arguments: Any) -> TorchvisionNetwork:
-        if in_channels != _CHANNELS:
-            raise ValueError(f"model '{name}' takes images of 3 channels, not of {in_channels}; choose another network")
         off = {"aux_loss": False} if "aux_loss" in inspect.signature(known[short]).parameters else {}
         network = known[short](weights=None, weights_backbone=None, num_classes=num_classes, **off, **arguments)
+        if in_channels != _CHANNELS:
+            _take_channels(network, in_channels)
         return TorchvisionNetwork(network)
 
     return build, {each: Any for each in inspect.signature(known[short]).parameters if each not in _GIVEN}
+
+
+def _take_channels(network: nn.Module, channels: int) -> None:
+    """Replaces the first convolution by one for images of so many channels, with random weights."""
+    name, first = next((name, each) for name, each in network.named_modules() if isinstance(each, nn.Conv2d))
+    arguments = {
+        each: getattr(first, each) for each in ("kernel_size", "stride", "padding", "dilation", "padding_mode")
+    }
+    conv = nn.Conv2d(channels, first.out_channels, bias=first.bias is not None, **arguments)
+    parent, _, last = name.rpartition(".")
+    setattr(network.get_submodule(parent), last, conv)

@@ -21,7 +21,13 @@ def test_an_unknown_name_is_answered_with_the_known_ones():
         build_model("torchvision:fcn_resnet5", {}, SPEC)
 
 
-def test_only_images_of_three_channels_are_taken():
-    grey = ImageSpec(height=32, width=48, classes=("a", "b"), channels=1, mean=(0.5,), std=(0.5,))
-    with pytest.raises(ValueError, match="takes images of 3 channels, not of 1"):
-        build_model("torchvision:lraspp_mobilenet_v3_large", {}, grey)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["lraspp_mobilenet_v3_large", "fcn_resnet50"])
+def test_images_may_have_any_number_of_channels(name):
+    spec = ImageSpec(height=32, width=48, classes=("a", "b", "c"), channels=4, mean=(0.5,) * 4, std=(0.5,) * 4)
+    network = build_model(f"torchvision:{name}", {}, spec).eval()
+    images = torch.randn(1, 4, 32, 48, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        logits, without_the_last = network(images), network(images * torch.tensor([1.0, 1, 1, 0])[:, None, None])
+    assert logits.shape == (1, 3, 32, 48)
+    assert not torch.equal(logits, without_the_last)
