@@ -175,7 +175,7 @@ def _line(row: Row, ours_ms: float | None) -> str:
 def _conditions(arguments: argparse.Namespace) -> list[str]:
     """The conditions of the numbers, for the head of the table."""
     ours = ", ".join(f"{name} {version(name)}" for name in OURS)
-    peers = [f"{NAMES[peer]}: {_versions(python, peer)}" for peer in PEERS if (python := getattr(arguments, peer))]
+    peers = [f"{NAMES[peer]}: {peer_versions(python, peer)}" for peer in PEERS if (python := getattr(arguments, peer))]
     return [
         "# The bridge beside litert-torch and onnx2tf",
         "",
@@ -192,7 +192,8 @@ def _conditions(arguments: argparse.Namespace) -> list[str]:
     ]
 
 
-def _versions(python: Path, peer: str) -> str:
+def peer_versions(python: Path, peer: str) -> str:
+    """Names and versions of a peer's packages in its environment."""
     code = f"from importlib.metadata import version as v; print(*(f'{{n}} {{v(n)}}' for n in {PEERS[peer]}), sep=', ')"
     return subprocess.run([str(python), "-c", code], capture_output=True, text=True, check=True).stdout.strip()
 

@@ -2,7 +2,7 @@
 
 Reads FOLDER/program.pt2 (from `torch.export`) or FOLDER/network.onnx, and FOLDER/calibration.npy: normalised images,
 float32 `(B, H, W, C)`. Writes FOLDER/TOOL/PRECISION.tflite with the tool's public functions, and prints one error per
-file as JSON, `null` for success.
+file as JSON, `null` for success. Called as `TOOL FOLDER`, or `TOOL FOLDER fp32` for the fp32 file alone.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,8 @@ def main() -> int:
     tool, folder = sys.argv[1], Path(sys.argv[2])
     (folder / tool).mkdir()
     calibration = np.load(folder / "calibration.npy")
-    answer = {"litert": _litert, "onnx2tf": _onnx2tf}[tool](folder, calibration)
+    precisions = sys.argv[3:] or ["fp32", "fp16", "dynamic", "int8", "int8_minmax"]
+    answer = {"litert": _litert, "onnx2tf": _onnx2tf}[tool](folder, calibration, precisions)
     print(json.dumps(answer))
     return 0
 
@@ -39,7 +40,7 @@ def _attempt(path: Path, write: Callable[[], object]) -> str | None:
     return None if path.exists() else "no file was written"
 
 
-def _litert(folder: Path, calibration: np.ndarray) -> dict[str, str | None]:
+def _litert(folder: Path, calibration: np.ndarray, precisions: Sequence[str]) -> dict[str, str | None]:
     import litert_torch
     import torch
 
@@ -53,7 +54,7 @@ def _litert(folder: Path, calibration: np.ndarray) -> dict[str, str | None]:
         )
 
     answer = {"fp32": _attempt(plain, convert)}
-    for precision in ("fp16", "dynamic", "int8", "int8_minmax"):
+    for precision in [each for each in precisions if each != "fp32"]:
         path = plain.with_stem(precision)
         answer[precision] = answer["fp32"] or _attempt(path, partial(_quantize, plain, path, calibration))
     return answer
@@ -94,7 +95,7 @@ def _ranges(plain: Path, tool: Any, calibration: np.ndarray, kind: str) -> Any:
     return measuring.get_model_qsvs()
 
 
-def _onnx2tf(folder: Path, calibration: np.ndarray) -> dict[str, str | None]:
+def _onnx2tf(folder: Path, calibration: np.ndarray, precisions: Sequence[str]) -> dict[str, str | None]:
     import onnx2tf
 
     made = folder / "onnx2tf" / "made"
@@ -109,8 +110,8 @@ def _onnx2tf(folder: Path, calibration: np.ndarray) -> dict[str, str | None]:
         onnx2tf.convert(
             input_onnx_file_path=str(folder / "network.onnx"),
             output_folder_path=str(made),
-            output_dynamic_range_quantized_tflite=True,
-            output_integer_quantized_tflite=True,
+            output_dynamic_range_quantized_tflite="dynamic" in precisions,
+            output_integer_quantized_tflite="int8" in precisions,
             output_signaturedefs=True,
             custom_input_op_name_np_data_path=[images],
             non_verbose=True,
@@ -119,7 +120,7 @@ def _onnx2tf(folder: Path, calibration: np.ndarray) -> dict[str, str | None]:
     endings = {"fp32": "float32", "fp16": "float16", "dynamic": "dynamic_range_quant", "int8": "full_integer_quant"}
     failure = _attempt(made, convert)
     answer: dict[str, str | None] = {}
-    for precision, ending in endings.items():
+    for precision, ending in [each for each in endings.items() if each[0] in precisions]:
         path = made / f"network_{ending}.tflite"
         answer[precision] = None if path.exists() else failure or "no file was written"
         if path.exists():

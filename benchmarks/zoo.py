@@ -15,18 +15,14 @@ from __future__ import annotations
 import argparse
 import datetime
 import json
-import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from fnmatch import fnmatchcase
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
+from zoo_child import run_child
 from zoo_networks import zoo_names
-from zoo_table import NOT_BUILT, Row, built, zoo_table
-
-from torchseg.exit_code import cause_of_end
+from zoo_table import NOT_BUILT, Row, built, read_rows, zoo_table
 
 RESULTS, TABLE = "zoo.jsonl", "zoo.md"
 
@@ -35,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _arguments(argv)
     arguments.out.mkdir(parents=True, exist_ok=True)
     results = arguments.out / RESULTS
-    rows = {(row["network"], row["size"]): row for row in _read(results)}
+    rows = {(row["network"], row["size"]): row for row in read_rows(results)}
     for size in arguments.sizes:
         for name, place in arguments.networks.items():
             if not _is_done(rows.get((name, size)), arguments):
@@ -69,15 +65,9 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--again", action="store_true", help="repeat what was not right")
     arguments = parser.parse_args(argv)
     try:
-        known = zoo_names(arguments.families, arguments.code)
+        arguments.networks = zoo_names(arguments.families, arguments.code, only=arguments.only)
     except (OSError, ValueError) as error:
         parser.error(str(error))
-    for pattern in arguments.only:
-        if not any(fnmatchcase(name, pattern) for name in known):
-            parser.error(f"--only {pattern} is no network; give names such as {', '.join(list(known)[:2])}, or smp:*")
-    arguments.networks = {
-        name: place for name, place in known.items() if any(fnmatchcase(name, each) for each in arguments.only)
-    }
     return arguments
 
 
@@ -109,50 +99,9 @@ def _made(place: str, size: str, arguments: argparse.Namespace) -> Row:
         **{key: getattr(arguments, key) for key in ("formats", "precisions", "translate_only")},
     }
     started = time.monotonic()
-    files = _run(request, _files(arguments), arguments.limit_s)
+    files = run_child("zoo_worker.py", request, _files(arguments), limit_s=arguments.limit_s)
     day = datetime.datetime.now(tz=datetime.UTC).date().isoformat()
     return {"date": day, "seconds": round(time.monotonic() - started, 1), "proof": True, "files": files}
-
-
-def _run(request: Mapping[str, Any], wanted: Sequence[str], limit_s: float) -> dict[str, str]:
-    """What the child says of each file; if it dies or takes too long, this is said of the files that it left out."""
-    try:
-        done = subprocess.run(
-            [sys.executable, str(Path(__file__).with_name("zoo_worker.py"))],
-            input=json.dumps(request).encode(),
-            capture_output=True,
-            timeout=limit_s,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as late:
-        return _completed(_reported(late.stdout), wanted, f"took more than {limit_s:g} s")
-    files = _reported(done.stdout)
-    if NOT_BUILT in files:
-        return files
-    last = (done.stderr.decode(errors="replace").strip().splitlines() or [""])[-1]
-    return _completed(files, wanted, f"DIED: {cause_of_end(done.returncode)}: {last[:300]}")
-
-
-def _reported(output: bytes | None) -> dict[str, str]:
-    """What the child has said by now: one JSON object per line, among lines of others. A later line counts."""
-    files: dict[str, str] = {}
-    for line in (output or b"").decode(errors="replace").splitlines():
-        try:
-            said = json.loads(line)
-        except ValueError:
-            continue
-        files |= said if isinstance(said, dict) else {}
-    return files
-
-
-def _completed(files: Mapping[str, str], wanted: Sequence[str], reason: str) -> dict[str, str]:
-    return {file: files.get(file, reason) for file in wanted}
-
-
-def _read(path: Path) -> Iterator[Row]:
-    if path.exists():
-        with path.open(encoding="utf-8") as lines:
-            yield from map(json.loads, lines)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import inspect
 from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -51,23 +52,30 @@ class OneOutput(nn.Module):
         return logits  # type: ignore[no-any-return]
 
 
-def zoo_names(families: Sequence[str], code: Path | None) -> dict[str, str]:
+def zoo_names(families: Sequence[str], code: Path | None, *, only: Sequence[str] = ("*",)) -> dict[str, str]:
     """Names of networks, and what `zoo_network` builds for each.
 
     Args:
         families: `smp` and `torchvision`, or one of them.
         code: text file with one `FILE.py:NAME` per line, relative to its own folder. The network is called
             `code:FILE.py:NAME`, or `OWNER/REPOSITORY:NAME` if the line ends in the repository that it comes from.
+        only: names of the wanted networks; `*` and `?` stand for any text.
 
     Raises:
-        ValueError: if a line of `code` is something else.
+        ValueError: if a line of `code` is something else, or no network has one of the names.
     """
     names = []
     if "smp" in families:
         names += [f"smp:{architecture}:{encoder}" for architecture in ARCHITECTURES for encoder in ENCODERS]
     if "torchvision" in families:
         names += [f"torchvision:{name}" for name in TORCHVISION]
-    return dict(zip(names, names, strict=True)) | (_listed(code) if code is not None else {})
+    known = dict(zip(names, names, strict=True)) | (_listed(code) if code is not None else {})
+    for pattern in only:
+        if not any(fnmatchcase(name, pattern) for name in known):
+            raise ValueError(
+                f"--only {pattern} is no network; give names such as {', '.join(list(known)[:2])}, or smp:*"
+            )
+    return {name: place for name, place in known.items() if any(fnmatchcase(name, each) for each in only)}
 
 
 def _listed(code: Path) -> dict[str, str]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from torchseg.harness.host import cpu_name
@@ -30,6 +32,13 @@ Row = dict[str, Any]
 
 `files` says what is wrong, by `PRECISION FORMAT`; empty for a right file. Rows of earlier versions have no `proof`.
 """
+
+
+def read_rows(path: Path) -> Iterator[Row]:
+    """The lines of a file of results; none if it does not exist yet."""
+    if path.exists():
+        with path.open(encoding="utf-8") as lines:
+            yield from map(json.loads, lines)
 
 
 def built(rows: Iterable[Row]) -> list[Row]:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,18 +14,8 @@ from torchseg.modelfile.precision import Precision
 from torchseg.spec import ImageSpec
 
 pytestmark = pytest.mark.slow
-BENCHMARKS = str(Path(__file__).parents[2] / "benchmarks")
 SPEC = ImageSpec(height=SIZE[0], width=SIZE[1], classes=("a", "b", "c"))
 IMAGES = np.random.default_rng(0).standard_normal((4, 3, *SIZE)).astype(np.float32)
-
-
-@pytest.fixture(autouse=True)
-def benchmarks(monkeypatch: pytest.MonkeyPatch):
-    """The folder of the benchmarks is on the path, as for a command in it."""
-    monkeypatch.syspath_prepend(BENCHMARKS)
-    yield
-    for name in ("rounding_cost", "special_layers"):
-        sys.modules.pop(name, None)
 
 
 def _plain() -> nn.Module:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,19 +11,6 @@ from tf_bridge.conversion import Conversion
 from torchseg.config import DataConfig
 from torchseg.modelfile.precision import Precision
 from torchseg.pipeline.run.dataset import open_pictures
-
-BENCHMARKS = str(Path(__file__).parents[2] / "benchmarks")
-LOADED = ("zoo", "zoo_networks", "zoo_table", "zoo_worker", "prepared_network", "rounding_cost")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def benchmarks():
-    """The folder of the benchmarks is on the path, as for a command in it."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(BENCHMARKS)
-        yield
-    for name in LOADED:
-        sys.modules.pop(name, None)
 
 
 def _arguments(*flags: str, tmp_path: Path):
@@ -66,23 +52,23 @@ def test_a_line_that_names_no_network_is_an_error(tmp_path, capsys):
 
 
 def test_a_timeout_keeps_what_was_done_before_it(monkeypatch):
-    import zoo
+    import zoo_child
 
     def late(*_: object, **options: float) -> None:
         said = b'a library says hello\n{"fp32 onnx": ""}\n{"int8 onnx": "wrong: all of it"}\n{"fp32 tfl'
         raise subprocess.TimeoutExpired("python", options["timeout"], output=said)
 
     monkeypatch.setattr(subprocess, "run", late)
-    files = zoo._run({}, ["fp32 onnx", "int8 onnx", "fp32 tflite"], 5)
+    files = zoo_child.run_child("child.py", {}, ["fp32 onnx", "int8 onnx", "fp32 tflite"], limit_s=5)
     assert files == {"fp32 onnx": "", "int8 onnx": "wrong: all of it", "fp32 tflite": "took more than 5 s"}
 
 
 def test_a_child_that_dies_keeps_what_was_done_before_it(monkeypatch):
-    import zoo
+    import zoo_child
 
     died = subprocess.CompletedProcess([], -11, stdout=b'{"fp32 onnx": ""}\n', stderr=b"Fatal Python error\n")
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: died)
-    files = zoo._run({}, ["fp32 onnx", "int8 onnx"], 5)
+    files = zoo_child.run_child("child.py", {}, ["fp32 onnx", "int8 onnx"], limit_s=5)
     assert files["fp32 onnx"] == ""
     assert files["int8 onnx"].startswith("DIED: ")
     assert files["int8 onnx"].endswith("Fatal Python error")
