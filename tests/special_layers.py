@@ -18,6 +18,7 @@ from tests import special_blocks as blocks
 from tests import special_sampling as sampling
 from tests.special_blocks import CHANNELS, conv
 from tests.special_functions import MORE_LAYERS, Applied, Function
+from tests.special_masks import MASKED_LAYERS
 
 CLASSES = 3
 SIZE = (16, 24)
@@ -204,5 +205,6 @@ SPECIAL_LAYERS: dict[str, Callable[[], nn.Module]] = {
     "einsum over channels": _apply(lambda x: torch.einsum("bchw,kc->bkhw", x, torch.linspace(-1, 1, 40).view(5, 8))),
     "einsum of two maps": _apply(lambda x: torch.einsum("bchw,bcHw->bhwH", x, x.sigmoid()).permute(0, 3, 1, 2)),
     "view as channels": _apply(lambda x: x.reshape(len(x), 32, *(side // 2 for side in x.shape[2:]))),
+    **MASKED_LAYERS,
     **MORE_LAYERS,
 }

@@ -15,7 +15,6 @@ from tf_bridge.mixed_precision.groups import Operation, layer_groups
 from tf_bridge.tflite.convert import TracedFunction, calibrated_tflite, quantized_tflite
 from tf_bridge.tflite.export import write_tflite
 from tf_bridge.tflite.flatbuffer import drop_idle_roundings
-from tf_bridge.tflite.float_operations import float_operations
 from torchseg.modelfile.precision import Precision
 from torchseg.modelfile.tflite import TfliteModel
 from torchseg.spec import ImageSpec
@@ -37,7 +36,7 @@ class MixedTflite:
 
     def __init__(self, traced: TracedFunction, spec: ImageSpec, images: NDArray[np.float32]) -> None:
         self._spec = spec
-        self._calibrated = calibrated_tflite(traced, images)
+        self._calibrated, self._in_float = calibrated_tflite(traced, images)
         self._groups, self._transposed = _groups(self._calibrated)
 
     @property
@@ -48,7 +47,7 @@ class MixedTflite:
     def write(self, path: Path, *, float_layers: Collection[str]) -> None:
         """Writes the file with these layers in float; input and output are always float32."""
         operations = {operation for layer in float_layers for operation in self._groups[layer]}
-        operations |= float_operations(self._calibrated)
+        operations |= self._in_float
         kinds = {_TRANSPOSED} if self._transposed in float_layers else set()
         # tf.lite.experimental.QuantizationDebugger would quantize every choice twice, and run it.
         content = quantized_tflite(self._calibrated, denylisted_nodes=operations, denylisted_ops=kinds)

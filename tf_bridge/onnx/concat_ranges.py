@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any
 
 from torchseg.record import plain_json
@@ -18,7 +18,7 @@ _WIDENED = 2.0  # largest factor for a tensor that has other readers, too: it co
 _SAME_STEP = ("Resize", "MaxPool")  # the quantizer gives their output the same range as their input
 
 
-def share_concat_ranges(model: ModelProto, ranges: bytes) -> bytes:
+def share_concat_ranges(model: ModelProto, ranges: bytes, *, left_out: Collection[str] = ()) -> bytes:
     """Gives inputs of concatenations the range of the output where that costs little or no accuracy.
 
     ONNX Runtime copies an input that has the range of the output, but requantizes every value of one that has not. A
@@ -31,13 +31,15 @@ def share_concat_ranges(model: ModelProto, ranges: bytes) -> bytes:
     Args:
         model: float32.
         ranges: of the model's tensors, in ONNX Runtime's JSON format.
+        left_out: names of the concatenations that are computed in float.
 
     Returns:
         The ranges in the same format, with those of such tensors widened.
     """
     table = plain_json(ranges.decode())
     known, measured = table["data"], dict(table["data"])
-    concats = [node for node in model.graph.node if node.op_type == "Concat" and node.output[0] in known]
+    nodes = [node for node in model.graph.node if node.name not in left_out]
+    concats = [node for node in nodes if node.op_type == "Concat" and node.output[0] in known]
     makers = {name: node for node in model.graph.node for name in node.output}
     readers = Counter(name for node in model.graph.node for name in node.input)
     readers.update(value.name for value in model.graph.output)

@@ -16,6 +16,7 @@ from tf_bridge.onnx.attention import flatten_matrices, small_softmaxes
 from tf_bridge.onnx.concat_ranges import share_concat_ranges
 from tf_bridge.onnx.failures import one_message
 from tf_bridge.onnx.grouped_bias import split_grouped_biases
+from tf_bridge.onnx.masks import make_masks_finite, masked_nodes, masks
 from tf_bridge.onnx.value_names import layer_of_node, layer_of_weight
 from tf_bridge.onnx.zero_channels import refine_zero_channels
 from tf_bridge.quiet import quiet
@@ -71,15 +72,16 @@ def halve_onnx(model: ModelProto, *, float_share: float) -> tuple[ModelProto, li
         float_share: share of all weight values, 0 to 1, that may stay in float32; the smallest tensors are chosen.
 
     Returns:
-        The converted model, and the layers whose weights stayed in float32.
+        The converted model, and the layers whose weights stayed in float32. Masks that exceed the range of float16, as
+        -inf does, stay in float32 in any case.
 
     Raises:
-        ValueError: if a weight to be converted exceeds the range of float16.
+        ValueError: if another weight to be converted exceeds the range of float16.
     """
     from onnx import TensorProto, helper, numpy_helper
 
     converted = _copy(model)
-    graph, casts = converted.graph, []
+    graph, casts, mask_names = converted.graph, [], masks(model)
     weights = [tensor for tensor in graph.initializer if tensor.data_type == TensorProto.FLOAT and tensor.dims]
     kept = lightest({tensor.name: math.prod(tensor.dims) for tensor in weights}, float_share)
     for tensor in weights:
@@ -87,6 +89,8 @@ def halve_onnx(model: ModelProto, *, float_share: float) -> tuple[ModelProto, li
             continue
         name, half = tensor.name, numpy_helper.to_array(tensor).astype(np.float16)
         if not np.isfinite(half).all():
+            if name in mask_names:
+                continue
             raise ValueError(f"weight {name} leaves the range of float16 (65504); export this network as fp32")
         tensor.CopyFrom(numpy_helper.from_array(half, f"{name}.fp16"))
         casts.append(helper.make_node("Cast", [tensor.name], [name], name=f"{name}.cast", to=TensorProto.FLOAT))
@@ -187,7 +191,7 @@ def measure_ranges(model: ModelProto, images: Images) -> bytes:
             raise
         measured = ranges.read_bytes()
         _check_ranges(model, measured)  # with some ranges that are not finite, the quantizer goes on
-        return share_concat_ranges(model, measured)
+        return share_concat_ranges(model, measured, left_out=masked_nodes(model, measured))
 
 
 def quantize_onnx(model: ModelProto, ranges: bytes, *, float_nodes: Iterable[str]) -> ModelProto:
@@ -204,7 +208,8 @@ def quantize_onnx(model: ModelProto, ranges: bytes, *, float_nodes: Iterable[str
     with tempfile.TemporaryDirectory() as folder, quiet():
         path = Path(folder) / "ranges.json"
         path.write_bytes(ranges)
-        return _quantize(model, None, path, float_nodes=[*float_nodes, *small_softmaxes(model, ranges)])
+        in_float = [*float_nodes, *small_softmaxes(model, ranges), *masked_nodes(model, ranges)]
+        return _quantize(model, None, path, float_nodes=in_float)
 
 
 def _quantize(model: ModelProto, images: Images | None, ranges: Path, *, float_nodes: Iterable[str]) -> ModelProto:
@@ -214,7 +219,7 @@ def _quantize(model: ModelProto, images: Images | None, ranges: Path, *, float_n
     """
     from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
 
-    prepared = flatten_matrices(split_grouped_biases(_copy(model)))
+    prepared = make_masks_finite(flatten_matrices(split_grouped_biases(_copy(model))))
     with one_message("int8 quantization", prepared, advice=_INSTEAD_OF_INT8):
         quantized = _through_file(
             lambda path: quantize_static(

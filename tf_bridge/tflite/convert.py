@@ -69,8 +69,8 @@ def convert_tflite(
     if precision is not Precision.INT8:
         return _convert(traced, _SETTINGS[precision](traced.tf))
     assert images is not None
-    int8, calibrated = traced.tf.int8, calibrated_tflite(traced, images)
-    kept = float_operations(calibrated)
+    int8 = traced.tf.int8
+    calibrated, kept = calibrated_tflite(traced, images)
     content = quantized_tflite(calibrated, input_data_type=int8, output_data_type=int8, denylisted_nodes=kept)
     return drop_idle_roundings(content) if kept else content
 
@@ -93,7 +93,7 @@ def quantized_tflite(calibrated: bytes, **options: Any) -> bytes:
             ) from error
 
 
-def calibrated_tflite(traced: TracedFunction, images: Images) -> bytes:
+def calibrated_tflite(traced: TracedFunction, images: Images) -> tuple[bytes, set[str]]:
     """Bytes of the float32 file with the measured range of every tensor, ready to be quantized.
 
     The converter stops before it quantizes; `with_ranges` then measures the ranges.
@@ -101,8 +101,12 @@ def calibrated_tflite(traced: TracedFunction, images: Images) -> bytes:
     Args:
         traced: from `trace_lowered`.
         images: for calibration, float32 `(B, C, H, W)`.
+
+    Returns:
+        The bytes, and the names of the results of the operations that should stay in float.
     """
-    return with_ranges(_convert(traced, _calibration(traced.tf, images[:1])), images)
+    calibrated, masked = with_ranges(_convert(traced, _calibration(traced.tf, images[:1])), images)
+    return calibrated, masked | float_operations(calibrated)
 
 
 def _convert(traced: TracedFunction, settings: dict[str, Any]) -> bytes:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from tf_bridge.onnx.attention import SMALL_SHARE
-from tf_bridge.tflite.ranges import is_measured
+from tf_bridge.tflite.ranges import is_measured, result_name
 from torchseg.modelfile.tflite import TfliteModel
 
 _SAMPLING = "/grid_sampler"  # part of the names of their results, after the PyTorch layer
@@ -36,21 +36,17 @@ def float_operations(content: bytes) -> set[str]:
     file = TfliteModel(content)
     graph = file.graph
     made_by = {int(tensor): operation for operation in graph.operators for tensor in operation.outputs}
-    sampling = [each for each in graph.operators if _SAMPLING in _name(graph, each)]
+    sampling = [each for each in graph.operators if _SAMPLING in result_name(graph, each)]
     pixels = set(_pixels(file, sampling, made_by))
     places = [int(index) for operation in sampling for index in operation.inputs if int(index) not in pixels]
-    chosen = {_name(graph, each) for each in (*sampling, *_small_softmaxes(file))}
+    chosen = {result_name(graph, each) for each in (*sampling, *_small_softmaxes(file))}
     chosen |= _arithmetic(file, places, made_by, _ARITHMETIC)
     for division in (each for each in graph.operators if file.kind(each) == "DIV"):
         divisor = int(division.inputs[1])
         made = _arithmetic(file, [divisor], made_by, _ARITHMETIC | _DIVISORS)
-        if any(_may_be_zero(graph, tensor) for tensor, maker in made_by.items() if _name(graph, maker) in made):
-            chosen |= {_name(graph, division), *made}
+        if any(_may_be_zero(graph, tensor) for tensor, maker in made_by.items() if result_name(graph, maker) in made):
+            chosen |= {result_name(graph, division), *made}
     return chosen
-
-
-def _name(graph: Any, operation: Any) -> str:
-    return str(graph.tensors[operation.outputs[0]].name.decode())
 
 
 def _arithmetic(file: TfliteModel, tensors: list[int], made_by: dict[int, Any], kinds: frozenset[str]) -> set[str]:
@@ -58,8 +54,8 @@ def _arithmetic(file: TfliteModel, tensors: list[int], made_by: dict[int, Any], 
     found: set[str] = set()
     while tensors:
         operation = made_by.get(tensors.pop())
-        if operation is not None and file.kind(operation) in kinds and _name(file.graph, operation) not in found:
-            found.add(_name(file.graph, operation))
+        if operation is not None and file.kind(operation) in kinds and result_name(file.graph, operation) not in found:
+            found.add(result_name(file.graph, operation))
             tensors += [int(index) for index in operation.inputs]
     return found
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tf_bridge.masked_scores import Operation, Range, Tensor, is_bounding, masked_scores
 from torchseg.modelfile.tflite import TfliteModel
 
 # Index of the weights among the inputs of an operation.
@@ -35,7 +36,7 @@ _AVERAGING = frozenset({"RESIZE_BILINEAR", "AVERAGE_POOL_2D"})
 _CHOOSING = frozenset({"MAX_POOL_2D", "MAXIMUM", "MINIMUM", "REDUCE_MAX", "REDUCE_MIN"})
 
 
-def with_ranges(calibrated: bytes, images: NDArray[np.float32]) -> bytes:
+def with_ranges(calibrated: bytes, images: NDArray[np.float32]) -> tuple[bytes, set[str]]:
     """Gives a file ranges that the quantizer does not turn into grids that cut values off, or that no runtime loads.
 
     Args:
@@ -43,13 +44,17 @@ def with_ranges(calibrated: bytes, images: NDArray[np.float32]) -> bytes:
         images: for calibration, float32 `(B, C, H, W)`; run one by one.
 
     Returns:
-        Bytes of the file with the same graph and weights.
+        Bytes of the file with the same graph and weights, and the names of the results of the operations between each
+        mask of very negative constants and its softmax: they must stay in float.
     """
     file = TfliteModel(calibrated)
     _measure(file, calibrated, images)
-    _join_ranges(file)
-    _widen_flat_ranges(file)
-    return file.content()
+    in_float = _masked_operations(file)
+    _narrow(file, in_float)
+    operations = [each for each in file.graph.operators if result_name(file.graph, each) not in in_float]
+    _join_ranges(file, operations)
+    _widen_flat_ranges(file, operations)
+    return file.content(), in_float
 
 
 def _measure(file: TfliteModel, content: bytes, images: NDArray[np.float32]) -> None:
@@ -80,7 +85,43 @@ def _measure(file: TfliteModel, content: bytes, images: NDArray[np.float32]) -> 
         quantization.min[0], quantization.max[0] = low[index], high[index]
 
 
-def _join_ranges(file: TfliteModel) -> None:
+def _masked_operations(file: TfliteModel) -> set[str]:
+    """Names of the results of the operations from each mask of very negative constants to its softmax."""
+    graph = file.graph
+    ranges: dict[Tensor, Range] = {
+        index: (float(each.quantization.min[0]), float(each.quantization.max[0]))
+        for index, each in enumerate(graph.tensors)
+        if is_measured(each)
+    }
+    operations = [
+        Operation(
+            result_name(graph, each), file.kind(each), tuple(map(int, each.inputs)), tuple(map(int, each.outputs))
+        )
+        for each in graph.operators
+    ]
+    return masked_scores(operations, ranges)
+
+
+def _narrow(file: TfliteModel, in_float: Collection[str]) -> None:
+    """Gives masked scores the range that they have without the mask.
+
+    They stay in float, but the quantizer gives all that a concatenation or a slice reads one range, whatever it leaves
+    in float.
+    """
+    graph = file.graph
+    for operation in graph.operators:
+        if result_name(graph, operation) in in_float and not is_bounding(file.kind(operation)):
+            sources = [graph.tensors[index] for index in operation.inputs if index >= 0]
+            results = [graph.tensors[index] for index in operation.outputs]
+            _set_range(filter(is_measured, results), filter(is_measured, sources))
+
+
+def result_name(graph: Any, operation: Any) -> str:
+    """Name of an operation's first result, by which the quantizer knows the operation."""
+    return str(graph.tensors[operation.outputs[0]].name.decode())
+
+
+def _join_ranges(file: TfliteModel, operations: Sequence[Any]) -> None:
     """Gives tensors that must share a grid one range that holds all their values.
 
     The quantizer takes the range of one of them, often of the last. A tensor that goes through a maximum into a
@@ -95,7 +136,7 @@ def _join_ranges(file: TfliteModel) -> None:
             index = group[index]
         return index
 
-    for operation in graph.operators:
+    for operation in operations:
         if file.kind(operation) in _MOVING | _CHOOSING:
             ends = [int(index) for index in (*operation.outputs, *operation.inputs)]
             joined = [index for index in ends if index >= 0 and is_measured(graph.tensors[index])]
@@ -131,14 +172,14 @@ def _set_range(tensors: Iterable[Any], counted: Iterable[Any]) -> None:
         tensor.quantization.min[0], tensor.quantization.max[0] = low, high
 
 
-def _widen_flat_ranges(file: TfliteModel) -> None:
+def _widen_flat_ranges(file: TfliteModel, operations: Sequence[Any]) -> None:
     """Widens degenerate ranges to the smallest range that an integer kernel can resolve for its inputs and weights.
 
     A ReLU that never fires, or a gate that never changes, has a range of zero. The quantizer then takes 2e-6, and no
     runtime with XNNPACK loads the file.
     """
     graph = file.graph
-    for operation in graph.operators:
+    for operation in operations:
         target = graph.tensors[operation.outputs[0]]
         sources = [graph.tensors[index] for index in operation.inputs]
         least = _FINEST * _reach(file, file.kind(operation), sources)

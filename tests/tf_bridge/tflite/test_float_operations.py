@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tests.special_layers import SIZE, build_special
+from tests.special_masks import MASKED_LAYERS
 from tf_bridge.certify.file_layers import open_layers
 from tf_bridge.conversion import Conversion
 from torchseg.modelfile.precision import Precision
@@ -61,3 +62,11 @@ def test_division_by_small_values_and_softmax_over_many_stay_in_float(
     Conversion(network, SPEC).write(path, precision=Precision.INT8, calibration=special_images)
     expected = np.concatenate([torch_predict(network)(image[None]) for image in special_images])
     assert np.abs(tflite_predict(path)(special_images) - expected).max() < most * np.ptp(expected)
+
+
+@pytest.mark.parametrize("name", [*MASKED_LAYERS, "criss-cross attention", "rotary and causal attention"])
+def test_masks_leave_the_scores_their_steps(name, special_images, tmp_path, torch_predict, tflite_predict):
+    network, path = build_special(name), tmp_path / "net.tflite"
+    Conversion(network, SPEC).write(path, precision=Precision.INT8, calibration=special_images)
+    expected = np.concatenate([torch_predict(network)(image[None]) for image in special_images])
+    assert np.abs(tflite_predict(path)(special_images) - expected).max() < 0.03 * np.ptp(expected)

@@ -6,10 +6,13 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tf_bridge.lowering.layout import aligned
-from tf_bridge.lowering.operators.pointwise import broadcast, promoted
+from tf_bridge.lowering.operators.pointwise import POINTWISE, broadcast, promoted
 from tf_bridge.lowering.values import Operand, TensorFlow, Value, same_layout
+
+_HIDING = -100.0  # what a network writes over scores that a softmax should turn into 0 is at most this
 
 
 def _comparison(name: str) -> Callable[..., Value]:
@@ -47,9 +50,26 @@ def _truth(tf: TensorFlow, operand: Operand) -> Operand:
 
 
 def _where(tf: TensorFlow, condition: Operand, chosen: Operand, other: Operand) -> Value:
+    if not isinstance(condition, Value):
+        keep = np.not_equal(condition, 0)
+        for scores, fill, kept in ((chosen, other, keep), (other, chosen, ~keep)):
+            if isinstance(scores, Value) and scores.tensor.dtype.is_floating and _hides(fill):
+                return _masked(tf, scores, np.asarray(fill, np.float32), kept)
     tensors, like = aligned(tf, condition, chosen, other)
     left, right = promoted(tf, *tensors[1:])
     return Value(tf.where(tensors[0], left, right), like.order, like.shape)
+
+
+def _hides(fill: Operand) -> bool:
+    """Whether constants are those of a mask of attention."""
+    return not isinstance(fill, Value) and bool(np.less_equal(fill, _HIDING).all())
+
+
+def _masked(tf: TensorFlow, scores: Value, fill: NDArray[np.float32], kept: NDArray[np.bool_]) -> Value:
+    """Scores of which a constant takes the place of some, as a sum: the quantizer leaves no choice in float."""
+    if not np.isinf(fill).all():
+        scores = POINTWISE["aten.mul.Tensor"](tf, scores, kept.astype(np.float32))
+    return POINTWISE["aten.add.Tensor"](tf, scores, np.where(kept, np.float32(0), fill))  # type: ignore[no-any-return]
 
 
 def _masked_fill(tf: TensorFlow, value: Operand, mask: Operand, fill: Operand) -> Value:
