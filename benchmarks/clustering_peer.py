@@ -30,9 +30,9 @@ from torch import nn
 
 from torchseg.compress import ClusterConfig, cluster_weights, strip_clustering
 from torchseg.compress.codebook import Start
-from torchseg.harness.format import counted
 from torchseg.harness.host import cpu_name
 from torchseg.models import build_model
+from torchseg.plural import counted
 from torchseg.spec import ImageSpec
 
 Weights = dict[str, NDArray[np.float32]]  # by name, in HWIO layout as in TensorFlow

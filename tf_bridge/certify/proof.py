@@ -18,6 +18,7 @@ from tf_bridge.certify.operator_check import foreign_operators
 from tf_bridge.certify.range_check import Ranges, check_ranges
 from tf_bridge.certify.weight_check import WeightCheck, check_weights, simulated_weights
 from torchseg.modelfile.precision import Precision
+from torchseg.plural import counted
 
 # Rounding to a grid costs 1 / sqrt(12) = 0.29 steps; each layer starts from the file's own inputs, so nothing adds up.
 MAX_STEPS = 0.6
@@ -181,4 +182,4 @@ def _number(value: float) -> float | None:
 def _first(sentences: Sequence[str]) -> list[str]:
     """The first few sentences, and how many there are besides."""
     more = len(sentences) - _NAMED
-    return [*sentences[:_NAMED], *([f"and so on for {more} more layer{'s' if more > 1 else ''}"] if more > 0 else [])]
+    return [*sentences[:_NAMED], *([f"and so on for {counted(more, 'more layer')}"] if more > 0 else [])]

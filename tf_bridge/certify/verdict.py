@@ -9,6 +9,7 @@ import numpy as np
 from tf_bridge.certify.parity import Parity
 from torchseg.modelfile.certificate import TOO_FEW
 from torchseg.modelfile.precision import Precision
+from torchseg.plural import counted
 
 MIN_IMAGES = 20  # below this, a drop of mean IoU is too uncertain to be stated
 MAX_DROP = 0.02  # allowed drop of mean IoU, as a share, for dynamic and int8
@@ -70,8 +71,7 @@ def accuracy_statement(parity: Parity, precision: Precision) -> str:
 def interval_statement(images: int, interval: Sequence[float] | None) -> str:
     """What a drop of mean IoU between two shares, over a number of images, is in words."""
     if images < MIN_IMAGES or interval is None:
-        counted = "1 image" if images == 1 else f"{images} images"
-        return f"{TOO_FEW}: {counted}; the loss of mean IoU needs at least {MIN_IMAGES}"
+        return f"{TOO_FEW}: {counted(images, 'image')}; the loss of mean IoU needs at least {MIN_IMAGES}"
     low, high = (100 * end for end in interval)
     return f"mean IoU drops by {low:+.2f} to {high:+.2f} points (95 % interval over {images} images)"
 

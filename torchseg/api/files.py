@@ -14,11 +14,12 @@ from torchseg.api.options import ExportOptions, Listed, ScoreOptions, config_for
 from torchseg.config import FORMATS, PRECISIONS, ExportConfig, ScoreConfig
 from torchseg.console import console
 from torchseg.harness.csv_table import read_values
-from torchseg.harness.format import counted, percent, short_name
+from torchseg.harness.format import percent, short_name
 from torchseg.harness.scoring.columns import SCORE_TEXTS
 from torchseg.pipeline.commands.export import Exported, export_network
 from torchseg.pipeline.commands.score import score_files
 from torchseg.pipeline.run.summary import table_lines
+from torchseg.plural import counted
 
 Model = Network | str | os.PathLike[str]
 """A network, the folder of a checkpoint, or a model file."""

@@ -9,8 +9,9 @@ import sys
 from contextlib import suppress
 from typing import TextIO
 
+from torchseg.processes.memory import tells_of_no_memory
+
 PIPE_CLOSED = 141  # 128 and the number of SIGPIPE, as shells report a command whose output nobody reads
-_NO_MEMORY = ("can't allocate memory", "out of memory", "alloc memory", "bad_alloc")
 _ADVICE = {
     errno.ENOSPC: "free some space and run the same command again",
     errno.EDQUOT: "free some space and run the same command again",
@@ -82,5 +83,4 @@ def message_of(error: Exception) -> str:
 
 def lacks_memory(error: Exception) -> bool:
     """Whether memory ran out in this process; PyTorch reports it as a RuntimeError."""
-    is_other = not isinstance(error, MemoryError | RuntimeError)
-    return not is_other and (isinstance(error, MemoryError) or any(word in str(error) for word in _NO_MEMORY))
+    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and tells_of_no_memory(str(error)))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from torchseg.data.images.io import SUFFIXES, is_hidden
+from torchseg.plural import counted
 from torchseg.spec import nearest
 
 MASK_SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".jpg", ".jpeg")  # the first one is preferred
@@ -121,7 +122,7 @@ def _files(folder: Path, suffixes: Iterable[str]) -> tuple[list[Path], Counter[s
 
 def _counted(endings: Counter[str]) -> str:
     total = sum(endings.values())
-    return f"{total} other file{'s' * (total > 1)} ({', '.join(sorted(endings))})"
+    return f"{counted(total, 'other file')} ({', '.join(sorted(endings))})"
 
 
 def _names(pictures: Sequence[Path], folder: Path) -> dict[Path, str]:

@@ -29,11 +29,6 @@ def milliseconds(value: float | None) -> str:
     return f"{value:.0f} ms" if value >= 100 else f"{value:.1f} ms" if value >= 10 else f"{value:.2f} ms"
 
 
-def counted(number: int | str, noun: str) -> str:
-    """A number with its noun: `1 thread`, `2 threads`; a text may name several, as `1 or 2 threads`."""
-    return f"{number} {noun}" if str(number) == "1" else f"{number} {noun}s"
-
-
 def unbroken(sentence: str) -> str:
     """The sentence with spaces before units that no line breaks at."""
     return _BEFORE_UNIT.sub("\u00a0", sentence)

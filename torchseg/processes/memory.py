@@ -1,4 +1,7 @@
-"""Memory that this process may use: that of the machine or, in a container, that of its control groups."""
+"""Memory that this process may use: that of the machine or, in a container, that of its control groups.
+
+Also tells by its message whether an error is about a lack of it.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,14 @@ from pathlib import Path
 from torchseg.control_groups import GROUPS, MEMBERSHIP, group_folders
 
 _LIMITS = ("memory.max", "memory.high", "memory.limit_in_bytes")  # of version 2, above which it is slowed down, of 1
+_NO_MEMORY = ("memoryerror", "bad_alloc", "bad allocation", "alloc memory", "allocate memory", "out of memory")
 _USED = ("memory.current", "memory.usage_in_bytes")
 _CACHES = ("inactive_file", "active_file", "total_inactive_file", "total_active_file")  # given up when memory is short
+
+
+def tells_of_no_memory(message: str) -> bool:
+    """Whether the message of an error is about a lack of memory: Python, PyTorch and runtimes each say it their way."""
+    return any(words in message.lower() for words in _NO_MEMORY)
 
 
 @cache

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from torchseg.harness.format import bytes_text, counted, milliseconds, percent, short_name, unbroken, with_counts
+from torchseg.harness.format import bytes_text, milliseconds, percent, short_name, unbroken, with_counts
 
 
 def test_what_is_not_known_is_empty():
@@ -31,13 +31,6 @@ def test_a_checkpoint_is_called_by_its_stage_and_a_file_by_its_name():
 def test_equal_words_are_counted():
     assert with_counts(["CONV_2D", "CUMSUM", "CONV_2D"]) == "2 x CONV_2D, CUMSUM"
     assert with_counts([]) == ""
-
-
-@pytest.mark.parametrize(
-    ("number", "text"), [(1, "1 thread"), ("1", "1 thread"), (0, "0 threads"), ("1 or 2", "1 or 2 threads")]
-)
-def test_a_noun_has_the_number_of_its_count(number, text):
-    assert counted(number, "thread") == text
 
 
 def test_no_line_breaks_between_a_number_and_its_unit():

@@ -5,7 +5,7 @@ import os
 import psutil
 import pytest
 
-from torchseg.processes.memory import _machine_memory, available_memory, memory_within
+from torchseg.processes.memory import _machine_memory, available_memory, memory_within, tells_of_no_memory
 
 GB = 10**9
 OLDER = "9:name=systemd:/\n4:memory:/job\n0::/\n"
@@ -85,3 +85,18 @@ def test_the_memory_of_the_machine_is_known_on_every_system(monkeypatch):
     assert _machine_memory() == known
     monkeypatch.delattr(os, "sysconf", raising=False)
     assert _machine_memory() == known
+
+
+@pytest.mark.parametrize(
+    ("message", "told"),
+    [
+        ("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes", True),
+        ("CUDA out of memory. Tried to allocate 2.00 GiB", True),
+        ("std::bad_alloc", True),
+        ("MemoryError: Unable to allocate 8 GiB", True),
+        ("Failed to alloc memory for tensor", True),
+        ("the file has no memory of its classes", False),
+    ],
+)
+def test_a_lack_of_memory_is_known_by_what_libraries_say(message, told):
+    assert tells_of_no_memory(message) is told

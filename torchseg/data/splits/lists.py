@@ -12,6 +12,7 @@ from types import MappingProxyType
 from torchseg.data.images.io import SUFFIXES, is_hidden
 from torchseg.data.pairing import normal, refuse
 from torchseg.data.text_file import read_lines
+from torchseg.plural import counted
 from torchseg.spec import nearest
 
 PARTS = ("train", "validation", "test")
@@ -97,8 +98,8 @@ def check_no_overlap(lists: Mapping[str, Path], parts: Mapping[str, Sequence[Pat
     for (part, chosen), (other, more) in combinations(parts.items(), 2):
         if common := sorted(set(chosen) & set(more)):
             raise ValueError(
-                f"{lists[part].name} and {lists[other].name} in {lists[part].parent} both name {len(common)} "
-                f"image{'s' * (len(common) > 1)}, first '{common[0].stem}'; an image must be in one split: "
+                f"{lists[part].name} and {lists[other].name} in {lists[part].parent} both name "
+                f"{counted(len(common), 'image')}, first '{common[0].stem}'; an image must be in one split: "
                 "correct a list"
             )
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from torchseg.harness.format import counted
 from torchseg.harness.measure.layer_profile import LayerCost, Profile
 from torchseg.harness.report.run_record import Row, number
+from torchseg.plural import counted
 
 _CONVERSIONS = {"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "Cast", "QUANTIZE", "DEQUANTIZE"}
 _CONVERSIONS |= {"CAST", "Convert", "FakeQuantize"}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from torchseg.harness.format import counted, milliseconds, percent, with_counts
+from torchseg.harness.format import milliseconds, percent, with_counts
 from torchseg.harness.measure.layer_profile import Profile
 from torchseg.harness.measure.weights import WeightCount
 from torchseg.harness.report.advice import explain, explain_profile
@@ -17,6 +17,7 @@ from torchseg.harness.runtimes.base import RuntimeInfo
 from torchseg.harness.runtimes.process import RuntimeProcess, RuntimeProcessError
 from torchseg.harness.scoring.latency import Latency, LatencyConfig, measure_latency
 from torchseg.harness.scoring.peak_memory import Probes, peak_kind
+from torchseg.plural import counted
 
 _NAME_WIDTH = 48
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from torchseg.harness.format import bytes_text, counted, milliseconds, percent, short_names
+from torchseg.harness.format import bytes_text, milliseconds, percent, short_names
 from torchseg.harness.report.run_record import Row, conditions, number, read_scores
+from torchseg.plural import counted
 
 _TITLES = ("File", "Runtime", "Size", "gzip", "Mean IoU", "Min", "Median", "Agreement", "Certificate")
 

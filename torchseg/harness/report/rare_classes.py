@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from torchseg.harness.report.run_record import Row, number
+from torchseg.plural import counted
 
 FEW_PIXELS = 1000  # of a class, in all test images together: a square of 32x32
 MARK = "*"
@@ -22,5 +23,5 @@ def few(pixels: Mapping[str, int]) -> dict[str, int]:
 
 def rare_text(rare: Mapping[str, int]) -> str:
     """Names the classes with their pixels: `ring 3 pixels, wire 812 pixels: fewer than 1,000 in the test images`."""
-    listed = ", ".join(f"{name} {count:,} pixel{'s' * (count != 1)}" for name, count in rare.items())
+    listed = ", ".join(f"{name} {counted(f'{count:,}', 'pixel')}" for name, count in rare.items())
     return f"{listed}: fewer than {FEW_PIXELS:,} in the test images"

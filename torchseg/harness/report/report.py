@@ -6,7 +6,7 @@ from html import escape
 from pathlib import Path
 
 from torchseg.atomic_file import partial_file
-from torchseg.harness.format import counted, short_name
+from torchseg.harness.format import short_name
 from torchseg.harness.report.advice import explain
 from torchseg.harness.report.charts.figures import save_figures
 from torchseg.harness.report.charts.precision_recall import precision_recall_plots
@@ -22,6 +22,7 @@ from torchseg.harness.report.run_record import RunRecord, conditions, read_run
 from torchseg.harness.report.score_table import score_table
 from torchseg.harness.report.style import SCRIPT, STYLE
 from torchseg.harness.report.tables import certificate_list, ledger_section, value_table
+from torchseg.plural import counted
 
 __all__ = ["markdown_table", "write_report"]
 

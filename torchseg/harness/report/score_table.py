@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from torchseg.harness.format import bytes_text, counted, milliseconds, percent, short_names, with_counts
+from torchseg.harness.format import bytes_text, milliseconds, percent, short_names, with_counts
 from torchseg.harness.report.recommendation.facts import runtime_title
 from torchseg.harness.report.recommendation.recommend import Recommendation
 from torchseg.harness.report.run_record import Row, number
 from torchseg.harness.report.tables import wide
+from torchseg.plural import counted
 
 _COSTS = ("latency_ms_min", "size_bytes")
 _CLOSE = 1.05  # costs within this factor are the same: minima of repeated timings differ by that much

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from torchseg.harness.format import counted, percent, short_name
+from torchseg.harness.format import percent, short_name
 from torchseg.harness.report.run_record import Row, RunRecord, number
+from torchseg.plural import counted
 
 _TOTAL = "total"
 _WHOLE = ("parameters", "channels", "zeros", "unique_values", "unique_per_channel", "nan", "subnormal", "multiply_adds")

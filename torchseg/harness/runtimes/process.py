@@ -28,13 +28,13 @@ from torchseg.harness.runtimes.registry import check_name
 from torchseg.modelfile.kinds import runtime_name
 from torchseg.modelfile.run_options import DEFAULT_OPTIONS, RunOptions
 from torchseg.processes.child_limits import memory_advice, own_limits, time_limit_s
+from torchseg.processes.memory import tells_of_no_memory
 
 Array = NDArray[np.float32]
 Labels = NDArray[np.uint8]
 _PROGRAM = "torchseg.harness.worker_process"
 _LOAD_LIMIT_S = 120  # a damaged file can keep a runtime busy forever; an intact one opens within seconds
 _CALL_LIMIT_S = 900  # for every other call; profiling the layers of a large file takes longest
-_NO_MEMORY = ("memoryerror", "bad_alloc", "bad allocation", "alloc memory", "allocate memory", "out of memory")
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
@@ -226,7 +226,7 @@ class RuntimeProcess:
 
 def _with_advice(reason: str, path: Path) -> str:
     """The reason, and if it is a lack of memory, the file and the limit."""
-    if not any(word in reason.lower() for word in _NO_MEMORY):
+    if not tells_of_no_memory(reason):
         return reason
     named = reason if str(path) in reason else f"{path} needs more memory than there is: {reason}"
     return f"{' '.join(named.split())[:500]}; {memory_advice()}"

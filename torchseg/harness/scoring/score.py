@@ -13,7 +13,6 @@ from pathlib import Path
 from torchseg.atomic_file import partial_file
 from torchseg.data import Sample, Samples
 from torchseg.harness.csv_table import Table, write_rows
-from torchseg.harness.format import counted
 from torchseg.harness.measure.pixel_counts import MetricAccumulator
 from torchseg.harness.measure.size import gzip_bytes, zstd_bytes
 from torchseg.harness.scoring.accuracy import Labels, Pictures, count_pixels, predict_labels
@@ -34,6 +33,7 @@ from torchseg.harness.scoring.measurement import Measured, note_output
 from torchseg.harness.scoring.timing import baselines_of, measure_time, note_ratios, open_files, phase
 from torchseg.harness.scoring.waves import Wave, plan_waves, room_now
 from torchseg.metrics import Overlap, miou_difference, overlap
+from torchseg.plural import counted
 from torchseg.progress_bar import Progress
 from torchseg.spec import ImageSpec
 

@@ -16,7 +16,6 @@ from torchseg.atomic_file import save_text
 from torchseg.checkpoint import Card
 from torchseg.config import GridConfig
 from torchseg.console import STDOUT
-from torchseg.harness.format import counted
 from torchseg.models import build_model, multiply_adds, parse_arguments
 from torchseg.pipeline.export.trial import planned, trial_stage
 from torchseg.pipeline.grid.child import BEGIN
@@ -34,6 +33,7 @@ from torchseg.pipeline.run.folder import RunFolder, Stage
 from torchseg.pipeline.run.installed import check_formats
 from torchseg.pipeline.run.session import ENVIRONMENT, environment_record
 from torchseg.pipeline.stages.training import check_network, check_training
+from torchseg.plural import counted
 from torchseg.progress_bar import duration
 
 _LOG = logging.getLogger(__name__)

@@ -8,10 +8,11 @@ from pathlib import Path
 
 from torchseg.cli.command import other_command
 from torchseg.harness.csv_table import read_table
-from torchseg.harness.format import bytes_text, counted, milliseconds
+from torchseg.harness.format import bytes_text, milliseconds
 from torchseg.harness.report.run_record import number
 from torchseg.pipeline.grid.effects import Effect
 from torchseg.pipeline.grid.tables import AVERAGE, OK
+from torchseg.plural import counted
 
 _SHOWN = 48  # cells; a longer table would not fit a screen or two
 

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from torchseg.harness.csv_table import read_table
-from torchseg.harness.format import counted
 from torchseg.harness.measure.weights import WeightCount, count_weights, weights_in
 from torchseg.harness.report.run_record import Row, number
 from torchseg.harness.runtimes.process import RuntimeProcess
@@ -20,6 +19,7 @@ from torchseg.harness.scoring.measurement import sha256_of_parts
 from torchseg.metrics import Overlap, overlap
 from torchseg.modelfile.kinds import runtime_name
 from torchseg.modelfile.model_file import ModelFile
+from torchseg.plural import counted
 from torchseg.record import read_json
 
 SCORES, CLASSES, CONFUSION = "scores.csv", "per_class.csv", "figures/confusion.json"

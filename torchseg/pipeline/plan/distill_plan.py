@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from torchseg.config import DistillConfig
-from torchseg.harness.format import counted
 from torchseg.pipeline.plan.run_plan import PlannedStage, RunPlan
 from torchseg.pipeline.plan.time_estimate import TrainingEstimate, training_line
 from torchseg.pipeline.stages.compression import cluster_epochs, prune_epochs
@@ -21,6 +20,7 @@ from torchseg.pipeline.stages.export import ARTIFACTS, DENSE, PACKED
 from torchseg.pipeline.stages.lengths import VIEWS
 from torchseg.pipeline.stages.training import Trainer
 from torchseg.pipeline.stages.training_plan import Supervision
+from torchseg.plural import counted
 
 # Seconds that were seen on the built-in images, to begin with; the first stages of their kind correct them.
 _CONVERTERS_S, _FILE_S, _OPEN_S, _TIMING_S, _REPORT_S = 6.0, 0.4, 0.5, 8.0, 3.0

@@ -10,10 +10,10 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from torchseg.harness.format import counted
 from torchseg.pipeline.plan.run_plan import PlannedStage
 from torchseg.pipeline.stages.training import Trainer
 from torchseg.pipeline.stages.training_plan import Supervision
+from torchseg.plural import counted
 from torchseg.train import FitConfig, Task, fit
 
 _STEPS = 4  # the first one also sets up memory and kernels

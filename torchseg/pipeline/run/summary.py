@@ -8,7 +8,7 @@ from pathlib import Path
 
 from torchseg.checkpoint import read_card
 from torchseg.cli.command import other_command
-from torchseg.harness.format import aligned, counted, short_name
+from torchseg.harness.format import aligned, short_name
 from torchseg.harness.report.rare_classes import MARK, rare_classes, rare_text
 from torchseg.harness.report.recommendation.facts import facts
 from torchseg.harness.report.recommendation.findings import findings
@@ -18,6 +18,7 @@ from torchseg.harness.report.run_record import RunRecord, number, read_run, read
 from torchseg.harness.scoring.columns import MEAN, MEASURES
 from torchseg.modelfile.certificate import FEW_IMAGES
 from torchseg.pipeline.run.folder import RunFolder
+from torchseg.plural import counted
 
 _COLUMNS = (
     ("file", "artifact", "{}"),

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from torchseg.harness.format import counted, percent
+from torchseg.harness.format import percent
 from torchseg.harness.report.rare_classes import few, rare_text
 from torchseg.harness.report.run_record import Row, number
+from torchseg.plural import counted
 
 FEW_IMAGES = 20  # below that, one image more or less moves the mean IoU by points
 _NO_GAIN = 0.001  # mean IoU, in [0, 1]

@@ -1,0 +1,8 @@
+"""Numbers with their nouns, in messages and reports of every package."""
+
+from __future__ import annotations
+
+
+def counted(number: int | str, noun: str) -> str:
+    """A number with its noun: `1 thread`, `2 threads`; a text may name several, as `1 or 2 threads`."""
+    return f"{number} {noun}" if str(number) == "1" else f"{number} {noun}s"
