@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from torchseg.data.images.io import find_pictures
 from torchseg.data.images.reader import RGB, ImageReader
-from torchseg.data.masks.io import read_header, read_mask
+from torchseg.data.masks.io import MaskHeader, read_header, read_mask
 from torchseg.data.masks.values import smoothing
 from torchseg.data.sample import Fit, Sample
 from torchseg.spec import IGNORE_INDEX
@@ -93,16 +93,22 @@ def check_pair(picture: Path, mask: Path) -> None:
     """Reads both headers; raises ValueError if the mask is missing or has another size than the image."""
     if not mask.is_file():
         raise ValueError(f"image {picture} has no mask: expected {mask}; add the mask or remove the image")
-    check_headers(picture, mask, read_header(mask).size)
+    check_headers(picture, mask, read_header(mask))
 
 
-def check_headers(picture: Path, mask: Path, mask_hw: tuple[int, int]) -> None:
-    """Raises a ValueError unless a mask of this size, (height, width), fits the image, of which the header is read.
+def check_headers(picture: Path, mask: Path, header: MaskHeader) -> None:
+    """Raises a ValueError unless a mask with this header fits the image, of which the header is read.
 
     An image with an EXIF orientation may have either the size as it is stored or that when it stands upright.
     """
-    if ImageReader(exif="ignore").size(picture) != mask_hw:
-        check_sizes(picture, RGB.size(picture), mask, mask_hw)
+    if header.size in {ImageReader(exif="ignore").size(picture), upright := RGB.size(picture)}:
+        return
+    if header.is_turned and header.size[::-1] == upright:
+        raise ValueError(
+            f"mask {mask} fits its image {picture} only if its EXIF orientation ({header.orientation}) is applied; "
+            "save it as it looks, without EXIF"
+        )
+    check_sizes(picture, upright, mask, header.size)
 
 
 def check_sizes(picture: Path, picture_hw: tuple[int, ...], mask: Path, mask_hw: tuple[int, ...]) -> None:

@@ -15,6 +15,7 @@ from PIL import Image
 from torchseg.data.datasets.folder import choose_splits
 from torchseg.data.images.identical import digest_of
 from torchseg.data.images.io import check_new_folder
+from torchseg.data.images.orientation import mask_as_it_looks
 from torchseg.data.images.reader import ANY, ImageReader, reader_for
 from torchseg.data.masks.class_list import read_class_list
 from torchseg.data.masks.repair import MaskRepair, plan_repair
@@ -41,9 +42,9 @@ def repair_folder(
 
     Images keep their files; masks become PNGs of class numbers. Pixels that smoothing or JPEG mixed take the class
     nearest to them; values with gaps are numbered from 0; masks of another size than their image are resized by
-    nearest neighbour if their shape is the same. Left out are images without mask, files that cannot be read, masks
-    with values that are no class, and images that are in a second split: test keeps them before validation, and that
-    before train. `repairs.txt` lists everything.
+    nearest neighbour if their shape is the same; masks with an EXIF orientation are saved as they look. Left out are
+    images without mask, files that cannot be read, masks with values that are no class, and images that are in a
+    second split: test keeps them before validation, and that before train. `repairs.txt` lists everything.
 
     Args:
         root: folder with `images/` and `masks/`.
@@ -141,6 +142,7 @@ class _Writer:
         try:
             bands, opacity, (height, width) = self.images.stored(picture)
             classes, mixed = self.plan.mend(mask)
+            classes, turned = mask_as_it_looks(mask, classes, self.images.exif)
         except ValueError as error:
             self.log.append(f"left out: {error}")
             return
@@ -157,6 +159,8 @@ class _Writer:
                 return
             self.log.append(f"mask {mask} was resized to {height}x{width}")
             classes = resized
+        if turned:
+            self.log.append(turned)
         if mixed:
             self.log.append(f"mask {mask}: {mixed} pixels of mixed values took the class nearest to them")
         shutil.copy2(picture, self.out / "images" / f"{name}{picture.suffix.lower()}")

@@ -58,6 +58,19 @@ def test_a_sound_set_stays_as_it_is(tmp_path, write):
     assert first.read_bytes() == (tmp_path / "mine/images" / first.name).read_bytes()
 
 
+@pytest.mark.parametrize("exif", ["apply", "ignore"])
+def test_a_mask_with_an_orientation_is_saved_as_it_looks_or_as_it_is_stored(tmp_path, write, exif):
+    classes = write(Image.fromarray)
+    tag = Image.Exif()
+    tag[0x0112] = 6
+    mask = tmp_path / "mine/masks/p07.png"
+    stored = np.rot90(classes["p07"]) if exif == "apply" else classes["p07"]
+    Image.fromarray(stored).save(mask, exif=tag)
+    data, log = _mended(tmp_path, images=ImageReader(channels=0, exif=exif))
+    assert _agreement(data, classes) == 1
+    assert log == ([f"mask {mask} was turned as its EXIF orientation (6) says"] if exif == "apply" else [])
+
+
 @pytest.mark.parametrize("kind", ["values", "gaps", "colours", "smoothed"])
 def test_every_mask_is_decoded_twice_at_most(tmp_path, write, kind, monkeypatch):
     def save(classes):

@@ -23,6 +23,7 @@ from torchseg.data.splits.folds import FOLD_RULE, Fold, split_by_fold
 from torchseg.data.splits.grouping import AUTO, group_images
 from torchseg.data.splits.lists import PARTS, by_folder, check_no_overlap, find_lists, read_split_lists, unread_lists
 from torchseg.data.splits.stratified import SPLIT_RULE, Member, split_images
+from torchseg.plural import counted
 from torchseg.spec import IGNORE_INDEX
 
 MOST_STRATIFIED = 300  # images whose masks are read to split them; with more, chance gives every class to every split
@@ -68,7 +69,7 @@ def folder(
         given_classes = read_class_list(place.classes) if place.classes else None
         headers = read_headers(paired.pairs)
         encoding = find_encoding(headers, given_classes, ignored=ignore_value)
-    check_orientation(paired.pairs, images.exif, masks=headers)
+    check_orientation(paired.pairs, images.exif)
     images = reader_for([picture for picture, _ in paired.pairs], images)
     given = _given_splits(paired, lists, place, fold=fold) if split == AUTO else None
     looks = split != AUTO or len(paired.pairs) <= MOST_STRATIFIED
@@ -79,7 +80,7 @@ def folder(
 
     def samples(part: str) -> FileSamples:
         if not chosen[part]:
-            raise ValueError(f"{root} has {len(masks)} images and none for {part}; add more (30 or so)")
+            raise ValueError(f"{root} has {counted(len(masks), 'image')} and none for {part}; add more (30 or so)")
         return FileSamples(
             [(picture, masks[picture]) for picture in chosen[part]],
             classes=encoding.classes,
@@ -119,7 +120,7 @@ def read_headers(pairs: Pairs) -> dict[Path, MaskHeader]:
     for picture, mask in pairs:
         try:
             headers[mask] = read_header(mask)
-            check_headers(picture, mask, headers[mask].size)
+            check_headers(picture, mask, headers[mask])
         except ValueError as error:
             faults.append(str(error))
     if faults:
@@ -149,7 +150,9 @@ def _given_splits(
     if by_name:
         return by_name, ""
     if len(paired.pairs) < len(PARTS):
-        raise ValueError(f"{root} has {len(paired.pairs)} images, too few for three splits; add more (30 or so)")
+        raise ValueError(
+            f"{root} has {counted(len(paired.pairs), 'image')}, too few for three splits; add more (30 or so)"
+        )
     return None
 
 

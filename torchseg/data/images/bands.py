@@ -7,16 +7,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
 
+from torchseg.data.images.known_headers import read_once
 from torchseg.data.images.tiff import SEVERAL, TiffHeader
 
 Array = NDArray[np.generic]
+_Value = TypeVar("_Value", bound=np.generic)
 ORIENTATION = 0x0112  # the EXIF tag
 _TURNED = (5, 6, 7, 8)  # orientations that swap height and width
 _PNG_END_BYTES = 2**16  # that hold what may come behind the pixels
@@ -98,6 +100,7 @@ def _check_name(path: Path) -> None:
         ) from error
 
 
+@read_once
 def read_header(path: Path) -> Bands:
     """The header of an image file.
 
@@ -210,7 +213,7 @@ def bands_of(image: Image.Image, header: Bands) -> tuple[Array, Array | None]:
     return stored.reshape(*stored.shape[:2], header.count), None
 
 
-def upright(bands: Array, orientation: int) -> Array:
+def upright(bands: NDArray[_Value], orientation: int) -> NDArray[_Value]:
     """Turns and mirrors an array `(H, W, ...)` as its EXIF orientation says."""
     if orientation in _TURNED:
         bands = bands.swapaxes(0, 1)
@@ -221,7 +224,7 @@ def upright(bands: Array, orientation: int) -> Array:
     return bands
 
 
-def as_stored(bands: Array, orientation: int) -> Array:
+def as_stored(bands: NDArray[_Value], orientation: int) -> NDArray[_Value]:
     """Takes back what `upright` does."""
     return upright(bands, {6: 8, 8: 6}.get(orientation, orientation))
 

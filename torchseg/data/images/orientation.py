@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import MappingProxyType
 
-from torchseg.data.images.bands import read_header, reading
+import numpy as np
+from numpy.typing import NDArray
+
+from torchseg.data.images.bands import as_stored, read_header, reading, upright
 from torchseg.data.images.reader import Exif, ImageReader
-from torchseg.data.masks.io import MaskHeader
 from torchseg.data.masks.io import read_header as read_mask_header
 
 _log = logging.getLogger(__name__)
@@ -26,7 +27,6 @@ def check_orientation(
     pairs: Sequence[tuple[Path, Path]],
     exif: Exif,
     *,
-    masks: Mapping[Path, MaskHeader] = MappingProxyType({}),
     size_of: Callable[[Path], tuple[int, int]] = mask_size,
 ) -> None:
     """Compares the sizes of images that have an EXIF orientation with those of their masks.
@@ -37,21 +37,15 @@ def check_orientation(
     Args:
         pairs: image and mask files; where the mask is drawn from annotations, the image's file twice.
         exif: how images are read.
-        masks: headers of masks, as far as they are known.
         size_of: height and width of a mask.
 
     Raises:
         ValueError: naming the files, if a mask fits its image only the other way round, or has an orientation itself.
     """
-    for mask, stored in masks.items():
-        if stored.orientation in _CHANGED and stored.is_tiff != (exif == "apply"):
-            advice = " or have images and masks read as stored: --exif ignore" if exif == "apply" else ""
-            raise ValueError(
-                f"mask {mask} has an EXIF orientation ({stored.orientation}) of its own; save it as it looks, without "
-                f"EXIF,{advice}".rstrip(",")
-            )
     undecided = []
     for picture, mask in pairs:
+        if mask != picture:
+            _check_mask(mask, exif)
         with reading(picture):
             header = read_header(picture)
         if header.orientation not in _CHANGED:
@@ -74,6 +68,33 @@ def check_orientation(
             len(undecided),
             names,
             ", ..." if len(undecided) > _NAMED else "",
+        )
+
+
+def mask_as_it_looks(path: Path, values: NDArray[np.uint8], exif: Exif) -> tuple[NDArray[np.uint8], str]:
+    """What was read from a mask, turned like images are read, and a sentence about that; empty if nothing was turned.
+
+    Args:
+        path: of the mask.
+        values: `(H, W)` as `read_mask` returns them; that applies the orientation of a TIFF.
+        exif: how images are read.
+    """
+    header = read_mask_header(path)
+    if not header.is_turned or header.is_tiff == (exif == "apply"):
+        return values, ""
+    if exif == "ignore":
+        return as_stored(values, header.orientation), f"mask {path} was saved as it is stored"
+    turned = upright(values, header.orientation)
+    return turned, f"mask {path} was turned as its EXIF orientation ({header.orientation}) says"
+
+
+def _check_mask(mask: Path, exif: Exif) -> None:
+    stored = read_mask_header(mask)
+    if stored.is_turned and stored.is_tiff != (exif == "apply"):
+        advice = ", or have images and masks read as stored: --exif ignore" if exif == "apply" else ""
+        raise ValueError(
+            f"mask {mask} has an EXIF orientation ({stored.orientation}) of its own; save it as it looks, without "
+            f"EXIF{advice}"
         )
 
 

@@ -11,6 +11,7 @@ from PIL import Image
 
 from torchseg.data.images.bands import ORIENTATION, check_one_image
 from torchseg.data.images.io import open_image
+from torchseg.data.images.known_headers import read_once
 from torchseg.data.images.memory import check_memory
 from torchseg.data.masks.exact import check_one_value, exact_values, is_lossy, step_of_shades
 
@@ -40,6 +41,11 @@ class MaskHeader:
     is_tiff: bool = False
 
     @property
+    def is_turned(self) -> bool:
+        """Whether it has an orientation other than upright."""
+        return self.orientation in range(2, 9)
+
+    @property
     def is_grey(self) -> bool:
         """Whether it holds one number per pixel and no colours of its own: grey, or indexed with shades of grey."""
         if self.palette is not None:
@@ -47,6 +53,7 @@ class MaskHeader:
         return self.mode not in _COLOURED
 
 
+@read_once
 def read_header(path: Path) -> MaskHeader:
     """Reads the header only.
 

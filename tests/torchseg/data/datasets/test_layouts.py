@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from torchseg.data import open_data, write_folder
-from torchseg.data.images.reader import ImageReader
+from torchseg.data.images import bands
+from torchseg.data.images.reader import ANY, ImageReader
 
-NUMBERS = {"cityscapes": (0, 13, 11)}
+NUMBERS = {"cityscapes": (0, 13, 11), "voc": (0, 7, 15)}
 
 
 @pytest.fixture
@@ -27,9 +29,9 @@ def write(annotated, tmp_path):
     return writer
 
 
-def _check(name, root, annotated, count=None):
+def _check(name, root, annotated, count=None, images=ANY):
     """Every mask must be what was annotated."""
-    data = open_data(name, root, size=(8, 8))
+    data = open_data(name, root, size=(8, 8), images=images)
     numbers, seen = np.array(NUMBERS.get(name, (0, 1, 2)), np.uint8), set()
     for part in (data.train, data.validation, data.test):
         for sample in part:
@@ -169,3 +171,31 @@ def test_images_that_stand_on_their_heads_are_named(write, annotated, name, capl
 
 def _is_image(path):
     return path.suffix in (".jpg", ".png") and not path.stem.endswith("_mask") and "annotations" not in path.parts
+
+
+@pytest.mark.parametrize(
+    ("name", "masks"),
+    [
+        ("ade20k", "annotations/training/p00.png"),
+        ("cityscapes", "gtFine/train/city0/*.png"),
+        ("roboflow", "train/p00_mask.png"),
+        ("voc", "VOC2012/SegmentationClass/p00.png"),
+    ],
+)
+def test_a_mask_with_an_orientation_of_its_own_is_read_as_stored_or_not_at_all(write, annotated, name, masks):
+    root, exif = write(name), Image.Exif()
+    exif[0x0112] = 3
+    mask = sorted(root.glob(masks))[0]
+    Image.open(mask).save(mask, exif=exif)
+    with pytest.raises(ValueError, match=rf"{re.escape(str(mask))} has an EXIF orientation \(3\) of its own"):
+        open_data(name, root, size=(8, 8))
+    _check(name, root, annotated, images=ImageReader(exif="ignore"))
+
+
+@pytest.mark.parametrize("name", ["ade20k", "cityscapes", "roboflow", "voc"])
+def test_the_header_of_an_image_is_read_once(write, annotated, name, monkeypatch):
+    root, read, opened = write(name), Counter(), bands.opened
+    monkeypatch.setattr(bands, "opened", lambda path: (read.update([path]), opened(path))[1])
+    open_data(name, root, size=(8, 8))
+    assert set(read.values()) == {1}
+    assert len(read) == annotated.count

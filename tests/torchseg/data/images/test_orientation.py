@@ -7,10 +7,10 @@ import pytest
 from PIL import Image
 
 from tests.torchseg.data.images.test_tiff import write_tiff
+from torchseg.data.file_samples import check_pair
 from torchseg.data.images.bands import upright
 from torchseg.data.images.orientation import check_orientation
 from torchseg.data.images.reader import ImageReader
-from torchseg.data.masks.io import read_header
 
 
 def pair(folder, orientation, mask_size):
@@ -51,10 +51,21 @@ def test_a_mask_with_an_orientation_of_its_own_is_refused(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 3
     Image.fromarray(np.zeros((20, 10), np.uint8)).save(tmp_path / "a.png", exif=exif)
-    masks = {mask: read_header(mask) for _, mask in pairs}
     with pytest.raises(ValueError, match=r"a\.png has an EXIF orientation \(3\) of its own; save .*: --exif ignore"):
-        check_orientation(pairs, "apply", masks=masks)
-    check_orientation([], "ignore", masks=masks)
+        check_orientation(pairs, "apply")
+    Image.fromarray(np.zeros((10, 20), np.uint8)).save(tmp_path / "a.png", exif=exif)
+    check_orientation(pairs, "ignore")
+
+
+def test_a_mask_that_fits_only_as_it_looks_is_not_one_of_another_size(tmp_path):
+    ((picture, mask),) = pair(tmp_path, 1, (20, 10))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(np.zeros((20, 10), np.uint8)).save(mask, exif=exif)
+    with pytest.raises(
+        ValueError, match=r"a\.png fits its image .*a\.jpg only if its EXIF orientation \(6\) is applied"
+    ):
+        check_pair(picture, mask)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
