@@ -8,6 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+# What file systems answer that cannot do what was asked for.
+_UNSUPPORTED = (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
+_NOT_FOR_FOLDERS = (*_UNSUPPORTED, errno.EACCES, errno.EPERM, errno.EISDIR)
+
 
 @contextmanager
 def partial_file(path: Path) -> Iterator[Path]:
@@ -20,9 +24,9 @@ def partial_file(path: Path) -> Iterator[Path]:
     try:
         with naming(path):
             yield partial
-            partial.chmod(_mode_of_new_files())  # some libraries write files that their owner alone can read
+            _share(partial)
             sync(partial)
-            partial.replace(path)
+            move_over(partial, path)
             sync(path.parent)
     finally:
         partial.unlink(missing_ok=True)
@@ -45,6 +49,28 @@ def naming(path: Path) -> Iterator[None]:
         raise
 
 
+def move_over(source: Path, target: Path) -> None:
+    """Renames a file or folder, in place of a file that may be there.
+
+    Some shares cannot rename over a file. There, the old one gets another name first, so that it is not lost if the new
+    one cannot get its own; a kill between the two leaves no file of that name.
+    """
+    try:
+        source.replace(target)
+    except FileExistsError:
+        if not target.is_file():
+            raise
+        old = target.with_name(f".{target.stem}.old{target.suffix}")
+        old.unlink(missing_ok=True)
+        target.rename(old)
+        try:
+            source.rename(target)
+        except OSError:
+            old.rename(target)
+            raise
+        old.unlink()
+
+
 def sync(path: Path) -> None:
     """Returns when a file, or the list of names in a folder, is on the disk and would survive a power cut.
 
@@ -52,17 +78,23 @@ def sync(path: Path) -> None:
     """
     if path.is_dir() and os.name == "nt":
         return
-    descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
     except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+        if error.errno not in (_NOT_FOR_FOLDERS if path.is_dir() else _UNSUPPORTED):
             raise
-    finally:
-        os.close(descriptor)
 
 
-def _mode_of_new_files() -> int:
+def _share(path: Path) -> None:
+    """Lets others read the file as far as new files may be read: some libraries write files for their owner alone."""
     mask = os.umask(0o077)  # which can only be read by setting it
     os.umask(mask)
-    return 0o666 & ~mask
+    try:
+        path.chmod(0o666 & ~mask)
+    except OSError as error:
+        if error.errno not in (errno.EPERM, *_UNSUPPORTED):  # of file systems without such rights
+            raise

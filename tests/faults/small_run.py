@@ -27,7 +27,7 @@ from torchseg.models import build_model
 from torchseg.pipeline.commands.verify import _budget
 from torchseg.pipeline.grid.record import read_training
 from torchseg.pipeline.grid.trainer import RECORD, STAGE, TrainerRecord
-from torchseg.pipeline.manifest.manifest import manifest_problems, read_manifest
+from torchseg.pipeline.manifest.manifest import UNFINISHED, _left_by_another, manifest_problems, read_manifest
 from torchseg.pipeline.run.dataset import read_report
 from torchseg.pipeline.run.folder import RunFolder, Stage
 from torchseg.pipeline.run.imported import FOLDER, Imported, all_imported, write_imported
@@ -71,6 +71,9 @@ def write_small_run(run: Path, certificate: Callable[..., dict]) -> None:
     (run / ".stages").mkdir()
     with RunFolder(run).held():
         RunFolder(run).note(_stage())
+        begun = (run / UNFINISHED).read_bytes()
+    (run / "left").mkdir()  # in its own place, since a command removes it when it ends
+    (run / "left" / UNFINISHED).write_bytes(begun)
 
 
 def _certificate(certificate: Callable[..., dict]) -> dict:
@@ -166,6 +169,7 @@ READERS: dict[str, tuple[tuple[str, ...], Callable[[Path], object]]] = {
     "certificate": ((f"{_FILE}.json",), _certificates),
     "stamp": ((".stages/one.json",), _stamps),
     "manifest": (("manifest.json",), lambda run: manifest_problems(run, read_manifest(run))),
+    "unfinished": ((f"left/{UNFINISHED}",), lambda run: _left_by_another(run / "left")),
     "imported": ((f"{FOLDER}/net.json",), lambda run: list(all_imported(run))),
     "data": (("data.json",), lambda run: read_report(run, remedy="read the images again")),
     "cache": (("cache/train.json",), _cache),

@@ -13,7 +13,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from torchseg.atomic_file import partial_file
+from torchseg.atomic_file import move_over, partial_file
 from torchseg.console import STDOUT
 from torchseg.record import build, plain_json
 from torchseg.tensor_file import write_tensors
@@ -80,7 +80,7 @@ def save_progress(
     with partial_file(folder / _FILE) as partial:
         write_tensors(contiguous, partial, metadata={"progress": text, "sha256": _sha256(contiguous, text)})
         if (folder / _FILE).is_file():
-            (folder / _FILE).replace(folder / _OLDER)
+            move_over(folder / _FILE, folder / _OLDER)
 
 
 def load_progress(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from torchseg.pipeline.manifest.signature import SIGNATURE, private_key, public_
 from torchseg.pipeline.manifest.table_check import weights_apart
 from torchseg.pipeline.run.dataset import Pictures, open_pictures
 from torchseg.pipeline.run.imported import read_imported, sha256_of_model
+from torchseg.pipeline.run.lock import read_locked
 from torchseg.pipeline.run.recorded_config import recorded_config, run_of
 from torchseg.pipeline.run.session import CONFIG
 from torchseg.pipeline.stages.export import ARTIFACTS
@@ -41,21 +43,36 @@ def verify(config: VerifyConfig) -> int:
     file is judged, whatever is wrong with those before it. Signatures are of runs.
 
     Raises:
-        ValueError: if a path is not in a run, or its run's images or a key cannot be read.
+        ValueError: if a path is not in a run, another command is running in that, or its run's images or a key cannot
+            be read.
     """
     failed, opened, signatures = False, Verifier(), _Signatures(config)
     for given in config.files:
         models = _files_in(given)
-        if models == [given]:
-            failed |= _model_fails(given, opened, config)
-            continue
-        record = RunRecordCheck(given, models)
-        _show(record.lines(lambda run=given: opened.pictures(run, config.root)))  # type: ignore[misc]
-        bad = sum(_model_fails(path, opened, config) for path in models) > 0  # every file is judged
-        _show(record.table_lines(opened.weights))  # last, since it reads the weights, as the certificates do
-        bad |= record.failed
-        failed |= bad | signatures.fail(given, holds=not bad)
+        with _unchanged(given):
+            if models == [given]:
+                failed |= _model_fails(given, opened, config)
+            else:
+                bad = _run_fails(given, models, opened, config)
+                failed |= bad | signatures.fail(given, holds=not bad)
     return CHECK_FAILED if failed else DONE
+
+
+def _unchanged(given: Path) -> AbstractContextManager[None]:
+    """Keeps other commands from writing into the run of this path, whose files would seem changed."""
+    try:
+        return read_locked(run_of(given))
+    except ValueError:  # it is in no run, which is told when it is judged
+        return nullcontext()
+
+
+def _run_fails(run: Path, models: Sequence[Path], opened: Verifier, config: VerifyConfig) -> bool:
+    """Prints what became of everything that a run wrote and read."""
+    record = RunRecordCheck(run, models)
+    _show(record.lines(lambda: opened.pictures(run, config.root)))
+    bad = sum(_model_fails(path, opened, config) for path in models) > 0  # every file is judged
+    _show(record.table_lines(opened.weights))  # last, since it reads the weights, as the certificates do
+    return bad or record.failed
 
 
 def _model_fails(path: Path, opened: Verifier, config: VerifyConfig) -> bool:
@@ -110,7 +127,8 @@ def _files_in(path: Path) -> list[Path]:
         _check_model_file(path)
         return [path]
     folder = path / ARTIFACTS
-    files = [each for each in sorted(folder.glob("*")) if each.suffix in EXPORT_SUFFIXES and ".failed" not in each.name]
+    named = [each for each in sorted(folder.glob("*")) if not each.name.startswith(".")]  # others were never finished
+    files = [each for each in named if each.suffix in EXPORT_SUFFIXES and ".failed" not in each.name]
     if not files and not (path / MANIFEST).is_file():
         raise ValueError(f"{path} has no model files in {ARTIFACTS}; export a network first")
     return files

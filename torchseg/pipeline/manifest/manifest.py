@@ -13,11 +13,11 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from torchseg.atomic_file import partial_file
+from torchseg.atomic_file import save_text
 from torchseg.modelfile.model_file import sha256_of
 from torchseg.record import RecordError, build, read_json, with_checksum
 
-MANIFEST = "manifest.json"
+MANIFEST, UNFINISHED = "manifest.json", ".unfinished.json"
 VERSION = 1
 _REMEDY = "delete it and run the command of the run again for a new one, if you trust the files beside it"
 # In the order in which a run makes them; the log grows with every command, and the cache can be made again.
@@ -58,20 +58,41 @@ class Manifest:
         return {entry.file: entry.sha256 for entry in self.entries}
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Unfinished:
+    """What `.unfinished.json` holds from the begin of a command until the manifest is written.
+
+    Attributes:
+        version: of this record.
+        states: which version of each file was there when the command began, see `_states`.
+    """
+
+    version: int
+    states: Mapping[str, str]
+
+
 @contextmanager
 def kept_manifest(run: Path, *, written_by_stages: Callable[[], Hashes]) -> Iterator[None]:
     """Records, when the block ends or fails, the files that were written in it.
 
+    A command that is killed, or for whose manifest the disk has no space, leaves a note of how the run was when it
+    began. The next command records with its own files those that have changed since.
+
     Args:
         run: folder of the run.
-        written_by_stages: hashes that the stages recorded when they ended. They count for files of a command that was
-            killed before it came to this manifest.
+        written_by_stages: hashes that the stages recorded when they ended. They count for files of a command that did
+            not come to this manifest.
     """
     before = _states(run)
+    since = _left_by_another(run)
+    if since is None:
+        since = before
+        _save(_Unfinished(version=VERSION, states=before), run / UNFINISHED)
     try:
         yield
     finally:
-        _update(run, before, written_by_stages())
+        _update(run, before, since, written_by_stages())
+        (run / UNFINISHED).unlink(missing_ok=True)
 
 
 def read_manifest(run: Path) -> Manifest:
@@ -111,7 +132,17 @@ def _problem(path: Path, entry: Entry) -> str:
     return ""
 
 
-def _update(run: Path, before: Mapping[str, object], written: Hashes) -> None:
+def _left_by_another(run: Path) -> Mapping[str, str] | None:
+    """How the run was before a command that did not come to its manifest; None if there was none."""
+    path = run / UNFINISHED
+    try:
+        left = build(_Unfinished, read_json(path, remedy=""), path=path, remedy="") if path.is_file() else None
+    except RecordError:
+        return None
+    return left.states if left and left.version == VERSION else None
+
+
+def _update(run: Path, before: Mapping[str, str], since: Mapping[str, str], written: Hashes) -> None:
     now = _states(run)
     if not now:
         return
@@ -123,13 +154,19 @@ def _update(run: Path, before: Mapping[str, object], written: Hashes) -> None:
     for name, state in now.items():
         if not recorded or before.get(name) != state:
             hashes[name] = sha256_of(run / name)
-        elif name in written or name in recorded:  # else somebody put it there
-            hashes[name] = written.get(name) or recorded[name]
-    gone = {name: digest for name, digest in recorded.items() if name not in {**now, **before}}
-    manifest = Manifest(version=VERSION, entries=tuple(_chained(hashes | gone)))
+        elif name in written:
+            hashes[name] = written[name]
+        elif since.get(name) != state:  # a command wrote it that did not come to its manifest
+            hashes[name] = sha256_of(run / name)
+        elif name in recorded:  # else somebody put it there
+            hashes[name] = recorded[name]
+    gone = {name: digest for name, digest in recorded.items() if name not in {**now, **before, **since}}
     if hashes | gone != recorded:
-        with partial_file(run / MANIFEST) as partial:
-            partial.write_text(json.dumps(with_checksum(asdict(manifest)), indent=2) + "\n", encoding="utf-8")
+        _save(Manifest(version=VERSION, entries=tuple(_chained(hashes | gone))), run / MANIFEST)
+
+
+def _save(record: Manifest | _Unfinished, path: Path) -> None:
+    save_text(path, json.dumps(with_checksum(asdict(record)), indent=2) + "\n")
 
 
 def _chained(hashes: Hashes) -> Iterator[Entry]:
@@ -139,12 +176,13 @@ def _chained(hashes: Hashes) -> Iterator[Entry]:
         yield Entry(file=name, sha256=digest, chain=chain)
 
 
-def _states(run: Path) -> dict[str, tuple[int, int, int]]:
+def _states(run: Path) -> dict[str, str]:
     """Which version of each file is there: it changes with every write, even of the same bytes."""
-    found: dict[str, tuple[int, int, int]] = {}
+    found: dict[str, str] = {}
     for pattern in _PATTERNS:
         for path in sorted(run.glob(pattern)):
             if path.is_file() and not path.name.startswith(".") and not path.parent.name.startswith("."):
                 state = path.stat()
-                found.setdefault(path.relative_to(run).as_posix(), (state.st_mtime_ns, state.st_size, state.st_ino))
+                version = f"{state.st_mtime_ns} {state.st_size} {state.st_ino}"
+                found.setdefault(path.relative_to(run).as_posix(), version)
     return found

@@ -12,11 +12,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from torchseg.atomic_file import partial_file, save_text, sync
+from torchseg.atomic_file import move_over, partial_file, save_text, sync
 from torchseg.checkpoint import sha256_of
 from torchseg.checks import check_name
 from torchseg.console import STDOUT
-from torchseg.pipeline.manifest.manifest import kept_manifest
+from torchseg.pipeline.manifest.manifest import UNFINISHED, kept_manifest
 from torchseg.pipeline.run.lock import LOCK, locked
 from torchseg.progress_bar import Progress
 from torchseg.record import RecordError, build, read_json, with_checksum
@@ -98,7 +98,7 @@ class RunFolder:
         for child in (self.path / _STAMPS).iterdir():
             _remove(child)
         for child in self.path.iterdir():
-            if child.name not in (LOCK, _STAMPS):
+            if child.name not in (LOCK, UNFINISHED, _STAMPS):
                 _remove(child)
 
     def is_done(self, stage: Stage) -> bool:
@@ -145,7 +145,7 @@ class RunFolder:
             if (self.path / name).is_dir():
                 _remove(self.path / name)
             _sync_all(work / name)
-            (work / name).replace(self.path / name)
+            move_over(work / name, self.path / name)
             sync((self.path / name).parent)
         shutil.rmtree(work)
         self.note(stage)

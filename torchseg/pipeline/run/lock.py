@@ -63,10 +63,56 @@ def locked(folder: Path) -> Iterator[None]:
             _LOG.warning("%s is on a file system without locks: let no other command write there meanwhile", folder)
         _held.add(descriptor)
         _sign(descriptor)
+        try:
+            yield
+        finally:
+            os.ftruncate(descriptor, 0)  # a reader that holds the lock next does not write who it is
+    finally:
+        _held.discard(descriptor)
+        os.close(descriptor)
+
+
+@contextmanager
+def read_locked(folder: Path) -> Iterator[None]:
+    """Keeps commands that write out of a folder; several readers may hold it at once, and nothing is written.
+
+    Does nothing where no command has locked the folder before, where its lock cannot be opened, on file systems without
+    locks, and on Windows, which has none for readers.
+
+    Raises:
+        ValueError: if a command is running in the folder; the message names it.
+    """
+    descriptor = _opened_to_read(folder / LOCK)
+    if descriptor is None:
+        yield
+        return
+    try:
+        _take_to_read(descriptor, folder)
+        _held.add(descriptor)
         yield
     finally:
         _held.discard(descriptor)
         os.close(descriptor)
+
+
+def _opened_to_read(path: Path) -> int | None:
+    try:
+        return None if sys.platform == "win32" else os.open(path, os.O_RDONLY)
+    except (FileNotFoundError, PermissionError):
+        return None
+
+
+def _take_to_read(descriptor: int, folder: Path) -> None:
+    if sys.platform == "win32":
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        owner = _owner(folder / LOCK)
+        raise ValueError(f"another command is running in {folder}{owner}; wait until it has ended") from error
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
 
 
 def _take(descriptor: int) -> None:

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
 
 import pytest
 
-from torchseg.pipeline.manifest.manifest import MANIFEST, manifest_problems, read_manifest
+from torchseg.atomic_file import save_text
+from torchseg.pipeline.manifest.manifest import MANIFEST, UNFINISHED, manifest_problems, read_manifest
 from torchseg.pipeline.run.folder import RunFolder, Stage
 from torchseg.record import RecordError, with_checksum
 
@@ -84,6 +86,55 @@ def test_a_file_of_a_stage_that_was_killed_before_the_manifest_is_recorded_by_th
     with folder.held():
         pass
     assert _problems(folder) == {}
+
+
+@pytest.fixture
+def writes_no_manifest(folder, monkeypatch):
+    """A command that replaces a figure, removes a table and makes a report, and finds the disk full at its manifest."""
+
+    def full(path, text):
+        if path.name == MANIFEST:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        save_text(path, text)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("torchseg.pipeline.manifest.manifest.save_text", full)
+        with pytest.raises(OSError, match=rf"No space left on device: .*{MANIFEST}"):
+            _command(folder)
+
+
+def _command(folder):
+    with folder.held():
+        _write(folder, "figures/gallery/0.png", "new")
+        _write(folder, "report.html", "new")
+        (folder.path / "scores.csv").unlink()
+
+
+@pytest.mark.usefixtures("writes_no_manifest")
+def test_what_a_command_wrote_that_had_no_space_for_its_manifest_is_recorded_by_the_next(folder):
+    assert {*_problems(folder)} == {"figures/gallery/0.png", "report.html", "scores.csv"}
+    with folder.held():
+        pass
+    assert _problems(folder) == {}
+    assert not (folder.path / UNFINISHED).exists()
+
+
+@pytest.mark.usefixtures("writes_no_manifest")
+def test_what_changes_after_that_is_found_again(folder):
+    with folder.held():
+        pass
+    _write(folder, "report.html", "better")
+    with folder.held():
+        _write(folder, "scores.csv", "new")
+    assert {*_problems(folder)} == {"report.html"}
+
+
+@pytest.mark.usefixtures("writes_no_manifest")
+def test_a_damaged_note_of_an_unfinished_command_covers_up_nothing(folder):
+    (folder.path / UNFINISHED).write_text("{")
+    with folder.held():
+        pass
+    assert {*_problems(folder)} == {"figures/gallery/0.png", "report.html", "scores.csv"}
 
 
 def test_a_command_that_fails_records_what_it_wrote(folder):

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from torchseg.pipeline.run.lock import LOCK, locked
+from torchseg.pipeline.run.lock import LOCK, locked, read_locked
 
 HOLDS = """
 import sys
@@ -70,4 +70,27 @@ def test_another_failure_of_a_lock_is_an_error(tmp_path, monkeypatch):
 
     monkeypatch.setattr("fcntl.flock", flock)
     with pytest.raises(OSError, match="broken"), locked(tmp_path):
+        pass
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no locks for readers")
+def test_readers_share_a_folder_and_no_command_writes_meanwhile(tmp_path):
+    refused = rf"another command is running in {tmp_path}"
+    with locked(tmp_path), pytest.raises(ValueError, match=rf"{refused} \(process .*; wait until it has ended$"):
+        _read(tmp_path)
+    with read_locked(tmp_path):
+        _read(tmp_path)
+        with pytest.raises(ValueError, match=f"{refused}; wait"), locked(tmp_path):  # nobody knows by whom
+            pass
+    with locked(tmp_path):
+        pass
+
+
+def test_a_folder_that_no_command_has_locked_is_read_and_stays_as_it_is(tmp_path):
+    _read(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def _read(folder):
+    with read_locked(folder):
         pass

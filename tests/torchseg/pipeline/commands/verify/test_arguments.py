@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import re
+
 import pytest
 
 from scripts import verify
+from torchseg.pipeline.run.lock import locked
 
 
 @pytest.mark.parametrize(
@@ -33,3 +37,24 @@ def test_a_wrong_argument_is_one_message(given, said, tmp_path, refusal):
         (tmp_path / name).write_text("{}")
     assert verify.main([given]) == 2
     assert refusal().startswith(f"error: {said}")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no locks for readers")
+@pytest.mark.parametrize("given", ["run", "run/artifacts/net.onnx"])
+def test_a_run_that_another_command_is_writing_is_not_judged(given, tmp_path, refusal):
+    (tmp_path / "run/artifacts").mkdir(parents=True)
+    for name in ("config.yaml", "manifest.json", "artifacts/net.onnx"):
+        (tmp_path / "run" / name).write_text("{}")
+    with locked(tmp_path / "run"):
+        assert verify.main([given]) == 2
+    assert re.fullmatch(
+        r"error: another command is running in .*run \(process .*\); wait until it has ended", refusal()
+    )
+
+
+def test_a_file_that_was_never_finished_is_not_one_of_the_run(tmp_path, refusal):
+    (tmp_path / "run/artifacts").mkdir(parents=True)
+    for name in ("config.yaml", "artifacts/.net.fp32.partial.onnx"):
+        (tmp_path / "run" / name).write_text("{}")
+    assert verify.main(["run"]) == 2
+    assert refusal().startswith("error: run has no model files in artifacts; export a network first")
