@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from torchseg.pipeline.export.variants import variants
 from torchseg.pipeline.run.dataset import Pictures, open_pictures
 from torchseg.pipeline.run.folder import RunFolder, held_run, is_run
 from torchseg.pipeline.run.installed import check_formats
+from torchseg.pipeline.run.lock import read_locked
 from torchseg.pipeline.run.recorded_config import data_of_run
 from torchseg.pipeline.stages.export import ARTIFACTS
 from torchseg.pipeline.stages.qat import train_for_int8
@@ -66,12 +68,19 @@ def export_network(config: ExportConfig) -> Iterator[Exported]:
             f"{config.checkpoint} was made for {card.spec.describe()}, but the data gives {pictures.spec.describe()}; "
             "give its own --data and --image_size"
         )
-    with held_run(config.checkpoint.parent):
-        yield from _export(config, data, pictures)
-
-
-def _export(config: ExportConfig, data: DataConfig, pictures: Pictures) -> Iterator[Exported]:
     out = config.out or config.checkpoint.parent / ARTIFACTS
+    with _holding(config, out):
+        yield from _export(config, data, pictures, out)
+
+
+def _holding(config: ExportConfig, out: Path) -> AbstractContextManager[None]:
+    """Keeps others from writing into the checkpoint's run; a run that is only read may be on a read-only disk."""
+    run = config.checkpoint.parent
+    writes = config.qat_epochs or out.resolve().is_relative_to(run.resolve())
+    return held_run(run) if writes else read_locked(run)
+
+
+def _export(config: ExportConfig, data: DataConfig, pictures: Pictures, out: Path) -> Iterator[Exported]:
     checkpoint = _after_training(config, data, pictures, out) if config.qat_epochs else config.checkpoint
     out.mkdir(parents=True, exist_ok=True)
     exported = NetworkExport(checkpoint, pictures, Budget.of_points(config.max_drop, config.max_class_drop))

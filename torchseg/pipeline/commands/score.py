@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from torchseg.harness.report.report import write_report
 from torchseg.harness.report.run_record import read_run
 from torchseg.harness.runtimes.process import RuntimeProcessError
 from torchseg.harness.runtimes.table import RUNTIMES
-from torchseg.harness.scoring.artifact import Artifact, ScoreFailure
+from torchseg.harness.scoring.artifact import Artifact, ScoreFailure, artifact_names
 from torchseg.harness.scoring.latency import LatencyConfig
 from torchseg.harness.scoring.score import score_artifacts
 from torchseg.modelfile.kinds import CHECKPOINT_FILES
@@ -50,10 +50,8 @@ def score(config: ScoreConfig) -> int:
     print("\n".join(table_lines(scored.folder / "scores.csv")))
     if config.against is not None:
         print("\n" + "\n".join(comparison_lines(scored.folder / "scores.csv")))
-    for line in note_lines(scored.folder / "scores.csv"):
+    for line in [*note_lines(scored.folder / "scores.csv"), *(f"FAILED: {each}" for each in scored.failures)]:
         print(line)
-    for failure in scored.failures:
-        print(f"FAILED: {failure}")
     print("\n" + "\n".join(_last_lines(config, scored)))
     return CHECK_FAILED if scored.failures else DONE
 
@@ -61,8 +59,9 @@ def score(config: ScoreConfig) -> int:
 def _last_lines(config: ScoreConfig, scored: Scored) -> list[str]:
     """The file to take; for a comparison, or if nothing was exported, only where the report is."""
     run = read_run(scored.folder)
-    exported = any(row["format"] != "torch" for row in run.scores)
-    return answer_lines(run, target=run.target) if exported and not config.against else [f"  report   {scored.page}"]
+    if config.against or all(row["format"] == "torch" for row in run.scores):
+        return [f"  report   {scored.page}"]
+    return answer_lines(run, target=run.target, paths=scored.paths)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,11 +72,13 @@ class Scored:
         folder: of the tables.
         page: path of the report.
         failures: files that could not be scored, with reasons.
+        paths: of all files, by their names in the tables.
     """
 
     folder: Path
     page: Path
     failures: Sequence[ScoreFailure]
+    paths: Mapping[str, Path]
 
 
 @within_limits
@@ -99,7 +100,8 @@ def score_files(config: ScoreConfig) -> Scored:
         if not plan.is_run:  # a run already has a record of its environment
             save_text(plan.out / ENVIRONMENT, json.dumps(environment_record(config.cores), indent=2) + "\n")
         page = write_report(plan.out)
-    return Scored(folder=plan.out, page=page, failures=failures)
+    paths = dict(zip(artifact_names(plan.artifacts, plan.out), (each.path for each in plan.artifacts), strict=True))
+    return Scored(folder=plan.out, page=page, failures=failures, paths=paths)
 
 
 @dataclass(frozen=True, kw_only=True)

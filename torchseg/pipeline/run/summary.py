@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from torchseg.checkpoint import read_card
 from torchseg.cli.command import other_command
@@ -66,8 +67,14 @@ def summary_lines(folder: RunFolder, ran: Sequence[str], *, problems: Sequence[s
     return [*lines, "", *answer_lines(run, target=run.target)]
 
 
-def answer_lines(run: RunRecord, *, target: str | None) -> list[str]:
-    """The scores of each class for the recommended file, that file with its numbers, and where everything is."""
+def answer_lines(run: RunRecord, *, target: str | None, paths: Mapping[str, Path] = MappingProxyType({})) -> list[str]:
+    """The scores of each class for the recommended file, that file with its numbers, and where everything is.
+
+    Args:
+        run: what the folder of the scores holds.
+        target: where the file will run, see `recommend`.
+        paths: of files that are not in that folder, by their names in its tables.
+    """
     found = recommend(run.scores, target=target)
     links = [_line("report", (run.folder / "report.html").resolve().as_uri())]
     if (run.folder / "artifacts").is_dir():
@@ -75,7 +82,7 @@ def answer_lines(run: RunRecord, *, target: str | None) -> list[str]:
     if found is None:
         return ["No file to recommend: none was exported, scored and certified.", *links]
     name = found.file["artifact"]
-    file = run.folder / name if is_in(run.folder, name) else name
+    file = run.folder / name if is_in(run.folder, name) else paths.get(name, name)
     return [
         *class_lines(run.classes, found.file),
         "",

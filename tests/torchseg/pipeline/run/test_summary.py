@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 from torchseg.harness.report.run_record import read_run
 from torchseg.pipeline.run.folder import RunFolder
 from torchseg.pipeline.run.summary import answer_lines, comparison_lines, summary_lines, table_lines
@@ -88,6 +90,13 @@ def test_the_classes_of_the_recommended_file_are_shown_with_their_means(tmp_path
     assert lines[2].split() == ["never", "-", "-", "-", "-"]
     assert lines[3].split() == ["mean", "79.00", "74.50", "-", "-"]
     assert "for the least storage" in lines[5]
+
+
+def test_the_next_command_names_a_file_outside_the_folder_of_the_scores_by_its_path(tmp_path):
+    (tmp_path / "scores.csv").write_text(SCORES)
+    paths = {"artifacts/student.int8.tflite": Path("elsewhere/student.int8.tflite")}
+    lines = answer_lines(read_run(tmp_path), target="smallest", paths=paths)
+    assert lines[-1].endswith(f" {paths['artifacts/student.int8.tflite']} IMAGE...")
 
 
 def test_a_mean_over_a_class_of_few_pixels_is_marked(tmp_path):
