@@ -16,9 +16,22 @@ _OTHER_LISTS |= {"categories", "names", "codes", "label_names", "label_colors"}
 _OTHER_ENDINGS = (".txt", ".csv", ".json", ".yaml", ".yml", ".names", ".pbtxt")
 _HOLDS = {"images": "images", "masks": "a mask for every image in images/"}
 _OTHER_NAMES = {
-    "images": {"image", "img", "imgs", "jpegimages", "photos", "pictures", "frames", "input", "inputs"},
+    "images": {"image", "img", "imgs", "jpegimages", "photos", "pictures", "frames", "input", "inputs", "rgb", "sat"}
+    | {"img_dir", "imagestr", "train_images", "images_prepped_train", "leftimg8bit", "x"},
     "masks": {"mask", "labels", "label", "annotations", "annotation", "annots", "gt", "groundtruth", "ground_truth"}
-    | {"segmentation", "segmentations", "segmentationclass", "seg", "targets", "manual"},
+    | {"segmentation", "segmentations", "segmentationclass", "seg", "targets", "manual", "label_images", "map"}
+    | {"ann_dir", "labelstr", "train_masks", "train_labels", "annotations_prepped_train", "gtfine", "y"},
+}
+# For each value of --data, the files and folders that tell its layout.
+_LAYOUTS = {
+    "ade20k": ("objectInfo150.txt",),
+    "cityscapes": ("leftImg8bit*", "gtFine*"),
+    "coco": ("annotations/instances_*.json",),
+    "cvat": ("annotations.xml",),
+    "oxford-pet": ("annotations/trimaps",),
+    "roboflow": ("*/_classes.csv",),
+    "supervisely": ("meta.json", "*/ann"),
+    "voc": ("JPEGImages", "SegmentationClass"),
 }
 
 
@@ -77,6 +90,8 @@ def _folder(root: Path, name: str) -> Path:
     if found:
         raise ValueError(f"{found[0]} and {found[1]} may both hold {_HOLDS[name]}; rename one of them")
     missing = f"there is no folder {root / name}; expected one with {_HOLDS[name]}"
+    if layout := next((data for data, signs in _LAYOUTS.items() if all(any(root.glob(sign)) for sign in signs)), ""):
+        raise ValueError(f"{missing}; this looks like another layout: give --data {layout}")
     if meant := [path.name for path in folders if path.name.lower() in _OTHER_NAMES[name]]:
         raise ValueError(f"{missing}: is it {meant[0]}? Then rename that folder to {name}")
     if parts := [path.name for path in folders if split_of_folder(Path(path.name))]:

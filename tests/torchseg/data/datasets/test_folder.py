@@ -118,7 +118,7 @@ def test_a_truncated_jpeg_is_named(fill, tmp_path):
 
 def test_too_few_pictures_are_refused(write_pair, tmp_path):
     write_pair("one")
-    with pytest.raises(ValueError, match=r"has 1 images, too few for three splits; add more"):
+    with pytest.raises(ValueError, match=r"has 1 image, too few for three splits; add more"):
         folder(tmp_path)
 
 

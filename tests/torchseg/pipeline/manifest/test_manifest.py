@@ -8,6 +8,7 @@ import pytest
 
 from torchseg.atomic_file import save_text
 from torchseg.pipeline.manifest.manifest import MANIFEST, UNFINISHED, manifest_problems, read_manifest
+from torchseg.pipeline.run import folder as folder_module
 from torchseg.pipeline.run.folder import RunFolder, Stage
 from torchseg.record import RecordError, with_checksum
 
@@ -135,6 +136,31 @@ def test_a_damaged_note_of_an_unfinished_command_covers_up_nothing(folder):
     with folder.held():
         pass
     assert {*_problems(folder)} == {"figures/gallery/0.png", "report.html", "scores.csv"}
+
+
+@pytest.mark.parametrize("steps", range(5))
+def test_what_is_left_of_a_run_holds_when_its_emptying_is_stopped(folder, monkeypatch, steps):
+    remove, left = folder_module._remove, [steps]
+
+    def stops(path):
+        if not left[0]:
+            raise KeyboardInterrupt  # as SIGTERM does
+        left[0] -= 1
+        remove(path)
+
+    def empties():
+        with folder.held():
+            folder.forget()
+
+    with monkeypatch.context() as patched:
+        patched.setattr(folder_module, "_remove", stops)
+        with pytest.raises(KeyboardInterrupt):
+            empties()
+    assert _problems(folder) == {}
+    empties()
+    with folder.held():
+        _write(folder, "scores.csv", "afresh")
+    assert (_problems(folder), {*read_manifest(folder.path).hashes}) == ({}, {"scores.csv"})
 
 
 def test_a_command_that_fails_records_what_it_wrote(folder):
