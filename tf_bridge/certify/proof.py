@@ -29,8 +29,9 @@ MAX_CHANNEL_STEPS = 8.0
 MAX_SHARE = {Precision.FP32: 1e-4, Precision.FP16: 5e-3, Precision.DYNAMIC: 2e-2, Precision.INT8: 5e-3}
 # One channel alone, where nothing is rounded at run time: that costs a weak channel as many steps as a strong one.
 MAX_CHANNEL_SHARE = {Precision.FP32: 2.5e-4, Precision.FP16: 2.5e-2}
-# Mean square error of a file's logits over that of the network with its values rounded in PyTorch.
-MAX_NOISE = {Precision.DYNAMIC: 4.0, Precision.INT8: 2.0}
+# Mean square error of a file's logits over that of the network with its weights and values rounded in PyTorch.
+MAX_NOISE = 2.0
+_ROUNDED = (Precision.DYNAMIC, Precision.INT8)  # files whose values are rounded to 8 bits
 _POOLED_NOISE = 2.0  # times as much for networks with such values, whose rounding the simulation does not know
 _WIDE = 8.0  # deviation of the noise that takes float layers to where they cut off
 _NAMED = 3  # layers that a message names
@@ -95,18 +96,18 @@ def prove_layers(
         numbers["ranges"] = {"checked": len(shown), "wrong": sorted(wrong)}
         failures += _first([f"the grid of `{name}` {reason}" for name, reason in wrong.items()])
     numbers["arithmetic"] = _error_numbers(errors)
-    if precision in MAX_NOISE:
+    if precision in _ROUNDED:
         numbers["arithmetic"]["noise_ratio"] = _number(errors.noise_ratio)
     failures += _first(_beyond(errors, precision))
-    if precision in MAX_NOISE:
-        failures += _judge_output(errors, network.output, precision)
+    if precision in _ROUNDED:
+        failures += _judge_output(errors, network.output)
     return Proof(numbers=numbers, failures=tuple(failures))
 
 
 def _shown(images: Sequence[Pair], precision: Precision) -> Sequence[Pair]:
     """The images to compare layers on; files in float also get wide noise, so that a bound that was moved shows."""
     image, fed = images[0]
-    if precision in MAX_NOISE or fed.dtype != np.float32:
+    if precision in _ROUNDED or fed.dtype != np.float32:
         return images
     noise = (_WIDE * np.random.default_rng(0).standard_normal(image.shape)).astype(np.float32)
     return [(image, fed), (noise, noise)]
@@ -139,10 +140,10 @@ def _channel_limit(has_grid: bool, precision: Precision) -> tuple[str, float]:
     return "of its range", MAX_CHANNEL_SHARE.get(precision, np.inf)
 
 
-def _judge_output(errors: LayerErrors, output: str, precision: Precision) -> list[str]:
+def _judge_output(errors: LayerErrors, output: str) -> list[str]:
     if output not in errors.steps | errors.shares:
         return ["the file has no tensor `logits` that can be compared with the network's"]
-    noise = MAX_NOISE[precision] * (_POOLED_NOISE if errors.pooled else 1.0)
+    noise = MAX_NOISE * (_POOLED_NOISE if errors.pooled else 1.0)
     failures = []
     if not errors.noise_ratio <= noise:
         failures.append(
