@@ -31,6 +31,8 @@ class LearningConfig(DataConfig):
             weight of rare classes. Default: all equal.
         crop: Crop of each random view: random, or rare, which draws several and takes the one that shows most of the
             rare classes.
+        flip: random mirrors half of the random views from side to side; none mirrors no view, for classes that differ
+            between left and right.
         training_precision: Precision of training: fp32, bf16 (mixed precision), or auto, which keeps what the run was
             started with, or takes bf16 if the hardware supports it. Weights are float32 either way.
         micro_batches: Number of micro-batches per batch, computed in parallel, each with its own batch norm statistics:
@@ -50,6 +52,7 @@ class LearningConfig(DataConfig):
     loss: str = "cross_entropy+dice"
     class_weights: str = ""
     crop: Literal["random", "rare"] = "random"
+    flip: Literal["random", "none"] = "random"
     training_precision: Literal["auto", "fp32", "bf16"] = "auto"
     micro_batches: Literal[1, 2, "auto"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"

@@ -92,19 +92,26 @@ class RandomView:
         width: of the view, in pixels. Views of half the size have the nearest multiples of 32 to half of both sides.
         upright: whether images have an up and a down; if not, views are also turned by quarters of a circle, which
             together with the flip gives all eight symmetries of a square.
+        flip: whether half of the views are mirrored from side to side.
         class_shares: shares of the pixels of the training part, by class; if given, crops prefer rare classes, see
             `RareCrop`.
     """
 
     def __init__(
-        self, *, height: int, width: int, upright: bool = True, class_shares: Sequence[float] | None = None
+        self,
+        *,
+        height: int,
+        width: int,
+        upright: bool = True,
+        flip: bool = True,
+        class_shares: Sequence[float] | None = None,
     ) -> None:
         from torchvision.transforms import v2
 
         def geometry(size: tuple[int, int]) -> v2.Transform:
             crop = v2.RandomResizedCrop(size, scale=(0.5, 1.0), ratio=(0.8, 1.25), antialias=True)
             chosen = crop if class_shares is None else RareCrop(crop, class_shares)
-            return v2.Compose([chosen, v2.RandomHorizontalFlip()])
+            return v2.Compose([chosen, v2.RandomHorizontalFlip()] if flip else [chosen])
 
         self.upright = upright
         self.transform, self.half_size = geometry((height, width)), geometry((_half(height), _half(width)))

@@ -57,9 +57,9 @@ def _symmetries(mask):
     }
 
 
-def _seen(seed, *, upright, size=(32, 32)):
+def _seen(seed, *, size=(32, 32), **options):
     sample = Sample(name="a", picture=np.repeat(CORNER[..., None] * 255, 3, axis=2), mask=CORNER)
-    return RandomView(height=size[0], width=size[1], upright=upright)(sample, seed=seed)
+    return RandomView(height=size[0], width=size[1], **options)(sample, seed=seed)
 
 
 def _pose(mask):
@@ -90,6 +90,14 @@ def test_images_with_up_and_down_are_flipped_from_side_to_side_alone(monkeypatch
     poses = Counter(_pose(_seen(seed, upright=True)[1].numpy()) for seed in range(60))
     assert poses.keys() == {"0 quarters", "0 quarters, flipped"}
     assert min(poses.values()) > 15
+
+
+@pytest.mark.parametrize(("upright", "poses"), [(True, 1), (False, 4)])
+def test_without_flips_no_view_is_mirrored(upright, poses, monkeypatch):
+    _whole(monkeypatch)
+    seen = {_pose(_seen(seed, upright=upright, flip=False)[1].numpy()) for seed in range(60)}
+    assert len(seen) == poses
+    assert not any("flipped" in pose for pose in seen)
 
 
 @pytest.mark.parametrize("size", [(32, 32), (24, 40)])

@@ -23,7 +23,8 @@ STAGE = "trained"  # name that scripts/train.py gives its network
 RECORD = "training.json"
 # Flags that do not change a training's result, or whose effect is part of the data set's fingerprint.
 _NO_INPUT = ("root", "download", "workers", "device", "cache_gb", "out", "fresh", "threads")
-_LATER = {"crop": "random", "split": "auto"}  # flags that earlier grids did not record, with what was done then
+# Flags that earlier grids did not record, with what was done then.
+_LATER = {"crop": "random", "flip": "random", "split": "auto"}
 
 
 @dataclass(frozen=True, kw_only=True)

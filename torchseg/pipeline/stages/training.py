@@ -45,14 +45,14 @@ class Trainer(Lengths):
     """Makes the training stages of one run; they share images, configuration and processes.
 
     `on_epoch_end` is called after each epoch with a validation, with its row of the training curve. `teachers` is keyed
-    by the hash of their weights, whether they cache logits, and the crop of the views that these belong to; they then
-    serve every training of the run.
+    by the hash of their weights, whether they cache logits, and crop and flip of the views that these belong to; they
+    then serve every training of the run.
     """
 
     folder: RunFolder
     fabric: Fabric
     on_epoch_end: Callable[[Row], object] = lambda row: None
-    teachers: dict[tuple[str, bool, str], Teacher] = field(default_factory=dict)
+    teachers: dict[tuple[str, bool, str, str], Teacher] = field(default_factory=dict)
 
     def from_start(self, network: NetworkSpec, supervision: Supervision | None = None) -> Stage:
         """The stage that builds a network and trains it, by default with the masks alone."""
@@ -77,7 +77,7 @@ class Trainer(Lengths):
         key = sha256_of(teacher / WEIGHTS)
 
         def load() -> Teacher:
-            known = key, views > 0, self.config.crop
+            known = key, views > 0, self.config.crop, self.config.flip
             if known not in self.teachers:
                 self.teachers[known] = self.teacher(load_checkpoint(teacher)[0], views=views)
             return self.teachers[known]
@@ -153,7 +153,8 @@ class Trainer(Lengths):
         inputs |= asdict(training_plan.fit_config) | asdict(plan) | dict(training_plan.inputs)
         inputs |= {"data": self.pictures.fingerprint, "spec": self.pictures.spec.to_dict()}
         inputs |= {"loss": self.config.loss, "class_weights": self.config.class_weights}
-        inputs |= {} if self.config.crop == "random" else {"crop": self.config.crop}  # runs before this flag resume
+        view = {"crop": self.config.crop, "flip": self.config.flip}
+        inputs |= {name: how for name, how in view.items() if how != "random"}  # runs before these flags resume
 
         def run(work: Path) -> None:
             start = training_plan.start(plan.steps_per_epoch)
@@ -238,7 +239,8 @@ class Trainer(Lengths):
         if self.config.crop == "rare":
             pixels = self._counted.class_pixels
             shares = [pixels[name] / max(1, sum(pixels.values())) for name in spec.classes]
-        return RandomView(height=spec.height, width=spec.width, upright=self.pictures.upright, class_shares=shares)
+        upright, flip = self.pictures.upright, self.config.flip == "random"
+        return RandomView(height=spec.height, width=spec.width, upright=upright, flip=flip, class_shares=shares)
 
     @property
     def _counted(self) -> SplitReport:

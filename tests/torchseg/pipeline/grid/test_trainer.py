@@ -73,13 +73,14 @@ def make(tmp_path, commands, **base):
     return maker.make(training), maker.is_done(training)
 
 
-def test_a_crop_other_than_the_usual_one_is_another_training(tmp_path):
-    usual, rare = (
+@pytest.mark.parametrize(("flag", "other"), [("crop", "rare"), ("flip", "none")])
+def test_a_crop_or_flip_other_than_the_usual_one_is_another_training(flag, other, tmp_path):
+    usual, changed = (
         maker.train_stage(training).inputs
-        for maker, training in (runner(tmp_path, Commands(), crop=crop) for crop in ("random", "rare"))
+        for maker, training in (runner(tmp_path, Commands(), **{flag: value}) for value in ("random", other))
     )
-    assert "crop" not in usual  # as grids were recorded before there was a choice
-    assert rare == {**usual, "crop": "rare"}
+    assert flag not in usual  # as grids were recorded before there was a choice
+    assert changed == {**usual, flag: other}
 
 
 def test_a_training_and_all_its_files_take_one_process_and_are_made_once(tmp_path):

@@ -174,12 +174,22 @@ def test_crops_that_prefer_rare_classes_know_the_shares_from_the_report_on_the_d
     assert (seen["height"], seen["upright"]) == (16, False)
 
 
-def test_a_training_with_another_crop_is_another_training_and_asks_the_teacher_anew(trainer, teacher):
+def test_views_are_mirrored_unless_they_shall_not_be(trainer, monkeypatch):
+    seen = {}
+    monkeypatch.setattr(training, "RandomView", lambda **options: seen.update(options))
+    _ = trainer._view
+    assert seen["flip"] is True
+    _ = replace(trainer, config=replace(trainer.config, flip="none"))._view
+    assert seen["flip"] is False
+
+
+@pytest.mark.parametrize(("flag", "other"), [("crop", "rare"), ("flip", "none")])
+def test_a_training_with_other_views_is_another_training_and_asks_the_teacher_anew(flag, other, trainer, teacher):
     _counted(trainer)
-    rare = replace(trainer, config=replace(trainer.config, crop="rare"))
+    rare = replace(trainer, config=replace(trainer.config, **{flag: other}))
     usual = trainer.from_start(NETWORK)
-    assert "crop" not in usual.inputs  # as stages were recorded before there was a choice
-    assert rare.from_start(NETWORK).inputs == {**usual.inputs, "crop": "rare"}
+    assert flag not in usual.inputs  # as stages were recorded before there was a choice
+    assert rare.from_start(NETWORK).inputs == {**usual.inputs, flag: other}
     assert trainer.folder.do(usual)
     assert trainer.folder.do(rare.from_start(NETWORK))
     assert not trainer.folder.do(rare.from_start(NETWORK))
