@@ -13,6 +13,7 @@ from torchseg.harness.report.recommendation.facts import (
     points_text,
     ratio,
     reference_name,
+    rough_text,
     rule_text,
     runtime_title,
     times_text,
@@ -59,6 +60,7 @@ def _facts(found: Recommendation) -> list[str]:
             times_text(ratio(reference, file, "latency_ms_min"), "faster", "slower"),
             f"{_time(file)} in {runtime_title(file)}; {name} in {runtime_title(reference)}: {_time(reference)}",
             parts_text(found),
+            rough_text(found),
         ),
         _fact(f"{points_text(found)} mean IoU", f"{_miou(file)}; {name}: {_miou(reference)}"),
         _fact(

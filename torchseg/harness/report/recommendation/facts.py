@@ -32,6 +32,7 @@ def headline(found: Recommendation) -> str:
         f"`{short_name(file['artifact'])}` ({_numbers(file)}), {rule_text(found)}, against {reference_name(reference)} "
         f"in {runtime_title(reference)} ({_numbers(reference)})."
         + (f" The parts of the speed-up: {parts}." if parts else "")
+        + (f" The speed-up is {rough_text(found)}." if rough_text(found) else "")
         + (f" Also: {'; '.join(others)}." if others else "")
     )
 
@@ -82,6 +83,13 @@ def parts_text(found: Recommendation) -> str:
     return ", ".join(f"{factor_text(each.times)} from {names[each.source]}" for each in found.factors)
 
 
+def rough_text(found: Recommendation) -> str:
+    """Why a speed-up is not to be trusted: a median far above the minimum; empty if the timings were undisturbed."""
+    noisy = [row for row in (found.reference, found.file) if row.get("noisy") == "true"]
+    names = " and ".join(dict.fromkeys(reference_name(row) for row in noisy))
+    return f"rough: something else used the machine while {names} ran" if noisy else ""
+
+
 def certificate_text(row: Row) -> str:
     """The verdict of a file's certificate, with its meaning."""
     if not certificate_holds(row):
@@ -126,11 +134,12 @@ def _size(found: Recommendation) -> str:
 
 def _speed(found: Recommendation) -> str:
     times = times_text(ratio(found.reference, found.file, "latency_ms_min"), "faster", "slower")
-    parts = parts_text(found)
+    remarks = [parts_text(found), rough_text(found)]
     return (
         f"{milliseconds(number(found.file, 'latency_ms_min'))} in {runtime_title(found.file)}, {times} than "
         f"{reference_name(found.reference)} in {runtime_title(found.reference)} "
-        f"({milliseconds(number(found.reference, 'latency_ms_min'))})" + (f": {parts}" if parts else "")
+        f"({milliseconds(number(found.reference, 'latency_ms_min'))})"
+        + (f": {'; '.join(filter(None, remarks))}" if any(remarks) else "")
     )
 
 

@@ -35,6 +35,19 @@ def test_a_certificate_on_few_images_holds_and_leaves_open_how_much_accuracy_is_
     )
 
 
+def test_a_speed_up_that_was_timed_on_a_busy_machine_is_called_rough(teacher, student, files):
+    found = recommend([teacher | TORCH | {"noisy": "true"}, student | TORCH, *files])
+    assert found
+    assert facts(found)["speed"].endswith(
+        ": 10 from the smaller network, 2.0 from LiteRT, 3.1 from int8; "
+        "rough: something else used the machine while the teacher ran"
+    )
+    assert "The speed-up is rough: something else used the machine while the teacher ran." in headline(found)
+    calm = recommend([each | {"noisy": "false"} for each in (teacher | TORCH, student | TORCH, *files)])
+    assert calm
+    assert "rough" not in facts(calm)["speed"] + headline(calm)
+
+
 def test_a_file_that_is_worse_is_not_praised(row, student):
     found = recommend([student | TORCH, row("a.onnx", "onnx", "0.65", "2000", "100", runtime="onnxruntime")])
     assert found
