@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tf_bridge.certify.network_layers import NetworkLayers
+from torchseg.modelfile.keras.file import keras_layers
 from torchseg.modelfile.precision import Precision
 from torchseg.modelfile.tflite import TfliteModel
 
@@ -30,24 +31,31 @@ _AFFINE = {
     "DEPTH_TO_SPACE", "DIV", "EXPAND_DIMS", "FULLY_CONNECTED", "GATHER", "MEAN", "MIRROR_PAD", "MUL", "NEG", "PAD",
     "PADV2", "RESHAPE", "RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR", "SLICE", "SPACE_TO_BATCH_ND", "SPACE_TO_DEPTH",
     "SPLIT", "SPLIT_V", "SQUEEZE", "STRIDED_SLICE", "SUM", "TILE", "TRANSPOSE", "TRANSPOSE_CONV", "UNPACK",
+    "AveragePooling2D", "Conv2D", "Conv2DTranspose", "Cropping2D", "Dense", "DepthwiseConv2D",
+    "GlobalAveragePooling1D", "GlobalAveragePooling2D", "InputLayer", "Permute", "Rescaling", "Resizing",
+    "UpSampling2D", "ZeroPadding2D",
 }  # fmt: skip
-_SUMS = {"Add", "Concat", "Sub", "Sum", "ADD", "ADD_N", "CONCATENATION", "PACK", "SUB"}  # affine in all that they read
+# Affine in all that they read.
+_SUMS = {"Add", "Concat", "Concatenate", "Sub", "Subtract", "Sum", "ADD", "ADD_N", "CONCATENATION", "PACK", "SUB"}
 _SIZES = ("Shape", "SHAPE")  # what they return does not depend on the pixels
 _PRODUCT, _TO_INTEGERS, _MOVED = "product of two values", "conversion to integers", "Identity"
 _ROUNDING = {
     Precision.INT8: {"QuantizeLinear", "DequantizeLinear", "QUANTIZE", "DEQUANTIZE"},
     Precision.DYNAMIC: {"DynamicQuantizeLinear"},
 }
-# Operators that an exporter writes for one another.
-_BOUND = "ReLU or bound"
-_BOUNDS = dict.fromkeys(("Relu", "Clip", "RELU", "RELU6", "RELU_N1_TO_1", "RELU_0_TO_1"), _BOUND)
+# Operators that exporters write for one another: a ReLU may stand for one with an upper bound, but not the reverse.
+_BOUND, _UPPER = "ReLU or bound", "upper bound"
+_BOUNDS = {
+    **dict.fromkeys(("Relu", "RELU", "relu"), (_BOUND,)),
+    **dict.fromkeys(("Clip", "RELU6", "RELU_N1_TO_1", "RELU_0_TO_1", "relu6"), (_BOUND, _UPPER)),
+}
 # Operator of PyTorch -> the operators of a file that it may be.
 _COUNTED = {
     "relu": (_BOUND,),
-    "hardtanh": (_BOUND, "Min", "Max", "MINIMUM", "MAXIMUM"),
-    "leaky_relu": ("LeakyRelu", "LEAKY_RELU"),
-    "sigmoid": ("Sigmoid", "LOGISTIC"),
-    "max_pool2d": ("MaxPool", "MAX_POOL_2D"),
+    "hardtanh": (_BOUND, _UPPER, "Min", "Max", "MINIMUM", "MAXIMUM"),
+    "leaky_relu": ("LeakyRelu", "LEAKY_RELU", "LeakyReLU"),
+    "sigmoid": ("Sigmoid", "LOGISTIC", "sigmoid"),
+    "max_pool2d": ("MaxPool", "MAX_POOL_2D", "MaxPooling2D"),
     "mul": (_PRODUCT,),
 }
 _CLASSES = ("ArgMax", "ARG_MAX")  # at the end of an end-to-end file, which turns them into bytes
@@ -74,14 +82,12 @@ def foreign_operators(path: Path, network: NetworkLayers, precision: Precision, 
     """The kinds of operators of which a file has more than its network accounts for, one sentence each.
 
     Args:
-        path: `.onnx`, packed or not, or `.tflite`; of a `.keras` file nothing is said.
+        path: `.onnx`, packed or not, `.tflite` or `.keras`.
         network: that the file should compute, without operators that are `unproven`.
         precision: of the file.
         end_to_end: whether the file normalises the image and takes the argmax itself.
     """
-    if path.suffix == ".keras":
-        return []
-    found = Counter(_onnx_kinds(path) if path.suffix == ".onnx" else _tflite_kinds(path))
+    found = Counter(_KINDS[path.suffix](path))
     allowed = Counter(kind for word in network.words for kind in _COUNTED.get(word, ()))
     if end_to_end:
         allowed.update((*_CLASSES, _TO_INTEGERS))
@@ -147,4 +153,21 @@ def _acting(image: set[Any], operators: Iterable[Operator]) -> Iterator[str]:
         if (not read and not each.kind.startswith(_CHANCE)) or each.kind in _SIZES:
             continue
         image.update(each.outputs)
-        yield _PRODUCT if len(read) > 1 and each.kind in _AFFINE else _BOUNDS.get(each.kind, each.kind)
+        if len(read) > 1 and each.kind in _AFFINE:
+            yield _PRODUCT
+        else:
+            yield from _BOUNDS.get(each.kind, (each.kind,))
+
+
+def _keras_kinds(path: Path) -> Iterator[str]:
+    """The kinds of layers and of the activations in them; every layer of a Keras file depends on the image."""
+    for kind, config in keras_layers(path):
+        activation = config.get("activation")
+        if kind != "Activation":
+            yield _PRODUCT if kind == "Multiply" else kind
+        if activation not in (None, "linear"):
+            name = activation if isinstance(activation, str) else str(activation.get("class_name"))
+            yield from _BOUNDS.get(name, (name,))
+
+
+_KINDS = {".onnx": _onnx_kinds, ".tflite": _tflite_kinds, ".keras": _keras_kinds}

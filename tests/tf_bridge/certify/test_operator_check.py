@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -101,6 +103,15 @@ def far_bound(model: onnx.ModelProto) -> None:
     beside(model, ("Clip", ["sum", "low", "high"], "logits"), low=-1e6, high=1e6)
 
 
+def bounded_relu(model: onnx.ModelProto) -> None:
+    """A bound that no value reaches, in the ReLU itself."""
+    node = next(each for each in model.graph.node if each.op_type == "Relu")
+    node.op_type = "Clip"
+    for name, value in (("low", 0), ("high", 1e6)):
+        model.graph.initializer.append(numpy_helper.from_array(np.float32(value), name))
+        node.input.append(name)
+
+
 def square(model: onnx.ModelProto) -> None:
     beside(model, ("Mul", ["sum", "sum"], "square"), ("Mul", ["square", "tiny"], "less"),
            ("Sub", ["sum", "less"], "logits"), tiny=1e-12)  # fmt: skip
@@ -148,6 +159,7 @@ def function(model: onnx.ModelProto) -> None:
 PATHS: dict[str, tuple[Callable[[onnx.ModelProto], None], str]] = {
     "a path that a bright pixel opens": (bright_pixel, "3 of the operator `ReLU or bound`, the network 2"),
     "a bound that no value reaches": (far_bound, "3 of the operator `ReLU or bound`, the network 2"),
+    "a bound of a ReLU": (bounded_relu, "2 of the operator `upper bound`, the network 1"),
     "a square": (square, "2 of the operator `product of two values`, the network 1"),
     "a grid": (saturation, "1 of the operator `QuantizeLinear`, the network 0"),
     "a conversion": (conversion, "1 of the operator `conversion to integers`, the network 0"),
@@ -179,3 +191,45 @@ def test_a_dynamic_file_may_not_cut_values_off_at_a_fixed_grid(files, network: N
     onnx.save(model, tmp_path / "net.onnx")
     (said,) = foreign_operators(tmp_path / "net.onnx", network, Precision.DYNAMIC, end_to_end=False)
     assert "1 of the operator `QuantizeLinear`, the network 0" in said
+
+
+HONEST_LAYERS = [
+    *("InputLayer", "Conv2D", "BatchNormalization", "relu", "MaxPooling2D", "Conv2D", "relu6", "AveragePooling2D"),
+    *("UpSampling2D", "Conv2D", "LeakyReLU", "GlobalAveragePooling2D", "Conv2D", "sigmoid", "Multiply", "Add"),
+    *("Concatenate", "Conv2DTranspose", "Conv2D", "linear"),
+]
+
+
+def keras_file(layers: list[str], path: Path, **config: object) -> Path:
+    """A Keras file as far as its layers are described; words in lower case are activations."""
+    described = [
+        {
+            "class_name": "Activation" if name.islower() else name,
+            "config": {"activation": name} if name.islower() else {},
+        }
+        for name in layers
+    ]
+    described[1]["config"] |= config
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("config.json", json.dumps({"class_name": "Functional", "config": {"layers": described}}))
+    return path
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("more", "config", "message"),
+    [
+        ([], {}, ""),
+        (["relu"], {}, "3 of the operator `ReLU or bound`, the network 2"),
+        (["ReLU"], {}, "1 of the operator `ReLU`, the network 0"),
+        (["Multiply"], {}, "2 of the operator `product of two values`, the network 1"),
+        (["GaussianNoise"], {}, "1 of the operator `GaussianNoise`, the network 0"),
+        ([], {"activation": "softplus"}, "1 of the operator `softplus`, the network 0"),
+        ([], {"activation": {"class_name": "Own"}}, "1 of the operator `Own`, the network 0"),
+    ],
+)
+def test_a_layer_too_many_in_a_keras_file_is_found(more, config, message, network: NetworkLayers, tmp_path: Path):
+    path = keras_file([*HONEST_LAYERS, *more], tmp_path / "net.keras", **config)
+    said = foreign_operators(path, network, Precision.FP32, end_to_end=False)
+    assert len(said) == bool(message)
+    assert all(message in each for each in said)

@@ -79,6 +79,13 @@ def _layers(config: Mapping[str, Any]) -> list[Any]:
     return list(config["config"]["layers"]) if config["class_name"] in _MODELS else []
 
 
+def keras_layers(path: Path) -> list[tuple[str, Mapping[str, Any]]]:
+    """Class and description of each layer of a `.keras` file, in its own order."""
+    with zipfile.ZipFile(path) as archive:
+        config = plain_json(archive.read(_CONFIG_FILE).decode())
+    return [(str(layer["class_name"]), layer["config"]) for layer in _layers(config)]
+
+
 def keras_weights(path: Path) -> Iterator[StoredWeight]:
     """The kernel of each convolution and dense layer in a `.keras` file; needs h5py, which comes with Keras."""
     import h5py
