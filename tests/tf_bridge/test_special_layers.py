@@ -30,6 +30,16 @@ def test_it_computes_what_pytorch_computes(name: str) -> None:
     assert error < 1e-5 * np.ptp(expected)
 
 
+def test_what_a_mask_hides_may_be_infinite() -> None:
+    pytest.importorskip("tensorflow")
+    tf = import_tensorflow()
+    hidden = torch.rand(SIZE, generator=torch.Generator().manual_seed(4)) < 0.3
+    network = Applied(lambda x: torch.where(hidden, float("-inf"), ((x.abs() + 1) * ~hidden).reciprocal()).softmax(-1))
+    expected = network(IMAGE).numpy()
+    logits = lower_program(trace(network, IMAGE), tf)(tf.constant(IMAGE.permute(0, 2, 3, 1).numpy()))[0]
+    np.testing.assert_allclose(logits.numpy().transpose(0, 3, 1, 2), expected, rtol=1e-5, atol=1e-6)
+
+
 REFUSED = {
     "random numbers": (torch.rand_like, "gives random numbers"),
     "gumbel softmax": (lambda x: torch.nn.functional.gumbel_softmax(x, dim=1), "gives random numbers"),

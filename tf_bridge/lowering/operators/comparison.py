@@ -55,6 +55,10 @@ def _where(tf: TensorFlow, condition: Operand, chosen: Operand, other: Operand) 
         for scores, fill, kept in ((chosen, other, keep), (other, chosen, ~keep)):
             if isinstance(scores, Value) and scores.tensor.dtype.is_floating and _hides(fill):
                 return _masked(tf, scores, np.asarray(fill, np.float32), kept)
+    return _choice(tf, condition, chosen, other)
+
+
+def _choice(tf: TensorFlow, condition: Operand, chosen: Operand, other: Operand) -> Value:
     tensors, like = aligned(tf, condition, chosen, other)
     left, right = promoted(tf, *tensors[1:])
     return Value(tf.where(tensors[0], left, right), like.order, like.shape)
@@ -67,9 +71,8 @@ def _hides(fill: Operand) -> bool:
 
 def _masked(tf: TensorFlow, scores: Value, fill: NDArray[np.float32], kept: NDArray[np.bool_]) -> Value:
     """Scores of which a constant takes the place of some, as a sum: the quantizer leaves no choice in float."""
-    if not np.isinf(fill).all():
-        scores = POINTWISE["aten.mul.Tensor"](tf, scores, kept.astype(np.float32))
-    return POINTWISE["aten.add.Tensor"](tf, scores, np.where(kept, np.float32(0), fill))  # type: ignore[no-any-return]
+    chosen = _choice(tf, kept, scores, 0.0)
+    return POINTWISE["aten.add.Tensor"](tf, chosen, np.where(kept, np.float32(0), fill))  # type: ignore[no-any-return]
 
 
 def _masked_fill(tf: TensorFlow, value: Operand, mask: Operand, fill: Operand) -> Value:
