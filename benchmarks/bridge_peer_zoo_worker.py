@@ -28,11 +28,11 @@ from tf_bridge.certify.verdict import verdict
 from tf_bridge.conversion import Conversion
 from tf_bridge.tracing import first_line
 from torchseg.config import DataConfig
-from torchseg.exit_code import cause_of_end
 from torchseg.harness.runtimes.process import RuntimeProcess
 from torchseg.modelfile.precision import Precision
 from torchseg.pipeline.run.dataset import Pictures, open_pictures
 from torchseg.processes.child_limits import limit_own_memory
+from torchseg.processes.exit_code import cause_of_end
 
 JUDGED_ON = 4
 WORKER = Path(__file__).with_name("bridge_peer_worker.py")

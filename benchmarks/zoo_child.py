@@ -11,7 +11,7 @@ from typing import Any
 
 from zoo_table import NOT_BUILT
 
-from torchseg.exit_code import cause_of_end
+from torchseg.processes.exit_code import cause_of_end
 
 
 def run_child(program: str, request: Mapping[str, Any], wanted: Sequence[str], *, limit_s: float) -> dict[str, Any]:

@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 from tf_bridge.from_tensorflow.class_scores import ClassScores
 from tf_bridge.from_tensorflow.convert import from_tensorflow
 from tf_bridge.from_tensorflow.source import one_line, source_kind
-from torchseg.exit_code import cause_of_end
 from torchseg.modelfile.precision import Precision
 from torchseg.processes.child_limits import limit_own_memory, memory_advice, memory_limit_bytes, time_limit_s
+from torchseg.processes.exit_code import cause_of_end
 from torchseg.record import build, read_json
 from torchseg.spec import ImageSpec
 

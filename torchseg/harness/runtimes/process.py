@@ -18,7 +18,6 @@ from typing import IO, Any, ClassVar, Self, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from torchseg.exit_code import cause_of_end
 from torchseg.harness.measure.layer_profile import LayerCost, Profile
 from torchseg.harness.measure.pixel_counts import BatchCounts
 from torchseg.harness.measure.weights import WeightCount
@@ -28,6 +27,7 @@ from torchseg.harness.runtimes.registry import check_name
 from torchseg.modelfile.kinds import runtime_name
 from torchseg.modelfile.run_options import DEFAULT_OPTIONS, RunOptions
 from torchseg.processes.child_limits import memory_advice, own_limits, time_limit_s
+from torchseg.processes.exit_code import cause_of_end
 from torchseg.processes.memory import tells_of_no_memory
 
 Array = NDArray[np.float32]

@@ -16,10 +16,10 @@ from typing import Any
 
 from torchseg.atomic_file import save_text
 from torchseg.checkpoint import Card
-from torchseg.exit_code import cause_of_end
 from torchseg.modelfile.kinds import FORMATS
 from torchseg.models import MODELS, fold_branches, parse_arguments, rebuild_model
 from torchseg.pipeline.run.folder import Stage
+from torchseg.processes.exit_code import cause_of_end
 from torchseg.processes.group import end_with_starter
 from torchseg.record import plain_json
 from torchseg.spec import ImageSpec

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from torchseg.exit_code import cause_of_end
 from torchseg.pipeline.grid.child import BEGIN, END, PATIENCE_S
+from torchseg.processes.exit_code import cause_of_end
 from torchseg.processes.group import kept_apart, kill_all
 
 _PROGRAM = (sys.executable, "-m", "torchseg.pipeline.grid.child")

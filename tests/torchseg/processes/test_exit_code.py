@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from torchseg.exit_code import cause_of_end
+from torchseg.processes.exit_code import cause_of_end
 
 
 @pytest.mark.parametrize(
