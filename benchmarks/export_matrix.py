@@ -30,6 +30,7 @@ from prepared_network import arrays, predictor, prepared_network
 from torch import nn
 
 from tf_bridge.certify.parity import Parity, compare
+from tf_bridge.certify.proof import proven_on
 from tf_bridge.certify.verdict import verdict
 from tf_bridge.conversion import Conversion
 from torchseg.config import FORMATS, DataConfig
@@ -150,10 +151,9 @@ def _row(file: File, network: Judged) -> Row:
         try:
             float_layers = _write(network, path, file)
             parity = _judge(network, path)
-            image = network.images[[parity.worst_image]]
-            proof = network.conversion.prove(
-                path, [(image, image)], precision=file.precision, calibration=network.calibration
-            )
+            images = [network.images[[at]] for at in proven_on(parity.worst_image, len(network.images))]
+            shown = list(zip(images, images, strict=True))
+            proof = network.conversion.prove(path, shown, precision=file.precision, calibration=network.calibration)
         except ValueError as error:
             return Row(file=file, failures=str(error))
         return Row(

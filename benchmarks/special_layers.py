@@ -92,7 +92,7 @@ def _judged(conversion: Conversion, path: Path, images: NDArray[np.float32], pre
     if precision is not Precision.INT8 or not np.isfinite(error):
         return "wrong", f"{error:.2g}"
     times = times_rounding(path, conversion, logits, images, images)
-    return "rounded" if times <= MAX_NOISE else "wrong", f"{error:.2g}, {times:.2g} times rounding"
+    return "rounded" if times <= MAX_NOISE[precision] else "wrong", f"{error:.2g}, {times:.2g} times rounding"
 
 
 if __name__ == "__main__":

@@ -117,7 +117,7 @@ class Judge:
         error = (parity.mean_abs_error or 0.0) / (parity.logit_range or 1.0)
         if error <= MEAN_ERROR:
             return []
-        logits, limit = open_runtime(path).predict(self.images), MAX_NOISE
+        logits, limit = open_runtime(path).predict(self.images), MAX_NOISE[Precision.INT8]
         times = times_rounding(path, self.conversion, logits, self.images, self.calibration)
         if times <= limit:
             return []

@@ -22,8 +22,9 @@ class LayerErrors:
 
     Attributes:
         steps: root mean square error in steps of the layer's grid, by name, the largest over the images.
-        pooled: names of the values that are one pixel high or wide, such as global averages: a runtime rounds them once
-            more on their way into the next layer, which no tensor of the file shows.
+        pooled: of the values that are one pixel high or wide, such as global averages, by name: how far one step of
+            what the layer reads can move the value, in the unit of its error. A runtime rounds such values once more
+            on their way into the next layer, which no tensor of the file shows, and no other pixel evens that out.
         shares: root mean square error over the layer's range, of the layers without a grid.
         channels: the same of the channel that is off by most, in steps or as a share; pooled values have none.
         file_noise: mean square error of the file's logits against the network's, summed over the images.
@@ -32,7 +33,7 @@ class LayerErrors:
     """
 
     steps: dict[str, float] = field(default_factory=dict)
-    pooled: set[str] = field(default_factory=set)
+    pooled: dict[str, float] = field(default_factory=dict)
     shares: dict[str, float] = field(default_factory=dict)
     channels: dict[str, float] = field(default_factory=dict)
     file_noise: float = 0.0
@@ -123,21 +124,30 @@ def _local_errors(
     given: tuple[Values, Mapping[str, Grid], Weights],
 ) -> None:
     found, grids, weights = given
+    reach = {kernel.layer: float(np.abs(_rows(kernel.values)).sum(axis=1).max()) for kernel in network.kernels}
+    steps: dict[str, float] = {}
 
     def visit(name: str, value: NDArray[np.float32]) -> NDArray[np.float32] | None:
-        own = found.get(name)
+        own, grid = found.get(name), grids.get(name)
+        steps[name] = grid.step if grid else (max(value.max(), 0) - min(value.min(), 0)) / 255
         if own is None or own.shape != value.shape:
             return None
-        grid = grids.get(name)
+        unit = grid.step if grid else float(np.ptp(value)) or 1.0
         if 1 in value.shape[2:]:
-            errors.pooled.add(name)
+            read = max((steps.get(each, 0.0) for each in network.sources[name]), default=0.0)
+            moved = reach.get(name.rpartition("/")[0], 0.0) * read / unit
+            errors.pooled[name] = max(errors.pooled.get(name, 0.0), moved)
         if grid is not None:
-            _add(errors, errors.steps, name, (own - np.clip(value, grid.low, grid.high)) / grid.step)
+            _add(errors, errors.steps, name, (own - np.clip(value, grid.low, grid.high)) / unit)
         elif name != IMAGE:
-            _add(errors, errors.shares, name, (own - value) / (float(np.ptp(value)) or 1.0))
+            _add(errors, errors.shares, name, (own - value) / unit)
         return own
 
     network.run(image, visit, weights=weights)
+
+
+def _rows(weights: NDArray[np.float32]) -> NDArray[np.float32]:
+    return weights.reshape(len(weights), -1)
 
 
 def _add(errors: LayerErrors, found: dict[str, float], name: str, differences: NDArray[np.float32]) -> None:

@@ -14,7 +14,7 @@ from torch import nn
 from tf_bridge.certify.file_layers import Grid, open_layers
 from tf_bridge.certify.layer_check import measure_layers, on_grid
 from tf_bridge.certify.network_layers import NetworkLayers
-from tf_bridge.certify.proof import prove, prove_layers
+from tf_bridge.certify.proof import MAX_SHARE, prove, prove_layers
 from tf_bridge.certify.weight_check import check_weights, simulated_weights, stored_weights
 from tf_bridge.onnx.export import export_onnx, onnx_graph
 from tf_bridge.onnx.quantize import convert_onnx
@@ -105,6 +105,38 @@ def test_simulated_weights_are_those_of_the_file(precision: Precision, normed: n
     for kernel, stored in zip(layers.kernels, stored_weights(path), strict=True):
         folded = weights[kernel.parameter].reshape(stored.rows.shape) * kernel.factor[:, None]
         np.testing.assert_allclose(folded, stored.values, atol=1e-5)
+
+
+class Gated(nn.Module):
+    """Logits times a gate that is computed from global averages, all of whose channels are nearly the same."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.features = nn.Conv2d(3, 16, 3, padding=1)
+        self.head = nn.Conv2d(16, 3, 1)
+        self.gate = nn.Conv2d(16, 3, 1)
+        with torch.no_grad():
+            self.gate.weight[1:] = self.gate.weight[:1] + 1e-3 * self.gate.weight[1:]
+            self.gate.bias.zero_()
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        features = torch.relu(self.features(image))
+        gate = self.gate(nn.functional.adaptive_avg_pool2d(features, 1))
+        return self.head(features) * torch.sigmoid(gate)
+
+
+@pytest.mark.slow
+def test_a_gate_may_be_off_by_a_step_of_what_it_reads(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network, path, images = Gated().eval(), tmp_path / "net.onnx", noisy_images()
+    layers = NetworkLayers(export_program(network, SPEC))
+    export_onnx(network, SPEC, path, precision=Precision.DYNAMIC)
+    assert layers.unproven == []
+    errors = measure_layers(
+        layers, open_layers(path), [(images, images)], {"gate.weight": network.gate.weight.numpy(force=True)}
+    )
+    assert MAX_SHARE[Precision.DYNAMIC] < errors.shares["gate/conv2d"] <= errors.pooled["gate/conv2d"]
+    assert prove_layers(path, layers, [(images, images)], precision=Precision.DYNAMIC).failures == ()
 
 
 @pytest.mark.slow

@@ -22,7 +22,7 @@ from tf_bridge.certify.certificate import (
 from tf_bridge.certify.file_reader import FileReader, LocalFile, ReadFile
 from tf_bridge.certify.first_difference import FirstDifference, first_difference
 from tf_bridge.certify.parity import Parity, Predict, compare
-from tf_bridge.certify.proof import Proof
+from tf_bridge.certify.proof import Proof, proven_on
 from tf_bridge.certify.verdict import verdict
 from tf_bridge.conversion import Conversion
 from tf_bridge.end_to_end import end_to_end_spec, is_end_to_end
@@ -48,7 +48,6 @@ if TYPE_CHECKING:
 
 Images = NDArray[np.float32]
 
-_PROVEN_ON = 4  # images, beside the one that agrees least
 _LOG = logging.getLogger(__name__)
 
 
@@ -155,15 +154,9 @@ class NetworkExport:
         )
 
     def _prove(self, path: Path, parity: Parity, precision: Precision, read: ReadFile) -> Proof:
-        """Holds the file's layers against the network's, on the image that agrees least and a few others.
-
-        On one image, the noise of the file can be twice that of its simulation by chance, most of all where it agrees
-        least.
-        """
+        """Holds the file's layers against the network's, on the image that agrees least and a few others."""
         images, _ = self._compared_on
-        others = np.linspace(0, len(images) - 1, min(_PROVEN_ON, len(images)), dtype=int).tolist()
-        at = dict.fromkeys([parity.worst_image, *others])
-        shown = [(images[[each]], self._pictures[[each]]) for each in at]
+        shown = [(images[[at]], self._pictures[[at]]) for at in proven_on(parity.worst_image, len(images))]
         return self._conversion.prove(
             path,
             [(image, to_pixels(picture) if is_end_to_end(path) else image) for image, picture in shown],
