@@ -44,6 +44,7 @@ SMP: dict[str, dict[str, Any]] = {
     "smp:Unet:resnet18": {},
     "smp:Unet:mobilenet_v2": {"decoder_attention_type": "scse"},
     "smp:Unet:timm-tf_efficientnet_lite0": {},
+    "smp:Linknet:resnet18": {},
 }
 JUDGED_ON, CALIBRATED_WITH = 16, 32
 PACKAGES = ("torch", "segmentation-models-pytorch", "tensorflow", "onnx", "onnxruntime", "ai-edge-litert")
