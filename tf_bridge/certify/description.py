@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from tf_bridge.certify.tflite_tables import table_problems
 from tf_bridge.end_to_end import end_to_end_texts
 from torchseg.modelfile.metadata import METADATA_PREFIX, metadata
 from torchseg.modelfile.model_file import ModelFile
 from torchseg.modelfile.precision import Precision
+from torchseg.modelfile.tflite_tables import table_problems
 from torchseg.spec import ImageSpec
 
 

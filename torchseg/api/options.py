@@ -57,6 +57,7 @@ class LearningOptions(CommonOptions, total=False):
     loss: str
     class_weights: Listed
     crop: Literal["random", "rare"]
+    flip: Literal["random", "none"]
     training_precision: Literal["auto", "fp32", "bf16"]
     micro_batches: Literal[1, 2, "auto"]
     device: Literal["auto", "cpu", "cuda"]

@@ -67,7 +67,7 @@ def certificate_list(run: RunRecord) -> str:
     if others:
         items += ["<p>Not in the tables, because the last flags of the run did not ask for them:</p>"]
         items += [_badge(name, known[name]) for name in others]
-    return f'<div class="certificates">{"".join(items)}</div>' if items else ""
+    return f'<div class="certificates">{"".join(items)}</div>' if run.certificates else ""
 
 
 def verdict(certificate: Mapping[str, Any]) -> bool | None:

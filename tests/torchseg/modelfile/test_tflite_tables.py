@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from torch import nn
 
-from tf_bridge.certify.tflite_tables import table_problems
 from tf_bridge.tflite.export import export_tflite
 from torchseg.modelfile.precision import Precision
 from torchseg.modelfile.tflite import TfliteModel
+from torchseg.modelfile.tflite_tables import table_problems
 from torchseg.spec import ImageSpec
 
 pytestmark = [pytest.mark.tflite, pytest.mark.slow]
