@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,8 +22,8 @@ from typing import Any
 from bridge_peer import PEERS, peer_versions
 from bridge_peer_zoo_table import peer_table
 from zoo_child import run_child
-from zoo_networks import zoo_names
-from zoo_table import NOT_BUILT, Row, read_rows
+from zoo_networks import add_network_flags, parsed_with_networks
+from zoo_table import NOT_BUILT, Row, append_row, read_rows, write_table
 
 from torchseg.processes.child_limits import child_limits
 
@@ -39,39 +38,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name, place in arguments.networks.items():
         if not _is_done(rows.get(name), arguments.peers):
             rows[name] = {"network": name} | _converted(place, arguments)
-            with results.open("a", encoding="utf-8") as lines:
-                lines.write(json.dumps(rows[name]) + "\n")
-            print(name, *(f"{tool}: {each['said'] or 'right'}" for tool, each in rows[name]["results"].items()))
-            sys.stdout.flush()
+            append_row(results, rows[name], said={tool: each["said"] for tool, each in rows[name]["results"].items()})
     versions = {tool: peer_versions(Path(python), tool) for tool, python in arguments.peers.items()}
-    for path in (arguments.out / TABLE, *([arguments.table] if arguments.table else [])):
-        path.write_text("\n".join(peer_table(list(rows.values()), versions)) + "\n", encoding="utf-8")
+    write_table(peer_table(list(rows.values()), versions), arguments.out / TABLE, arguments.table)
     return 0
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--table", type=Path, help="another place to write the table to")
+    add_network_flags(parser, ["torchvision", "smp"])
     for peer in PEERS:
         parser.add_argument(f"--{peer}", help="Python of its environment")
-    parser.add_argument("--families", nargs="*", default=["torchvision", "smp"], choices=["smp", "torchvision"])
-    parser.add_argument(
-        "--code", type=Path, help="text file of further networks, one FILE.py:NAME [OWNER/REPOSITORY] per line"
-    )
-    parser.add_argument("--only", nargs="+", default=["*"], metavar="NAME", help="networks; * and ? stand for any text")
-    parser.add_argument("--data", default="scenes")
-    parser.add_argument("--root", type=Path)
     parser.add_argument(
         "--sizes", nargs="+", default=["64", "128", "256"], help="of images; the first that runs counts"
     )
     parser.add_argument("--limit_s", type=float, default=600, help="for one conversion by a peer")
     parser.add_argument("--memory_gb", type=float, default=8, help="for each process")
-    arguments = parser.parse_args(argv)
-    try:
-        arguments.networks = zoo_names(arguments.families, arguments.code, only=arguments.only)
-    except (OSError, ValueError) as error:
-        parser.error(str(error))
+    arguments = parsed_with_networks(parser, argv)
     arguments.peers = {peer: python for peer in PEERS if (python := getattr(arguments, peer))}
     return arguments
 

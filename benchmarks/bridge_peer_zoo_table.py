@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 
 from bridge_peer import NAMES, OURS
-from zoo_table import NOT_BUILT, Row
+from zoo_table import NOT_BUILT, Row, count_lines, days_of
 
 from torchseg.harness.host import cpu_name
 
@@ -23,10 +23,11 @@ def peer_table(rows: Sequence[Row], versions: Mapping[str, str]) -> list[str]:
     """
     tools = ["ours", *versions]
     built = [row for row in rows if NOT_BUILT not in row and set(tools) <= set(row["results"])]
+    counts = {NAMES[tool]: Counter(_word(row, tool) for row in built) for tool in tools}
     left_out = [f"- {row['network']}: {row[NOT_BUILT]}" for row in rows if NOT_BUILT in row]
     return [
         *_head(built, versions),
-        *_counts(built, tools),
+        *count_lines("made by", dict(zip(_WORDS, _WORDS, strict=True)), counts),
         "",
         f"| network | size | {' | '.join(NAMES[tool] for tool in tools)} |",
         "|---" * (len(tools) + 2) + "|",
@@ -43,7 +44,6 @@ def peer_table(rows: Sequence[Row], versions: Mapping[str, str]) -> list[str]:
 
 
 def _head(built: Sequence[Row], versions: Mapping[str, str]) -> list[str]:
-    days = sorted({row["date"] for row in built})
     ours = ", ".join(f"{name} {version(name)}" for name in OURS)
     theirs = "".join(f" {NAMES[tool]}: {said}." for tool, said in versions.items())
     return [
@@ -59,18 +59,9 @@ def _head(built: Sequence[Row], versions: Mapping[str, str]) -> list[str]:
         "not end in a right file, that of PyTorch's exporter. Each conversion has a limit of time and memory.",
         "Seconds are those of the CPU for the conversion; the peers' include the start of Python and imports.",
         "",
-        f"This project: {ours}.{theirs} {cpu_name()}; {' to '.join(dict.fromkeys([*days[:1], *days[-1:]]))}.",
+        f"This project: {ours}.{theirs} {cpu_name()}; {days_of(built)}.",
         "",
     ]
-
-
-def _counts(built: Sequence[Row], tools: Sequence[str]) -> list[str]:
-    lines = [f"| made by | {' | '.join(_WORDS)} | share right |", "|---" * (len(_WORDS) + 2) + "|"]
-    for tool in tools:
-        counts = Counter(_word(row, tool) for row in built)
-        share = 100 * counts["right"] / max(len(built), 1)
-        lines.append(f"| {NAMES[tool]} | {' | '.join(str(counts[word]) for word in _WORDS)} | {share:.1f} % |")
-    return lines
 
 
 def _word(row: Row, tool: str) -> str:

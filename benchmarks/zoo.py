@@ -14,15 +14,13 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import json
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 from zoo_child import run_child
-from zoo_networks import zoo_names
-from zoo_table import NOT_BUILT, Row, built, read_rows, zoo_table
+from zoo_networks import add_network_flags, parsed_with_networks
+from zoo_table import NOT_BUILT, Row, append_row, built, read_rows, write_table, zoo_table
 
 RESULTS, TABLE = "zoo.jsonl", "zoo.md"
 
@@ -37,38 +35,21 @@ def main(argv: Sequence[str] | None = None) -> int:
             if not _is_done(rows.get((name, size)), arguments):
                 made = {"network": name, "size": size} | _made(place, size, arguments)
                 rows[name, size] = _merged(rows.get((name, size)), made)
-                with results.open("a", encoding="utf-8") as lines:
-                    lines.write(json.dumps(rows[name, size]) + "\n")
-                print(name, size, *(f"{file}: {said or 'right'}" for file, said in rows[name, size]["files"].items()))
-                sys.stdout.flush()
-    for path in (arguments.out / TABLE, *([arguments.table] if arguments.table else [])):
-        path.write_text("\n".join(zoo_table(list(rows.values()))) + "\n", encoding="utf-8")
+                append_row(results, rows[name, size], said=rows[name, size]["files"])
+    write_table(zoo_table(list(rows.values())), arguments.out / TABLE, arguments.table)
     return int(any(said for row in built(rows.values()) for said in row["files"].values()))
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--table", type=Path, help="another place to write the table to")
-    parser.add_argument("--families", nargs="*", default=["smp", "torchvision"], choices=["smp", "torchvision"])
-    parser.add_argument(
-        "--code", type=Path, help="text file of further networks, one FILE.py:NAME [OWNER/REPOSITORY] per line"
-    )
-    parser.add_argument("--only", nargs="+", default=["*"], metavar="NAME", help="networks; * and ? stand for any text")
-    parser.add_argument("--data", default="scenes")
-    parser.add_argument("--root", type=Path)
+    add_network_flags(parser, ["smp", "torchvision"])
     parser.add_argument("--sizes", nargs="+", default=["64", "96,160"])
     parser.add_argument("--formats", nargs="+", default=["onnx", "tflite"], choices=["onnx", "tflite"])
     parser.add_argument("--precisions", nargs="+", default=["fp32", "int8"])
     parser.add_argument("--translate_only", action="store_true", help="trace and translate; write no file")
     parser.add_argument("--limit_s", type=float, default=600, help="for one network")
     parser.add_argument("--again", action="store_true", help="repeat what was not right")
-    arguments = parser.parse_args(argv)
-    try:
-        arguments.networks = zoo_names(arguments.families, arguments.code, only=arguments.only)
-    except (OSError, ValueError) as error:
-        parser.error(str(error))
-    return arguments
+    return parsed_with_networks(parser, argv)
 
 
 def _files(arguments: argparse.Namespace) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
+from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -50,6 +51,29 @@ class OneOutput(nn.Module):
         if logits.shape[2:] != image.shape[2:]:
             logits = nn.functional.interpolate(logits, size=image.shape[2:], mode="bilinear", align_corners=False)
         return logits  # type: ignore[no-any-return]
+
+
+def add_network_flags(parser: ArgumentParser, families: Sequence[str]) -> None:
+    """Adds the flags that choose networks and images, and where results go; `families` is the default order."""
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--table", type=Path, help="another place to write the table to")
+    parser.add_argument("--families", nargs="*", default=families, choices=["smp", "torchvision"])
+    parser.add_argument(
+        "--code", type=Path, help="text file of further networks, one FILE.py:NAME [OWNER/REPOSITORY] per line"
+    )
+    parser.add_argument("--only", nargs="+", default=["*"], metavar="NAME", help="networks; * and ? stand for any text")
+    parser.add_argument("--data", default="scenes")
+    parser.add_argument("--root", type=Path)
+
+
+def parsed_with_networks(parser: ArgumentParser, argv: Sequence[str] | None) -> Namespace:
+    """The arguments, with `networks`: what `zoo_names` gives for them; ends the program if they choose none."""
+    arguments = parser.parse_args(argv)
+    try:
+        arguments.networks = zoo_names(arguments.families, arguments.code, only=arguments.only)
+    except (OSError, ValueError) as error:
+        parser.error(str(error))
+    return arguments
 
 
 def zoo_names(families: Sequence[str], code: Path | None, *, only: Sequence[str] = ("*",)) -> dict[str, str]:

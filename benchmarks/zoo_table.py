@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,40 @@ def read_rows(path: Path) -> Iterator[Row]:
             yield from map(json.loads, lines)
 
 
+def append_row(path: Path, row: Row, *, said: Mapping[str, str]) -> None:
+    """Adds a line to a file of results, and prints what was said of each file; nothing for a right one."""
+    with path.open("a", encoding="utf-8") as lines:
+        lines.write(json.dumps(row) + "\n")
+    print(row["network"], row["size"], *(f"{file}: {each or 'right'}" for file, each in said.items()), flush=True)
+
+
+def write_table(lines: Sequence[str], *targets: Path | None) -> None:
+    """Writes lines of Markdown to each target that is given."""
+    for path in filter(None, targets):
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def days_of(rows: Sequence[Row]) -> str:
+    """The first and the last day of rows, `2026-01-01 to 2026-01-03`; one if they are the same."""
+    days = sorted({row["date"] for row in rows})
+    return " to ".join(dict.fromkeys([*days[:1], *days[-1:]]))
+
+
+def count_lines(title: str, words: Mapping[str, str], counts: Mapping[str, Counter[str]]) -> list[str]:
+    """A table of how often each word was said, one line per counter.
+
+    Args:
+        title: of the first column, whose cells are the keys of `counts`.
+        words: those to show, and the title of the column of each.
+        counts: how often each word, of which one is `right`, was said.
+    """
+    lines = [f"| {title} | {' | '.join(words.values())} | share right |", "|---" * (len(words) + 2) + "|"]
+    for name, each in counts.items():
+        share = 100 * each["right"] / max(each.total(), 1)
+        lines.append(f"| {name} | {' | '.join(str(each[word]) for word in words)} | {share:.1f} % |")
+    return lines
+
+
 def built(rows: Iterable[Row]) -> list[Row]:
     """The rows of networks that exist and run at the size."""
     return [row for row in rows if NOT_BUILT not in row["files"]]
@@ -53,7 +87,7 @@ def zoo_table(rows: Sequence[Row]) -> list[str]:
     failures = [(row, file, said) for row in found for file, said in row["files"].items() if said]
     return [
         *_head(rows, found),
-        *_counts(found, files),
+        *count_lines("file", _SHOWN, {file: _counts(found, file) for file in files}),
         "",
         *_networks(found, files),
         *(["", "What was said of the files that are not right:", ""] if failures else []),
@@ -64,8 +98,6 @@ def zoo_table(rows: Sequence[Row]) -> list[str]:
 
 def _head(rows: Sequence[Row], found: Sequence[Row]) -> list[str]:
     sizes = " ".join(dict.fromkeys(row["size"] for row in rows))
-    days = sorted({row["date"] for row in rows})
-    span = " to ".join(dict.fromkeys([*days[:1], *days[-1:]]))
     networks = len({row["network"] for row in found})
     return [
         "# Networks of others",
@@ -82,7 +114,7 @@ def _head(rows: Sequence[Row], found: Sequence[Row]) -> list[str]:
         "that repository on GitHub, which `networks.txt` lists and this project does not contain.",
         *_earlier(found),
         "",
-        f"{', '.join(f'{name} {version(name)}' for name in PACKAGES)}; {cpu_name()}; {span}.",
+        f"{', '.join(f'{name} {version(name)}' for name in PACKAGES)}; {cpu_name()}; {days_of(rows)}.",
         "",
     ]
 
@@ -98,13 +130,8 @@ def _earlier(found: Sequence[Row]) -> list[str]:
     ]
 
 
-def _counts(found: Sequence[Row], files: Sequence[str]) -> list[str]:
-    lines = [f"| file | {' | '.join(_SHOWN.values())} | share right |", "|---" * (len(_SHOWN) + 2) + "|"]
-    for file in files:
-        counts = Counter(word(row["files"][file]) for row in found if file in row["files"])
-        shown = " | ".join(str(counts[each]) for each in _SHOWN)
-        lines.append(f"| {file} | {shown} | {100 * counts['right'] / counts.total():.1f} % |")
-    return lines
+def _counts(found: Sequence[Row], file: str) -> Counter[str]:
+    return Counter(word(row["files"][file]) for row in found if file in row["files"])
 
 
 def _networks(found: Sequence[Row], files: Sequence[str]) -> list[str]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tf_bridge.certify.file_layers import OUTPUT, FileLayers, Grid
-from tf_bridge.certify.network_layers import IMAGE, NetworkLayers, Values
+from tf_bridge.certify.network_layers import IMAGE, Kernel, NetworkLayers, Values
 
 _NO_NOISE = 1e-10  # share of the squared range of the logits: float32 rounds as much
 
@@ -105,10 +105,14 @@ def _own_grid(value: NDArray[np.float32]) -> Grid:
 
     The move matters where an image is flat: there each pixel is rounded by the same amount, and no layer averages that.
     """
-    low, high = min(float(value.min()), 0.0), max(float(value.max()), 0.0)
-    step = (high - low) / 255 or 1.0
-    below = round(-low / step)
+    step = _own_step(value) or 1.0
+    below = round(max(-float(value.min()), 0.0) / step)
     return Grid(step, -below * step, (255 - below) * step)
+
+
+def _own_step(value: NDArray[np.float32]) -> float:
+    """The step of that grid; 0 for zeros alone."""
+    return (max(float(value.max()), 0.0) - min(float(value.min()), 0.0)) / 255
 
 
 def on_grid(values: NDArray[np.float32], grid: Grid) -> NDArray[np.float32]:
@@ -124,19 +128,19 @@ def _local_errors(
     given: tuple[Values, Mapping[str, Grid], Weights],
 ) -> None:
     found, grids, weights = given
-    reach = {kernel.layer: float(np.abs(_rows(kernel.values)).sum(axis=1).max()) for kernel in network.kernels}
+    kernels = {kernel.layer: kernel for kernel in network.kernels}
     steps: dict[str, float] = {}
 
     def visit(name: str, value: NDArray[np.float32]) -> NDArray[np.float32] | None:
         own, grid = found.get(name), grids.get(name)
-        steps[name] = grid.step if grid else (max(value.max(), 0) - min(value.min(), 0)) / 255
+        steps[name] = grid.step if grid else _own_step(value)
         if own is None or own.shape != value.shape:
             return None
         unit = grid.step if grid else float(np.ptp(value)) or 1.0
         if 1 in value.shape[2:]:
             read = max((steps.get(each, 0.0) for each in network.sources[name]), default=0.0)
-            moved = reach.get(name.rpartition("/")[0], 0.0) * read / unit
-            errors.pooled[name] = max(errors.pooled.get(name, 0.0), moved)
+            moved = read * _reach(kernels.get(name.rpartition("/")[0])) / unit
+            errors.pooled[name] = max(moved, errors.pooled.get(name, 0.0))
         if grid is not None:
             _add(errors, errors.steps, name, (own - np.clip(value, grid.low, grid.high)) / unit)
         elif name != IMAGE:
@@ -146,8 +150,9 @@ def _local_errors(
     network.run(image, visit, weights=weights)
 
 
-def _rows(weights: NDArray[np.float32]) -> NDArray[np.float32]:
-    return weights.reshape(len(weights), -1)
+def _reach(kernel: Kernel | None) -> float:
+    """How far a layer's values can move if everything that it reads moves by one; 0 for layers without weights."""
+    return 0.0 if kernel is None else float(np.abs(kernel.values).reshape(len(kernel.values), -1).sum(axis=1).max())
 
 
 def _add(errors: LayerErrors, found: dict[str, float], name: str, differences: NDArray[np.float32]) -> None:

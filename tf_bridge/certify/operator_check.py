@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from tf_bridge.certify.network_layers import NetworkLayers
 from torchseg.modelfile.keras.file import keras_layers
 from torchseg.modelfile.precision import Precision
-from torchseg.modelfile.tflite import TfliteModel
+from torchseg.modelfile.tflite import TfliteModel, open_tflite
 
 if TYPE_CHECKING:
     from onnx import NodeProto
@@ -129,7 +129,7 @@ def _captured(node: NodeProto) -> Iterator[str]:
 
 
 def _tflite_kinds(path: Path) -> Iterator[str]:
-    model = TfliteModel(path.read_bytes())
+    model = open_tflite(path)
     operators = (each for operation in model.graph.operators for each in _tflite_operators(model, operation))
     return _acting({int(each) for each in model.graph.inputs}, operators)
 

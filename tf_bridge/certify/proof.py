@@ -34,7 +34,6 @@ MAX_NOISE = {Precision.DYNAMIC: 4.0, Precision.INT8: 2.0}
 _POOLED_NOISE = 2.0  # times as much for networks with such values, whose rounding the simulation does not know
 _WIDE = 8.0  # deviation of the noise that takes float layers to where they cut off
 _NAMED = 3  # layers that a message names
-
 _PROVEN_ON = 4  # images, beside the one that agrees least
 
 Pair = tuple[NDArray[np.float32], NDArray[Any]]
@@ -125,11 +124,12 @@ def _shown(images: Sequence[Pair], precision: Precision) -> Sequence[Pair]:
 
 
 def _beyond(errors: LayerErrors, precision: Precision) -> list[str]:
-    limits = {name: MAX_POOLED_STEPS if name in errors.pooled else MAX_STEPS for name in errors.steps}
-    limits |= {name: max(limits[name], MAX_STEPS + errors.pooled.get(name, 0.0)) for name in limits}
-    shares = dict.fromkeys(errors.shares, MAX_SHARE[precision])
+    pooled, share = errors.pooled, MAX_SHARE[precision]
+    limits = dict.fromkeys(errors.steps, MAX_STEPS)
+    limits |= {name: max(MAX_POOLED_STEPS, MAX_STEPS + pooled[name]) for name in limits.keys() & pooled.keys()}
+    shares = dict.fromkeys(errors.shares, share)
     if precision is Precision.DYNAMIC:
-        shares |= {name: max(shares[name], errors.pooled.get(name, 0.0)) for name in shares}
+        shares |= {name: max(share, pooled[name]) for name in shares.keys() & pooled.keys()}
     beyond = [
         f"layer `{name}` is off by {error:.3g} steps of its own grid; expected at most {limits[name]:.3g}"
         for name, error in errors.steps.items()
