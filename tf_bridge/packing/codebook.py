@@ -9,9 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tf_bridge.packing.shared_codebooks import shared_codebooks
+
 _UNSIGNED = {4: np.uint32, 2: np.uint16, 1: np.uint8}  # by item size; values are distinguished by their bits
 # Bytes of the rebuilding operators in a file with short names.
 _CODES_BYTES, _MASK_BYTES, _CHANNELS_BYTES, _ZEROS_BYTES, _TRANSPOSE_BYTES = 210, 220, 45, 60, 45
+_BOOKS_BYTES = 110
 
 MAX_RADIX = 256
 # Number of values that a word can hold.
@@ -31,7 +34,8 @@ class PackedWeight:
     axis: int | None  # each slice along it has its own codebook (0: output channels); None: one codebook for the tensor
     mask: PackedDigits | None  # 1 where a weight is not zero, slices in the order of `axis`; None: zero has a code, too
     codes: PackedDigits | None  # of every weight, or with a mask of every nonzero weight; None: they take no codes
-    codebook: NDArray[Any]  # (slices or 1, values), with a mask a zero at the end; without codes the values in order
+    codebook: NDArray[Any]  # (codebooks, values), with a mask a zero at the end; without codes the values in order
+    books: NDArray[np.uint8] | None = None  # the codebook of each slice, `(slices,)`; None: one for each, in order
 
     @classmethod
     def smallest(cls, weight: NDArray[Any]) -> PackedWeight | None:
@@ -67,6 +71,8 @@ class PackedWeight:
             size += self.mask.words.nbytes + _MASK_BYTES
         if self.axis is not None:
             size += _CHANNELS_BYTES
+            if self.books is not None:
+                size += self.books.nbytes + _BOOKS_BYTES
             if self.mask is not None:  # the zeros at the end of the codebooks are written as one operator
                 size += _ZEROS_BYTES - self.codebook[:, -1].nbytes
         return size + (_TRANSPOSE_BYTES if self.axis else 0)
@@ -77,8 +83,14 @@ class PackedWeight:
         if self.mask is not None:
             kept = self.mask.unpack()
             codes = np.append(-1, codes)[kept.cumsum() * kept]  # -1 is the last entry of the codebook, the zero
-        rows = np.take_along_axis(self.codebook, codes.reshape(len(self.codebook), -1), axis=1)
+        codebook = self.codebook if self.books is None else self.codebook[self.books]
+        rows = np.take_along_axis(codebook, codes.reshape(self.slices, -1), axis=1)
         return np.ascontiguousarray(np.moveaxis(rows.reshape(self.moved_shape), 0, self.axis or 0))
+
+    @property
+    def slices(self) -> int:
+        """Number of slices along `axis`; 1 without one."""
+        return len(self.codebook) if self.books is None else len(self.books)
 
     @property
     def moved_shape(self) -> tuple[int, ...]:
@@ -129,23 +141,23 @@ def _encode(rows: NDArray[Any], shape: tuple[int, ...], axis: int | None, *, mas
     """Packs rows `(slices, weights per slice)`, each with its own codebook; None if a slice has too many values."""
     bits = rows.view(_UNSIGNED[rows.itemsize])
     kept = bits != 0 if masked else np.ones(bits.shape, bool)
-    books, codes = [], []
-    for row, keep in zip(bits, kept, strict=True):
-        values, inverse = np.unique(row[keep], return_inverse=True)
-        if len(values) > MAX_RADIX:
-            return None
-        books.append(values)
-        codes.append(inverse)
-    width = max(2, *map(len, books))  # the radix is at least 2
-    codebook = np.zeros((len(books), width + masked), bits.dtype)
-    for line, values in zip(codebook, books, strict=True):
+    held = [np.unique(row[keep]) for row, keep in zip(bits, kept, strict=True)]
+    if max(map(len, held)) > MAX_RADIX:
+        return None
+    lines, books = shared_codebooks(held)
+    width = max(2, *map(len, lines))  # the radix is at least 2
+    codebook = np.zeros((len(lines), width + masked), bits.dtype)
+    for line, values in zip(codebook, lines, strict=True):
         line[: len(values)] = values
+    order = range(len(rows)) if books is None else books
+    codes = [np.searchsorted(lines[own], row[keep]) for own, row, keep in zip(order, bits, kept, strict=True)]
     return PackedWeight(
         shape=shape,
         axis=axis,
         mask=PackedDigits.pack(kept.reshape(-1).astype(np.int64), 2) if masked else None,
         codes=PackedDigits.pack(np.concatenate(codes), width),
         codebook=codebook.view(rows.dtype),
+        books=books,
     )
 
 

@@ -40,7 +40,7 @@ class PackedRebuild:
         if _length(digits) != size:
             stream = self._node("Slice", stream, self._ints([0]), self._ints([size]))
         if packed.axis is not None:
-            codes = self._node("Reshape", stream, self._ints([len(packed.codebook), -1]))
+            codes = self._node("Reshape", stream, self._ints([packed.slices, -1]))
             stream = self._node("GatherElements", self._codebooks(packed), codes, axis=1)
         if packed.axis:
             moved = self._node("Reshape", stream, self._ints(packed.moved_shape))
@@ -62,11 +62,16 @@ class PackedRebuild:
         return self._look_up(packed.codes, self._node("Gather", codebook, self._table(packed.codes)))
 
     def _codebooks(self, packed: PackedWeight) -> str:
-        """The codebooks of all slices, `(slices, values)`; behind a mask they end in a zero, which is not stored."""
+        """The codebook of each slice, `(slices, values)`; behind a mask they end in a zero, which is not stored."""
         if packed.mask is None:
-            return self._constant(packed.codebook)
-        zeros = self._zeros(len(packed.codebook), packed.codebook.dtype)
-        return self._node("Concat", self._constant(packed.codebook[:, :-1]), zeros, axis=1)
+            return self._of_slices(self._constant(packed.codebook), packed)
+        stored = self._of_slices(self._constant(packed.codebook[:, :-1]), packed)
+        return self._node("Concat", stored, self._zeros(packed.slices, packed.codebook.dtype), axis=1)
+
+    def _of_slices(self, codebooks: str, packed: PackedWeight) -> str:
+        if packed.books is None:
+            return codebooks
+        return self._node("Gather", codebooks, self._as_int32(self._constant(packed.books)))
 
     def _zeros(self, count: int, dtype: np.dtype[Any]) -> str:
         """A column of zeros, `(count, 1)`; one for all tensors with as many slices."""

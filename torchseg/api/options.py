@@ -102,7 +102,7 @@ class CompressOptions(LearningOptions, total=False):
     prune_layers: Named
     prune_smallest: float
     prune_exclude: Listed
-    cluster_per: Literal["channel", "tensor"]
+    cluster_per: Literal["channel", "scaled", "tensor"]
     cluster_start: Literal["optimal", "density", "linear", "kmeans++"]
     cluster_layers: Named
     cluster_exclude: Listed

@@ -49,7 +49,7 @@ def cluster_weights(model: nn.Module, config: ClusterConfig) -> Clustering:
     """Clusters a network in place: each weight becomes a table of trainable values, and codes that index it.
 
     Create the optimizer afterwards, because the values replace the weights as parameters. If exported files are to stay
-    clustered, fold batch norm first (`fold_batch_norm`) or cluster per channel.
+    clustered, fold batch norm first (`fold_batch_norm`), or cluster per channel or scaled.
 
     Args:
         model: afterwards, `model.parameters()` has values of shape `(1, k)` or `(C_out, k)` for each clustered layer.
@@ -97,10 +97,11 @@ def _check(name: str, layer: nn.Module) -> None:
         raise ValueError(f"a shared value of '{name}' is not finite; train with a smaller learning rate")
     if revived := int((weight[shared.codes == 0] != 0).sum()):
         raise ValueError(f"{revived} zeros of '{name}' are no longer zero; this is a bug, please report it")
-    rows = channel_rows(weight, layer) if shared.config.per == "channel" else weight.reshape(1, -1)
+    per = shared.config.counted_per
+    rows = weight.reshape(1, -1) if per == "tensor" else channel_rows(weight, layer)
     alive = [row[row != 0] if shared.config.preserve_sparsity else row for row in rows]
     if (most := max(row.unique().numel() for row in alive)) > shared.clusters:
-        raise ValueError(f"'{name}' has {most} values per {shared.config.per}, promised were {shared.clusters}")
+        raise ValueError(f"'{name}' has {most} values per {per}, promised were {shared.clusters}")
 
 
 def _clustered(model: nn.Module) -> dict[str, nn.Module]:

@@ -184,7 +184,8 @@ class ClusterConfig:
 
     Attributes:
         clusters: values per tensor or output channel, 1 to 256; a preserved zero does not count.
-        per: what shares one set of values: a whole weight tensor, or each of its output channels.
+        per: what shares one set of values: a whole weight tensor, each of its output channels, or the tensor with a
+            factor for each of its output channels (scaled).
         start: how the initial values are found: optimal, density, linear or kmeans++.
         preserve_sparsity: whether zeros stay zero and do not count as a value.
         gradient: gradient of a value: the sum or the mean over its members.
@@ -196,7 +197,7 @@ class ClusterConfig:
     """
 
     clusters: int = CLUSTERS
-    per: Literal["tensor", "channel"] = CLUSTER_PER
+    per: Literal["tensor", "channel", "scaled"] = CLUSTER_PER
     start: Start = CLUSTER_START
     preserve_sparsity: bool = True
     gradient: Literal["sum", "mean"] = "sum"
@@ -210,7 +211,7 @@ class ClusterConfig:
         for clusters in (self.clusters, *self.layers.values()):
             check_clusters(clusters)
         for name, value, known in (
-            ("per", self.per, ("tensor", "channel")),
+            ("per", self.per, ("tensor", "channel", "scaled")),
             ("start", self.start, tuple(STARTS)),
             ("gradient", self.gradient, ("sum", "mean")),
         ):
@@ -218,3 +219,8 @@ class ClusterConfig:
                 raise ValueError(f"{name} is '{value}'; choose from {', '.join(known)}")
         if self.reassign_every < 0:
             raise ValueError(f"reassign_every is {self.reassign_every}; give a number of steps, or 0 for never")
+
+    @property
+    def counted_per(self) -> Literal["tensor", "channel"]:
+        """What has at most `clusters` distinct weights: scaled values differ between the channels of a tensor."""
+        return "tensor" if self.per == "tensor" else "channel"

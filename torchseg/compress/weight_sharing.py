@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from torchseg.compress.codebook import WORK, ClusterConfig, cluster_values
 from torchseg.compress.layers import channel_rows, from_channel_rows
+from torchseg.compress.scaled_values import scaled_values
 
 
 class SharedValues(nn.Module):
@@ -18,29 +19,32 @@ class SharedValues(nn.Module):
     The trainable parameter is the table, `(R, k)`, where R is 1 or the number of output channels. The buffer `codes`,
     shaped like the weight, holds the index of each element's value; code 0 is a zero that stays zero. The buffer
     `offsets` keeps the distance of each element from its value, so that elements can be reassigned when training has
-    moved another value nearer to them.
+    moved another value nearer to them. With `per` scaled, the buffer `factors`, shaped like the weight, multiplies what
+    was looked up. It holds one factor per output channel and is not trained: the norm behind a layer is.
     """
 
     codes: Tensor
     offsets: Tensor
     members: Tensor
+    factors: Tensor | None
 
     def __init__(self, layer: nn.Module, config: ClusterConfig, *, clusters: int) -> None:
         """Clusters the weight of a layer; raises ValueError if an element is not finite."""
         super().__init__()
         weight = cast(Tensor, layer.weight).detach()
         self.clusters, self.config = clusters, config
-        self.initial = _values_by_row(self._rows(weight, layer), config, clusters=clusters)  # (R, k)
+        self.register_buffer("factors", None)
+        self.initial = self._initial(weight, layer)  # (R, k)
         self.register_buffer("codes", torch.zeros_like(weight, dtype=torch.int32))
         self.register_buffer("offsets", torch.zeros_like(weight))
         self.register_buffer("members", torch.ones(self.initial.numel() + 1, device=weight.device))
         zeros = (weight == 0) & config.preserve_sparsity
-        self._assign(self.initial, weight, zeros, layer)
+        self._assign(self.initial, weight if self.factors is None else weight / self.factors, zeros, layer)
 
     def forward(self, values: Tensor) -> Tensor:
         """Looks up the weight from values `(R, k)`; a value's gradient is the sum or mean of its members' gradients."""
-        share = self.members if self.config.gradient == "mean" else torch.ones_like(self.members)
-        return cast(Tensor, _Lookup.apply(values, self.codes, share))  # type: ignore[no-untyped-call]
+        found = self._look_up(values)
+        return found if self.factors is None else found * self.factors
 
     def right_inverse(self, weight: Tensor) -> Tensor:
         """Initial values `(R, k)`; PyTorch calls this once, when the parametrization is registered."""
@@ -50,11 +54,26 @@ class SharedValues(nn.Module):
     def reassign(self, values: Tensor, layer: nn.Module) -> int:
         """Reassigns every element (its value plus its offset) to the nearest value; returns how many changed."""
         before = self.codes.clone()
-        self._assign(values.detach(), self.forward(values) + self.offsets, self.codes == 0, layer)
+        wanted = self._look_up(values) + self.offsets
+        self._assign(values.detach(), wanted, self.codes == 0, layer)
         return int((self.codes != before).sum())
 
+    def _initial(self, weight: Tensor, layer: nn.Module) -> Tensor:
+        """The values `(R, k)` to begin with; sets the factors if there are any."""
+        if self.config.per != "scaled":
+            return _values_by_row(self._rows(weight, layer), self.config, clusters=self.clusters)
+        rows = channel_rows(weight, layer)
+        values, factors = scaled_values(rows.float().cpu().numpy(), self.config, clusters=self.clusters)
+        factor = torch.from_numpy(factors).to(weight.device, weight.dtype).expand(rows.shape)
+        self.factors = from_channel_rows(factor, layer, tuple(weight.shape)).clone()
+        return torch.from_numpy(values)[None].to(weight.device, weight.dtype)
+
+    def _look_up(self, values: Tensor) -> Tensor:
+        share = self.members if self.config.gradient == "mean" else torch.ones_like(self.members)
+        return cast(Tensor, _Lookup.apply(values, self.codes, share))  # type: ignore[no-untyped-call]
+
     def _assign(self, values: Tensor, weight: Tensor, zeros: Tensor, layer: nn.Module) -> None:
-        """Sets codes, offsets and member counts; `zeros` get code 0."""
+        """Sets codes, offsets and member counts; `zeros` get code 0. `weight` is divided by the factors already."""
         rows = self._rows(weight, layer).contiguous()  # (R, N)
         ordered, order = values.sort(dim=1)
         borders = (ordered[:, 1:] + ordered[:, :-1]) / 2

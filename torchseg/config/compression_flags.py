@@ -40,8 +40,9 @@ class CompressionFlags:
         prune_smallest: Keep the smallest layers dense, as many as hold at most this share of all weights; the other
             layers are pruned harder to make up for it.
         prune_exclude: Layers or blocks that stay dense, separated by commas.
-        cluster_per: What shares one set of values: each output channel (channel), or the whole weight tensor of a layer
-            (tensor), after its batch norm was folded.
+        cluster_per: What shares one set of values: each output channel (channel), the whole weight tensor of a layer
+            with a factor for each channel (scaled), or the whole tensor after its batch norm was folded (tensor).
+            Scaled takes the fewest bytes in packed int8 files and needs more values, e.g. --clusters 11.
         cluster_start: How the initial values are found: optimal, density, linear or kmeans++.
         cluster_layers: Number of values of single layers, in place of --clusters, e.g. head=16.
         cluster_exclude: Layers or blocks that are not clustered, separated by commas.
@@ -58,7 +59,7 @@ class CompressionFlags:
     prune_layers: str = ""
     prune_smallest: float = field(default=0.02, metadata={"was": "prune_light"})
     prune_exclude: str = ""
-    cluster_per: Literal["channel", "tensor"] = CLUSTER_PER
+    cluster_per: Literal["channel", "scaled", "tensor"] = CLUSTER_PER
     cluster_start: Literal["optimal", "density", "linear", "kmeans++"] = CLUSTER_START
     cluster_layers: str = ""
     cluster_exclude: str = ""

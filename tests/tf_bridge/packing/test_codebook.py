@@ -139,3 +139,15 @@ def test_a_radix_or_digit_out_of_range_is_refused() -> None:
         PackedDigits.pack(np.arange(7), 6)
     with pytest.raises(ValueError, match="digits run from -1 to 0"):
         PackedDigits.pack(np.array([-1, 0]), 6)
+
+
+def test_channels_of_the_same_few_integers_share_codebooks() -> None:
+    weight = compressed((256, 32, 3, 3), clusters=11, sparsity=0.6, dtype=np.int8)
+    weight[::3] //= 2  # another set of values
+    packed = PackedWeight.smallest(np.ascontiguousarray(weight))
+    assert packed is not None
+    assert packed.books is not None
+    assert packed.slices == 256
+    assert len(packed.codebook) == 2
+    assert packed.size_bytes * 8 / weight.size < 2.75
+    assert packed.unpack().tobytes() == weight.tobytes()

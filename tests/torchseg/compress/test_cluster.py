@@ -13,7 +13,7 @@ from torchseg.compress import ClusterConfig, PruneConfig, Pruning, ScheduleConfi
 from torchseg.compress.codebook import STARTS
 from torchseg.compress.layers import channel_rows, weight_layers
 
-each_per = pytest.mark.parametrize("per", ["tensor", "channel"])
+each_per = pytest.mark.parametrize("per", ["tensor", "channel", "scaled"])
 
 
 def _pruned(network, sparsity=0.6):
@@ -26,7 +26,7 @@ def _most_values(network, per):
     """Distinct values, zero left out, of the layer that has most."""
     most = 0
     for layer in weight_layers(network).values():
-        rows = channel_rows(layer.weight.detach(), layer) if per == "channel" else layer.weight.detach().reshape(1, -1)
+        rows = layer.weight.detach().reshape(1, -1) if per == "tensor" else channel_rows(layer.weight.detach(), layer)
         most = max([most, *(int(row[row != 0].unique().numel()) for row in rows)])
     return most
 
@@ -45,13 +45,17 @@ def layers(draw):
     return nn.Sequential(layer)
 
 
-configs = st.builds(
-    ClusterConfig,
-    clusters=st.integers(1, 20),
-    per=st.sampled_from(["tensor", "channel"]),
-    start=st.sampled_from(list(STARTS)),
-    preserve_sparsity=st.booleans(),
-)
+def _configs(*per):
+    return st.builds(
+        ClusterConfig,
+        clusters=st.integers(1, 20),
+        per=st.sampled_from(per),
+        start=st.sampled_from(list(STARTS)),
+        preserve_sparsity=st.booleans(),
+    )
+
+
+configs = _configs("tensor", "channel", "scaled")
 
 
 @given(layers(), configs)
@@ -60,14 +64,14 @@ def test_zeros_stay_zero_and_there_are_at_most_k_values(network, config):
     cluster_weights(network, config)
     strip_clustering(network)
     after = network[0].weight.detach()
-    rows = channel_rows(after, network[0]) if config.per == "channel" else after.reshape(1, -1)
+    rows = after.reshape(1, -1) if config.counted_per == "tensor" else channel_rows(after, network[0])
     for row in rows:
         assert (row[row != 0] if config.preserve_sparsity else row).unique().numel() <= config.clusters
     if config.preserve_sparsity:
         assert not after[before == 0].any()
 
 
-@given(layers(), configs)
+@given(layers(), _configs("tensor", "channel"))
 def test_clustering_twice_changes_nothing(network, config):
     seen = []
     for _ in range(2):
@@ -81,11 +85,14 @@ def test_clustering_twice_changes_nothing(network, config):
 def test_every_weight_has_the_value_that_is_nearest(network, config):
     before = network[0].weight.detach().clone()
     clustering = cluster_weights(network, config)
-    values = network[0].parametrizations.weight.original
-    rows = channel_rows(before, network[0]) if config.per == "channel" else before.reshape(1, -1)
-    after = channel_rows(network[0].weight, network[0]).reshape(rows.shape) if config.per == "channel" else None
-    after = network[0].weight.reshape(1, -1) if after is None else after
-    best = (rows[:, :, None] - values[:, None, :]).abs().amin(dim=2)
+    values = network[0].parametrizations.weight.original[:, None]  # (R, 1, k)
+    factors = network[0].parametrizations.weight[0].factors
+    values = values if factors is None else channel_rows(factors, network[0])[:, :1, None] * values
+    rows, after = (
+        weight.reshape(1, -1) if config.per == "tensor" else channel_rows(weight, network[0])
+        for weight in (before, network[0].weight.detach())
+    )
+    best = (rows[:, :, None] - values).abs().amin(dim=2)
     alive = (rows != 0) | (not config.preserve_sparsity)
     assert torch.allclose((rows - after).abs()[alive], best[alive], atol=1e-6)
     frozen = network[0].weight.detach().clone()

@@ -106,7 +106,7 @@ class Compressor:
         def finish(network: nn.Module, card: Card) -> Card:
             strip_clustering(network)
             flush_subnormals(network)
-            return _kept(card, check_ledger(_ledger_of(checkpoint), model_ledger(network), per=config.per))
+            return _kept(card, check_ledger(_ledger_of(checkpoint), model_ledger(network), per=config.counted_per))
 
         epochs = cluster_epochs(self.trainer, self.flags)
         fit_config = self.trainer.fit_config(epochs, learning_rate=_CLUSTER_RATE * self.trainer.config.rate)
