@@ -149,6 +149,23 @@ MORE_LAYERS: dict[str, Callable[[], nn.Module]] = {
             x.transpose(1, 2), x.transpose(1, 2).flip(2), x.transpose(1, 2), is_causal=True, scale=0.3
         ).transpose(1, 2)
     ),
+    "grouped-query attention": _apply(
+        lambda x: (
+            f.scaled_dot_product_attention(
+                x.transpose(1, 2).unflatten(2, (4, 2)).transpose(1, 2).flatten(2, 3),
+                *(2 * [x[:, :4].transpose(1, 2).unflatten(2, (2, 2)).transpose(1, 2).flatten(2, 3)]),
+                enable_gqa=True,
+            )
+            .transpose(2, 3)
+            .reshape(x.shape)
+        )
+    ),
+    "attention masked by the image": _apply(
+        lambda x: f.scaled_dot_product_attention(x, x, x.flip(2), attn_mask=x @ x.mT > x.mean()) + x
+    ),
+    "signs and the error function": _apply(
+        lambda x: torch.copysign(x.abs() + 0.1, x.roll(1, 2)) + torch.erfc(x) + x.signbit() * x
+    ),
     # What code does around layers
     "checkpointed layers": lambda: code.Checkpointed(use_reentrant=False),
     "checkpointed layers, re-entrant": lambda: code.Checkpointed(use_reentrant=True),

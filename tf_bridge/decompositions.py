@@ -25,7 +25,10 @@ def decompositions(graph: Graph) -> Mapping[Any, Callable[..., Any]]:
     table: dict[Any, Callable[..., Any]] = {
         aten.avg_pool2d.default: _avg_pool2d,
         aten.copy.default: _copied,
+        aten.copysign.Scalar: _with_sign,
+        aten.copysign.Tensor: _with_sign,
         aten.cumprod.default: _running("mul"),
+        aten.erfc.default: lambda values: 1 - torch.erf(values),
         aten.fill.Tensor: _copied,
         aten.hypot.default: _hypotenuse,
         aten.kthvalue.default: _kth_smallest,
@@ -34,6 +37,7 @@ def decompositions(graph: Graph) -> Mapping[Any, Callable[..., Any]]:
         aten.rrelu.default: _randomised_relu,
         aten.scaled_dot_product_attention.default: _attention,
         aten.select_scatter.default: _written_at,
+        aten.signbit.default: lambda values: values < 0,
         aten.slice_scatter.default: _written_between,
     }
     places = [node for node in graph.nodes if node.target is operator.getitem and node.args[1] == 1 and node.users]
@@ -107,12 +111,16 @@ def _adaptive_max_pool2d(image: Tensor, size: Sequence[int]) -> Tensor:
 def _attention(
     query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None, *rest: Any, **more: Any
 ) -> Tensor:
-    """Attention on tensors of rank 3, to which a dimension of one head is added; others are not decomposed.
+    """Attention on tensors of rank 3, and of queries that share keys in groups; others are not decomposed.
 
-    PyTorch's ONNX exporter knows rank 4 alone: `(B, heads, L, E)`.
+    PyTorch's ONNX exporter knows rank 4 alone, `(B, heads, L, E)`: a dimension of one head is added. The TFLite
+    exporter does not know groups: the keys and values of each are repeated.
     """
     import torch
 
+    if more.pop("enable_gqa", False):
+        key, value = (each.repeat_interleave(query.size(-3) // each.size(-3), -3) for each in (key, value))
+        return torch.nn.functional.scaled_dot_product_attention(query, key, value, mask, *rest, **more)
     if query.dim() != 3:
         return NotImplemented  # type: ignore[no-any-return]
     heads = [each.unsqueeze(1) for each in (query, key, value)]
@@ -192,6 +200,13 @@ def _without_places(function: Callable[..., Tensor]) -> Callable[..., tuple[Tens
         return values, torch.zeros_like(values, dtype=torch.long)
 
     return apply
+
+
+def _with_sign(values: Tensor, signs: Tensor | float) -> Tensor:
+    """The values with other signs; a negative zero counts as positive."""
+    import torch
+
+    return torch.where(torch.as_tensor(signs) < 0, -values.abs(), values.abs())
 
 
 def _hypotenuse(one: Tensor, other: Tensor) -> Tensor:

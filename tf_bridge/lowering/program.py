@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tf_bridge.layer_names import layer_names
 from tf_bridge.lowering.unsupported import UnsupportedOperatorError, complaint, operator_name
+from tf_bridge.random_numbers import ancestors, draws_random_numbers, random_numbers_complaint
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
@@ -81,7 +82,7 @@ class _Preparation:
     def add(self, graph: Graph, outer: Node | None = None) -> list[Node]:
         """Copies the calls that the results of a graph depend on; returns its results, nodes of the source."""
         results = _flat(next(node for node in graph.nodes if node.op == "output").args[0])
-        needed = _ancestors(results)
+        needed = ancestors(results)
         for node in graph.nodes:
             if outer is not None:
                 node.meta |= {key: outer.meta[key] for key in ("nn_module_stack", "label") if key in outer.meta}
@@ -104,12 +105,8 @@ class _Preparation:
             self._decompose(node)
 
     def _is_constant(self, node: Node) -> bool:
-        import torch
-
-        if torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ()) and not _is_for_inference(node):
-            if operator_name(node) in self.known:
-                return False
-            raise UnsupportedOperatorError(complaint(node, "gives random numbers, which a file cannot compute"))
+        if draws_random_numbers(node):
+            raise UnsupportedOperatorError(random_numbers_complaint(node))
         shape_only = _plain_name(node) in _SHAPE_ONLY
         return shape_only or all(self.found[each] in self.constants for each in node.all_input_nodes)
 
@@ -189,13 +186,6 @@ def _out_of_place(node: Node) -> Any:
     return found or node.target
 
 
-def _is_for_inference(node: Node) -> bool:
-    """Whether an operator that is random in training, such as a recurrent layer with dropout, is told not to train."""
-    names = [each.name for each in node.target._schema.arguments]  # type: ignore[union-attr]
-    given = {**dict(zip(names, node.args, strict=False)), **node.kwargs}
-    return given.get("train", given.get("training")) is False
-
-
 def _plain_name(node: Node) -> str:
     return operator_name(node).removeprefix("aten.").split(".")[0]
 
@@ -204,14 +194,3 @@ def _flat(outputs: Any) -> list[Node]:
     from torch.fx import Node
 
     return [each for each in (outputs if isinstance(outputs, list | tuple) else [outputs]) if isinstance(each, Node)]
-
-
-def _ancestors(nodes: Iterable[Node]) -> set[Node]:
-    """The nodes and everything that they are computed from."""
-    waiting, seen = list(nodes), set()
-    while waiting:
-        node = waiting.pop()
-        if node not in seen:
-            seen.add(node)
-            waiting += node.all_input_nodes
-    return seen

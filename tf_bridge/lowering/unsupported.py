@@ -17,7 +17,10 @@ def operator_name(node: Node) -> str:
     return str(node.target)
 
 
-def complaint(node: Node, problem: str) -> str:
+_ADVICE = "replace that layer by a supported one, or add a function to a table of tf_bridge/lowering/lower.py"
+
+
+def complaint(node: Node, problem: str, *, advice: str = _ADVICE) -> str:
     """Names the operator and its layer, says what is wrong and what to do."""
     stack = list(node.meta.get("nn_module_stack", {}).values())
     path, kind = stack[-1] if stack else ("", "the network's own forward")
@@ -25,7 +28,4 @@ def complaint(node: Node, problem: str) -> str:
     layer = f"'{path}' ({kind})" if path else str(kind)
     outer = node.meta.get("decomposed")
     name = f"{outer} ({operator_name(node)} in its decomposition)" if outer else operator_name(node)
-    return (
-        f"operator {name} in layer {layer} {problem}; replace that layer by a supported one, "
-        "or add a function for the operator to a table of tf_bridge/lowering/lower.py"
-    )
+    return f"operator {name} in layer {layer} {problem}; {advice}"

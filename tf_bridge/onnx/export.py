@@ -18,6 +18,7 @@ from tf_bridge.onnx.failures import one_message
 from tf_bridge.onnx.quantize import convert_onnx
 from tf_bridge.onnx.value_names import rename_values
 from tf_bridge.quiet import quiet
+from tf_bridge.random_numbers import check_no_random_numbers
 from tf_bridge.tracing import check_logits, export_program, first_line, trace
 from torchseg.atomic_file import partial_file
 from torchseg.modelfile.metadata import METADATA_PREFIX, metadata
@@ -143,6 +144,7 @@ def _translate(traced: ExportedProgram, dynamic: Mapping[int, Any] | None = None
         import onnxscript  # noqa: F401 - torch.onnx.export fails without it, but only halfway through
     except ModuleNotFoundError as error:
         raise ImportError("exporting .onnx files needs onnxscript: install torchseg-compress") from error
+    check_no_random_numbers(traced.graph)
     try:
         with quiet(), torch.no_grad():
             program = torch.onnx.export(

@@ -25,8 +25,6 @@ class Spectral(nn.Module):
 
 UNKNOWN = {
     "aten.cummax.default": lambda x: x.cummax(dim=2)[1].float(),
-    "aten.rand_like.default": lambda x: x + torch.rand_like(x),
-    "aten.native_dropout": lambda x: functional.dropout(x, 0.3, training=True),
     "aten.fft": lambda x: torch.fft.fft2(x).abs(),
 }
 UNSUPPORTED = {

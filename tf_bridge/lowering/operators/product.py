@@ -124,16 +124,16 @@ def _attention(
     scale: float | None,
     grouped: bool,
 ) -> Value:
-    """Scaled dot product attention over the last two dimensions."""
+    """Scaled dot product attention over the last two dimensions; groups of queries are decomposed before."""
     if dropout > 0 or grouped:
-        raise ValueError("attention with dropout or grouped queries; call it with neither")
+        raise ValueError("attention with dropout; call it without")
     length, source = _shape(query)[-2], _shape(key)[-2]
     scores = matrix_product(tf, query, _transposed(key))
     scores = _multiply(tf, scores, scale if scale is not None else _shape(query)[-1] ** -0.5)
     if causal:
         mask = np.tril(np.ones((length, source), bool))
     if mask is not None:
-        scores = _add(tf, scores, _summand(mask))
+        scores = _add(tf, scores, _summand(tf, mask))
     return matrix_product(tf, softmax(tf, scores, -1), value)
 
 
@@ -141,12 +141,13 @@ def _transposed(operand: Operand) -> Operand:
     return _swapped(operand) if isinstance(operand, Value) else np.asarray(operand).swapaxes(-1, -2)
 
 
-def _summand(mask: Operand) -> Operand:
+def _summand(tf: TensorFlow, mask: Operand) -> Operand:
     """What a mask adds to the scores. A number that softmax turns into 0 stands for -inf, which int8 cannot hold."""
     if isinstance(mask, Value):
-        if mask.tensor.dtype.is_bool:
-            raise ValueError("attention with a mask that depends on the image; add the mask to the scores")
-        return mask
+        if not mask.tensor.dtype.is_bool:
+            return mask
+        hidden = tf.cast(tf.logical_not(mask.tensor), tf.float32)
+        return value_of(hidden * np.float32(_MASKED), mask.order)
     array = np.asarray(mask)
     return np.where(array, 0, _MASKED).astype(np.float32) if array.dtype == np.bool_ else array
 
