@@ -44,7 +44,8 @@ def float_operations(content: bytes) -> set[str]:
     for division in (each for each in graph.operators if file.kind(each) == "DIV"):
         divisor = int(division.inputs[1])
         made = _arithmetic(file, [divisor], made_by, _ARITHMETIC | _DIVISORS)
-        if any(_may_be_zero(graph, tensor) for tensor, maker in made_by.items() if result_name(graph, maker) in made):
+        dividing = [tensor for tensor, maker in made_by.items() if result_name(graph, maker) in made]
+        if any(_may_be_zero(graph, tensor) for tensor in (divisor, *dividing)):
             chosen |= {result_name(graph, division), *made}
     return chosen
 

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-from tests.special_layers import SIZE, build_special
+from tests.special_functions import Applied
+from tests.special_layers import SIZE, SpecialNetwork, build_special
 from tests.special_masks import MASKED_LAYERS
 from tf_bridge.certify.file_layers import open_layers
 from tf_bridge.conversion import Conversion
@@ -62,6 +64,14 @@ def test_division_by_small_values_and_softmax_over_many_stay_in_float(
     Conversion(network, SPEC).write(path, precision=Precision.INT8, calibration=special_images)
     expected = np.concatenate([torch_predict(network)(image[None]) for image in special_images])
     assert np.abs(tflite_predict(path)(special_images) - expected).max() < most * np.ptp(expected)
+
+
+def test_division_by_what_a_layer_gives_runs_even_where_that_is_rounded_to_zero(
+    special_images, tmp_path, tflite_predict
+):
+    network = SpecialNetwork(Applied(lambda x: torch.where(x.abs() > 0.1, 1 / x, x))).eval()
+    Conversion(network, SPEC).write(tmp_path / "net.tflite", precision=Precision.INT8, calibration=special_images)
+    assert np.isfinite(tflite_predict(tmp_path / "net.tflite")(special_images)).all()
 
 
 @pytest.mark.parametrize("name", [*MASKED_LAYERS, "criss-cross attention", "rotary and causal attention"])
