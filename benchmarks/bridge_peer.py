@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -116,7 +117,8 @@ def _ours(folder: Path, network: nn.Module, pictures: Pictures) -> list[Row]:
 
 
 def _theirs(folder: Path, peer: str, python: Path) -> list[Row]:
-    answer = subprocess.run([str(python), str(WORKER), peer, str(folder)], capture_output=True, text=True)
+    command = [str(python), str(WORKER), peer, str(folder)]
+    answer = subprocess.run(command, capture_output=True, text=True, env=peer_environment(python))
     if answer.returncode:  # the table shows the failure
         print(answer.stderr[-3000:], file=sys.stderr)
         why = f"{NAMES[peer]} ends in exit code {answer.returncode}: {answer.stderr.strip().splitlines()[-1:]}"
@@ -190,6 +192,11 @@ def _conditions(arguments: argparse.Namespace) -> list[str]:
         "Made by `python benchmarks/bridge_peer.py --litert PYTHON --onnx2tf PYTHON`; its head says how to make the",
         "environments.",
     ]
+
+
+def peer_environment(python: Path) -> dict[str, str]:
+    """Environment variables of a peer's process: onnx2tf starts programs of its environment, e.g. onnxsim, by name."""
+    return os.environ | {"PATH": f"{python.absolute().parent}{os.pathsep}{os.environ.get('PATH', '')}"}
 
 
 def peer_versions(python: Path, peer: str) -> str:

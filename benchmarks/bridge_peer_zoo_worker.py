@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from bridge_peer import WORKER, peer_environment
 from prepared_network import arrays, predictor, settle_norms
 from torch import nn
 from zoo_networks import NotBuiltError, zoo_network
@@ -35,7 +36,6 @@ from torchseg.processes.child_limits import limit_own_memory
 from torchseg.processes.exit_code import cause_of_end
 
 JUDGED_ON = 4
-WORKER = Path(__file__).with_name("bridge_peer_worker.py")
 
 Result = dict[str, Any]  # `said`, `seconds`, `bytes`
 
@@ -171,10 +171,9 @@ def run_peer(tool: str, python: str, folder: Path, limit_s: float) -> Path:
     Raises:
         RuntimeError: with what the peer said, or how it ended, if it wrote no file.
     """
+    command, variables = [python, str(WORKER), tool, str(folder), "fp32"], peer_environment(Path(python))
     try:
-        done = subprocess.run(
-            [python, str(WORKER), tool, str(folder), "fp32"], capture_output=True, timeout=limit_s, check=False
-        )
+        done = subprocess.run(command, capture_output=True, timeout=limit_s, check=False, env=variables)
     except subprocess.TimeoutExpired as late:
         raise RuntimeError(f"took more than {limit_s:g} s") from late
     if done.returncode:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import stat
 import sys
 
@@ -91,6 +92,15 @@ def test_what_a_peer_says_is_kept(program, message, tmp_path):
         return
     with pytest.raises(RuntimeError, match=message):
         run_peer("litert", python, tmp_path, 1 if "sleep" in program else 60)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="scripts without a suffix do not run on Windows")
+def test_a_peer_finds_the_programs_of_its_own_environment(tmp_path):
+    from bridge_peer_zoo_worker import run_peer
+
+    python = _python(tmp_path, "import os; print('{\"fp32\": \"' + os.environ['PATH'] + '\"}')")
+    with pytest.raises(RuntimeError, match=f"^{tmp_path}{os.pathsep}"):
+        run_peer("litert", python, tmp_path, 60)
 
 
 @pytest.mark.slow
