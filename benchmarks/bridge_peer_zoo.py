@@ -6,8 +6,8 @@
 `bridge_peer.py` says how to make the environments; a peer without one is left out. All converters get the same network
 with random weights and the same image size: the first of --sizes that the network takes. A file is right if its logits
 are as close to PyTorch's as a certificate asks of this project's fp32 files. Each network runs in a child process, and
-each peer in one of its own, with a limit of time and memory. Results are appended to FOLDER/bridge_peer_zoo.jsonl and
-are not made again, so a stopped run resumes. Writes the table FOLDER/bridge_peer_zoo.md.
+each peer in one of its own, with a limit of memory and CPU time. Results are appended to FOLDER/bridge_peer_zoo.jsonl
+and are not made again, so a stopped run resumes. Writes the table FOLDER/bridge_peer_zoo.md.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import Any
 
 from bridge_peer import PEERS, peer_versions
 from bridge_peer_zoo_table import peer_table
+from bridge_peer_zoo_worker import WAIT
 from zoo_child import run_child
 from zoo_networks import add_network_flags, parsed_with_networks
 from zoo_table import NOT_BUILT, Row, append_row, read_rows, write_table
@@ -52,7 +53,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--sizes", nargs="+", default=["64", "128", "256"], help="of images; the first that runs counts"
     )
-    parser.add_argument("--limit_s", type=float, default=600, help="for one conversion by a peer")
+    parser.add_argument("--limit_s", type=float, default=600, help="of the CPU, for one conversion by a peer")
     parser.add_argument("--memory_gb", type=float, default=8, help="for each process")
     arguments = parsed_with_networks(parser, argv)
     arguments.peers = {peer: python for peer in PEERS if (python := getattr(arguments, peer))}
@@ -72,7 +73,7 @@ def _converted(place: str, arguments: argparse.Namespace) -> Row:
         **{key: getattr(arguments, key) for key in ("peers", "sizes", "limit_s")},
     }
     # onnx2tf is tried twice; what this project does is limited as well.
-    most_s = arguments.limit_s * (2 + 2 * len(arguments.peers))
+    most_s = WAIT * arguments.limit_s * (2 + 2 * len(arguments.peers))
     with child_limits(memory_gb=arguments.memory_gb, minutes=None):
         said = run_child("bridge_peer_zoo_worker.py", request, ["size", "ours", *arguments.peers], limit_s=most_s)
     day = datetime.datetime.now(tz=datetime.UTC).date().isoformat()

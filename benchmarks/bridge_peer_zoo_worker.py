@@ -7,7 +7,9 @@ file, or an empty text, the CPU seconds of the conversion, and the bytes of the 
 from __future__ import annotations
 
 import json
+import math
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -35,7 +37,13 @@ from torchseg.pipeline.run.dataset import Pictures, open_pictures
 from torchseg.processes.child_limits import limit_own_memory
 from torchseg.processes.exit_code import cause_of_end
 
+if sys.platform != "win32":
+    import resource
+
 JUDGED_ON = 4
+WAIT = 5
+"""How many times as long as it may compute a conversion may take, on a machine that does other things as well."""
+
 
 Result = dict[str, Any]  # `said`, `seconds`, `bytes`
 
@@ -168,14 +176,25 @@ def _cpu_seconds() -> float:
 def run_peer(tool: str, python: str, folder: Path, limit_s: float) -> Path:
     """Runs a peer's fp32 conversion in its environment, and returns the path of the file.
 
+    Args:
+        tool: the peer.
+        python: of its environment.
+        folder: with its inputs, and for its files.
+        limit_s: seconds of the CPU; a busy machine may take `WAIT` times as long.
+
     Raises:
         RuntimeError: with what the peer said, or how it ended, if it wrote no file.
     """
     command, variables = [python, str(WORKER), tool, str(folder), "fp32"], peer_environment(Path(python))
+    limit = partial(_limit_cpu, math.ceil(limit_s)) if sys.platform != "win32" else None
     try:
-        done = subprocess.run(command, capture_output=True, timeout=limit_s, check=False, env=variables)
+        done = subprocess.run(
+            command, capture_output=True, timeout=WAIT * limit_s, check=False, env=variables, preexec_fn=limit
+        )
     except subprocess.TimeoutExpired as late:
-        raise RuntimeError(f"took more than {limit_s:g} s") from late
+        raise RuntimeError(f"took more than {WAIT * limit_s:g} s") from late
+    if sys.platform != "win32" and done.returncode == -signal.SIGXCPU:
+        raise RuntimeError(f"took more than {limit_s:g} s of the CPU")
     if done.returncode:
         last = (done.stderr.decode(errors="replace").strip().splitlines() or [""])[-1]
         raise RuntimeError(f"{cause_of_end(done.returncode)}: {last}")
@@ -183,6 +202,11 @@ def run_peer(tool: str, python: str, folder: Path, limit_s: float) -> Path:
     if said:
         raise RuntimeError(said)
     return folder / tool / "fp32.tflite"
+
+
+def _limit_cpu(seconds: int) -> None:
+    if sys.platform != "win32":
+        resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 10))
 
 
 if __name__ == "__main__":

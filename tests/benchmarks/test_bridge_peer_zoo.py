@@ -78,6 +78,7 @@ def _python(tmp_path, program):
     ("program", "message"),
     [
         ("time.sleep(60)", "took more than 1 s"),
+        ("while True: pass", "took more than 2 s of the CPU"),
         ("sys.exit('no such package')", "exit code 1: no such package"),
         ("print('hello'); print('{\"fp32\": \"no such operator\"}')", "no such operator"),
         ("print('{\"fp32\": null}')", ""),
@@ -91,7 +92,7 @@ def test_what_a_peer_says_is_kept(program, message, tmp_path):
         assert run_peer("litert", python, tmp_path, 60) == tmp_path / "litert" / "fp32.tflite"
         return
     with pytest.raises(RuntimeError, match=message):
-        run_peer("litert", python, tmp_path, 1 if "sleep" in program else 60)
+        run_peer("litert", python, tmp_path, {"time.sleep(60)": 0.2, "while True: pass": 2}.get(program, 60))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="scripts without a suffix do not run on Windows")
