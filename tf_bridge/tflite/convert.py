@@ -15,6 +15,7 @@ from tf_bridge.lowering.values import Tensor, TensorFlow
 from tf_bridge.quiet import quiet
 from tf_bridge.tflite.flatbuffer import drop_idle_roundings
 from tf_bridge.tflite.float_operations import float_operations
+from tf_bridge.tflite.norms import join_norms
 from tf_bridge.tflite.ranges import with_ranges
 from torchseg.modelfile.precision import Precision
 
@@ -105,7 +106,8 @@ def calibrated_tflite(traced: TracedFunction, images: Images) -> tuple[bytes, se
     Returns:
         The bytes, and the names of the results of the operations that should stay in float.
     """
-    calibrated, masked = with_ranges(_convert(traced, _calibration(traced.tf, images[:1])), images)
+    unquantized = join_norms(_convert(traced, _calibration(traced.tf, images[:1])))
+    calibrated, masked = with_ranges(unquantized, images)
     return calibrated, masked | float_operations(calibrated)
 
 

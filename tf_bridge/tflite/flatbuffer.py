@@ -37,6 +37,15 @@ class TfliteEdit:
         """Index of the output tensor."""
         return int(self._graph.outputs[0])
 
+    @property
+    def operations(self) -> list[Any]:
+        """The graph's own operations, in the order of computation."""
+        return list(self._graph.operators)
+
+    def kind(self, operation: Any) -> str:
+        """Type of one of the graph's own operations, e.g. `CONV_2D`."""
+        return self._file.kind(operation)
+
     def tensor(self, place: int) -> Any:
         """The tensor at an index: name, shape, type, quantization."""
         return self._graph.tensors[place]
@@ -104,6 +113,16 @@ class TfliteEdit:
     def put_behind(self, kind: str, inputs: Sequence[int], output: int, **options: Any) -> None:
         """Adds an operation that runs after all others so far."""
         self._back.append(self._operation(kind, inputs, output, options))
+
+    def replace(self, olds: Sequence[Any], kind: str, inputs: Sequence[int], **options: Any) -> None:
+        """Puts one operation in the place of the last of `olds`, with its output and activation; drops the others."""
+        *others, last = olds
+        activation = last.builtinOptions.fusedActivationFunction
+        new = self._operation(kind, inputs, int(last.outputs[0]), options | {"fusedActivationFunction": activation})
+        for each in others:
+            self.tensor(int(each.outputs[0])).quantization = None  # nothing computes it, so that it has no range
+        kept = [each for each in self._graph.operators if not any(each is other for other in others)]
+        self._graph.operators = [new if each is last else each for each in kept]
 
     def take(self, place: int, name: str) -> None:
         """Makes a tensor the input of the file, called `name`."""
