@@ -11,7 +11,7 @@ from zoo_table import NOT_BUILT, Row, count_lines, days_of
 
 from torchseg.harness.host import cpu_name
 
-_WORDS = ("right", "wrong", "not converted")
+_WORDS = ("right", "wrong", "does not run", "not converted")
 
 
 def peer_table(rows: Sequence[Row], versions: Mapping[str, str]) -> list[str]:
@@ -67,7 +67,7 @@ def _head(built: Sequence[Row], versions: Mapping[str, str]) -> list[str]:
 
 def _word(row: Row, tool: str) -> str:
     said = row["results"][tool]["said"]
-    return "right" if not said else "wrong" if said.startswith("wrong") else "not converted"
+    return next((word for word in _WORDS if said.startswith(word)), "not converted") if said else "right"
 
 
 def _cell(row: Row, tool: str) -> str:

@@ -157,6 +157,10 @@ class Bench:
         process = RuntimeProcess(path)
         try:
             process.load()
+        except ValueError as error:
+            process.close()
+            return f"does not run: {first_line(error).replace(str(path), 'it')[:300]}"
+        try:
             parity = compare(
                 predictor(self.network), process.predict, self.images, self.masks, num_classes=self.spec.num_classes
             )

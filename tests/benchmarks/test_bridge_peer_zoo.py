@@ -28,14 +28,14 @@ def test_the_table_counts_the_right_files_of_every_converter():
 
     rows = [
         _row("one", ours=_result(), litert=_result(), onnx2tf=_result("wrong: everywhere")),
-        _row("two", ours=_result(), litert=NOT_CONVERTED, onnx2tf=_result("wrong: everywhere")),
+        _row("two", ours=_result(), litert=NOT_CONVERTED, onnx2tf=_result("does not run: no such operator")),
         _row("three", ours=NOT_CONVERTED, litert=_result(), onnx2tf=NOT_CONVERTED),
         {"network": "four", "size": "64", "date": "2026-01-02", "results": {}, "not built": "too small"},
     ]
     table = peer_table(rows, {"litert": "litert-torch 1", "onnx2tf": "onnx2tf 2"})
-    assert "| this project | 2 | 0 | 1 | 66.7 % |" in table
-    assert "| onnx2tf | 0 | 2 | 1 | 0.0 % |" in table
-    assert "| two | 64 | right, 2 s, 1,234 bytes | not converted, 1 s | wrong, 2 s, 1,234 bytes |" in table
+    assert "| this project | 2 | 0 | 0 | 1 | 66.7 % |" in table
+    assert "| onnx2tf | 0 | 1 | 1 | 1 | 0.0 % |" in table
+    assert "| two | 64 | right, 2 s, 1,234 bytes | not converted, 1 s | does not run, 2 s, 1,234 bytes |" in table
     assert "- two, litert-torch: not converted: no such operator" in table
     assert "- four: too small" in table
     assert table[-1] == (
@@ -125,5 +125,14 @@ def test_a_file_of_another_network_is_wrong_and_that_of_the_network_right(tmp_pa
 
     def refuse():
         raise RuntimeError("no such operator")
+
+    def damage():
+        path = tmp_path / "damaged.tflite"
+        path.write_bytes((tmp_path / "ours.tflite").read_bytes()[:100])
+        return path
+
+    said = one.result(damage)["said"]
+    assert said.startswith("does not run: it ")
+    assert str(tmp_path) not in said
 
     assert one.result(refuse)["said"] == "not converted: no such operator"
