@@ -17,6 +17,7 @@ from PIL import Image
 from scripts import compress, distill, export, predict, report, score, train, verify
 from torchseg.__main__ import COMMANDS, main
 from torchseg.checkpoint import load_checkpoint, read_card
+from torchseg.harness.csv_table import read_table
 from torchseg.models.pretrained import LITE_SCALING
 from torchseg.pipeline.run.dataset import open_pictures
 from torchseg.pipeline.run.folder import RunFolder
@@ -79,6 +80,28 @@ def test_one_file_is_held_against_another_and_explained(finished, capsys):
 
     assert score.main(["--explain", str(ONNX), "--threads", "1"]) == 0
     assert "costliest of" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_scores_on_the_training_images_cannot_be_taken_for_test_results(finished, capsys):
+    tables = {path: path.read_bytes() for path in (*RUN.glob("*.csv"), *RUN.glob("*.json"), RUN / "report.html")}
+    assert score.main([str(RUN), "--on_split", "train", "--out", "of_train", "--threads", "1"]) == 0
+    said = capsys.readouterr().out
+    assert "train mean IoU %" in said
+    assert "These are no test results: they were measured on the train split." in said
+    assert "Take " not in said
+    for name in ("scores", "per_class", "per_image", "precision_recall"):
+        assert {row["split"] for row in read_table(Path(f"of_train/{name}.csv"))} == {"train"}
+    assert {row["split"] for row in read_table(RUN / "scores.csv")} == {"test"}
+    assert int(read_table(Path("of_train/scores.csv"))[0]["images"]) == len(open_pictures(recorded_config(RUN)).train)
+    assert {path: path.read_bytes() for path in tables} == tables
+
+    assert report.main(["of_train"]) == 0
+    page = Path("of_train/report.html").read_text(encoding="utf-8")
+    for heading in ("<h1>of_train: scores of the train split</h1>", "<h2>Precision and recall of the train split</h2>"):
+        assert heading in page
+    assert "Mean IoU of the train split" in page
+    assert verify.main([str(RUN)]) == 0
 
 
 @pytest.mark.slow

@@ -128,6 +128,7 @@ class ScoreOptions(CommonOptions, total=False):
 
     runtimes: Listed
     thread_counts: Listed
+    on_split: Literal["train", "validation", "test"]
     jobs: int | Literal["auto"]
     scaling: str
     mean: Listed

@@ -18,6 +18,8 @@ class ScoreConfig(ChildLimitFlags, ForeignFileFlags, DataConfig):
 
     Example:
         runs/mine
+    Example:
+        runs/mine --on_split train --out runs/mine_train
 
     Attributes:
         files: Folder of a run, or model files from anywhere: .onnx, .tflite, checkpoint folders.
@@ -25,6 +27,8 @@ class ScoreConfig(ChildLimitFlags, ForeignFileFlags, DataConfig):
         runtimes: Runtimes to score in, separated by commas: {known}. Default: the native one of each file format.
         thread_counts: Thread counts to time each file with, separated by commas, e.g. 1,2. Default: --threads.
         jobs: Number of files whose accuracy is measured in parallel, after all were timed; auto: one per core.
+        on_split: Split of the data set to score on. Scores and precision-recall curves of train or validation are no
+            test results: they need a folder of their own, --out, and every table and heading there names the split.
         explain: Show the latency of this model file layer by layer and what makes it slow; scores nothing.
         data: Data set to score on, as for training. Default: that of the run that the files belong to.
         root: Folder of the data set, or its parent folder. Default, without --data: where the run had it.
@@ -38,6 +42,7 @@ class ScoreConfig(ChildLimitFlags, ForeignFileFlags, DataConfig):
     runtimes: str = field(default="", metadata={"known": RUNTIMES})
     thread_counts: str = ""
     jobs: int | Auto = "auto"
+    on_split: Literal["train", "validation", "test"] = "test"
     explain: Path | None = None
     data: str = ""
     out: Path | None = None
@@ -47,6 +52,11 @@ class ScoreConfig(ChildLimitFlags, ForeignFileFlags, DataConfig):
         ForeignFileFlags.__post_init__(self)
         ChildLimitFlags.__post_init__(self)
         _ = self.runtime_list, self.thread_list
+        if self.on_split != "test" and self.out is None and self.explain is None:
+            raise ValueError(
+                f"on_split is {self.on_split}, and the tables of a run are those of its test split; give these scores "
+                f"a folder of their own, e.g. --out runs/scores_{self.on_split}"
+            )
         if self.jobs != "auto" and self.jobs < 1:
             raise ValueError(f"jobs is {self.jobs}; count at least 1 file at a time, or give auto")
 

@@ -20,7 +20,7 @@ _TITLES = {"dice": "Dice", "iou": "IoU", "precision": "Precision", "recall": "Re
 def class_table(run: RunRecord, found: Recommendation | None) -> str:
     """Dice, IoU, precision and recall of each class, and their means, for each file, shaded by value.
 
-    A mean over a class with few pixels in the test images is marked. The tables of the recommended file and of its
+    A mean over a class with few pixels in the scored images is marked. The tables of the recommended file and of its
     reference are open, the others folded; the cell of a class that never occurs is empty.
     """
     by_file: dict[tuple[str, str], list[Row]] = {}
@@ -33,7 +33,7 @@ def class_table(run: RunRecord, found: Recommendation | None) -> str:
     leading = list(dict.fromkeys(keys)) or [next(iter(by_file))]
     names = short_names(artifact for artifact, _ in by_file)
     means = {(row["artifact"], row.get("runtime", "")): row for row in run.scores}
-    tables = {key: _measures(rows, means.get(key, {})) for key, rows in by_file.items()}
+    tables = {key: _measures(rows, means.get(key, {}), run.split) for key, rows in by_file.items()}
     titles = {key: escape(f"{names[key[0]]} ({runtime_title(rows[0])})") for key, rows in by_file.items()}
     opened = "".join(f"<div><h3>{titles[key]}</h3>{tables[key]}</div>" for key in leading)
     rest = [key for key in by_file if key not in leading]
@@ -42,14 +42,16 @@ def class_table(run: RunRecord, found: Recommendation | None) -> str:
     return f'<div class="pair">{opened}</div>{folded}'
 
 
-def _measures(rows: Sequence[Row], means: Row) -> str:
+def _measures(rows: Sequence[Row], means: Row, split: str) -> str:
     classes = [row for row in rows if row.get("class_index") or row["class"] != MEAN]
     body = "".join(
         f'<tr><th scope="row">{escape(row["class"])}</th>{"".join(_shaded(number(row, key)) for key in MEASURES)}</tr>'
         for row in classes
     )
     rare = rare_classes(classes)
-    mark, note = (f" {MARK}", f'<p class="soft">{MARK} {escape(rare_text(rare))}</p>') if rare else ("", "")
+    mark, note = (
+        (f" {MARK}", f'<p class="soft">{MARK} {escape(rare_text(rare, split=split))}</p>') if rare else ("", "")
+    )
     foot = "".join(_shaded(number(means, mean)) for mean in MEASURES.values())
     return wide(
         f'<table><thead><tr><th scope="col">Class</th>{_number_heads([_TITLES[key] for key in MEASURES])}</tr></thead>'

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from torchseg.harness.format import bytes_text, milliseconds, percent, short_names
-from torchseg.harness.report.run_record import Row, conditions, number, read_scores
+from torchseg.harness.report.run_record import Row, conditions, no_test_results, number, read_scores, split_of
+from torchseg.harness.scoring.measurement import TEST
 from torchseg.plural import counted
 
 _TITLES = ("File", "Runtime", "Size", "gzip", "Mean IoU", "Min", "Median", "Agreement", "Certificate")
@@ -21,13 +22,17 @@ def markdown_table(scores_csv: Path) -> str:
     rows = read_scores(scores_csv)
     if not rows:
         raise ValueError(f"{scores_csv} has no rows; score a run first: torchseg score RUN")
-    lines = [_line(_TITLES), _line(["---", "---", *["---:"] * 6, "---"])]
+    split = split_of(rows)
+    titles = [f"{title} ({split})" if title == "Mean IoU" and split != TEST else title for title in _TITLES]
+    lines = [_line(titles), _line(["---", "---", *["---:"] * 6, "---"])]
     names = short_names(row["artifact"] for row in rows)
     timed = [row for row in rows if row["latency_ms_min"]]
     each_says = len({row["threads"] for row in timed}) > 1
     lines += [_line(_cells(row, names[row["artifact"]], threads=each_says)) for row in rows]
     if timed:
         lines += ["", _conditions(timed)]
+    if split != TEST:
+        lines += ["", no_test_results(split)]
     return "\n".join(lines) + "\n"
 
 

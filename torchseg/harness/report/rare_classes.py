@@ -1,13 +1,14 @@
-"""Classes of which the test images show too few pixels for a mean over classes to mean much."""
+"""Classes of which the scored images show too few pixels for a mean over classes to mean much."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
 from torchseg.harness.report.run_record import Row, number
+from torchseg.harness.scoring.measurement import TEST
 from torchseg.plural import counted
 
-FEW_PIXELS = 1000  # of a class, in all test images together: a square of 32x32
+FEW_PIXELS = 1000  # of a class, in all scored images together: a square of 32x32
 MARK = "*"
 
 
@@ -21,7 +22,7 @@ def few(pixels: Mapping[str, int]) -> dict[str, int]:
     return {name: count for name, count in pixels.items() if 0 < count < FEW_PIXELS}
 
 
-def rare_text(rare: Mapping[str, int]) -> str:
+def rare_text(rare: Mapping[str, int], *, split: str = TEST) -> str:
     """Names the classes with their pixels: `ring 3 pixels, wire 812 pixels: fewer than 1,000 in the test images`."""
     listed = ", ".join(f"{name} {counted(f'{count:,}', 'pixel')}" for name, count in rare.items())
-    return f"{listed}: fewer than {FEW_PIXELS:,} in the test images"
+    return f"{listed}: fewer than {FEW_PIXELS:,} in the {split} images"

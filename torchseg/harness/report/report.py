@@ -18,7 +18,7 @@ from torchseg.harness.report.gallery import gallery
 from torchseg.harness.report.markdown import markdown_table
 from torchseg.harness.report.recommendation.card import answer_card
 from torchseg.harness.report.recommendation.recommend import recommend
-from torchseg.harness.report.run_record import RunRecord, conditions, read_run
+from torchseg.harness.report.run_record import RunRecord, conditions, no_test_results, read_run
 from torchseg.harness.report.score_table import score_table
 from torchseg.harness.report.style import SCRIPT, STYLE
 from torchseg.harness.report.tables import certificate_list, ledger_section, value_table
@@ -54,16 +54,16 @@ def write_report(run: Path, *, target: str | None = None) -> Path:
 
 def report_html(run: RunRecord, *, target: str | None = None) -> str:
     """The whole page as HTML; a section appears only if the run folder holds data for it."""
-    found = recommend(run.scores, target=target or run.target)
+    found, of = recommend(run.scores, target=target or run.target), run.on_split
     sections = [
-        ("tradeoffs", "Accuracy against cost", tradeoff_plots(run, found)),
-        ("scores", "Scores", score_table(run.scores, found)),
+        ("tradeoffs", f"Accuracy{of} against cost", tradeoff_plots(run, found)),
+        ("scores", f"Scores{of}", score_table(run.scores, found)),
         ("why", "Worth knowing", _explanations(run)),
-        ("gallery", "Comparison", gallery(run, found)),
-        ("classes", "Classes", class_table(run, found)),
+        ("gallery", f"Comparison{of and f' on images{of}'}", gallery(run, found)),
+        ("classes", f"Classes{of}", class_table(run, found)),
         ("training", "Training", curve_plots(run)),
-        ("curves", "Precision and recall", precision_recall_plots(run)),
-        ("confusion", "Confusion", confusion_tables(run, found)),
+        ("curves", f"Precision and recall{of}", precision_recall_plots(run)),
+        ("confusion", f"Confusion{of}", confusion_tables(run, found)),
         ("certificates", "Certificates", _folded("one per file", certificate_list(run))),
         (
             "ledger",
@@ -76,11 +76,13 @@ def report_html(run: RunRecord, *, target: str | None = None) -> str:
     links = "".join(f'<a href="#{key}">{title}</a>' for key, title, _ in present)
     body = "".join(f'<section id="{key}"><h2>{title}</h2>{content}</section>' for key, title, content in present)
     name = escape(run.folder.resolve().name)
+    title = f"{name}: scores{of}" if of else name
+    warning = f'<p class="warn">{no_test_results(run.split)}</p>' if of else ""
     return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{name}: report</title>'
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}: report</title>'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         '<link rel="icon" href="data:,">'  # without it a browser requests /favicon.ico
-        f"<style>{STYLE}</style></head><body><header><h1>{name}</h1>{_conditions(run)}"
+        f"<style>{STYLE}</style></head><body><header><h1>{title}</h1>{warning}{_conditions(run)}"
         f"{answer_card(run, found)}<nav>{links}</nav></header><main>{body}</main>"
         f"<footer>Built from the run folder alone; build it again with <code>torchseg report</code>.</footer>"
         f"<script>{SCRIPT}</script></body></html>\n"

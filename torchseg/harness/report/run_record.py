@@ -11,6 +11,7 @@ from typing import Any
 from torchseg.harness.csv_table import read_table
 from torchseg.harness.report.run_parts import AnyFields, Confusion, read_gallery, read_part, text_of
 from torchseg.harness.scoring.columns import SCORE_COLUMNS
+from torchseg.harness.scoring.measurement import TEST
 from torchseg.modelfile.certificate import FEW_IMAGES, TOO_FEW, ShownCertificate
 
 Row = Mapping[str, str]
@@ -59,6 +60,16 @@ class RunRecord:
     data: Mapping[str, Any]
     gallery: Mapping[str, Any]
     confusion: Mapping[str, Any]
+
+    @property
+    def split(self) -> str:
+        """The split that the scores are of."""
+        return split_of(self.scores)
+
+    @property
+    def on_split(self) -> str:
+        """` of the train split`, to stand behind a heading; empty for the test split, which goes without saying."""
+        return "" if self.split == TEST else f" of the {self.split} split"
 
     @property
     def target(self) -> str | None:
@@ -112,6 +123,18 @@ def number(row: Row, column: str) -> float | None:
     except ValueError:
         return None
     return value if math.isfinite(value) else None
+
+
+def split_of(rows: Sequence[Row]) -> str:
+    """The split that rows of scores.csv are of: train, validation or test."""
+    return next((row["split"] for row in rows if row.get("split")), TEST)
+
+
+def no_test_results(split: str) -> str:
+    """What a reader of scores must know if they are not of the test split; empty if they are."""
+    if split == TEST:
+        return ""
+    return f"These are no test results: they were measured on the {split} split."
 
 
 def conditions(rows: Sequence[Row]) -> dict[str, str]:

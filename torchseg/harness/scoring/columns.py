@@ -30,13 +30,13 @@ SCORE_COLUMNS = (
     "against", "miou_difference", "miou_difference_low", "miou_difference_high", "accuracy",
     # further costs, and the share of the CPU's peak
     "zstd_bytes", "multiply_adds", "peak_share", "mean_average_precision",
-    # how the output of the file was read
-    "output_kind", "note",
+    # how the output of the file was read, and the split that the accuracy is that of
+    "output_kind", "note", "split",
 )  # fmt: skip
 SCORE_TEXTS = (  # those of them that are text
     "artifact", "stage", "format", "precision", "runtime", "runtime_version", "sha256", "image_size", "host",
     "arithmetic", "fast_path", "leftovers", "speed", "error", "against", "accuracy",
-    "output_kind", "note",
+    "output_kind", "note", "split",
 )  # fmt: skip
 CLASS_COLUMNS = (
     "artifact",
@@ -49,12 +49,13 @@ CLASS_COLUMNS = (
     "precision",
     "recall",
     "average_precision",
+    "split",
 )
 MEASURES = {"dice": "mean_dice", "iou": "miou", "precision": "mean_precision", "recall": "mean_recall"}
 """The measures of one class, each with the name of its mean over the classes that occur."""
 MEAN = "mean"  # in the column `class`: the row of the means
-IMAGE_COLUMNS = ("artifact", "runtime", "image", "miou", "mean_dice", "pixel_accuracy")
-CURVE_COLUMNS = ("artifact", "runtime", "class", "threshold", "precision", "recall")
+IMAGE_COLUMNS = ("artifact", "runtime", "image", "miou", "mean_dice", "pixel_accuracy", "split")
+CURVE_COLUMNS = ("artifact", "runtime", "class", "threshold", "precision", "recall", "split")
 _CURVE_STEP = 0.01  # in recall or precision, in [0, 1]: closer points are left out
 
 
@@ -114,6 +115,7 @@ def _conditions(measured: Measured, config: LatencyConfig) -> Row:
         "images": len(measured.accumulator.image_miou),
         "output_kind": measured.output_kind,
         "note": _note(info) if info else "",
+        "split": measured.split,
     }
 
 
@@ -160,6 +162,7 @@ def class_rows(measured: Measured, spec: ImageSpec) -> Iterator[Row]:
             "pixels": int(measured.accumulator.counts[index].sum()),
             **ratios,
             "average_precision": _share(averages[index]),
+            "split": measured.split,
         }
     known = [each for each in averages if not math.isnan(each)]
     yield {
@@ -169,6 +172,7 @@ def class_rows(measured: Measured, spec: ImageSpec) -> Iterator[Row]:
         "pixels": int(measured.accumulator.counts.sum()),
         **{key: _share(getattr(scores, mean)) for key, mean in MEASURES.items()},
         "average_precision": _share(float(np.mean(known))) if known else None,
+        "split": measured.split,
     }
 
 
@@ -183,7 +187,8 @@ def curve_rows(measured: Measured, spec: ImageSpec) -> Iterator[Row]:
             if at == len(points) - 1 or np.abs(point[1:] - last[1:]).max() >= _CURVE_STEP:
                 last = point
                 values = dict(zip(("threshold", "precision", "recall"), map(_share, point), strict=True))
-                yield {"artifact": measured.name, "runtime": _runtime(measured), "class": name, **values}
+                row: Row = {"artifact": measured.name, "runtime": _runtime(measured), "class": name}
+                yield row | values | {"split": measured.split}
 
 
 def image_row(measured: Measured, sample: Sample, scores: Overlap) -> Row:
@@ -195,6 +200,7 @@ def image_row(measured: Measured, sample: Sample, scores: Overlap) -> Row:
         "miou": _share(scores.miou),
         "mean_dice": _share(scores.mean_dice),
         "pixel_accuracy": _share(scores.pixel_accuracy),
+        "split": measured.split,
     }
 
 

@@ -19,6 +19,8 @@ from torchseg.modelfile.model_file import ModelFile
 from torchseg.spec import ImageSpec
 
 Result = TypeVar("Result")
+TEST = "test"
+"""The split of images that no training saw. Tables of version 0.2 and before are of it, without saying so."""
 _log = logging.getLogger(__name__)
 
 
@@ -48,6 +50,7 @@ class Measured:
     info: RuntimeInfo | None = None
     weights: WeightCount | None = None
     multiply_adds: int | None = None
+    split: str = TEST  # that the images are from
     output_kind: str = ""  # what the file's values were taken for
 
     def close(self) -> None:

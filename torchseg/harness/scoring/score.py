@@ -29,7 +29,7 @@ from torchseg.harness.scoring.columns import (
 )
 from torchseg.harness.scoring.gallery import Predict, save_gallery
 from torchseg.harness.scoring.latency import LatencyConfig
-from torchseg.harness.scoring.measurement import Measured, note_output
+from torchseg.harness.scoring.measurement import TEST, Measured, note_output
 from torchseg.harness.scoring.timing import baselines_of, measure_time, note_ratios, open_files, phase
 from torchseg.harness.scoring.waves import Wave, plan_waves, room_now
 from torchseg.metrics import Overlap, miou_difference, overlap
@@ -48,6 +48,7 @@ def score_artifacts(
     out: Path,
     *,
     config: LatencyConfig,
+    split: str = TEST,
     while_open: Callable[[Sequence[Measured]], None] = lambda _: None,
 ) -> list[ScoreFailure]:
     """Times each file, counts its pixels on every sample, and writes the tables and the gallery to `out`.
@@ -62,6 +63,7 @@ def score_artifacts(
         spec: size and normalisation of the images, and the classes.
         out: the run folder; tables in it are replaced when the new ones are complete.
         config: how to time.
+        split: that the samples are from; every table names it.
         while_open: takes further measurements of the files whose `reason` is empty; called for each wave after its
             timing, while nothing else runs.
 
@@ -74,7 +76,7 @@ def score_artifacts(
     if not artifacts or not len(samples):
         raise ValueError(f"there are {len(artifacts)} files and {len(samples)} images to score; give at least one each")
     out.mkdir(parents=True, exist_ok=True)
-    files = _describe(artifacts, spec, out, config)
+    files = _describe(artifacts, spec, out, config=config, split=split)
     baselines = {id(files[ours]): files[theirs] for ours, theirs in baselines_of(files)}
     waves = plan_waves(files, lambda measured: baselines.get(id(measured)), room_now())
     try:
@@ -182,7 +184,9 @@ def _check_scored(files: Sequence[Measured]) -> None:
         raise ValueError("every mask is ignored everywhere, so there is nothing to score on; give images with masks")
 
 
-def _describe(artifacts: Sequence[Artifact], spec: ImageSpec, out: Path, config: LatencyConfig) -> list[Measured]:
+def _describe(
+    artifacts: Sequence[Artifact], spec: ImageSpec, out: Path, *, config: LatencyConfig, split: str
+) -> list[Measured]:
     """A `Measured` per file, before any measurement; rows of the same file and runtime share their accumulator."""
     names = artifact_names(artifacts, out)
     count = Counter(names)
@@ -196,6 +200,7 @@ def _describe(artifacts: Sequence[Artifact], spec: ImageSpec, out: Path, config:
             name=name,
             key=f"{name} ({conditions})" if count[name] > 1 and conditions else name,
             spec=artifact.spec or spec,
+            split=split,
             threads=threads,
             accumulator=accumulators.setdefault((name, artifact.runtime), MetricAccumulator(spec.num_classes)),
         )
@@ -231,6 +236,7 @@ def _write_tables(files: Sequence[Measured], spec: ImageSpec, out: Path, config:
 def _write_confusion(files: Sequence[Measured], spec: ImageSpec, out: Path) -> None:
     """Writes the confusion matrices, from which every ratio in the tables can be recomputed."""
     counts = {each.key: each.accumulator.counts.tolist() for each in files if not each.reason}
+    content = {"classes": list(spec.classes), "split": files[0].split, "counts": counts}
     path = out / "figures" / "confusion.json"
     with partial_file(path) as partial:
-        partial.write_text(json.dumps({"classes": list(spec.classes), "counts": counts}) + "\n", encoding="utf-8")
+        partial.write_text(json.dumps(content) + "\n", encoding="utf-8")

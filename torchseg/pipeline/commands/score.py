@@ -15,7 +15,6 @@ from torchseg.cli.command import CHECK_FAILED, DONE
 from torchseg.config import DataConfig, ScoreConfig
 from torchseg.config.child_limits import within_limits
 from torchseg.data import Samples
-from torchseg.data.inspection import listed
 from torchseg.harness.report.explain import explanation_lines, measure_explanation
 from torchseg.harness.report.report import write_report
 from torchseg.harness.report.run_record import read_run
@@ -28,12 +27,13 @@ from torchseg.modelfile.kinds import CHECKPOINT_FILES
 from torchseg.modelfile.model_file import ModelFile
 from torchseg.pipeline.run.dataset import open_pictures
 from torchseg.pipeline.run.folder import held_folder
+from torchseg.pipeline.run.foreign_spec import warn_of_assumed_scaling
 from torchseg.pipeline.run.image_spec import file_spec, recorded_file_spec
 from torchseg.pipeline.run.installed import check_runtimes
 from torchseg.pipeline.run.recorded_config import check_no_contradiction, recorded_config, run_of
 from torchseg.pipeline.run.session import CONFIG, ENVIRONMENT, environment_record
 from torchseg.pipeline.run.summary import answer_lines, comparison_lines, note_lines, table_lines
-from torchseg.pipeline.stages.scoring import artifacts_in
+from torchseg.pipeline.stages.scoring import artifacts_in, check_split
 from torchseg.spec import ImageSpec
 
 _OUT = Path("runs/scores")
@@ -96,7 +96,9 @@ def score_files(config: ScoreConfig) -> Scored:
     if config.against is not None:  # a comparison needs more rounds for a narrow interval
         timing = replace(timing, rounds=15, max_rounds=40, budget_s=30.0)
     with held_folder(plan.out):
-        failures = score_artifacts(plan.artifacts, plan.samples, plan.spec, plan.out, config=timing)
+        failures = score_artifacts(
+            plan.artifacts, plan.samples, plan.spec, plan.out, config=timing, split=config.on_split
+        )
         if not plan.is_run:  # a run already has a record of its environment
             save_text(plan.out / ENVIRONMENT, json.dumps(environment_record(config.cores), indent=2) + "\n")
         page = write_report(plan.out)
@@ -128,7 +130,8 @@ def plan_scores(config: ScoreConfig) -> ScorePlan:
 
     Raises:
         ValueError: if no file is named; if a file is missing, damaged, of an unknown kind, or not supported by any
-            runtime asked for; or if it is unknown which images to score it on.
+            runtime asked for; if it is unknown which images to score it on; or if the folder for the tables has
+            those of another split.
     """
     if not config.files:
         raise ValueError("no file is named; give a run's folder or model files, e.g. runs/scenes or my.onnx")
@@ -143,13 +146,15 @@ def plan_scores(config: ScoreConfig) -> ScorePlan:
         each.file.check()
     artifacts = _in_runtimes(found, config)
     run = config.files[0] if len(config.files) == 1 and _is_run(config.files[0]) else None
+    out = config.out or run or _OUT
+    check_split(out, config.on_split)
     pictures = open_pictures(_data(config, artifacts))
-    _warn_of_scaling([each for each in artifacts if _lacks_scaling(each, pictures.spec, config)], pictures.spec)
+    warn_of_assumed_scaling(artifacts, pictures.spec, config)
     return ScorePlan(
         artifacts=[_with_spec(each, pictures.spec, config) for each in artifacts],
-        samples=pictures.test,
+        samples=pictures.train_resized if config.on_split == "train" else getattr(pictures, config.on_split),
         spec=pictures.spec,
-        out=config.out or run or _OUT,
+        out=out,
         is_run=config.out is None and run is not None,
     )
 
@@ -163,27 +168,6 @@ def _with_spec(artifact: Artifact, spec: ImageSpec, config: ScoreConfig) -> Arti
         own = file_spec(artifact, replace(spec, mean=scaling[0], std=scaling[1]) if scaling else spec)
         artifact = replace(artifact, options=config.run_options)
     return artifact if own == spec else replace(artifact, spec=own)
-
-
-def _lacks_scaling(artifact: Artifact, spec: ImageSpec, config: ScoreConfig) -> bool:
-    """Whether neither the file nor the flags say how images are scaled for it."""
-    takes_pixels = artifact.file.image is not None and artifact.file.image.pixels
-    if takes_pixels or config.mean_and_std(spec.channels) is not None:
-        return False
-    return recorded_file_spec(artifact, spec) is None
-
-
-def _warn_of_scaling(artifacts: Sequence[Artifact], spec: ImageSpec) -> None:
-    """One warning for all files whose scaling is a guess."""
-    if paths := [str(path) for path in dict.fromkeys(each.path for each in artifacts)]:
-        _log.warning(
-            "%s %s images are scaled, so they are scaled like those of the data set: mean %s, standard deviation %s; "
-            "--scaling sets another range",
-            listed(paths),
-            "does not say how its" if len(paths) == 1 else "do not say how their",
-            ", ".join(f"{value:g}" for value in spec.mean),
-            ", ".join(f"{value:g}" for value in spec.std),
-        )
 
 
 def single_artifact(path: Path) -> Artifact:

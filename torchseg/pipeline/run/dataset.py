@@ -92,6 +92,7 @@ class Pictures:
             its pixels do.
         files: image files by split; none for generated images.
         images: how these files are read.
+        train_resized: the images of `train` at the spec's size, to be scored.
     """
 
     spec: ImageSpec
@@ -103,6 +104,7 @@ class Pictures:
     fingerprint: str
     files: Mapping[str, Sequence[Path]] = field(default_factory=dict)
     images: ImageReader = RGB
+    train_resized: Samples = ()
 
     def scaled(self, scaling: Scaling | None) -> Pictures:
         """The same images, normalised with this mean and standard deviation; unchanged for None.
@@ -172,6 +174,7 @@ def open_pictures(config: DataConfig, *, transfer_set: Path | None = None) -> Pi
         upright=data.upright,
         fingerprint=_fingerprint(config, files, data),
         images=data.images,
+        train_resized=ResizedSamples(data.train, height=height, width=width),
         files={part: image_files(transfer if part == "transfer" else getattr(data, part)) for part in SPLITS},
     )
 

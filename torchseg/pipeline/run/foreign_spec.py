@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from tf_bridge.end_to_end import end_to_end_spec
-from torchseg.config import PredictConfig
+from torchseg.config import PredictConfig, ScoreConfig
+from torchseg.data.inspection import listed
 from torchseg.harness.runtimes.process import RuntimeProcess
+from torchseg.harness.scoring.artifact import Artifact
 from torchseg.modelfile.model_file import ModelFile
+from torchseg.pipeline.run.image_spec import recorded_file_spec
 from torchseg.spec import ImageSpec
+
+_log = logging.getLogger(__name__)
 
 
 def foreign_spec(file: ModelFile, flags: PredictConfig) -> ImageSpec:
@@ -49,3 +56,25 @@ def _counted_classes(file: ModelFile, spec: ImageSpec, flags: PredictConfig) -> 
         process.load()
         scores = process.predict(np.zeros((1, spec.channels, spec.height, spec.width), np.float32))
     return tuple(f"class_{index}" for index in range(max(2, scores.shape[1])))
+
+
+def warn_of_assumed_scaling(artifacts: Sequence[Artifact], spec: ImageSpec, config: ScoreConfig) -> None:
+    """One warning for all files of which neither they nor the flags say how images are scaled for them."""
+    guessed = [each for each in artifacts if _lacks_scaling(each, spec, config)]
+    if paths := [str(path) for path in dict.fromkeys(each.path for each in guessed)]:
+        _log.warning(
+            "%s %s images are scaled, so they are scaled like those of the data set: mean %s, standard deviation %s; "
+            "--scaling sets another range",
+            listed(paths),
+            "does not say how its" if len(paths) == 1 else "do not say how their",
+            ", ".join(f"{value:g}" for value in spec.mean),
+            ", ".join(f"{value:g}" for value in spec.std),
+        )
+
+
+def _lacks_scaling(artifact: Artifact, spec: ImageSpec, config: ScoreConfig) -> bool:
+    """Whether neither the file nor the flags say how images are scaled for it."""
+    takes_pixels = artifact.file.image is not None and artifact.file.image.pixels
+    if takes_pixels or config.mean_and_std(spec.channels) is not None:
+        return False
+    return recorded_file_spec(artifact, spec) is None

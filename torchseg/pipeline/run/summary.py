@@ -15,8 +15,9 @@ from torchseg.harness.report.recommendation.facts import facts
 from torchseg.harness.report.recommendation.findings import findings
 from torchseg.harness.report.recommendation.recommend import recommend
 from torchseg.harness.report.run_parts import is_in
-from torchseg.harness.report.run_record import RunRecord, number, read_run, read_scores
+from torchseg.harness.report.run_record import RunRecord, no_test_results, number, read_run, read_scores, split_of
 from torchseg.harness.scoring.columns import MEAN, MEASURES
+from torchseg.harness.scoring.measurement import TEST
 from torchseg.modelfile.certificate import FEW_IMAGES
 from torchseg.pipeline.run.folder import RunFolder
 from torchseg.plural import counted
@@ -36,6 +37,7 @@ _KINDS = {
     "mask255": "its values run from 0 to 255",
     "classes": "it gives classes",
 }
+_OF_SPLIT = ("miou", "argmax_agreement")
 _SHOWN_IF_MIXED = ("runtime", "threads")
 _SCALES = {"miou": 100.0, "argmax_agreement": 100.0, "size_bytes": 1e-3}
 _SCALES |= dict.fromkeys([*MEASURES, *MEASURES.values()], 100.0)
@@ -79,6 +81,8 @@ def answer_lines(run: RunRecord, *, target: str | None, paths: Mapping[str, Path
     links = [_line("report", (run.folder / "report.html").resolve().as_uri())]
     if (run.folder / "artifacts").is_dir():
         links.append(_line("files", str(run.folder / "artifacts")))
+    if run.split != TEST:
+        return ["No file to recommend: that takes scores of the test split.", *links]
     if found is None:
         return ["No file to recommend: none was exported, scored and certified.", *links]
     name = found.file["artifact"]
@@ -137,9 +141,12 @@ def table_lines(scores: Path) -> list[str]:
     mixed = {key for key in _SHOWN_IF_MIXED if len({row.get(key) for row in rows}) > 1}
     columns = [each for each in _COLUMNS if each[1] not in _SHOWN_IF_MIXED or each[1] in mixed]
     cells = [[_cell(row, key, form) for _, key, form in columns] for row in rows]
-    table = aligned([[title for title, _, _ in columns], *cells])
+    split = split_of(rows)
+    titles = [f"{split} {title}" if key in _OF_SPLIT and split != TEST else title for title, key, _ in columns]
+    table = aligned([titles, *cells])
+    warning = [no_test_results(split)] if split != TEST else []
     few = any(row["certified"] == FEW_IMAGES for row in rows)
-    return [*table, *(textwrap.wrap(_FEW_IMAGES, _WIDTH) if few else [])]
+    return [*table, *warning, *(textwrap.wrap(_FEW_IMAGES, _WIDTH) if few else [])]
 
 
 def comparison_lines(scores: Path) -> list[str]:

@@ -9,16 +9,20 @@ from typing import Any
 
 from tf_bridge.end_to_end import end_to_end_spec
 from torchseg.checkpoint import sha256_of
+from torchseg.harness.csv_table import read_table
+from torchseg.harness.report.run_record import split_of
 from torchseg.harness.scoring.artifact import Artifact
 from torchseg.harness.scoring.latency import LatencyConfig
+from torchseg.harness.scoring.measurement import TEST
 from torchseg.harness.scoring.score import score_artifacts
 from torchseg.modelfile.certificate import FEW_IMAGES
 from torchseg.modelfile.kinds import EXPORT_SUFFIXES
 from torchseg.modelfile.model_file import ModelFile
 from torchseg.modelfile.precision import precision_in_name
 from torchseg.pipeline.run.dataset import Pictures
-from torchseg.pipeline.run.folder import RunFolder, Stage
+from torchseg.pipeline.run.folder import RunFolder, Stage, is_run
 from torchseg.pipeline.run.imported import all_imported
+from torchseg.pipeline.run.session import CONFIG
 from torchseg.pipeline.stages.export import ARTIFACTS
 
 TABLES = ("scores.csv", "per_class.csv", "per_image.csv", "precision_recall.csv")
@@ -127,6 +131,21 @@ def imported_artifacts(run: Path) -> list[Artifact]:
             common |= {"reference": reference, "certified": _is_certified(file), "file": file}
             found.append(Artifact(path=path, format="onnx", precision=each.precision, **common))
     return found
+
+
+def check_split(out: Path, split: str) -> None:
+    """Raises ValueError if scores of this split would go into a folder that holds those of another one, or of a run."""
+    if split != TEST and (is_run(out) or (out / CONFIG).is_file()):
+        raise ValueError(
+            f"{out} is a run, whose tables are those of its test split; give the scores of its {split} split a folder "
+            f"of their own, e.g. --out {out}/scores_{split}"
+        )
+    rows = read_table(out / TABLES[0])
+    if rows and (there := split_of(rows)) != split:
+        raise ValueError(
+            f"{out} holds scores of the {there} split, which those of the {split} split would replace; give another "
+            f"folder, e.g. --out {out}_{split}"
+        )
 
 
 def not_asked_for(folder: RunFolder, wanted: Collection[str]) -> set[str]:

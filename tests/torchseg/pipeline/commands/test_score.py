@@ -192,6 +192,34 @@ def test_without_any_file_the_command_says_what_to_give():
         plan_scores(ScoreConfig(files=[]))
 
 
+@pytest.mark.parametrize("split", ["train", "validation"])
+def test_another_split_is_scored_at_the_size_of_the_test_images_and_into_another_folder(split, run, tmp_path):
+    plan = plan_scores(ScoreConfig(files=[run], on_split=split, out=tmp_path / "other"))
+    assert plan.out == tmp_path / "other"
+    source = getattr(open_data("scenes", None, size=(16, 16)), split)
+    assert len(plan.samples) == len(source)
+    assert [plan.samples[at].name for at in (0, 1)] == [source[at].name for at in (0, 1)]
+    assert plan.samples[0].picture.shape == (16, 16, 3)
+
+
+def test_scores_of_another_split_replace_no_tables_of_the_test_split(run, tmp_path):
+    with pytest.raises(
+        ValueError, match=r"on_split is train, and the tables of a run are.*e\.g\. --out runs/scores_tr"
+    ):
+        ScoreConfig(files=[run], on_split="train")
+    with pytest.raises(ValueError, match=r"run is a run, whose tables are those of its test split; .* train split"):
+        plan_scores(ScoreConfig(files=[run], on_split="train", out=run))
+    out = tmp_path / "tables"
+    out.mkdir()
+    for there, asked in (("", "validation"), ("test", "train"), ("train", "test"), ("train", "validation")):
+        (out / "scores.csv").write_text(f"artifact,split\na.onnx,{there}\n")
+        with pytest.raises(
+            ValueError, match=rf"holds scores of the {there or 'test'} split, which those of the {asked}"
+        ):
+            plan_scores(ScoreConfig(files=[run], on_split=asked, out=out))
+    plan_scores(ScoreConfig(files=[run], on_split="train", out=out))
+
+
 def test_an_empty_run_has_nothing_to_score(tmp_path):
     (tmp_path / "config.yaml").write_text("data: scenes\n")
     with pytest.raises(ValueError, match="holds no checkpoint and no exported file yet"):

@@ -113,7 +113,7 @@ def _tradeoff(run: RunRecord, cost: str, found: Recommendation | None) -> Draw:
             plot.scatter([], [], color="0.4", marker=mark, label=FORMAT_NAMES.get(kind, kind))
         plot.set_xscale("log")
         plot.set_xlabel(_COSTS[cost][0], fontsize=11)
-        plot.set_ylabel("mean IoU (%)", fontsize=11)
+        plot.set_ylabel(f"mean IoU{run.on_split} (%)", fontsize=11)
         plot.margins(0.12)
         ticks = axis_of([x for x, _, _ in points], "", log=True).ticks()
         plot.set_xticks(ticks, labels=[f"{each:g}" for each in ticks])
@@ -160,7 +160,7 @@ def _precision_recall(run: RunRecord, name: str) -> Draw:
             points = curve_points(run.precision_recall, artifact, name)
             line = [x for x, _ in points], [y for _, y in points]
             plot.plot(*line, color=_COLOURS[colour % len(_COLOURS)], label=short_name(artifact))
-        plot.set_title(name, fontsize=12)
+        plot.set_title(f"{name}{run.on_split and f', {run.split} split'}", fontsize=12)
         plot.set_xlabel("recall", fontsize=11)
         plot.set_ylabel("precision", fontsize=11)
         plot.set_xlim(0, 1)

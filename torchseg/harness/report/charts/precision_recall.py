@@ -55,7 +55,9 @@ def _figure(
     averages: Mapping[tuple[str, str], float | None],
     colours: Mapping[str, int],
 ) -> str:
-    x = Axis(label=f"Recall of {name}", low=0.0, high=1.0, unit=0.01, suffix=" %")
+    x = Axis(
+        label=f"Recall of {name}{run.on_split and f', {run.split} split'}", low=0.0, high=1.0, unit=0.01, suffix=" %"
+    )
     y = Axis(label="Precision", low=0.0, high=1.0, unit=0.01, suffix=" %")
     marks, words = [], []
     for artifact in shown:
@@ -69,7 +71,7 @@ def _figure(
             f'<g class="line s{colours[artifact]}"><title>{escape(title)}</title><polyline points="{path}"/></g>'
         )
         words.append(f"{short_name(artifact)} {average}")
-    caption = f"{name}: average precision {', '.join(words)}"
+    caption = f"{name}: average precision{run.on_split} {', '.join(words)}"
     plot = chart(x, y, marks, title=caption)
     return f"<figure>{plot}<figcaption>{escape(unbroken(caption))}</figcaption></figure>"
 

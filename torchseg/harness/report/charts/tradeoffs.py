@@ -22,7 +22,7 @@ FORMAT_NAMES = {"torch": "PyTorch", "onnx": "ONNX", "tflite": "TFLite", "keras":
 def tradeoff_plots(run: RunRecord, found: Recommendation | None) -> str:
     """Mean IoU against latency and file size, one mark per file, with the Pareto front; empty without scores."""
     colours = stage_colours(run)
-    plots = [_tradeoff(run.scores, cost, found, colours) for cost in COSTS]
+    plots = [_tradeoff(run, cost, found, colours) for cost in COSTS]
     if not any(plots):
         return ""
     shown = {row["stage"] for row in run.scores}
@@ -64,14 +64,14 @@ def _tag_name(row: Row, stage: str | None) -> str:
     return name.removeprefix(f"{stage}.") if row["stage"] == stage else name
 
 
-def _tradeoff(rows: Sequence[Row], cost: str, found: Recommendation | None, colours: Mapping[str, int]) -> str:
-    known = [(number(row, cost), number(row, "miou"), row) for row in rows]
+def _tradeoff(run: RunRecord, cost: str, found: Recommendation | None, colours: Mapping[str, int]) -> str:
+    known = [(number(row, cost), number(row, "miou"), row) for row in run.scores]
     points = [(x, y, row) for x, y, row in known if x is not None and y is not None and x > 0]
     if not points:
         return ""
     label, unit = COSTS[cost]
     x = axis_of([each[0] for each in points], label, log=True, unit=unit)
-    y = axis_of([each[1] for each in points], "Mean IoU", unit=0.01, suffix=" %")
+    y = axis_of([each[1] for each in points], f"Mean IoU{run.on_split}", unit=0.01, suffix=" %")
     kept = pareto([(each[0], each[1]) for each in points])
     marks = [_frontier([points[at][:2] for at in kept], x, y)]
     places = {id(row): (point_x(x, across), point_y(y, up)) for across, up, row in points}
@@ -85,10 +85,10 @@ def _tradeoff(rows: Sequence[Row], cost: str, found: Recommendation | None, colo
             f'<g class="{names}" tabindex="0"><title>{escape(_hover(row))}</title>'
             f"{_mark(row['format'], *places[id(row)], scale=1.5 if chosen else 1.0)}</g>"
         )
-    named = [(*places[id(row)], name) for row, name in named_rows(rows, cost, found) if id(row) in places]
+    named = [(*places[id(row)], name) for row, name in named_rows(run.scores, cost, found) if id(row) in places]
     line = step_points([places[id(points[at][2])] for at in kept], end=point_x(x, x.high))
     marks += name_tags(named, points=[*places.values(), *line])
-    return chart(x, y, marks, title=f"Mean IoU against {label}; {len(points)} files")
+    return chart(x, y, marks, title=f"Mean IoU{run.on_split} against {label}; {len(points)} files")
 
 
 def _frontier(points: Sequence[tuple[float, float]], x: Axis, y: Axis) -> str:

@@ -7,7 +7,8 @@ from typing import Any
 
 from torchseg.harness.format import percent
 from torchseg.harness.report.rare_classes import few, rare_text
-from torchseg.harness.report.run_record import Row, number
+from torchseg.harness.report.run_record import Row, number, split_of
+from torchseg.harness.scoring.measurement import TEST
 from torchseg.plural import counted
 
 FEW_IMAGES = 20  # below that, one image more or less moves the mean IoU by points
@@ -15,13 +16,15 @@ _NO_GAIN = 0.001  # mean IoU, in [0, 1]
 
 
 def findings(rows: Sequence[Row], data: Mapping[str, Any]) -> list[str]:
-    """Problems of a run as sentences; empty if none is found.
+    """Problems of a run as sentences; empty if none is found, or if the scores are not of the test split.
 
     Args:
         rows: of scores.csv.
         data: contents of data.json: of each split, the number of images as `pictures`, and that of the pixels of each
             class as `class_pixels`; may be empty.
     """
+    if split_of(rows) != TEST:
+        return []
     miou = {row["stage"]: value for row in rows if row["format"] == "torch" and (value := number(row, "miou"))}
     return [*_weak_teacher(miou), *_no_gain(miou), *_small_splits(rows, data), *_rare_classes(data)]
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from torchseg.harness.report.run_record import Row, number
+from torchseg.harness.report.run_record import Row, number, split_of
+from torchseg.harness.scoring.measurement import TEST
 from torchseg.modelfile.kinds import TARGET_FORMATS
 
 BUDGET = 0.01  # mean IoU, in [0, 1], that may be given up for size or speed
@@ -89,8 +90,10 @@ def recommend(rows: Sequence[Row], *, target: str | None = None) -> Recommendati
         target: a key of `TARGETS`; None takes `default_target`.
 
     Returns:
-        None if nothing was exported in a format that runs there.
+        None if nothing was exported in a format that runs there, or if the scores are not of the test split.
     """
+    if split_of(rows) != TEST:
+        return None
     name = target or default_target(rows)
     scored = _scored(rows)
     every = [row for row in scored if row["format"] != "torch" and number(row, _LATENCY) is not None]

@@ -101,3 +101,8 @@ def test_without_a_checkpoint_the_best_file_is_the_reference(row):
     found = recommend([row("a", "onnx", "0.6", "1", "1"), row("b", "onnx", "0.7", "2", "2")])
     assert found
     assert found.reference["artifact"] == found.file["artifact"] == "b"
+
+
+def test_scores_of_another_split_recommend_no_file(student, files):
+    assert recommend([row | {"split": "test"} for row in (student, *files)]) is not None
+    assert recommend([row | {"split": "train"} for row in (student, *files)]) is None
