@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from show_table import show_table
 from torch import Tensor, nn
 
 from tf_bridge.tflite.export import export_tflite
@@ -69,11 +70,7 @@ def main() -> int:
     lines += _speed_lines(speeds, spec, arguments.rounds)
     if arguments.checkpoint:
         lines += ["", *_accuracy_lines(teacher, card.spec)]
-    print("\n".join(lines))
-    if arguments.table:
-        arguments.table.write_text(
-            "\n".join(["# The teacher with half its channels", "", *lines, ""]), encoding="utf-8"
-        )
+    show_table("\n".join(["# The teacher with half its channels", "", *lines]), arguments.table)
     return 0 if lost >= LOST and statistics.median(each.times_faster for each in speeds) >= FASTER else 1
 
 

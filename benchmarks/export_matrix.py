@@ -27,6 +27,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from prepared_network import arrays, predictor, prepared_network
+from show_table import made_by
 from torch import nn
 
 from tf_bridge.certify.parity import Parity, compare
@@ -119,6 +120,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         lines = [*_conditions(arguments)]
         for steps in arguments.steps:
             lines += _section(steps, [row for row in asked if row.file.steps == steps])
+        steps = " ".join(map(str, arguments.steps))
+        command = (
+            f"python benchmarks/export_matrix.py --data {arguments.data} --root FOLDER --steps {steps} --rows FILE"
+        )
+        lines.append(made_by(command))
         arguments.table.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return int(any(row.failures for row in asked))
 
@@ -201,7 +207,6 @@ def _append(path: Path, row: Row) -> None:
 
 def _conditions(arguments: argparse.Namespace) -> list[str]:
     """The conditions of the numbers, for the head of the table."""
-    steps = " ".join(map(str, arguments.steps))
     return [
         "# Certificates of every network",
         "",
@@ -214,8 +219,6 @@ def _conditions(arguments: argparse.Namespace) -> list[str]:
         "file over half of those of the fp32 file.",
         "",
         ", ".join(f"{name} {version(name)}" for name in PACKAGES) + f"; {cpu_name()}.",
-        f"Made by `python benchmarks/export_matrix.py --data {arguments.data} --root FOLDER",
-        f"--steps {steps} --rows FILE`.",
         "",
     ]
 

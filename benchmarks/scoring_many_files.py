@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 from marked_table import write_marked_table
+from show_table import made_by
 
 from torchseg.data import DataSet, write_folder
 from torchseg.data.datasets.scenes import CLASSES, Scenes
@@ -53,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     text = table_of(given.files, given.megabytes, peak_mib=peak, minutes=seconds / 60)
     print(text)
     if given.table and not code:
-        write_marked_table(given.table, "many files", text)
+        write_marked_table(given.table, "many files", f"{text}\n\n{made_by()}")
     return code or int(peak > ALLOWED_MIB)
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 from marked_table import write_marked_table
+from show_table import made_by
 
 from torchseg.console import console
 from torchseg.data import Sample
@@ -64,7 +65,7 @@ def main() -> int:
     )
     print(f"\n{text}")
     if arguments.table:
-        write_marked_table(arguments.table, "images", text)
+        write_marked_table(arguments.table, "images", f"{text}\n\n{made_by()}")
     return int(any(max(each) - min(each) > ALLOWED_MIB for each in zip(*peaks, strict=True)))
 
 

@@ -15,12 +15,13 @@ def show_table(text: str, target: Path | None) -> None:
         target.write_text(f"{text}\n\n{made_by()}\n", encoding="utf-8")
 
 
-def made_by() -> str:
-    """The script that runs, the commit of its code and the date, in a sentence."""
+def made_by(command: str = "") -> str:
+    """The command (by default the script that runs), the commit of its code and the date, in a sentence."""
     script = Path(sys.argv[0])
+    command = command or f"python {script.parent.name}/{script.name}"
     known = subprocess.run(
         ["git", "describe", "--always", "--dirty", "--exclude", "*"],  # e.g. `3f78688-dirty`
         cwd=Path(__file__).parent, capture_output=True, text=True, check=False,
     ).stdout.strip()  # fmt: skip
     code = f"at commit {known}" if known else "without a repository"
-    return f"Made by `python {script.parent.name}/{script.name}` {code} on {datetime.now(UTC):%Y-%m-%d}."
+    return f"Made by `{command}` {code} on {datetime.now(UTC):%Y-%m-%d}."

@@ -9,6 +9,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from show_table import made_by
+
 from torchseg.harness.host import cpu_name
 
 NOT_BUILT = "not built"
@@ -49,9 +51,9 @@ def append_row(path: Path, row: Row, *, said: Mapping[str, str]) -> None:
 
 
 def write_table(lines: Sequence[str], *targets: Path | None) -> None:
-    """Writes lines of Markdown to each target that is given."""
+    """Writes lines of Markdown, and what made them, to each target that is given."""
     for path in filter(None, targets):
-        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        path.write_text("\n".join([*lines, "", made_by()]) + "\n", encoding="utf-8")
 
 
 def days_of(rows: Sequence[Row]) -> str:

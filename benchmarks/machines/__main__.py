@@ -16,6 +16,8 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from show_table import made_by
+
 from machines.environments import ENVIRONMENTS, GIBIBYTE, Environment
 from machines.installations import REPOSITORY, build_wheel
 from machines.running import LOGS, Outcome, emulate
@@ -39,7 +41,7 @@ def main() -> int:
     table = _table(outcomes)
     print("\n" + table)
     if not arguments.only:
-        _TABLE.write_text(table, encoding="utf-8")
+        _TABLE.write_text(f"{table}\n{made_by('make machines')}\n", encoding="utf-8")
     return int(any(outcome.failed for outcome in outcomes))
 
 
@@ -65,7 +67,7 @@ def _table(outcomes: Sequence[Outcome]) -> str:
     )
     return (
         f"| machine | emulated | seconds | peak GiB | result |\n|---|---|---:|---:|---|\n{rows}\n"
-        f"`make machines` on {cpu_name()}, Linux x86-64, Python {platform.python_version()}, two at a time. Peak:\n"
+        f"{cpu_name()}, Linux x86-64, Python {platform.python_version()}, two at a time. Peak:\n"
         "the most that all processes of one command held together, shared pages counted once.\n"
     )
 

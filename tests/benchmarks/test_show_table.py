@@ -43,3 +43,25 @@ def test_every_table_of_results_has_a_page_that_links_to_it_and_a_benchmark_that
     pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
     assert any(f"results/{table.name})" in page.read_text(encoding="utf-8") for page in pages)
     assert (ROOT / "benchmarks" / table.stem).is_dir() or (ROOT / f"benchmarks/{table.stem}.py").is_file()
+
+
+MADE = re.compile(
+    r"Made by `(make \w+|python benchmarks/(?P<script>\w+)\.py[^`]*)`(,| at| without a repository)"
+    r"( committed as| commit)?( (?P<commit>[0-9a-f]{7,})(-dirty)?)? on 20\d\d-\d\d-\d\d\."
+)
+
+
+@pytest.mark.parametrize("table", sorted((ROOT / "results").glob("*.md")), ids=lambda path: path.stem)
+def test_every_table_of_results_says_which_command_made_it_at_which_commit_and_when(table):
+    text = table.read_text(encoding="utf-8")
+    found = list(MADE.finditer(text))
+    parts = text.count("<!-- table: ") or 1
+    assert len(found) == parts
+    for each in found:
+        assert each["commit"], each[0]
+        assert not each["script"] or (ROOT / f"benchmarks/{each['script']}.py").is_file()
+
+
+def test_a_command_that_is_no_script_is_named_as_it_is_given(module):
+    assert module.made_by("make machines").startswith("Made by `make machines` ")
+    assert MADE.fullmatch(module.made_by("make machines"))

@@ -152,3 +152,10 @@ def test_a_network_that_float32_cannot_compute_is_ill_conditioned(judge, picture
 
     assert "largest logit error" in Judge(Conversion(Cancelling(), judge.spec), pictures)._ill_conditioned
     assert judge._ill_conditioned == ""
+
+
+def test_the_table_says_what_made_it(tmp_path):
+    from zoo_table import write_table
+
+    write_table(["# Networks"], tmp_path / "zoo.md", None)
+    assert (tmp_path / "zoo.md").read_text(encoding="utf-8").startswith("# Networks\n\nMade by `python ")
