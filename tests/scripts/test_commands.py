@@ -50,7 +50,8 @@ def test_verify_holds_the_pictures_of_old_and_new_certificates_against_those_of_
         ([*names[:-1], "another"], 1, "the validation images are not those of the certificate"),
     ):
         images = {"names": names_then, "sha256": new["images"]["sha256"]}
-        path.write_text(json.dumps({**new, "version": 1, "images": images, "calibration_images": []}))
+        old = {name: value for name, value in new.items() if name not in ("layers", "standard_limits")}
+        path.write_text(json.dumps({**old, "version": 1, "images": images, "calibration_images": []}))
         assert verify.main([str(ONNX)]) == code
         assert said in capsys.readouterr().out
 

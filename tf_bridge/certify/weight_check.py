@@ -89,6 +89,12 @@ def stored_weights(path: Path) -> list[StoredWeight]:
     return list(_READERS[path.suffix](path))
 
 
+def stored_dtypes(network: NetworkLayers, stored: Sequence[StoredWeight]) -> dict[str, str]:
+    """The dtype that a file stores the weights of each layer in, e.g. `int8`; without layers it has no names of."""
+    found = {kernel.layer: _stored(kernel, stored) for kernel in network.kernels}
+    return {layer: whole[0][0].dtype for layer, whole in found.items() if whole}
+
+
 def _sentence(kernel: Kernel, part: StoredWeight, share: NDArray[np.float64]) -> str:
     limit, unit = LIMITS[part.dtype], "steps" if part.dtype in _INTEGERS else "of the largest weight"
     return (

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tf_bridge.certify.compare_certificates import recorded_lies
+from tf_bridge.certify.compare_certificates import not_measured_again, recorded_lies
 from tf_bridge.certify.verdict import interval_statement
 from torchseg.modelfile.certificate import CERTIFICATE_VERSION
 
@@ -29,7 +29,13 @@ HONEST: dict[str, Any] = {
         "weights": {"checked": 9, "share_of_limit": 0.96},
         "arithmetic": {"steps": {"layer": "stem", "error": 0.291}, "noise_ratio": 1.02},
     },
-    "verdict": {"passed": True, "accuracy": interval_statement(64, [-0.002, 0.004])},
+    "runtimes": {
+        "file": {"name": "onnxruntime", "version": "1.31.1", "threads": 1, "input_shape": (1, 3, 8, 8)},
+        "network": {"name": "torch", "version": "2.13.0", "threads": 1},
+    },
+    "float_layers": [],
+    "float_latency_ratio": None,
+    "verdict": {"passed": True, "accuracy": interval_statement(64, [-0.002, 0.004]), "beyond_standard": []},
 }
 
 
@@ -52,6 +58,20 @@ def test_numbers_of_another_processor_are_no_lies():
     assert lies(lambda recorded: None) == []
 
 
+def test_versions_and_threads_of_another_machine_are_no_lies_but_are_not_taken_on_trust():
+    recorded = copy.deepcopy(HONEST)
+    recorded["runtimes"]["file"] |= {"version": "1.20.0", "input_shape": [1, 3, 8, 8]}
+    recorded["runtimes"]["network"]["threads"] = 8
+    recorded["layers"]["arithmetic"]["steps"] |= {"layer": "head", "error": 0.3}
+    assert lies(lambda each: each.update(recorded)) == []
+    assert not_measured_again(recorded, HONEST) == {
+        "runtimes.file.version": "1.20.0",
+        "runtimes.network.threads": 8,
+        "layers.arithmetic.steps.layer": "head",
+    }
+    assert not_measured_again(HONEST, HONEST) == {}
+
+
 LIES = {
     "an interval": (lambda each: each["differences"].update(miou_drop_interval=[-0.5, -0.4]), "it says miou drop"),
     "no interval": (lambda each: each["differences"].update(miou_drop_interval=None), "interval None, but it is"),
@@ -72,6 +92,45 @@ LIES = {
     "a difference": (
         lambda each: each.update(first_difference={"layer": "stem"}),
         "it names a layer from which on the file differs",
+    ),
+    "a runtime that did not run": (
+        lambda each: each["runtimes"]["file"].update(name="tensorrt"),
+        "it says runtimes.file.name tensorrt, but it is onnxruntime",
+    ),
+    "a shape": (
+        lambda each: each["runtimes"]["file"].update(input_shape=[1, 3, 9, 9]),
+        "it says runtimes.file.input shape [1, 3, 9, 9], but it is [1, 3, 8, 8]",
+    ),
+    "weights that were not checked": (
+        lambda each: each["layers"]["weights"].update(checked=90),
+        "it says weights.checked of its layers 90, but it is 9",
+    ),
+    "layers in float of an fp32 file": (
+        lambda each: each.update(precision="fp32", float_layers=["stem"]),
+        "it names float layers (stem), of which only int8 and fp16 files have any",
+    ),
+    "the latency of layers in float that the file does not have": (
+        lambda each: each.update(precision="int8", float_latency_ratio=0.5),
+        "it says float latency ratio 0.5, of which only",
+    ),
+    "an entry": (lambda each: each.update(audited_by="somebody"), "it has an entry audited_by, which certificates"),
+    "an entry of an entry": (
+        lambda each: each["layers"]["arithmetic"].update(proven=True),
+        "it has an entry layers.arithmetic.proven, which certificates do not have",
+    ),
+    "another version": (lambda each: each.update(version=2), "it says version 2, which has no entry layers"),
+    "a count as words": (
+        lambda each: each["layers"].update(weights="all of them"),
+        "weights of its layers all of them, but it is",
+    ),
+    "an error as words": (
+        lambda each: each["layers"]["arithmetic"]["steps"].update(error="none"),
+        "it says error of its layers none, but it is 0.291",
+    ),
+    "no words on accuracy": (lambda each: each["verdict"].update(accuracy=""), "it says nothing of accuracy"),
+    "limits that it exceeds": (
+        lambda each: each["verdict"].update(beyond_standard=["mean IoU drops by 0.5"]),
+        "it says that the file is beyond the standard limits, but it is not: mean IoU drops by 0.5",
     ),
     "the noise": (lambda each: each["layers"]["arithmetic"].update(noise_ratio=0.1), "noise ratio of its layers 0.1"),
 }

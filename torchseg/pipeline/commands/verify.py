@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from tf_bridge.certify.compare_certificates import float_layer_lies, recorded_lies
+from tf_bridge.certify.compare_certificates import recorded_lies
 from tf_bridge.certify.verdict import MAX_DROP
 from torchseg.checkpoint import CARD, read_card, sha256_of
 from torchseg.cli.command import CHECK_FAILED, DONE
@@ -17,10 +17,11 @@ from torchseg.harness.measure.weights import WeightCount, count_weights
 from torchseg.modelfile.certificate import CERTIFICATE_VERSION, TOO_FEW, read_certificate
 from torchseg.modelfile.kinds import CHECKPOINT_FILES, EXPORT_SUFFIXES
 from torchseg.modelfile.precision import Precision, precision_in_name
-from torchseg.pipeline.commands.import_tf import certify_again
+from torchseg.pipeline.commands.import_tf import certify_again, proof_of
 from torchseg.pipeline.export.budget import CERTIFIED_WITH, Budget
 from torchseg.pipeline.export.exporter import NetworkExport
 from torchseg.pipeline.export.foreign_file import ForeignFile
+from torchseg.pipeline.export.recorded_claims import float_layer_lies, not_checked, packed_lies, worst_image_lies
 from torchseg.pipeline.manifest.manifest import MANIFEST
 from torchseg.pipeline.manifest.record_check import RunRecordCheck
 from torchseg.pipeline.manifest.signature import SIGNATURE, private_key, public_key, sign_run, signature_problem
@@ -177,19 +178,24 @@ class Verifier:
             return [f"{source} is not the network that it was made from; make the file again"], ""
         if imported:
             fresh = certify_again(path, source, imported.spec, pictures)
-            return _problems(recorded, fresh), _holds(recorded, fresh)
+            lies = worst_image_lies(recorded, fresh, proof_of(pictures, imported.spec).names)
+            return [*_problems(recorded, fresh), *lies], _holds(recorded, fresh, path)
         spec = read_card(run / stage).spec
         export = self._export(run / stage, pictures.scaled((spec.mean, spec.std)), _budget(recorded))
         calibration = export.calibrated_with if precision is Precision.INT8 else ()
         with ForeignFile(path) as foreign:
             foreign.load()
             fresh = export.certify(path, precision=precision, calibration=calibration, foreign=foreign)
+            problems = [*_problems(recorded, fresh), *packed_lies(recorded, path)]
+            problems += worst_image_lies(
+                recorded, fresh, export.image_names, lambda name: export.parity_on(name, path, foreign)
+            )
             if foreign.stored is not None:
                 self._weights[path] = count_weights(weight.rows for weight in foreign.stored)
-        problems = _problems(recorded, fresh)
-        if fresh["precision"] == Precision.INT8 and "float_layers" in fresh["layers"]:
-            problems += float_layer_lies(recorded, tuple(fresh["layers"]["float_layers"]))
-        return problems, _holds(recorded, fresh)
+                if precision in (Precision.INT8, Precision.FP16):
+                    found = dict.fromkeys(fresh["layers"].get("float_layers", ()), "float32")
+                    problems += float_layer_lies(recorded, found | export.stored_dtypes(foreign.stored))
+        return problems, _holds(recorded, fresh, path)
 
     def weights(self, path: Path) -> WeightCount:
         """Zeros and distinct values in a file; those of a file that was certified are known."""
@@ -209,7 +215,7 @@ def _problems(recorded: dict[str, Any], fresh: dict[str, Any]) -> list[str]:
     return [*verdict["failures"], *beyond, *recorded_lies(recorded, fresh)]
 
 
-def _holds(recorded: dict[str, Any], fresh: dict[str, Any]) -> str:
+def _holds(recorded: dict[str, Any], fresh: dict[str, Any], path: Path) -> str:
     """What a certificate proves whose numbers all hold."""
     words = ["its certificate holds"]
     if not fresh["standard_limits"]:
@@ -218,7 +224,8 @@ def _holds(recorded: dict[str, Any], fresh: dict[str, Any]) -> str:
         words.append(f"on what the file computes; on accuracy, {fresh['verdict']['accuracy']}")
     if recorded["version"] < CERTIFICATE_VERSION:
         words.append(f"(it is of version {recorded['version']}; export again for one that names the proof)")
-    return " ".join(words)
+    unchecked = not_checked(recorded, fresh, path)
+    return " ".join(words) + (f"; recorded, not checked: {', '.join(unchecked)}" if unchecked else "")
 
 
 def _budget(recorded: dict[str, Any]) -> Budget:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,11 +18,12 @@ from tf_bridge.certify.certificate import (
     make_certificate,
     write_certificate,
 )
-from tf_bridge.certify.file_reader import FileReader, LocalFile, ReadFile
-from tf_bridge.certify.first_difference import FirstDifference, first_difference
+from tf_bridge.certify.file_reader import LocalFile, ReadFile
+from tf_bridge.certify.first_difference import FirstDifference
 from tf_bridge.certify.parity import Parity, Predict, compare
 from tf_bridge.certify.proof import Proof, proven_on
 from tf_bridge.certify.verdict import verdict
+from tf_bridge.certify.weight_check import stored_dtypes
 from tf_bridge.conversion import Conversion
 from tf_bridge.end_to_end import end_to_end_spec, is_end_to_end
 from tf_bridge.onnx.export import OnnxShape, export_onnx
@@ -36,19 +36,15 @@ from torchseg.harness.runtimes.registry import open_runtime
 from torchseg.modelfile.certificate import certificate_path, read_certificate
 from torchseg.modelfile.layout import to_pixels
 from torchseg.modelfile.precision import Precision
+from torchseg.modelfile.weights import StoredWeight
 from torchseg.models import fold_branches
 from torchseg.pipeline.export.budget import Budget, FloatChoice, choose_float_layers
 from torchseg.pipeline.export.calibration import calibration_samples
+from torchseg.pipeline.export.first_divergent_layer import first_divergent_layer
 from torchseg.pipeline.export.foreign_file import ForeignFile
 from torchseg.pipeline.run.dataset import Pictures
 
-if TYPE_CHECKING:
-    from torch.export import ExportedProgram
-
-
 Images = NDArray[np.float32]
-
-_LOG = logging.getLogger(__name__)
 
 
 class NetworkExport:
@@ -109,7 +105,7 @@ class NetworkExport:
 
         summary, recorded = pack_onnx(source, path), read_certificate(source)
         certificate = self.certify(path, precision=Precision(recorded["precision"]))
-        certificate["calibration_images"] = recorded["calibration_images"]
+        certificate |= {name: recorded[name] for name in ("calibration_images", "float_layers")}
         certificate["packed_from"] = {"file": source.name, "sha256": recorded["sha256"]}
         certificate["times_smaller"] = summary.times_smaller
         write_certificate(path, certificate)
@@ -134,7 +130,7 @@ class NetworkExport:
         parity = self._compare(candidate, takes_pictures=is_end_to_end(path))
         evidence = Evidence(
             checkpoint_sha256=sha256_of(self.checkpoint / "model.safetensors"),
-            image_names=[each.name for each in self._samples],
+            image_names=self.image_names,
             images_sha256=hash_images(images, masks),
             runtimes={"file": asdict(candidate.describe()), "network": asdict(self._reference.describe())},
             calibration_names=[each.name for each in calibration],
@@ -152,6 +148,19 @@ class NetworkExport:
             first_difference=self._first_divergent_layer(path, parity, precision, read),
             proof=self._prove(path, parity, precision, read),
         )
+
+    def stored_dtypes(self, stored: Sequence[StoredWeight]) -> dict[str, str]:
+        """The dtype of the weights of each layer, of the weights in a file of this network."""
+        return stored_dtypes(self._conversion.layers, stored)
+
+    @property
+    def image_names(self) -> list[str]:
+        """Names of the images that files are compared on."""
+        return [each.name for each in self._samples]
+
+    def parity_on(self, name: str, path: Path, candidate: ForeignFile) -> Parity:
+        """Compares the file at `path`, which `candidate` has open, on the image of this name alone."""
+        return self._compare(candidate, takes_pictures=is_end_to_end(path), at=[self.image_names.index(name)])
 
     def _prove(self, path: Path, parity: Parity, precision: Precision, read: ReadFile) -> Proof:
         """Holds the file's layers against the network's, on the image that agrees least and a few others."""
@@ -187,8 +196,13 @@ class NetworkExport:
         mixed = self._conversion.mixed_precision(path.suffix, images)
         return choose_float_layers(mixed, path, measure, self.budget, image=images[:1])
 
-    def _compare(self, candidate: Runtime | ForeignFile, *, takes_pictures: bool = False) -> Parity:
+    def _compare(
+        self, candidate: Runtime | ForeignFile, *, takes_pictures: bool = False, at: Sequence[int] | None = None
+    ) -> Parity:
+        """Compares on all images, or on those of these indices."""
         images, masks = self._compared_on
+        if at is not None:
+            images, masks = images[[*at]], masks[[*at]]
         classes = self.pictures.spec.num_classes
         if not takes_pictures:
             return compare(self._remembered, candidate.predict, images, masks, num_classes=classes)
@@ -196,7 +210,8 @@ class NetworkExport:
         def labels(pictures: Images) -> NDArray[np.uint8]:
             return labels_of(candidate.predict(pictures))
 
-        return compare(self._remembered, labels, images, masks, num_classes=classes, pictures=self._pictures)
+        pictures = self._pictures if at is None else self._pictures[[*at]]
+        return compare(self._remembered, labels, images, masks, num_classes=classes, pictures=pictures)
 
     @cached_property
     def _conversion(self) -> Conversion:
@@ -256,32 +271,3 @@ def _remember(predict: Predict) -> Predict:
         return answers[key]
 
     return remembered
-
-
-def first_divergent_layer(
-    path: Path,
-    program: ExportedProgram,
-    image: NDArray[np.float32],
-    *,
-    precision: Precision,
-    picture: NDArray[np.uint8] | None = None,
-    reader: FileReader | None = None,
-) -> FirstDifference | None:
-    """The first divergent layer between a file and its network on one image, as `first_difference` defines it.
-
-    Takes seconds, so use it only for files that fail. Returns None, with a warning, if the file's layers cannot be
-    matched with the network's.
-
-    Args:
-        path: the model file.
-        program: the traced network.
-        image: normalised, float32 `(1, C, H, W)`.
-        precision: of the file.
-        picture: the same image before normalisation, uint8 `(1, C, H, W)`, for end-to-end files.
-        reader: reads and runs the file; by default, in this process.
-    """
-    try:
-        return first_difference(program, path, image, precision=precision, picture=picture, reader=reader)
-    except ValueError as error:
-        _LOG.warning("which layer of %s differs first is not known: %s", path.name, error)
-        return None

@@ -9,7 +9,7 @@ from tf_bridge.onnx.export import export_onnx
 from tf_bridge.tracing import export_program
 from torchseg.modelfile.precision import Precision
 from torchseg.models import build_model
-from torchseg.pipeline.export.exporter import first_divergent_layer
+from torchseg.pipeline.export.first_divergent_layer import first_divergent_layer
 from torchseg.spec import ImageSpec
 
 SPEC = ImageSpec(height=16, width=24, classes=("sky", "road", "car"))

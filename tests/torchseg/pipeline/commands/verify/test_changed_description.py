@@ -91,6 +91,35 @@ LIES = {
         "its calibration images are not those",
     ),
     "precision": (lambda values: values.update(precision="fp32"), "it says precision fp32, but it is int8"),
+    "runtime": (
+        lambda values: values["runtimes"]["file"].update(name="tensorrt"),
+        "it says runtimes.file.name tensorrt, but it is onnxruntime",
+    ),
+    "runtime of the network": (
+        lambda values: values["runtimes"]["network"].update(name="tensorflow"),
+        "it says runtimes.network.name tensorflow, but it is torch",
+    ),
+    "worst image": (
+        lambda values: values["differences"].update(worst_image="another.png"),
+        "it says worst image another.png, which is none of the images compared",
+    ),
+    "latency of layers in float": (
+        lambda values: values.update(float_latency_ratio=0.1),
+        "it says float latency ratio 0.1, of which only",
+    ),
+    "layers in float": (
+        lambda values: values.update(float_layers=["decode.0.3"]),
+        "its float layers are not those of the file, which stores decode.0.3 as int8",
+    ),
+    "weights that were checked": (
+        lambda values: values["layers"]["weights"].update(checked=1000),
+        "it says weights.checked of its layers 1000, but it is",
+    ),
+    "an entry that no certificate has": (
+        lambda values: values.update(approved=True),
+        "it has an entry approved, which certificates do not have",
+    ),
+    "version": (lambda values: values.update(version=2), "it says version 2, which has no entry layers"),
     "verdict": (lambda values: values["verdict"].update(passed=False), "it says itself that the file fails"),
     "limits that are called standard": (
         lambda values: values["thresholds"].update(max_miou_drop=1.0),
@@ -103,6 +132,28 @@ LIES = {
 def test_a_certificate_that_lies_is_found(lie: str, problems):
     change, message = LIES[lie]
     assert message in problems("int8.onnx", certificate(change))
+
+
+def test_what_nothing_here_can_measure_again_is_said_and_no_more(honest: Path, verifier: Verifier, tamper):
+    path = honest / "artifacts/clustered.int8.onnx"
+    kept = certificate_path(path).read_bytes()
+    pictures = verifier.pictures(honest, None)
+    assert verifier.problems(path, pictures) == ([], "its certificate holds")
+    try:
+        with tamper.recorded(path) as values:
+            values["runtimes"]["file"] |= {"version": "9.9.9", "threads": 64}
+        said, holds = verifier.problems(path, pictures)
+    finally:
+        certificate_path(path).write_bytes(kept)
+    assert said == []
+    assert holds == (
+        "its certificate holds; recorded, not checked: runtimes.file.version 9.9.9, runtimes.file.threads 64"
+    )
+
+
+def test_a_packed_file_does_not_get_smaller_by_its_certificate(problems):
+    said = problems("int8.packed.onnx", certificate(lambda values: values.update(times_smaller=99.0)))
+    assert "it says times smaller 99, but it is" in said
 
 
 def test_wide_limits_in_a_certificate_do_not_excuse_scrambled_weights(problems):
