@@ -253,7 +253,7 @@ def test_a_grid_that_cannot_work_is_refused_before_anything_is_written(flags, re
         ("measure.classes=tail", "the data has pet, background, border"),
         ("measure.view=nobody", "there is no such test image"),
         ("loss=dise", "did you mean 'dice'"),
-        ("factors.epochs=[x]", "Got value: x"),
+        ("factors.epochs=[x]", "epochs is 'x'; give a whole number"),
     ):
         assert grid.main([*flags[:1], "--out", "grid", *flags[1:], change]) == 2
         assert message in refusal()

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
+from torchseg.cli.flag_errors import flag_message
 from torchseg.cli.flag_file import bounded_values, config_action
 from torchseg.cli.flag_names import normalised
 from torchseg.cli.help_page import (
@@ -25,6 +26,7 @@ from torchseg.cli.terminal import PIPE_CLOSED, lacks_memory, message_of, prepare
 from torchseg.console import console
 from torchseg.processes.interruption import interruptible
 from torchseg.progress_bar import heartbeat
+from torchseg.record.text import shortened
 from torchseg.spec import nearest
 from torchseg.trusted_code import FLAG, trusting, without_trust
 
@@ -107,17 +109,12 @@ def config_of(config_class: type[Config], flags: Mapping[str, str]) -> Config:
     Raises:
         ValueError: for an unknown flag, or a value that the flag does not accept.
     """
-    from argparse import ArgumentError
-
     types = get_type_hints(config_class)
     argv = [f"--{name}={text}" for name, text in flags.items() if types.get(name) is not bool]
     argv += [f"--{name}" for name, text in flags.items() if types.get(name) is bool and text == "true"]
     if config_class not in _PARSERS:
-        _PARSERS[config_class] = _parser(config_class, exit_on_error=False)
-    try:
-        return _parse(config_class, _PARSERS[config_class], argv)
-    except ArgumentError as error:
-        raise ValueError(" ".join(str(error).split())) from error
+        _PARSERS[config_class] = _parser(config_class)
+    return _parse(config_class, _PARSERS[config_class], argv)
 
 
 def config_from(config_class: type[Config], values: Mapping[str, object]) -> Config:
@@ -133,12 +130,12 @@ def config_from(config_class: type[Config], values: Mapping[str, object]) -> Con
         if name not in known:
             raise ValueError(f"there is no option '{name}'{nearest(name, known)}; choose from {', '.join(known)}")
     if config_class not in _PARSERS:
-        _PARSERS[config_class] = _parser(config_class, exit_on_error=False)
+        _PARSERS[config_class] = _parser(config_class)
     try:
         parsed = _PARSERS[config_class].parse_object(dict(values))
     except ArgumentError as error:
-        raise ValueError(" ".join(str(error).split())) from error
-    return config_class(**{name: parsed[name] for name in known})
+        raise ValueError(flag_message(config_class, error.message)) from error
+    return config_class(**_checked(config_class, {name: parsed[name] for name in known}))
 
 
 def other_command(name: str) -> str:
@@ -156,8 +153,13 @@ def _called_as() -> str | None:
 
 
 def _parse(config_class: type[Config], parser: ArgumentParser, argv: Sequence[str]) -> Config:
-    with bounded_values():
-        values = parser.parse_args(normalised(argv, _known_flags(config_class)))
+    from argparse import ArgumentError
+
+    try:
+        with bounded_values():
+            values = parser.parse_args(normalised(argv, _known_flags(config_class)))
+    except ArgumentError as error:
+        raise ValueError(flag_message(config_class, error.message, called=_called_as())) from error
     if values[FLAG] is not None:  # whoever wrote the file, or the recipe, must not decide what runs here
         raise ValueError(f"{FLAG} stands in a file of flags or a recipe; give it on the command line alone")
     fields = dataclasses.fields(config_class)  # type: ignore[arg-type]
@@ -169,10 +171,19 @@ def _parse(config_class: type[Config], parser: ArgumentParser, argv: Sequence[st
                 file=sys.stderr,
             )
             chosen[field.name] = values[old]
-    return config_class(**chosen)
+    return config_class(**_checked(config_class, chosen))
 
 
-def _parser(config_class: type[Any], *, exit_on_error: bool = True) -> ArgumentParser:
+def _checked(config_class: type[Any], values: dict[str, Any]) -> dict[str, Any]:
+    """The values; raises ValueError for a switch that a file of flags sets to neither true nor false."""
+    types = get_type_hints(config_class)
+    for name, value in values.items():
+        if types[name] is bool and not isinstance(value, bool):
+            raise ValueError(f"{name} is {shortened(value)}; give true or false")
+    return values
+
+
+def _parser(config_class: type[Any]) -> ArgumentParser:
     """Makes one flag per field: booleans are switches, `positional` fields are arguments, `was` gives an old name."""
     from jsonargparse import ArgumentParser
 
@@ -185,7 +196,7 @@ def _parser(config_class: type[Any], *, exit_on_error: bool = True) -> ArgumentP
         epilog=example_text(config_class, _called_as()),
         formatter_class=formatter(),
         version=version_text(),
-        exit_on_error=exit_on_error,
+        exit_on_error=False,
     )
     parser.add_argument("--config", action=config_action(), metavar="FILE", help="YAML file with any of these flags.")
     parser.add_argument(f"--{FLAG}", default=None, metavar="SHA256", help=_TRUST_HELP)
