@@ -36,6 +36,7 @@ from torchseg.modelfile.precision import Precision
 from torchseg.pipeline.run.dataset import Pictures, open_pictures
 from torchseg.processes.child_limits import limit_own_memory
 from torchseg.processes.exit_code import cause_of_end
+from torchseg.spec import ImageSpec
 
 if sys.platform != "win32":
     import resource
@@ -55,7 +56,7 @@ def convert_network(request: dict[str, Any]) -> Iterator[Result]:
     except NotBuiltError as error:
         yield {NOT_BUILT: str(error)}
         return
-    yield {"size": f"{pictures.spec.height}"}
+    yield {"size": _size(pictures.spec)}
     with tempfile.TemporaryDirectory() as name:
         bench = Bench(network, pictures, Path(name))
         yield {"ours": bench.result(bench.ours)}
@@ -76,6 +77,11 @@ def _running(request: dict[str, Any]) -> tuple[nn.Module, Pictures]:
         else:
             return network, pictures
     raise failure
+
+
+def _size(spec: ImageSpec) -> str:
+    """`64`, or `96x160` for other than squares."""
+    return f"{spec.height}" if spec.height == spec.width else f"{spec.height}x{spec.width}"
 
 
 class Bench:

@@ -104,6 +104,13 @@ def test_a_peer_finds_the_programs_of_its_own_environment(tmp_path):
         run_peer("litert", python, tmp_path, 60)
 
 
+@pytest.mark.parametrize(("image_size", "shown"), [("64", "64"), ("96,160", "96x160")])
+def test_the_size_in_the_table_is_that_of_both_sides(image_size, shown):
+    from bridge_peer_zoo_worker import _size
+
+    assert _size(open_pictures(DataConfig(data="scenes", image_size=image_size)).spec) == shown
+
+
 @pytest.mark.slow
 @pytest.mark.tflite
 def test_a_file_of_another_network_is_wrong_and_that_of_the_network_right(tmp_path):
