@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from torchseg.plural import counted
+from torchseg.plural import counted, verb
 
 
 @pytest.mark.parametrize(
@@ -10,3 +10,8 @@ from torchseg.plural import counted
 )
 def test_a_noun_has_the_number_of_its_count(number, text):
     assert counted(number, "thread") == text
+
+
+@pytest.mark.parametrize(("number", "text"), [(1, "has"), (0, "have"), (2, "have")])
+def test_a_verb_has_the_number_of_its_subject(number, text):
+    assert verb(number, "has", "have") == text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickletools
 import zipfile
 from pathlib import Path
 from typing import Literal
@@ -37,6 +38,23 @@ def kind_of(path: Path) -> Kind:
     if path.suffix == ".safetensors" or start[8:] == _SAFETENSORS_MARK:
         return "safetensors"
     return _kind_of_archive(path) if start[:2] == b"PK" else "pickle"
+
+
+def is_text(path: Path) -> bool:
+    """Whether a file is a text that is no pickle either, of which an old form consists of letters."""
+    if path.stat().st_size > _FEW_BYTES:
+        return False
+    content = path.read_bytes()
+    try:
+        if any(letter < "\t" for letter in content.decode()):
+            return False
+        for _ in pickletools.genops(content):
+            pass
+    except UnicodeDecodeError:
+        return False
+    except Exception:  # whatever a text leads to that is no pickle
+        return True
+    return False
 
 
 def _kind_of_archive(path: Path) -> Kind:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from torchseg.plural import counted, verb
 from torchseg.spec import nearest
 
 _COMPILED = "_orig_mod."  # of torch.compile, anywhere in a name
@@ -48,13 +49,16 @@ class Matching:
         parts = []
         if self.missing:
             near = [f"{name}{nearest(name, self.unexpected)}" for name in self.missing[:_SHOWN]]
-            parts.append(f"{len(self.missing)} tensors are missing{_first(self.missing)}: {', '.join(near)}")
+            missing = f"{counted(len(self.missing), 'tensor')} {verb(len(self.missing), 'is', 'are')} missing"
+            parts.append(f"{missing}{_first(self.missing)}: {', '.join(near)}")
         if self.unexpected:
             names = ", ".join(self.unexpected[:_SHOWN])
-            parts.append(f"{len(self.unexpected)} are unexpected{_first(self.unexpected)}: {names}")
+            be = verb(len(self.unexpected), "is", "are")
+            parts.append(f"{len(self.unexpected)} {be} unexpected{_first(self.unexpected)}: {names}")
         if self.reshaped:
             shapes = ", ".join(f"{name} is {theirs}, not {ours}" for name, theirs, ours in self.reshaped[:_SHOWN])
-            parts.append(f"{len(self.reshaped)} have another shape{_first(self.reshaped)}: {shapes}")
+            have = verb(len(self.reshaped), "has", "have")
+            parts.append(f"{len(self.reshaped)} {have} another shape{_first(self.reshaped)}: {shapes}")
         return "; ".join(parts)
 
 
@@ -74,10 +78,10 @@ def match_keys(theirs: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> Match
     notes = _notes(theirs, "" if wrapper.endswith(prefix) else prefix, outside=outside)
     dropped = [name for name in inside if name.startswith(_AUXILIARY) and name not in bare]
     if dropped:
-        notes.append(f"{len(dropped)} tensors of the auxiliary head {dropped[0].partition('.')[0]} are dropped")
+        notes.append(_dropped(dropped, f"the auxiliary head {dropped[0].partition('.')[0]}"))
     observers = [name for name in inside if any(part in name for part in _OBSERVERS) and name not in bare]
     if observers:
-        notes.append(f"{len(observers)} tensors of quantization observers are dropped; the weights are in float")
+        notes.append(f"{_dropped(observers, 'quantization observers')}; the weights are in float")
     dropped += observers
     shared = [name for name in bare if name in inside]
     reshaped = [
@@ -132,7 +136,8 @@ def _notes(theirs: Mapping[str, Tensor], prefix: str, *, outside: Sequence[str])
     if prefix:
         notes.append(f"names lose the prefix '{prefix}'")
     if outside and prefix:
-        notes.append(f"{len(outside)} tensors outside '{prefix}' are left out, e.g. {outside[0]}")
+        left = f"{counted(len(outside), 'tensor')} outside '{prefix}' {verb(len(outside), 'is', 'are')} left out"
+        notes.append(f"{left}, e.g. {outside[0]}")
     if kinds := {str(each.dtype)[6:] for each in theirs.values() if each.dtype in (torch.float16, torch.bfloat16)}:
         notes.append(f"{' and '.join(sorted(kinds))} weights become float32")
     return notes
@@ -147,3 +152,7 @@ def _like(theirs: Tensor | None, own: Tensor) -> Tensor:
 
 def _first(names: Sequence[object]) -> str:
     return f" (the first {_SHOWN})" if len(names) > _SHOWN else ""
+
+
+def _dropped(names: Sequence[str], what: str) -> str:
+    return f"{counted(len(names), 'tensor')} of {what} {verb(len(names), 'is', 'are')} dropped"

@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
+from torchseg.plural import counted, verb
 from torchseg.record import json_in
 
 INDEX = ".index.json"  # how the name of an index ends; before it stands the name that one whole file would have
@@ -31,7 +32,8 @@ def read_shards(index: Path, read: Callable[[Path], Any]) -> dict[str, Tensor]:
     if missing:
         named = ", ".join(missing[:_NAMED]) + (", ..." if len(missing) > _NAMED else "")
         raise ValueError(
-            f"{index} names {len(shards)} files of weights, and {len(missing)} of them are not beside it ({named}); "
+            f"{index} names {counted(len(shards), 'file')} of weights, and {len(missing)} of them "
+            f"{verb(len(missing), 'is', 'are')} not beside it ({named}); "
             "copy the whole folder"
         )
     tensors: dict[str, Tensor] = {}

@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from torchseg.adopt.archive import Kind, kind_of
+from torchseg.adopt.archive import Kind, is_text, kind_of
 from torchseg.adopt.program import load_script
 from torchseg.adopt.shards import INDEX, read_shards
 from torchseg.record import json_in
@@ -128,6 +128,8 @@ def _unpickled(path: Path) -> Any:
             raise ValueError(
                 f"{path} is no readable PyTorch file ({reason[:200]}); copy or download it again"
             ) from error
+        if is_text(path):
+            raise ValueError(f"{path} is a text, not weights; give a file such as .pth or .safetensors") from error
         holds = f"the object {unsafe.split(' ')[0]}" if found else "objects"
         raise ValueError(
             f"{path} holds {holds} besides tensors, and loading it could run any code; nothing of it has run. If you "

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from torchseg.compression_defaults import PRUNE_BEGIN, PRUNE_END, PRUNE_FREQUENCY, PRUNE_MODE
+from torchseg.plural import counted
 
 Mode = Literal["gradual", "one_shot"]
 _FEWEST_UPDATES = 10
@@ -106,7 +107,7 @@ class Schedule:
         if self.end <= self.begin:
             raise ValueError(
                 f"pruning begins at step {self.begin} and ends at step {self.end}; give an end after the beginning, "
-                "or mode one_shot for a single update"
+                "or --prune_mode one_shot for a single update"
             )
         span = self.end - self.begin
         frequency = max(1, span // _USUAL_UPDATES)
@@ -118,8 +119,9 @@ class Schedule:
         if len(updates) < _FEWEST_UPDATES:
             every = "step" if frequency == 1 else f"{frequency} steps"
             raise ValueError(
-                f"the plan has {len(updates)} updates, every {every} from {self.begin} to {self.end}; a gradual one "
-                f"needs {_FEWEST_UPDATES}: prune for more epochs, end later, update more often, or give mode one_shot"
+                f"the plan has {counted(len(updates), 'update')}, every {every} from {self.begin} to {self.end}; a "
+                f"gradual one needs {_FEWEST_UPDATES}: prune for more epochs, end later, update more often, or give "
+                "--prune_mode one_shot"
             )
         return tuple(updates)
 

@@ -7,6 +7,7 @@ from typing import Literal
 
 from torchseg.config.base import SCALINGS, numbers
 from torchseg.modelfile.run_options import RunOptions
+from torchseg.plural import counted
 from torchseg.spec import nearest
 
 MeanAndStd = tuple[tuple[float, ...], tuple[float, ...]]
@@ -67,7 +68,8 @@ class ForeignFileFlags:
             return mean[:1] * channels, std[:1] * channels
         if not len(mean) == len(std) == channels:
             given = f"--scaling {self.scaling}" if self.scaling else "--mean and --std"
-            raise ValueError(f"{given} has {len(mean)} values and the images have {channels} channels; give one each")
+            values, bands = counted(len(mean), "value"), counted(channels, "channel")
+            raise ValueError(f"{given} has {values} and the images have {bands}; give one each")
         return mean, std
 
     @property

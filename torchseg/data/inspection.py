@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from torchseg.data.images.identical import SeenImages, digest_of
 from torchseg.data.sample import DataSet
+from torchseg.plural import verb
 from torchseg.spec import IGNORE_INDEX
 
 PARTS = ("train", "validation", "test", "transfer")
@@ -142,7 +143,8 @@ class _Counts:
         told = [f"{kind}: {listed(names)}" for kind, names in kinds.items()]
         if self.empty:
             total = sum(len(self.shapes[part]) for part in _LABELLED)
-            told.append(f"{len(self.empty)} of {total} masks have no valid pixel: {listed(self.empty)}")
+            has = verb(len(self.empty), "has", "have")
+            told.append(f"{len(self.empty)} of {total} masks {has} no valid pixel: {listed(self.empty)}")
         return tuple(told)
 
     def rare(self) -> tuple[str, ...]:

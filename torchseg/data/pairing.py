@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from torchseg.data.images.io import SUFFIXES, is_hidden
-from torchseg.plural import counted
+from torchseg.plural import counted, verb
 from torchseg.spec import nearest
 
 MASK_SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".jpg", ".jpeg")  # the first one is preferred
@@ -86,7 +86,11 @@ def pair_files(
         on_fault(_missing(without, candidates, images, masks, mask_suffix))
     left_over = len(set(candidates) - set(chosen.values()))
     notes += [f"{images} has {_counted(passed_over)}, passed over"] if passed_over else []
-    notes += [f"{left_over} of {len(candidates)} masks in {masks} belong to no image"] if left_over else []
+    notes += (
+        [f"{left_over} of {len(candidates)} masks in {masks} {verb(left_over, 'belongs', 'belong')} to no image"]
+        if left_over
+        else []
+    )
     notes += [f"{masks} has {_counted(others)}, passed over"] if others else []
     return Pairing(
         pairs=[(picture, chosen[picture]) for picture in pictures if picture in chosen], names=names, notes=tuple(notes)

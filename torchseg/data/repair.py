@@ -23,6 +23,7 @@ from torchseg.data.pairing import Pairing, pair_files
 from torchseg.data.places import Places, find_places
 from torchseg.data.splits.grouping import AUTO
 from torchseg.data.splits.lists import PARTS, by_folder, find_lists, read_split_lists
+from torchseg.plural import counted, verb
 
 LIST = "repairs.txt"
 _KEPT_FIRST = ("test", "validation", "train")  # of the splits that share an image, the first keeps it
@@ -116,7 +117,10 @@ def _disjoint(parts: Mapping[str, list[Path]], log: list[str]) -> dict[str, list
         options = [part for part in ("validation", "test") if path in parts[part]]
         kept[min(options, key=lambda part: len(kept[part]))].append(path)
     if repeated:
-        log.append(f"{len(repeated)} images in several lists were kept in one, and none of them in that of train")
+        were = verb(len(repeated), "was", "were")
+        log.append(
+            f"{counted(len(repeated), 'image')} in several lists {were} kept in one, and none of them in that of train"
+        )
     return kept
 
 

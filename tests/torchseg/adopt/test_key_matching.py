@@ -34,7 +34,7 @@ def test_the_prefix_is_reported_and_what_lies_outside_it():
     theirs = {f"net.{name}": tensor for name, tensor in WEIGHTS.items()} | {"loss.weight": torch.ones(2)}
     matching = match_keys(theirs, OWN)
     assert matching.fits
-    assert matching.notes == ["names lose the prefix 'net.'", "1 tensors outside 'net.' are left out, e.g. loss.weight"]
+    assert matching.notes == ["names lose the prefix 'net.'", "1 tensor outside 'net.' is left out, e.g. loss.weight"]
 
 
 def test_plain_weights_win_over_averaged_ones_beside_them():
@@ -69,8 +69,8 @@ def test_what_does_not_fit_is_listed_in_full_up_to_ten_names():
     theirs = {f"other.{number}.weight": torch.ones(1) for number in range(12)}
     theirs |= {"enter.weight": torch.ones(4, 3), "enter.bias": torch.ones(5), "haed.weight": torch.ones(2, 4)}
     text = match_keys(theirs, OWN).describe()
-    assert "1 tensors are missing: head.weight (did you mean 'haed.weight'" in text
+    assert "1 tensor is missing: head.weight (did you mean 'haed.weight'" in text
     assert "13 are unexpected (the first 10): other.0.weight, " in text
     assert "other.9.weight" in text
     assert "other.10.weight" not in text
-    assert text.endswith("1 have another shape: enter.bias is (5,), not (4,)")
+    assert text.endswith("1 has another shape: enter.bias is (5,), not (4,)")

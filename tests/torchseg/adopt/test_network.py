@@ -306,7 +306,7 @@ def test_weights_of_another_network_are_refused_with_their_names():
     case = _own_file()
     weights = case.module.state_dict()
     weights["heed.weight"] = weights.pop("head.weight")
-    with pytest.raises(ValueError, match=r"1 tensors are missing: head.weight \(did you mean 'heed.weight'\?\)"):
+    with pytest.raises(ValueError, match=r"1 tensor is missing: head.weight \(did you mean 'heed.weight'\?\)"):
         _adopted(_saved(weights), case)
 
 

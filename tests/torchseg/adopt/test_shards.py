@@ -56,7 +56,7 @@ def test_a_whole_file_is_preferred_to_shards():
 def test_missing_shards_are_one_message():
     names = _folder()
     Path("hub", names[1]).unlink()
-    with pytest.raises(ValueError, match=rf"names 2 files of weights, and 1 of them are not beside it \({names[1]}\)"):
+    with pytest.raises(ValueError, match=rf"names 2 files of weights, and 1 of them is not beside it \({names[1]}\)"):
         read_weights(Path("hub"))
 
 

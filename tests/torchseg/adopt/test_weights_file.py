@@ -133,6 +133,15 @@ def test_a_file_without_weights_says_what_to_do(name, content, message):
         read_weights(Path(name))
 
 
+def test_a_text_is_called_a_text():
+    Path("README.md").write_text("# Weights\n\nThey are elsewhere: größer.\n" * 9, encoding="utf-8")
+    with pytest.raises(ValueError, match=r"README.md is a text, not weights; give a file such as .pth"):
+        read_weights(Path("README.md"))
+    Path("old.pth").write_bytes(pickle.dumps(argparse.ArgumentParser, protocol=0))  # letters alone
+    with pytest.raises(ValueError, match=r"holds .* besides tensors"):
+        read_weights(Path("old.pth"))
+
+
 def test_a_missing_file_and_an_empty_folder_are_named():
     with pytest.raises(ValueError, match=r"there is no file gone.pth"):
         read_weights(Path("gone.pth"))

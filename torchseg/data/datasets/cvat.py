@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 
 from torchseg.data.annotation_file import image_size, naming, number
 from torchseg.data.masks.bitmap import RunLengths
-from torchseg.data.masks.drawn import Annotation, Outline, add_annotation, drawn_data_set
+from torchseg.data.masks.drawn import Annotation, Outline, add_annotation, drawn_data_set, left_out_notes
 from torchseg.data.named_files import NamedFiles
 from torchseg.data.sample import DataSet
 from torchseg.data.splits.official import split_named
@@ -56,10 +56,7 @@ def cvat(root: Path) -> DataSet:
     drawn = {outline.label for part in parts.values() for each in part.values() for outline in each.outlines}
     labels = [label for label in dict.fromkeys(labels) if label] or sorted(drawn)
     data = drawn_data_set(parts, labels, files=[path])
-    notes = [
-        f"{count} objects of the kind {kind} have no area and are left out" for kind, count in without_area.items()
-    ]
-    return replace(data, notes=(*data.notes, *notes))
+    return replace(data, notes=(*data.notes, *left_out_notes(without_area)))
 
 
 def _outline(shape: ElementTree.Element) -> Outline | None:

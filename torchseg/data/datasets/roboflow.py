@@ -16,6 +16,7 @@ from torchseg.data.pairing import normal
 from torchseg.data.sample import DataSet
 from torchseg.data.splits.official import split_named, three_splits
 from torchseg.data.text_file import read_lines
+from torchseg.plural import counted, verb
 
 _CLASSES, _MASK = "_classes.csv", "_mask.png"
 
@@ -52,7 +53,8 @@ def roboflow(root: Path) -> DataSet:
         for pairs in three_splits(parts).values()
     )
     files = [*listings, *(file for pair in every for file in pair)]
-    notes = (f"{without} images have no mask and are left out",) if without else ()
+    has = verb(without, "has no mask and is", "have no mask and are")
+    notes = (f"{counted(without, 'image')} {has} left out",) if without else ()
     return DataSet(classes=encoding.classes, train=train, validation=validation, test=test, files=files, notes=notes)
 
 

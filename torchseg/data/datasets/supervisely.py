@@ -12,7 +12,7 @@ from typing import Any
 from torchseg.data.annotation_file import image_size, naming, number, read_annotations
 from torchseg.data.images.io import find_files
 from torchseg.data.masks.bitmap import PngBitmap
-from torchseg.data.masks.drawn import BACKGROUND, Annotation, Outline, add_annotation, drawn_data_set
+from torchseg.data.masks.drawn import BACKGROUND, Annotation, Outline, add_annotation, drawn_data_set, left_out_notes
 from torchseg.data.sample import DataSet
 from torchseg.data.splits.lists import split_of_folder
 from torchseg.data.splits.official import split_named
@@ -50,8 +50,7 @@ def supervisely(root: Path) -> DataSet:
         add_annotation(parts, part, _image(path), annotation, source=str(path))
     labels = [title for title in dict.fromkeys(titles) if title not in _BACKGROUNDS]
     data = drawn_data_set(parts, labels, files=[meta, *files])
-    notes = [f"{count} objects of the kind {kind} have no area and are left out" for kind, count in left_out.items()]
-    return replace(data, notes=(*data.notes, *notes))
+    return replace(data, notes=(*data.notes, *left_out_notes(left_out)))
 
 
 def _meta(root: Path) -> Path:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torchseg.data.images.bands import as_stored, read_header, reading, upright
 from torchseg.data.images.reader import Exif, ImageReader
 from torchseg.data.masks.io import read_header as read_mask_header
+from torchseg.plural import counted, verb
 
 _log = logging.getLogger(__name__)
 _NAMED = 3  # files in a warning
@@ -63,9 +64,10 @@ def check_orientation(
     if undecided and exif == "apply":
         names = ", ".join(str(path) for path in undecided[:_NAMED])
         _log.warning(
-            "%d images have an EXIF orientation and are turned or mirrored by it, and their masks are not (%s%s): if "
+            "%s an EXIF orientation and %s turned or mirrored by it, and the masks are not (%s%s): if "
             "the masks were drawn on the images as stored, --exif ignore reads those so",
-            len(undecided),
+            f"{counted(len(undecided), 'image')} {verb(len(undecided), 'has', 'have')}",
+            verb(len(undecided), "is", "are"),
             names,
             ", ..." if len(undecided) > _NAMED else "",
         )

@@ -23,6 +23,7 @@ from torchseg.data.images.bands import (
     upright,
 )
 from torchseg.data.images.memory import check_memory
+from torchseg.plural import counted, verb
 
 if TYPE_CHECKING:
     from torchseg.data.sample import Fit
@@ -238,7 +239,8 @@ def _channels(codes: NDArray[np.uint8], channels: int, path: Path) -> NDArray[np
         return np.asarray(np.rint(codes @ _GREY), np.uint8)[..., None]
     if count < channels:
         raise ValueError(
-            f"image {path} has {count} channels and {channels} are expected; give images of {channels} channels"
+            f"image {path} has {counted(count, 'channel')} and {channels} {verb(channels, 'is', 'are')} expected; give "
+            f"images of {counted(channels, 'channel')}"
         )
     return codes[..., :channels]
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from torchseg.data.masks.class_list_json import Described, described_classes
 from torchseg.data.text_file import read_lines
+from torchseg.plural import verb
 from torchseg.spec import IGNORE_INDEX
 
 IGNORED_NAME = "ignore"
@@ -95,7 +96,9 @@ def read_class_list(path: Path) -> ClassList:
     _check_repeats(entries, path)
     names = tuple(entry.name for entry in entries if entry.name.lower() != IGNORED_NAME)
     if len(names) < 2:
-        raise ValueError(f"{path} names {len(names)} classes; write at least two, one per line")
+        raise ValueError(
+            f"{path} names {len(names)} {verb(len(names), 'class', 'classes')}; write at least two, one per line"
+        )
     if len(names) > IGNORE_INDEX:
         raise ValueError(f"{path} names {len(names)} classes and masks hold at most {IGNORE_INDEX}; name fewer")
     class_of = {name: position for position, name in enumerate(names)}

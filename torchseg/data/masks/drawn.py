@@ -15,6 +15,7 @@ from torchseg.data.masks.bitmap import Bitmap
 from torchseg.data.named_files import unique_names
 from torchseg.data.sample import DataSet
 from torchseg.data.splits.official import three_splits
+from torchseg.plural import counted, verb
 from torchseg.spec import IGNORE_INDEX
 
 BACKGROUND = "background"
@@ -206,7 +207,9 @@ def drawn_data_set(
         )
     read = DrawnMasks(annotations, classes)
     names = unique_names(list(annotations))
-    notes = [f"{alone} images beside those have no annotation and are left out"] if (alone := _others(names)) else []
+    alone = _others(names)
+    has = verb(alone, "has no annotation and is", "have no annotation and are")
+    notes = [f"{counted(alone, 'image')} beside those {has} left out"] if alone else []
     splits = three_splits({part: [(path, path) for path in sorted(found)] for part, found in parts.items()})
     train, validation, test = (
         FileSamples(pairs, classes=classes, read=read, name=names.__getitem__) for pairs in splits.values()
@@ -225,3 +228,12 @@ def _others(annotated: Mapping[Path, str]) -> int:
     """Number of images in the folders of the annotated ones that have no annotation, without hidden files."""
     beside = (path for folder in {path.parent for path in annotated} for path in find_files(folder, "*"))
     return sum(path.suffix.lower() in SUFFIXES and path not in annotated for path in beside)
+
+
+def left_out_notes(without_area: Mapping[str, int]) -> list[str]:
+    """Says how many objects of each kind have no area, and so are no part of a mask."""
+    return [
+        f"{counted(count, 'object')} of the kind {kind} {verb(count, 'has no area and is', 'have no area and are')} "
+        "left out"
+        for kind, count in without_area.items()
+    ]

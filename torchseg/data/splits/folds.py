@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from torchseg.checks import check_fold_count
 from torchseg.data.file_samples import share_of
 from torchseg.data.splits.stratified import TEST, TRAIN, VALIDATION, Group, Member, groups_of
+from torchseg.plural import counted
 
 FOLD_RULE = "stratified folds 1"  # its version goes up when it would choose other folds of the same images
 
@@ -56,8 +57,8 @@ def split_by_fold(members: Sequence[Member], fold: Fold) -> dict[str, str]:
     groups = groups_of(members)
     if len(groups) < fold.count:
         raise ValueError(
-            f"{len(members)} images in {len(groups)} groups cannot be cut into {fold.count} folds; add images of other "
-            "groups, or ask for fewer folds"
+            f"{counted(len(members), 'image')} in {counted(len(groups), 'group')} cannot be cut into {fold.count} "
+            "folds; add images of other groups, or ask for fewer folds"
         )
     splits = {fold.number - 1: TEST, fold.number % fold.count: VALIDATION}
     parts = _parts(groups, fold.count)

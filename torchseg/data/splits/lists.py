@@ -12,7 +12,7 @@ from types import MappingProxyType
 from torchseg.data.images.io import SUFFIXES, is_hidden
 from torchseg.data.pairing import normal, refuse
 from torchseg.data.text_file import read_lines
-from torchseg.plural import counted
+from torchseg.plural import counted, verb
 from torchseg.spec import nearest
 
 PARTS = ("train", "validation", "test")
@@ -89,7 +89,8 @@ def read_split_lists(
     known = _Known(names, masks)
     parts = {part: _listed(path, known, on_fault, where) for part, path in lists.items()}
     left_out = len(names) - len(set().union(*parts.values()))
-    note = f"{left_out} of {len(names)} images are in no list and are left out" if left_out else ""
+    be = verb(left_out, "is", "are")
+    note = f"{left_out} of {len(names)} images {be} in no list and {be} left out" if left_out else ""
     return parts, note
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from torchseg.data.file_samples import share_of
+from torchseg.plural import counted
 
 SPLIT_RULE = "stratified groups 1"  # its version goes up when it would choose other splits of the same images
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
@@ -49,8 +50,9 @@ def split_images(members: Sequence[Member]) -> dict[str, str]:
     groups = groups_of(members)
     if len(groups) < _LEAST_GROUPS:
         raise ValueError(
-            f"{len(members)} images in {len(groups)} groups cannot be split into train, validation and test; "
-            "add images of other groups, or list the splits in train.txt, validation.txt and test.txt"
+            f"{counted(len(members), 'image')} in {counted(len(groups), 'group')} cannot be split into train, "
+            "validation and test; add images of other groups, or list the splits in train.txt, validation.txt and "
+            "test.txt"
         )
     quota = _quota(len(members))
     ascending = sorted(groups, key=lambda group: share_of(group.name))

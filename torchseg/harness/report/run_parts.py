@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from torchseg.plural import counted
 from torchseg.record import RecordError, build, read_json, text_of_file
 
 _log = logging.getLogger(__name__)
@@ -100,7 +101,8 @@ def read_gallery(folder: Path) -> dict[str, Any]:
     samples = values.get("samples", [])
     whole = [each for each in samples if _is_whole(each, path, folder)]
     if len(whole) < len(samples):
-        _log.warning("left out of the report: %d images of which files are gone", len(samples) - len(whole))
+        gone = counted(len(samples) - len(whole), "image")
+        _log.warning("left out of the report: %s of which files are gone", gone)
     return values | {"samples": whole}
 
 

@@ -74,7 +74,8 @@ def score_artifacts(
         ValueError: if there is nothing to score, or the size of an image differs from the spec.
     """
     if not artifacts or not len(samples):
-        raise ValueError(f"there are {len(artifacts)} files and {len(samples)} images to score; give at least one each")
+        given = f"{counted(len(artifacts), 'file')} and {counted(len(samples), 'image')}"
+        raise ValueError(f"there are {given} to score; give at least one each")
     out.mkdir(parents=True, exist_ok=True)
     files = _describe(artifacts, spec, out, config=config, split=split)
     baselines = {id(files[ours]): files[theirs] for ours, theirs in baselines_of(files)}

@@ -38,6 +38,7 @@ from torchseg.pipeline.run.foreign_spec import foreign_spec
 from torchseg.pipeline.run.image_spec import recorded_spec_of, spec_of
 from torchseg.pipeline.run.lock import locked
 from torchseg.pipeline.run.recorded_config import recorded_config, run_of
+from torchseg.plural import counted
 from torchseg.processes.child_limits import memory_advice, memory_limit_bytes
 from torchseg.progress_bar import Progress
 from torchseg.spec import ImageSpec
@@ -161,7 +162,8 @@ def _row(model: str, image: str, counts: Counts) -> dict[str, object]:
 
 def _print_outcome(config: PredictConfig, count: int, rows: Sequence[Mapping[str, object]], spec: ImageSpec) -> None:
     names = ", ".join(f"{index} {name}" for index, name in enumerate(spec.classes))
-    print(f"{count} masks in {config.out}, painted over the images in {config.out / 'overlays'}; values are {names}")
+    painted = f"painted over the images in {config.out / 'overlays'}"
+    print(f"{counted(count, 'mask')} in {config.out}, {painted}; values are {names}")
     if config.truth:
         write_rows(config.out / "scores.csv", _COLUMNS, rows)
         for row in rows:

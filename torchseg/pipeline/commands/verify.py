@@ -152,13 +152,20 @@ class Verifier:
 
     def __init__(self) -> None:
         self._pictures: dict[Path, Pictures] = {}
+        self._unreadable: set[Path] = set()  # runs
         self._exports: dict[tuple[Path, Budget], NetworkExport] = {}
         self._weights: dict[Path, WeightCount] = {}
 
     def pictures(self, run: Path, root: Path | None) -> Pictures:
-        """The images of a run."""
+        """The images of a run; what is wrong with them is said once, and then that it was said."""
+        if run in self._unreadable:
+            raise ValueError(f"not verified, because the images of {run} cannot be read, as said above")
         if run not in self._pictures:
-            self._pictures[run] = open_pictures(recorded_config(run, root=root))
+            try:
+                self._pictures[run] = open_pictures(recorded_config(run, root=root))
+            except (ValueError, OSError):
+                self._unreadable.add(run)
+                raise
         return self._pictures[run]
 
     def problems(self, path: Path, pictures: Pictures) -> tuple[list[str], str]:

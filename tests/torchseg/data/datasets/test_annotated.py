@@ -228,7 +228,7 @@ def test_turned_ellipses_of_cvat_are_drawn_turned(annotated, tmp_path):
 def test_shapes_of_cvat_without_area_are_counted_and_videos_refused(annotated, tmp_path):
     annotated.write["cvat"](tmp_path / "set")
     data = _with_shape(tmp_path / "set", '<polyline label="car" points="1,1;5,5"/>')
-    assert data.notes == ("1 objects of the kind polyline have no area and are left out",)
+    assert data.notes == ("1 object of the kind polyline has no area and is left out",)
     (tmp_path / "set/annotations.xml").write_text('<annotations><track id="0" label="car"/></annotations>')
     with pytest.raises(ValueError, match="holds tracks of a video; export the task as"):
         open_data("cvat", tmp_path / "set", size=(8, 8))

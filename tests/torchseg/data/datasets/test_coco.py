@@ -189,7 +189,7 @@ def test_an_image_lying_on_its_side_is_refused_and_one_upside_down_named(root, c
     exif[0x0112] = 3
     Image.open(root / "images/p00.png").save(root / "images/p00.png", exif=exif)
     _open(root)
-    assert "1 images have an EXIF orientation" in caplog.text
+    assert "1 image has an EXIF orientation" in caplog.text
     exif[0x0112] = 6
     Image.open(root / "images/p00.png").save(root / "images/p00.png", exif=exif)
     with pytest.raises(

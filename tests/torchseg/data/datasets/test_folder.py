@@ -164,7 +164,7 @@ def test_what_was_passed_over_is_counted(fill, tmp_path):
         (tmp_path / name).write_bytes(b"")
     assert folder(tmp_path).notes == (
         f"{tmp_path / 'images'} has 2 other files (.heic), passed over",
-        f"1 of 41 masks in {tmp_path / 'masks'} belong to no image",
+        f"1 of 41 masks in {tmp_path / 'masks'} belongs to no image",
     )
 
 

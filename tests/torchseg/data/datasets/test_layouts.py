@@ -89,7 +89,7 @@ def test_roboflow_may_have_one_folder_and_a_list_with_semicolons(write, annotate
 def test_images_of_roboflow_without_mask_are_counted(write, annotated):
     root = write("roboflow")
     (root / "train/p00_mask.png").unlink()
-    assert _check("roboflow", root, annotated, 29).notes == ("1 images have no mask and are left out",)
+    assert _check("roboflow", root, annotated, 29).notes == ("1 image has no mask and is left out",)
 
 
 @pytest.mark.parametrize("written", ["C:\\Users\\me\\{}", "/home/me/data/{}", "..\\images\\{}"])
@@ -161,7 +161,7 @@ def test_images_that_stand_on_their_heads_are_named(write, annotated, name, capl
     )
     Image.open(path).save(path, exif=exif)
     open_data(name, root, size=(8, 8))
-    assert f"1 images have an EXIF orientation and are turned or mirrored by it, and their masks are not ({path})" in (
+    assert f"1 image has an EXIF orientation and is turned or mirrored by it, and the masks are not ({path})" in (
         caplog.text
     )
     caplog.clear()

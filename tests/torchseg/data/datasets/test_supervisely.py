@@ -101,9 +101,9 @@ def test_what_is_left_out_is_counted(project):
     (project / "ds1/img/._p01.png").write_bytes(b"x")
     (project / "ds1/ann/._p01.png.json").write_bytes(b"x")
     assert _open(project).notes == (
-        "1 images beside those have no annotation and are left out",
+        "1 image beside those has no annotation and is left out",
         "2 objects of the kind line have no area and are left out",
-        "1 objects of the kind point have no area and are left out",
+        "1 object of the kind point has no area and is left out",
     )
 
 

@@ -38,7 +38,7 @@ def test_a_mask_of_the_right_size_is_none(tmp_path, exif, mask_size, caplog):
 
 def test_what_the_sizes_cannot_tell_is_a_warning(tmp_path, caplog):
     check_orientation(pair(tmp_path, 3, (10, 20)), "apply")
-    assert "1 images have an EXIF orientation" in caplog.text
+    assert "1 image has an EXIF orientation" in caplog.text
     assert "a.jpg" in caplog.text
     caplog.clear()
     check_orientation(pair(tmp_path, 3, (10, 20)), "ignore")

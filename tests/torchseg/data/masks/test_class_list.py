@@ -156,7 +156,7 @@ def test_a_class_called_ignore_is_none(listed):
         ("<classes>\n<class>a</class>\n</classes>\n", r"has another format \('<classes>'\); write one class per line"),
         ('item {\n  id: 1\n  name: "a"\n}\n', r"has another format \('item \{'\); write one class per line"),
         ("\n".join(f"class {number}" for number in range(300)), r"names 300 classes and masks hold at most 255"),
-        ("# nothing\na\n", r"names 1 classes; write at least two, one per line"),
+        ("# nothing\na\n", r"names 1 class; write at least two, one per line"),
     ],
 )
 def test_a_list_that_cannot_be_meant_is_refused_with_its_line(listed, text, message):

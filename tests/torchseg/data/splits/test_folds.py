@@ -62,7 +62,7 @@ def test_the_order_of_the_images_does_not_matter():
 
 
 def test_fewer_groups_than_folds_are_refused():
-    with pytest.raises(ValueError, match="9 images in 1 groups cannot be cut into 3 folds; add images of other groups"):
+    with pytest.raises(ValueError, match="9 images in 1 group cannot be cut into 3 folds; add images of other groups"):
         split_by_fold(_images(9, group="one"), Fold(1, 3))
 
 

@@ -173,7 +173,7 @@ def test_damaged_tables_are_shown_as_far_as_they_go(run, caplog):
     (run / "per_image.csv").write_text(f"image,artifact,miou\none,{FILES[2]}\n")
     (run / "figures/gallery/truth.png").unlink()
     assert "student" in text_of(page_of(run))
-    assert "1 images of which files are gone" in caplog.text
+    assert "1 image of which files are gone" in caplog.text
     assert markdown_table(run / "scores.csv").splitlines()[2].startswith("| student |")
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
+from pathlib import Path
 
 import pytest
 
@@ -58,3 +60,19 @@ def test_a_file_that_was_never_finished_is_not_one_of_the_run(tmp_path, refusal)
         (tmp_path / "run" / name).write_text("{}")
     assert verify.main(["run"]) == 2
     assert refusal().startswith("error: run has no model files in artifacts; export a network first")
+
+
+@pytest.mark.slow
+@pytest.mark.tflite
+def test_images_that_cannot_be_read_are_told_once_for_all_files(honest, tmp_path, capsys):
+    run = Path(shutil.copytree(honest, tmp_path / "run"))
+    config = (run / "config.yaml").read_text(encoding="utf-8")
+    config = config.replace("data: scenes", "data: folder").replace("root: null", "root: gone")
+    (run / "config.yaml").write_text(config, encoding="utf-8")
+    files = [str(run / f"artifacts/clustered.{name}.onnx") for name in ("fp32", "int8", "fp16")]
+    assert verify.main(files) == 1
+    first, *others = capsys.readouterr().out.splitlines()
+    assert first.startswith(f"{files[0]}: there is no folder {tmp_path / 'gone'}; give the folder of data set 'folder'")
+    assert others == [
+        f"{file}: not verified, because the images of {run} cannot be read, as said above" for file in files[1:]
+    ]
