@@ -24,6 +24,7 @@ _log = logging.getLogger(__name__)
 Labels = NDArray[np.uint8]
 _UNKNOWN = 255
 _QUALITY = 85  # JPEG: the images make up most of the page
+_LONGEST_SIDE = 512  # pixels of an image on the page, which stays below 4 MB with the most images that a gallery has
 _IMAGE, _TRUTH = "image", "truth"
 
 
@@ -106,18 +107,18 @@ def _figure(run: RunRecord, sample: Mapping[str, Any], files: Mapping[str, tuple
     saved = sample["labels"]
     truth = _labels(run.folder / str(sample["truth"]))
     found = {name: _labels(run.folder / str(saved[key])) for name, (key, _) in files.items() if key in saved}
-    layers = {_TRUTH: _labels_url(truth)} | {name: _labels_url(labels) for name, labels in found.items()}
+    step = -(-max(truth.shape) // _LONGEST_SIDE)
+    layers = {name: _labels_url(labels[::step, ::step]) for name, labels in ({_TRUTH: truth} | found).items()}
     notes = [_note(run, sample, *files[name]) for name in found]
     if "file" in found:
         wrong = (found["file"] != truth) & (truth != _UNKNOWN)
-        layers["wrong"] = _mask_url(wrong, WRONG)
+        layers["wrong"] = _mask_url(_any_of(wrong, step), WRONG)
         if source := saved.get(_source(run, files)):
             changed = found["file"] != _labels(run.folder / str(source))
-            layers["changed"] = _mask_url(changed, DIFFERENT)
+            layers["changed"] = _mask_url(_any_of(changed, step), DIFFERENT)
             notes.append(f"{int(changed.sum())} px changed by export")
-    style = (
-        f"--shape:{truth.shape[1]}/{truth.shape[0]};--image:url({_picture_url(run.folder / str(sample['picture']))})"
-    )
+    picture = _picture_url(run.folder / str(sample["picture"]), step)
+    style = f"--shape:{truth.shape[1]}/{truth.shape[0]};--image:url({picture})"
     style += "".join(f";--{name}:url({url})" for name, url in layers.items())
     heading = f"{sample['rank']}: {sample['name']}"
     panes = "".join(f'<span class="pane {side}"><i></i><b></b></span>' for side in ("right", "left"))
@@ -165,9 +166,17 @@ def _mask_url(marked: NDArray[np.bool_], colour: tuple[int, int, int]) -> str:
     return _url(image, "PNG", optimize=True, bits=1, transparency=0)
 
 
-def _picture_url(path: Path) -> str:
+def _any_of(marked: NDArray[np.bool_], step: int) -> NDArray[np.bool_]:
+    """The marks `(H, W)` by squares of `step` pixels: one is marked if any of its pixels is, so that none gets lost."""
+    height, width = marked.shape
+    padded = np.pad(marked, ((0, -height % step), (0, -width % step)))
+    return np.asarray(padded.reshape(padded.shape[0] // step, step, -1, step).any(axis=(1, 3)))
+
+
+def _picture_url(path: Path, step: int) -> str:
+    """The image, with squares of `step` pixels averaged."""
     with Image.open(path) as image:
-        return _url(image.convert("RGB"), "JPEG", quality=_QUALITY)
+        return _url(image.convert("RGB").reduce(step), "JPEG", quality=_QUALITY)
 
 
 def _url(image: Image.Image, kind: str, **options: Any) -> str:

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from torchseg.harness.csv_table import Table
+from torchseg.harness.report.gallery import _any_of
 from torchseg.harness.report.report import markdown_table, report_html, write_report
 from torchseg.harness.report.run_record import read_run
 from torchseg.harness.report.style import STYLE
@@ -87,6 +88,23 @@ def save_gallery_files(folder: Path) -> None:
     (folder / "figures/confusion.json").write_text(json.dumps(confusion))
 
 
+def save_large_gallery(folder: Path, *, count: int, side: int) -> None:
+    """An image with detail at every scale, as photos have it, and labels with ragged edges, shown `count` times."""
+    random = np.random.default_rng(0)
+    detail = [
+        np.asarray(Image.fromarray(random.integers(0, 256, (edge, edge, 3), dtype=np.uint8)).resize((side, side)))
+        for edge in (side // 128, side // 16, side // 4)
+    ]
+    picture = (0.6 * detail[0] + 0.25 * detail[1] + 0.15 * detail[2]).astype(np.uint8)
+    arrays = {"p": picture} | {
+        name: (picture[..., at] > 128).astype(np.uint8) for at, name in enumerate(("truth", "student", "onnx"))
+    }
+    for name, values in arrays.items():
+        Image.fromarray(values).save(folder / f"figures/gallery/{name}.png", compress_level=1)
+    index = json.loads((folder / "figures/gallery.json").read_text())
+    (folder / "figures/gallery.json").write_text(json.dumps(index | {"samples": count * index["samples"]}))
+
+
 def text_of(page: str) -> str:
     class Reader(HTMLParser):
         words = ""
@@ -123,6 +141,25 @@ def test_the_page_asks_no_host_and_no_other_file(run):
     assert re.findall(r'<a href="(artifacts/[^"]*)"', page) == []  # the file is gone
     assert "http" not in page
     assert "@import" not in page
+
+
+@pytest.mark.slow
+def test_the_page_stays_small_with_the_most_and_large_images(run):
+    save_large_gallery(run, count=2, side=1024)
+    page = page_of(run)
+    assert page.count('class="sample"') == 2
+    most = 14  # two of each of three ranks, and the worst of eight classes
+    assert 1_000_000 < most / 2 * len(page.encode()) < 4_000_000
+
+
+def test_a_single_wrong_pixel_of_a_large_image_is_seen():
+    marked = np.zeros((1025, 700), bool)
+    marked[1024, 699] = marked[5, 6] = True
+    found = _any_of(marked, 3)
+    assert found.shape == (342, 234)
+    assert found.sum() == 2
+    assert found[341, 233]
+    assert found[1, 2]
 
 
 def test_figures_are_written_as_pictures_too(run):

@@ -2,7 +2,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from torchseg.harness.format import short_name
+from torchseg.harness.report.report import report_html
 from torchseg.harness.report.run_record import read_run
+from torchseg.harness.runtimes.table import RUNTIMES
 from torchseg.pipeline.run.folder import RunFolder
 from torchseg.pipeline.run.summary import answer_lines, comparison_lines, summary_lines, table_lines
 
@@ -115,3 +118,17 @@ def test_a_mean_over_a_class_of_few_pixels_is_marked(tmp_path):
 def test_without_a_file_for_the_target_the_summary_says_so(tmp_path):
     (tmp_path / "scores.csv").write_text(SCORES)
     assert answer_lines(read_run(tmp_path), target="browser")[0].startswith("No file to recommend")
+
+
+def test_terminal_and_report_name_the_same_files_and_runtimes(tmp_path):
+    rows = [("a/student", "torch", "torch"), ("a/net.onnx", "onnx", "onnxruntime"), ("a/net.onnx", "onnx", "openvino")]
+    rows += [("a/net.tflite", "tflite", "litert"), ("a/net.keras", "keras", "tensorflow")]
+    assert {runtime for *_, runtime in rows} == {*RUNTIMES}
+    lines = [f"{file},student,{kind},fp32,{runtime},0.5" for file, kind, runtime in rows]
+    (tmp_path / "scores.csv").write_text("artifact,stage,format,precision,runtime,miou\n" + "\n".join(lines) + "\n")
+    shown = [line.split()[:2] for line in table_lines(tmp_path / "scores.csv")[1:]]
+    assert shown == [[file, runtime] for file, _, runtime in rows]
+    page = report_html(read_run(tmp_path))
+    for file, runtime in shown:
+        assert f'title="{file}">{short_name(file)}<' in page
+        assert f'<td data-value="{RUNTIMES[runtime].title}">{RUNTIMES[runtime].title}</td>' in page
