@@ -13,7 +13,10 @@ from torchseg.harness.report.recommendation.recommend import Recommendation
 from torchseg.harness.report.run_record import Row, RunRecord, number
 from torchseg.harness.report.tables import wide
 from torchseg.harness.scoring.columns import MEAN, MEASURES
+from torchseg.plural import counted
 
+_CONFUSION = "figures/confusion.json"
+_MOST_CELLS = 30_000  # of confusion matrices: 1.5 MB of a page that stays below 4 MB
 _TITLES = {"dice": "Dice", "iou": "IoU", "precision": "Precision", "recall": "Recall"}
 
 
@@ -61,7 +64,7 @@ def _measures(rows: Sequence[Row], means: Row, split: str) -> str:
 
 
 def confusion_tables(run: RunRecord, found: Recommendation | None) -> str:
-    """Confusion matrices: open for the recommended file, folded for every other file."""
+    """Confusion matrices: open for the recommended file, folded for every other file while the page has room."""
     counts: Mapping[str, Any] = run.confusion.get("counts", {})
     if not counts:
         return ""
@@ -69,12 +72,17 @@ def confusion_tables(run: RunRecord, found: Recommendation | None) -> str:
     leader = leader if leader in counts else next(iter(counts))
     names = [str(name) for name in run.confusion.get("classes", [])]
     files = short_names(counts)
+    room = _MOST_CELLS // max(len(names), 1) ** 2  # in matrices
+    if room == 0:
+        return f"<p>{len(names)} classes are too many for this page; the counts are in {_CONFUSION}.</p>"
+    shown = [leader, *(file for file in counts if file != leader)][:room]
     others = "".join(
-        f"<details><summary>{escape(files[file])}</summary>{_confusion(names, matrix)}</details>"
-        for file, matrix in counts.items()
-        if file != leader
+        f"<details><summary>{escape(files[file])}</summary>{_confusion(names, counts[file])}</details>"
+        for file in shown[1:]
     )
     rest = f"<details><summary>the other files</summary>{others}</details>" if others else ""
+    if missing := len(counts) - len(shown):
+        rest += f'<p class="soft">The counts of {counted(missing, "more file")} are in {_CONFUSION}.</p>'
     return (
         f"<p>{escape(files[leader])}: each row shows where the pixels of one true class went.</p>"
         f"{_confusion(names, counts[leader])}{rest}"

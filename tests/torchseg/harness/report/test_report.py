@@ -204,6 +204,19 @@ def test_a_damaged_part_is_left_out(run, caplog):
     assert "student.fp32.onnx.json is damaged" in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("classes", "words"), [(150, "The counts of 1 more file are in"), (200, "200 classes are too")]
+)
+def test_a_page_with_very_many_classes_has_as_many_confusion_tables_as_it_has_room_for(run, classes, words):
+    counts = np.ones((2, classes, classes), int).tolist()
+    names = [f"class{number}" for number in range(classes)]
+    confusion = {"classes": names, "counts": dict(zip(FILES[:2], counts, strict=True))}
+    (run / "figures/confusion.json").write_text(json.dumps(confusion))
+    page = page_of(run)
+    assert words in page
+    assert len(page) < 2_000_000
+
+
 def test_damaged_tables_are_shown_as_far_as_they_go(run, caplog):
     (run / "student/curves.csv").write_text("epoch,train_loss,val_miou\nnan,inf,nan\n1,0.5,0.25\n")
     (run / "scores.csv").write_text(f"artifact,miou\n{FILES[0]},0.7\n")
