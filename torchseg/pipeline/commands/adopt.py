@@ -149,5 +149,5 @@ def _next_commands(config: AdoptConfig, checkpoint: Path) -> list[str]:
     data = [f"--{name} {shlex.quote(str(value))}" for name, value in stated.items()]
     compressible = read_card(checkpoint).builder != PROGRAM
     lines = [f"{other_command('compress')} {given}"] if compressible else []
-    lines.append(f"{other_command('distill')} {' '.join(data)} --teacher_checkpoint {given}")
+    lines.append(" ".join([other_command("distill"), *data, f"--teacher_checkpoint {given}"]))
     return [*lines, f"{other_command('export')} {given}"]
