@@ -8,11 +8,12 @@ from numpy.typing import NDArray
 from torchseg.compress.codebook import ClusterConfig, cluster_values
 
 Numbers = NDArray[np.float64]
+Weights = NDArray[np.float32]
 
 _ROUNDS = 30
 
 
-def scaled_values(rows: NDArray[np.floating], config: ClusterConfig, *, clusters: int) -> tuple[Numbers, Numbers]:
+def scaled_values(rows: NDArray[np.floating], config: ClusterConfig, *, clusters: int) -> tuple[Weights, Weights]:
     """Values `(k,)` and factors `(C_out, 1)`, such that each weight is near one of the values times its row's factor.
 
     Channels are weighed alike, whatever their scale, because a norm behind the layer evens out the scales. The values
@@ -25,7 +26,7 @@ def scaled_values(rows: NDArray[np.floating], config: ClusterConfig, *, clusters
         clusters: number of values k.
 
     Returns:
-        Both exact in float32; the values ascending, the last one repeated if fewer do. A row of zeros has factor 1.
+        Float32; the values ascending, the last one repeated if fewer do. A row of zeros has factor 1.
     """
     weights = rows.astype(np.float64)
     counted = weights != 0 if config.preserve_sparsity else np.ones(weights.shape, bool)
@@ -38,7 +39,7 @@ def scaled_values(rows: NDArray[np.floating], config: ClusterConfig, *, clusters
         values = cluster_values(even[counted], clusters, start=config.start, seed=config.seed)
         values, factors = _adapted(even, counted, values)
     values = np.append(values, np.full(clusters - len(values), values[-1]))
-    return values.astype(np.float32).astype(np.float64), (factors * scale).astype(np.float32).astype(np.float64)
+    return values.astype(np.float32), (factors * scale).astype(np.float32)
 
 
 def _adapted(even: Numbers, counted: NDArray[np.bool_], values: Numbers) -> tuple[Numbers, Numbers]:
@@ -47,12 +48,12 @@ def _adapted(even: Numbers, counted: NDArray[np.bool_], values: Numbers) -> tupl
         nearest = _nearest(even / factors, values)
         own = values[nearest] * counted
         squares = (own**2).sum(axis=1, keepdims=True)
-        fitted = (even * own).sum(axis=1, keepdims=True) / np.where(squares > 0, squares, 1)
-        factors = np.where(fitted > 0, fitted, factors)
+        products = (even * own).sum(axis=1, keepdims=True)
+        factors = np.divide(products, squares, out=factors, where=products > 0)
         members, factor = nearest[counted], np.broadcast_to(factors, even.shape)[counted]
         shares = np.bincount(members, weights=factor**2, minlength=len(values))
         sums = np.bincount(members, weights=factor * even[counted], minlength=len(values))
-        before, values = values, np.sort(np.where(shares > 0, sums / np.where(shares > 0, shares, 1), values))
+        before, values = values, np.sort(np.divide(sums, shares, out=values.copy(), where=shares > 0))
         if np.allclose(before, values, rtol=1e-6, atol=0):
             break
     return values, factors

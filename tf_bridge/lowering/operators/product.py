@@ -126,7 +126,7 @@ def _attention(
 ) -> Value:
     """Scaled dot product attention over the last two dimensions; groups of queries are decomposed before."""
     if dropout > 0 or grouped:
-        raise ValueError("attention with dropout; call it without")
+        raise ValueError("attention with dropout or grouped queries; call it with neither")
     length, source = _shape(query)[-2], _shape(key)[-2]
     scores = matrix_product(tf, query, _transposed(key))
     scores = _multiply(tf, scores, scale if scale is not None else _shape(query)[-1] ** -0.5)

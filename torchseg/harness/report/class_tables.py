@@ -12,10 +12,9 @@ from torchseg.harness.report.recommendation.facts import runtime_title
 from torchseg.harness.report.recommendation.recommend import Recommendation
 from torchseg.harness.report.run_record import Row, RunRecord, number
 from torchseg.harness.report.tables import wide
-from torchseg.harness.scoring.columns import MEAN, MEASURES
+from torchseg.harness.scoring.columns import CONFUSION, MEAN, MEASURES
 from torchseg.plural import counted
 
-_CONFUSION = "figures/confusion.json"
 _MOST_CELLS = 30_000  # of confusion matrices: 1.5 MB of a page that stays below 4 MB
 _TITLES = {"dice": "Dice", "iou": "IoU", "precision": "Precision", "recall": "Recall"}
 
@@ -74,7 +73,7 @@ def confusion_tables(run: RunRecord, found: Recommendation | None) -> str:
     files = short_names(counts)
     room = _MOST_CELLS // max(len(names), 1) ** 2  # in matrices
     if room == 0:
-        return f"<p>{len(names)} classes are too many for this page; the counts are in {_CONFUSION}.</p>"
+        return f"<p>{len(names)} classes are too many for this page; the counts are in {CONFUSION}.</p>"
     shown = [leader, *(file for file in counts if file != leader)][:room]
     others = "".join(
         f"<details><summary>{escape(files[file])}</summary>{_confusion(names, counts[file])}</details>"
@@ -82,7 +81,7 @@ def confusion_tables(run: RunRecord, found: Recommendation | None) -> str:
     )
     rest = f"<details><summary>the other files</summary>{others}</details>" if others else ""
     if missing := len(counts) - len(shown):
-        rest += f'<p class="soft">The counts of {counted(missing, "more file")} are in {_CONFUSION}.</p>'
+        rest += f'<p class="soft">The counts of {counted(missing, "more file")} are in {CONFUSION}.</p>'
     return (
         f"<p>{escape(files[leader])}: each row shows where the pixels of one true class went.</p>"
         f"{_confusion(names, counts[leader])}{rest}"

@@ -10,7 +10,7 @@ from typing import Any
 
 from torchseg.harness.csv_table import read_table
 from torchseg.harness.report.run_parts import AnyFields, Confusion, read_gallery, read_part, text_of
-from torchseg.harness.scoring.columns import SCORE_COLUMNS
+from torchseg.harness.scoring.columns import CONFUSION, SCORE_COLUMNS
 from torchseg.harness.scoring.measurement import TEST
 from torchseg.modelfile.certificate import FEW_IMAGES, TOO_FEW, ShownCertificate
 
@@ -112,7 +112,7 @@ def read_run(folder: Path) -> RunRecord:
         config=text_of(folder / "config.yaml"),
         data=read_part(folder / "data.json", AnyFields),
         gallery=gallery,
-        confusion=read_part(folder / "figures/confusion.json", Confusion),
+        confusion=read_part(folder / CONFUSION, Confusion),
     )
 
 

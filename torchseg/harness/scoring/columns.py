@@ -51,6 +51,7 @@ CLASS_COLUMNS = (
     "average_precision",
     "split",
 )
+CONFUSION = "figures/confusion.json"  # in a scored folder
 MEASURES = {"dice": "mean_dice", "iou": "miou", "precision": "mean_precision", "recall": "mean_recall"}
 """The measures of one class, each with the name of its mean over the classes that occur."""
 MEAN = "mean"  # in the column `class`: the row of the means

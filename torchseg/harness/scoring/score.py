@@ -19,6 +19,7 @@ from torchseg.harness.scoring.accuracy import Labels, Pictures, count_pixels, pr
 from torchseg.harness.scoring.artifact import Artifact, ScoreFailure, artifact_names
 from torchseg.harness.scoring.columns import (
     CLASS_COLUMNS,
+    CONFUSION,
     CURVE_COLUMNS,
     IMAGE_COLUMNS,
     SCORE_COLUMNS,
@@ -238,6 +239,6 @@ def _write_confusion(files: Sequence[Measured], spec: ImageSpec, out: Path) -> N
     """Writes the confusion matrices, from which every ratio in the tables can be recomputed."""
     counts = {each.key: each.accumulator.counts.tolist() for each in files if not each.reason}
     content = {"classes": list(spec.classes), "split": files[0].split, "counts": counts}
-    path = out / "figures" / "confusion.json"
+    path = out / CONFUSION
     with partial_file(path) as partial:
         partial.write_text(json.dumps(content) + "\n", encoding="utf-8")

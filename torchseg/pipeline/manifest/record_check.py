@@ -7,8 +7,9 @@ from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 from torchseg.data import Samples, read_in_order
+from torchseg.harness.scoring.columns import CONFUSION
 from torchseg.pipeline.manifest.manifest import MANIFEST, manifest_problems, read_manifest
-from torchseg.pipeline.manifest.table_check import CONFUSION, SCORES, Weigh, table_problems, weights_apart
+from torchseg.pipeline.manifest.table_check import SCORES, Weigh, table_problems, weights_apart
 from torchseg.pipeline.run.dataset import REPORT, SPLITS, Pictures, add_to_hash, read_report
 from torchseg.pipeline.run.session import CONFIG
 from torchseg.record import RecordError, read_yaml

@@ -14,7 +14,7 @@ from torchseg.harness.csv_table import read_table
 from torchseg.harness.measure.weights import WeightCount, count_weights, weights_in
 from torchseg.harness.report.run_record import Row, number
 from torchseg.harness.runtimes.process import RuntimeProcess
-from torchseg.harness.scoring.columns import MEASURES
+from torchseg.harness.scoring.columns import CONFUSION, MEASURES
 from torchseg.harness.scoring.measurement import sha256_of_parts
 from torchseg.metrics import Overlap, overlap
 from torchseg.modelfile.kinds import runtime_name
@@ -22,7 +22,7 @@ from torchseg.modelfile.model_file import ModelFile
 from torchseg.plural import counted
 from torchseg.record import read_json
 
-SCORES, CLASSES, CONFUSION = "scores.csv", "per_class.csv", "figures/confusion.json"
+SCORES, CLASSES = "scores.csv", "per_class.csv"
 _ACCURACY = ("miou", "mean_dice", "pixel_accuracy", "mean_precision", "mean_recall")
 _ROUNDED = 2e-6  # the tables have six digits
 _REMEDY = "score the run again"
