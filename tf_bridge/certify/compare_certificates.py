@@ -17,7 +17,7 @@ _SHARE = 1e-3  # by which agreement and IoU may differ between two processors
 _LOGITS = 0.25  # of the larger value, for errors of logits, which are largest errors or close to rounding
 _INTERVAL = 1e-2  # by which the ends of an interval may differ, which one image moves more than it moves the mean
 _LAYERS, _SMALL = 0.5, 1e-5  # errors of layers, as a share of the larger one, or less than is worth comparing
-_NOISE = 1e-4  # of the logit range: float kernels of two processors differ by as much
+NOISE = 1e-4  # of the logit range: float kernels of two processors differ by as much
 _SINCE_LAYERS = ("layers", "standard_limits")  # entries that versions 1 and 2 do not have
 PACKED = ("packed_from", "times_smaller")  # entries of packed files alone
 _WORST = {"layer": None, "error": None}
@@ -207,7 +207,7 @@ def _near(name: str, old: Any, new: Any, *, logit_range: float) -> bool:
     if not isinstance(old, int | float) or not isinstance(new, int | float):
         return bool(old == new)
     of_logits = name.endswith(("_error", "_range"))
-    allowed = max(_LOGITS * abs(new), _NOISE * logit_range) if of_logits else _SHARE
+    allowed = max(_LOGITS * abs(new), NOISE * logit_range) if of_logits else _SHARE
     return abs(old - new) <= allowed
 
 

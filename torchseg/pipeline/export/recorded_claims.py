@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
-from tf_bridge.certify.compare_certificates import PACKED, Certificate, not_measured_again, sentence, shown
+from tf_bridge.certify.compare_certificates import NOISE, PACKED, Certificate, not_measured_again, sentence, shown
 from tf_bridge.certify.parity import Parity
 from torchseg.modelfile.model_file import ModelFile, sha256_of
 from torchseg.modelfile.precision import Precision
@@ -13,7 +13,6 @@ from torchseg.modelfile.precision import Precision
 _SIZE = 1e-6  # share by which a ratio of sizes may differ, which is rounding
 _AGREEMENT = 1e-2  # by which that of one image may differ between two processors
 _ERROR = 0.5  # of the largest error of logits that another image may have and still be taken for the worst
-_NOISE = 1e-4  # of the logit range: float kernels of two processors differ by as much
 
 
 def not_checked(recorded: Certificate, fresh: Certificate, path: Path) -> list[str]:
@@ -91,5 +90,5 @@ def worst_image_lies(
     better = named.argmax_agreement > least.argmax_agreement + _AGREEMENT
     if named.argmax_agreement == least.argmax_agreement and None not in (named.max_abs_error, least.max_abs_error):
         error, largest = float(named.max_abs_error or 0), float(least.max_abs_error or 0)
-        better |= error < _ERROR * largest - _NOISE * least.logit_range
+        better |= error < _ERROR * largest - NOISE * least.logit_range
     return [sentence("worst_image", said, worst)] if better else []
