@@ -74,11 +74,10 @@ def write_tflite(content: bytes, spec: ImageSpec, path: Path, *, precision: Prec
 
 
 def label_tflite(content: bytes, entries: Mapping[str, str]) -> bytes:
-    """Names the input `image` and the output `logits` and adds the metadata entries.
+    """Names the input `image` and the output `logits`, in a signature as well, and adds the metadata entries.
 
     Args:
-        content: bytes of a `.tflite` file with one input and one output, which the converter has named
-            `serving_default_image:0` and `PartitionedCall:0`.
+        content: bytes of a `.tflite` file with one input and one output, from `convert_tflite`.
         entries: metadata, name to text.
 
     Returns:
@@ -89,6 +88,7 @@ def label_tflite(content: bytes, entries: Mapping[str, str]) -> bytes:
     for index, name in ((graph.inputs[0], b"image"), (graph.outputs[0], b"logits")):
         graph.tensors[index].name = name
     _name_layers(graph)
+    file.set_signature()
     file.set_metadata(entries)
     return file.content()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -93,6 +93,21 @@ class TfliteModel:
             entry = self.schema.MetadataT()
             entry.name, entry.buffer = name.encode(), self.add_buffer(data)
             self.tables.metadata = [*(self.tables.metadata or []), entry]
+
+    def set_signature(self) -> None:
+        """Gives the file one signature, `serving_default`: the ends of its graph under the names of their tensors."""
+        signature = self.schema.SignatureDefT()
+        signature.signatureKey, signature.subgraphIndex = b"serving_default", 0
+        signature.inputs, signature.outputs = self._named(self.graph.inputs), self._named(self.graph.outputs)
+        self.tables.signatureDefs = [signature]
+
+    def _named(self, places: Iterable[int]) -> list[Table]:
+        entries = []
+        for place in places:
+            entry = self.schema.TensorMapT()
+            entry.name, entry.tensorIndex = self.graph.tensors[place].name, int(place)
+            entries.append(entry)
+        return entries
 
     def content(self) -> bytes:
         """Bytes of the file with all changes."""

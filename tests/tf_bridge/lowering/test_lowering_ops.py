@@ -110,10 +110,12 @@ def in_tflite(traced, tflite_file) -> Callable[[str, tuple[int, int]], Results]:
 
     @functools.cache
     def run(table: str, size: tuple[int, int]) -> Results:
-        runner = Interpreter(str(tflite_file(table, size)), num_threads=1).get_signature_runner()
-        outputs = runner(image=nhwc(traced(table, size).image))
-        names = ["logits", *(f"output{index}" for index in range(1, len(TABLES[table])))]
-        return {name: outputs[key].transpose(0, 3, 1, 2) for name, key in zip(TABLES[table], names, strict=True)}
+        interpreter = Interpreter(str(tflite_file(table, size)), num_threads=1)
+        interpreter.allocate_tensors()
+        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], nhwc(traced(table, size).image))
+        interpreter.invoke()
+        outputs = [interpreter.get_tensor(each["index"]) for each in interpreter.get_output_details()]
+        return {name: each.transpose(0, 3, 1, 2) for name, each in zip(TABLES[table], outputs, strict=True)}
 
     return run
 

@@ -60,6 +60,19 @@ def test_input_and_output_are_named_and_laid_out_for_pictures(
     assert described["outputs"] == [{"name": "logits", "shape": [1, 16, 24, 3], "type": "float32"}]
 
 
+@pytest.mark.parametrize("precision", Precision)
+def test_the_signature_names_input_and_output(
+    precision: Precision, folder: Path, network: nn.Module, spec: ImageSpec, images
+) -> None:
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(str(exported(folder, network, spec, precision, images)))
+    assert interpreter.get_signature_list() == {"serving_default": {"inputs": ["image"], "outputs": ["logits"]}}
+    runner = interpreter.get_signature_runner()
+    assert runner.get_input_details()["image"]["index"] == interpreter.get_input_details()[0]["index"]
+    assert runner.get_output_details()["logits"]["index"] == interpreter.get_output_details()[0]["index"]
+
+
 def test_an_int8_file_takes_and_gives_integers(folder: Path, network: nn.Module, spec: ImageSpec, images) -> None:
     described = describe_file(exported(folder, network, spec, Precision.INT8, images))
     assert described["inputs"][0]["type"] == described["outputs"][0]["type"] == "int8"
