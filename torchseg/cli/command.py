@@ -37,6 +37,8 @@ Config = TypeVar("Config")
 
 DONE, CHECK_FAILED, WRONG_INPUT = 0, 1, 2
 _LONGEST_ARGUMENT = 2**14
+_NO = "no_"
+_CONFIG_HELP = "YAML file with any of these flags. A switch that it sets is undone by --no_NAME."
 _TRUST_HELP = (
     "Lets the code inside a checkpoint run: its SHA-256, or the file with that code. Only the command line can give it."
 )
@@ -184,7 +186,10 @@ def _checked(config_class: type[Any], values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _parser(config_class: type[Any]) -> ArgumentParser:
-    """Makes one flag per field: booleans are switches, `positional` fields are arguments, `was` gives an old name."""
+    """Makes one flag per field: booleans are switches, which `--no_NAME` undoes.
+
+    `positional` fields are arguments, `was` gives an old name.
+    """
     from jsonargparse import ArgumentParser
 
     fields = {field.name: field for field in dataclasses.fields(config_class)}
@@ -198,7 +203,7 @@ def _parser(config_class: type[Any]) -> ArgumentParser:
         version=version_text(),
         exit_on_error=False,
     )
-    parser.add_argument("--config", action=config_action(), metavar="FILE", help="YAML file with any of these flags.")
+    parser.add_argument("--config", action=config_action(), metavar="FILE", help=_CONFIG_HELP)
     parser.add_argument(f"--{FLAG}", default=None, metavar="SHA256", help=_TRUST_HELP)
     types, texts = get_type_hints(config_class), help_texts(config_class)
     groups: dict[str, Any] = {}
@@ -224,6 +229,7 @@ def _add_flag(group: Any, field: dataclasses.Field[Any], kind: Any, text: str) -
         group.add_argument(name, type=item, nargs=nargs, default=[], metavar=placeholder(item), help=text)
     elif kind is bool:
         group.add_argument(name, action="store_true", help=text)
+        group.add_argument(f"--{_NO}{field.name}", dest=field.name, action="store_false", default=False, help=SUPPRESS)
         if old:
             group.add_argument(f"--{old}", action="store_true", default=None, help=SUPPRESS)
     else:
@@ -234,11 +240,12 @@ def _add_flag(group: Any, field: dataclasses.Field[Any], kind: Any, text: str) -
 
 
 def _known_flags(config_class: type[Any]) -> set[str]:
-    """Names of all flags, old ones and those of every command included."""
+    """Names of all flags, old ones, those of every command, and `no_NAME` for switches included."""
     fields = dataclasses.fields(config_class)
     olds = {field.metadata["was"] for field in fields if "was" in field.metadata}
     own = {field.name for field in fields if "positional" not in field.metadata}
-    return own | olds | {"config", "print_config", "help", "version", FLAG}
+    switches = {f"{_NO}{name}" for name, kind in get_type_hints(config_class).items() if kind is bool}
+    return own | olds | switches | {"config", "print_config", "help", "version", FLAG}
 
 
 class _Text:

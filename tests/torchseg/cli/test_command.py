@@ -92,6 +92,19 @@ def test_wrong_input_is_one_message_and_two(error, capsys):
     assert capsys.readouterr().err == f"error: {error}\n"
 
 
+@pytest.mark.parametrize("flag", ["--no_loud", "--no-loud"])
+def test_a_switch_in_a_file_of_flags_is_undone_on_the_command_line(tmp_path, monkeypatch, flag):
+    monkeypatch.chdir(tmp_path)
+    Path("flags.yaml").write_text("loud: true\n")
+    seen: list[bool] = []
+    for more in ([], [flag]):
+        assert (
+            run_command(_Config, lambda config: seen.append(config.loud) or 0, ["--config", "flags.yaml", "a", *more])
+            == 0
+        )
+    assert seen == [True, False]
+
+
 def test_a_config_that_refuses_itself_is_wrong_input(capsys):
     assert run_command(_Config, lambda _: 0, ["a.txt", "--times", "0"]) == 2
     assert "times is 0; count at least once" in capsys.readouterr().err
