@@ -40,3 +40,11 @@ def check_calibration(
     if not np.isfinite(images).all():
         raise ValueError("calibration images hold values that are not finite; prepare them again from their images")
     return images
+
+
+def not_finite(layer: str, operation: str) -> str:
+    """What to tell of a layer whose values the calibration images show to be infinite or no numbers."""
+    return (
+        f"layer '{layer}' ({operation}) gives values that are not finite on the calibration images; "
+        "check its weights and that the images are prepared as in training"
+    )

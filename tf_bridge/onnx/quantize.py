@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from tf_bridge.calibration import not_finite
 from tf_bridge.float_weights import lightest
 from tf_bridge.onnx.attention import flatten_matrices, small_softmaxes
 from tf_bridge.onnx.concat_ranges import share_concat_ranges
@@ -256,10 +257,7 @@ def _check_ranges(model: ModelProto, ranges: bytes) -> None:
                 and not np.isfinite([measured[name][end]["data"] for end in ("lowest", "highest")]).all()
             ):
                 layer = layer_of_node(node, {tensor.name for tensor in model.graph.initializer})
-                raise ValueError(
-                    f"layer '{layer}' ({node.op_type}) gives values that are not finite on the calibration images; "
-                    "check its weights and that the images are prepared as in training"
-                )
+                raise ValueError(not_finite(layer, node.op_type))
 
 
 def _copy(model: ModelProto) -> ModelProto:

@@ -16,7 +16,7 @@ from tf_bridge.quiet import quiet
 from tf_bridge.tflite.flatbuffer import drop_idle_roundings
 from tf_bridge.tflite.float_operations import float_operations
 from tf_bridge.tflite.norms import join_norms
-from tf_bridge.tflite.ranges import with_ranges
+from tf_bridge.tflite.ranges import check_ranges, with_ranges
 from torchseg.modelfile.precision import Precision
 
 Images = NDArray[np.float32]
@@ -59,6 +59,7 @@ def convert_tflite(
 
     Raises:
         UnsupportedOperatorError: if the network uses an operator that TFLite does not have or cannot quantize.
+        ValueError: if a layer gives values that are not finite on the images.
     """
     if precision is not Precision.INT8:
         return _convert(traced, _SETTINGS[precision](traced.tf))
@@ -98,10 +99,15 @@ def calibrated_tflite(traced: TracedFunction, images: Images) -> tuple[bytes, se
 
     Returns:
         The bytes, and the names of the results of the operations that should stay in float.
+
+    Raises:
+        ValueError: if a layer gives values that are not finite on the images.
     """
     unquantized = join_norms(_convert(traced, _calibration(traced.tf, images[:1])))
     calibrated, masked = with_ranges(unquantized, images)
-    return calibrated, masked | float_operations(calibrated)
+    in_float = masked | float_operations(calibrated)
+    check_ranges(calibrated, in_float)
+    return calibrated, in_float
 
 
 def _convert(traced: TracedFunction, settings: dict[str, Any]) -> bytes:

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tf_bridge.calibration import not_finite
+from tf_bridge.layer_names import layer_of_tensor
 from tf_bridge.masked_scores import Operation, Range, Tensor, is_bounding, masked_scores
 from torchseg.modelfile.tflite import TfliteModel
 
@@ -16,6 +18,7 @@ from torchseg.modelfile.tflite import TfliteModel
 _WEIGHTED = {"CONV_2D": 1, "DEPTHWISE_CONV_2D": 1, "TRANSPOSE_CONV": 1, "FULLY_CONNECTED": 1}
 _IMAGE = {"TRANSPOSE_CONV": 2}  # index of the image, if not 0
 _SUMS = ("ADD", "SUB")
+_LARGEST = float(np.finfo(np.float32).max)
 # XNNPACK refuses a file in which the quantization step of a result is 256 times finer than that of the values it sums
 # up; 128 leaves a margin. This loses nothing: a result so small against its summands is their rounding error.
 _FINEST = 1 / 128
@@ -57,6 +60,29 @@ def with_ranges(calibrated: bytes, images: NDArray[np.float32]) -> tuple[bytes, 
     return file.content(), in_float
 
 
+def check_ranges(calibrated: bytes, in_float: Collection[str]) -> None:
+    """Raises ValueError if a range that the quantizer will use is not finite; names the first such layer.
+
+    Args:
+        calibrated: bytes of a file from `with_ranges`.
+        in_float: names of the results of the operations that the quantizer leaves in float.
+    """
+    file = TfliteModel(calibrated)
+    graph = file.graph
+    quantized = [each for each in graph.operators if result_name(graph, each) not in in_float]
+    used = {int(index) for each in quantized for index in (*each.inputs, *each.outputs)}
+    for operation in graph.operators:
+        for tensor in (graph.tensors[index] for index in operation.outputs if int(index) in used):
+            # Kernels that are told no bounds keep to the largest float where PyTorch gives infinity.
+            if is_measured(tensor) and not max(map(abs, _range(tensor))) < _LARGEST:
+                layer = layer_of_tensor(result_name(graph, operation))
+                raise ValueError(not_finite(layer, file.kind(operation)))
+
+
+def _range(tensor: Any) -> Range:
+    return float(tensor.quantization.min[0]), float(tensor.quantization.max[0])
+
+
 def _measure(file: TfliteModel, content: bytes, images: NDArray[np.float32]) -> None:
     """Replaces the ranges by the smallest and largest values that the tensors have on these images.
 
@@ -80,7 +106,7 @@ def _measure(file: TfliteModel, content: bytes, images: NDArray[np.float32]) -> 
         interpreter.invoke()
         for index in measured:
             values = interpreter.get_tensor(index)
-            low[index], high[index] = min(low[index], values.min()), max(high[index], values.max())
+            low[index], high[index] = np.minimum(low[index], values.min()), np.maximum(high[index], values.max())
     for index, quantization in measured.items():
         quantization.min[0], quantization.max[0] = low[index], high[index]
 
@@ -88,11 +114,7 @@ def _measure(file: TfliteModel, content: bytes, images: NDArray[np.float32]) -> 
 def _masked_operations(file: TfliteModel) -> set[str]:
     """Names of the results of the operations from each mask of very negative constants to its softmax."""
     graph = file.graph
-    ranges: dict[Tensor, Range] = {
-        index: (float(each.quantization.min[0]), float(each.quantization.max[0]))
-        for index, each in enumerate(graph.tensors)
-        if is_measured(each)
-    }
+    ranges: dict[Tensor, Range] = {index: _range(each) for index, each in enumerate(graph.tensors) if is_measured(each)}
     operations = [
         Operation(
             result_name(graph, each), file.kind(each), tuple(map(int, each.inputs)), tuple(map(int, each.outputs))

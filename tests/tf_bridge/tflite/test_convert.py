@@ -8,6 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from tests.special_layers import Applied
+from tf_bridge.conversion import Conversion
 from tf_bridge.lowering.lower import UnsupportedOperatorError
 from tf_bridge.tflite.convert import quantized_tflite
 from tf_bridge.tflite.export import export_tflite
@@ -56,6 +58,36 @@ def test_an_elu_of_any_slope_keeps_its_positive_half_in_int8(
     export_tflite(network, spec, tmp_path / "net.tflite", precision=Precision.INT8, calibration=images)
     logits = tflite_predict(tmp_path / "net.tflite")(images)
     assert np.abs(logits - torch_predict(network)(images)).max() < 0.1
+
+
+INFINITIES = {
+    "equal": lambda x: torch.where(x == float("inf"), 1.0, torch.where(x == float("-inf"), -1.0, 0.5)),
+    "not equal": lambda x: torch.where(x != float("-inf"), 1.0, -1.0) + (x != float("inf")),
+    "is infinite": lambda x: torch.where(x.isinf(), 1.0, 0.5),
+    "is finite": lambda x: torch.where(x.isfinite(), 1.0, 0.5),
+    "to numbers": lambda x: torch.nan_to_num(x, 0.0, 1.0, -1.0),
+}
+
+
+@pytest.mark.parametrize("name", INFINITIES)
+@pytest.mark.parametrize("kind", ["tflite", "onnx"])
+def test_a_file_tells_infinities_from_numbers(
+    kind: str, name: str, tmp_path: Path, spec: ImageSpec, images, torch_predict, tflite_predict, onnx_predict
+) -> None:
+    network = Applied(lambda x: INFINITIES[name](x / x.relu()))
+    Conversion(network, spec).write(tmp_path / f"net.{kind}")
+    logits = {"tflite": tflite_predict, "onnx": onnx_predict}[kind](tmp_path / f"net.{kind}")(images)
+    np.testing.assert_allclose(logits, torch_predict(network)(images), atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["tflite", "onnx"])
+def test_int8_refuses_values_that_are_not_finite(kind: str, tmp_path: Path, spec: ImageSpec, images) -> None:
+    network = Applied(lambda x: x * (x / x.relu()))
+    with pytest.raises(
+        ValueError, match=r"layer '.*' \((DIV|Div)\) gives values that are not finite on the calibration"
+    ):
+        Conversion(network, spec).write(tmp_path / f"net.{kind}", precision=Precision.INT8, calibration=images)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(("text", "reason"), [("", "it gives no reason"), ("scale\n is odd", "scale is odd")])

@@ -22,6 +22,32 @@ def _comparison(name: str) -> Callable[..., Value]:
     return apply
 
 
+def _equal(tf: TensorFlow, left: Operand, right: Operand) -> Value:
+    infinite = _is_infinite(tf, left, right)
+    return _comparison("equal")(tf, left, right) if infinite is None else infinite
+
+
+def _not_equal(tf: TensorFlow, left: Operand, right: Operand) -> Value:
+    infinite = _is_infinite(tf, left, right)
+    if infinite is None:
+        return _comparison("not_equal")(tf, left, right)
+    return same_layout(infinite, tf.math.logical_not(infinite.tensor))
+
+
+def _is_infinite(tf: TensorFlow, left: Operand, right: Operand) -> Value | None:
+    """Whether a value is a given infinity; None for other comparisons.
+
+    The converter writes an infinite constant as the largest float, and some kernels compute that for infinity.
+    """
+    for value, constant in ((left, right), (right, left)):
+        if isinstance(value, Value) and not isinstance(constant, Value):
+            if np.isposinf(constant).all():
+                return _comparison("greater_equal")(tf, value, constant)
+            if np.isneginf(constant).all():
+                return _comparison("less_equal")(tf, value, constant)
+    return None
+
+
 def _logical(name: str) -> Callable[..., Value]:
     """A function of truth values; PyTorch takes every other number but zero for true."""
 
@@ -86,8 +112,6 @@ def _is_nan(tf: TensorFlow, value: Value) -> Value:
 
 
 _COMPARISONS = {
-    "eq": "equal",
-    "ne": "not_equal",
     "lt": "less",
     "le": "less_equal",
     "gt": "greater",
@@ -100,6 +124,8 @@ COMPARISON: Mapping[str, Callable[..., Any]] = {
         for name, function in _COMPARISONS.items()
         for kind in ("Tensor", "Scalar")
     },
+    **{f"aten.eq.{kind}": _equal for kind in ("Tensor", "Scalar")},
+    **{f"aten.ne.{kind}": _not_equal for kind in ("Tensor", "Scalar")},
     **{f"aten.logical_{name}.default": _logical(f"logical_{name}") for name in ("and", "or", "not")},
     "aten.logical_xor.default": _logical("logical_xor"),
     **{f"aten.bitwise_{name}.Tensor": _bitwise(f"logical_{name}") for name in ("and", "or")},
