@@ -16,6 +16,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from torchseg.processes.child_limits import limit_own_memory
 from torchseg.processes.confined import confine
+from torchseg.processes.freed_memory import keep_freed_memory
 from torchseg.processes.group import end_with_pipe
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ def main(arguments: list[str]) -> None:
     """Serves the parent: reads requests from standard input and writes results to standard output."""
     name, threads, folder, worker = arguments
     limit_own_memory()
+    keep_freed_memory()
     if name != "torch":
         confine(Path(folder))  # before NumPy is imported, which starts threads that would stay free
     from importlib import import_module
