@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+import numpy as np
+
 from tf_bridge.onnx.attention import SMALL_SHARE
-from tf_bridge.tflite.ranges import is_measured, result_name
+from tf_bridge.tflite.ranges import LARGEST, is_measured, result_name
 from torchseg.modelfile.tflite import TfliteModel
 
 _SAMPLING = "/grid_sampler"  # part of the names of their results, after the PyTorch layer
 _DIVISORS = frozenset({"SQRT", "POW", "SQUARE", "MEAN", "REDUCE_MAX", "REDUCE_MIN", "EXP", "SQUARED_DIFFERENCE"})
+_COMPARISONS = ("LESS", "LESS_EQUAL", "GREATER", "GREATER_EQUAL")
 _PRODUCTS = ("BATCH_MATMUL", "FULLY_CONNECTED")
 # What is between the layer that predicts a flow or a transformation and the places that are made of it.
 _ARITHMETIC = frozenset(
@@ -27,7 +30,8 @@ def float_operations(content: bytes) -> set[str]:
 
     These are sampling at computed places, with the arithmetic on its coordinates back to the last layer with weights;
     divisions by what may be rounded to zero, which end the run, with the arithmetic that makes the divisor; and a
-    softmax of which all values are small, with the product that reads it.
+    softmax of which all values are small, with the product that reads it; and comparisons with infinity, which would
+    become the end of a grid.
 
     Args:
         content: bytes of a float32 `.tflite` file whose tensors have measured ranges, and are named after PyTorch's
@@ -39,7 +43,7 @@ def float_operations(content: bytes) -> set[str]:
     sampling = [each for each in graph.operators if _SAMPLING in result_name(graph, each)]
     pixels = set(_pixels(file, sampling, made_by))
     places = [int(index) for operation in sampling for index in operation.inputs if int(index) not in pixels]
-    chosen = {result_name(graph, each) for each in (*sampling, *_small_softmaxes(file))}
+    chosen = {result_name(graph, each) for each in (*sampling, *_small_softmaxes(file), *_tests_of_infinity(file))}
     chosen |= _arithmetic(file, places, made_by, _ARITHMETIC)
     for division in (each for each in graph.operators if file.kind(each) == "DIV"):
         divisor = int(division.inputs[1])
@@ -48,6 +52,14 @@ def float_operations(content: bytes) -> set[str]:
         if any(_may_be_zero(graph, tensor) for tensor in (divisor, *dividing)):
             chosen |= {result_name(graph, division), *made}
     return chosen
+
+
+def _tests_of_infinity(file: TfliteModel) -> Iterator[Any]:
+    for operation in file.graph.operators:
+        if file.kind(operation) in _COMPARISONS:
+            held = [file.data(file.graph.tensors[int(index)]) for index in operation.inputs]
+            if any(each is not None and (np.abs(each.view(np.float32)) >= LARGEST).all() for each in held):
+                yield operation
 
 
 def _arithmetic(file: TfliteModel, tensors: list[int], made_by: dict[int, Any], kinds: frozenset[str]) -> set[str]:

@@ -18,7 +18,7 @@ from torchseg.modelfile.tflite import TfliteModel
 _WEIGHTED = {"CONV_2D": 1, "DEPTHWISE_CONV_2D": 1, "TRANSPOSE_CONV": 1, "FULLY_CONNECTED": 1}
 _IMAGE = {"TRANSPOSE_CONV": 2}  # index of the image, if not 0
 _SUMS = ("ADD", "SUB")
-_LARGEST = float(np.finfo(np.float32).max)
+LARGEST = float(np.finfo(np.float32).max)
 # XNNPACK refuses a file in which the quantization step of a result is 256 times finer than that of the values it sums
 # up; 128 leaves a margin. This loses nothing: a result so small against its summands is their rounding error.
 _FINEST = 1 / 128
@@ -74,7 +74,7 @@ def check_ranges(calibrated: bytes, in_float: Collection[str]) -> None:
     for operation in graph.operators:
         for tensor in (graph.tensors[index] for index in operation.outputs if int(index) in used):
             # Kernels that are told no bounds keep to the largest float where PyTorch gives infinity.
-            if is_measured(tensor) and not max(map(abs, _range(tensor))) < _LARGEST:
+            if is_measured(tensor) and not max(map(abs, _range(tensor))) < LARGEST:
                 layer = layer_of_tensor(result_name(graph, operation))
                 raise ValueError(not_finite(layer, file.kind(operation)))
 

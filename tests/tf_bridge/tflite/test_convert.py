@@ -81,6 +81,16 @@ def test_a_file_tells_infinities_from_numbers(
 
 
 @pytest.mark.parametrize("kind", ["tflite", "onnx"])
+def test_finite_values_are_finite_in_int8(
+    kind: str, tmp_path: Path, spec: ImageSpec, images, torch_predict, tflite_predict, onnx_predict
+) -> None:
+    network = Applied(lambda x: x * (x * 3).isfinite())
+    Conversion(network, spec).write(tmp_path / f"net.{kind}", precision=Precision.INT8, calibration=images)
+    logits = {"tflite": tflite_predict, "onnx": onnx_predict}[kind](tmp_path / f"net.{kind}")(images)
+    assert np.abs(logits - torch_predict(network)(images)).max() < 0.02 * np.ptp(images)
+
+
+@pytest.mark.parametrize("kind", ["tflite", "onnx"])
 def test_int8_refuses_values_that_are_not_finite(kind: str, tmp_path: Path, spec: ImageSpec, images) -> None:
     network = Applied(lambda x: x * (x / x.relu()))
     with pytest.raises(
