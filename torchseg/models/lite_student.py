@@ -34,6 +34,9 @@ class LiteStudent(nn.Module):
             Default: all, e.g. six at stride 16 of `lite0`.
         image_scale: how many times larger the encoder sees an image than it is, as in `SmpNetwork`; with 2, the logits
             are computed at the image's own size.
+        stem_stride: stride of the first convolution. With 1, its kernels first enlarge what they see twice: the network
+            computes what it does with `image_scale` 2, except at the image's border. It enlarges no image, which
+            saves time, and int8 files round none: the 8 bits of an enlarged image cost more than all later layers.
         decoder_widths: channels of the decoder at every doubling, from the cut to half of the image's size. Default: by
             the cut; none is wider than 48.
         encoder_weights: imagenet, or none for random initial weights.
@@ -48,6 +51,7 @@ class LiteStudent(nn.Module):
         cut: Literal[8, 16, 32] = 16,
         blocks_at_cut: int | None = None,
         image_scale: Literal[1, 2] = 1,
+        stem_stride: Literal[1, 2] = 2,
         decoder_widths: Sequence[int] | None = None,
         encoder_weights: Literal["imagenet", "none"] = "none",
     ) -> None:
@@ -57,11 +61,19 @@ class LiteStudent(nn.Module):
                 f"decoder_widths is {list(widths)}; with cut {cut} give {len(_DECODERS[cut])} widths, "
                 f"e.g. {list(_DECODERS[cut])}"
             )
+        if image_scale == 2 and stem_stride == 1:
+            raise ValueError(
+                "image_scale is 2 and stem_stride 1; give one of them: each shows images at twice their size"
+            )
         super().__init__()
-        self.image_scale, self.stride = image_scale, cut // image_scale
+        self.image_scale = image_scale
+        self.logits_stride = stem_stride // image_scale
+        self.stride = cut * self.logits_stride // 2
         self.encoder = _Encoder(encoder, in_channels, stages=_STAGES[cut], blocks_at_cut=blocks_at_cut)
         if encoder_weights == IMAGENET:
             load_in_order(self.encoder, imagenet_weights(encoder_name(encoder)))
+        if stem_stride == 1:
+            self.encoder.conv_stem = _enlarging(self.encoder.conv_stem)
         *skips, deepest = _skip_channels(self.encoder, in_channels)
         skips.reverse()
         self.up = nn.ModuleList(Up(before, width) for before, width in zip((deepest, *widths), widths, strict=False))
@@ -80,8 +92,7 @@ class LiteStudent(nn.Module):
         *skips, features = self.encoder(enlarged(images, self.image_scale))
         for up, decode in zip(self.up, self.decode, strict=True):
             features = decode(self.join(skips.pop(), up(features)))
-        logits = cast(Tensor, self.head(features))  # at half of the size that the encoder saw
-        return enlarged(logits, 2 // self.image_scale)
+        return enlarged(cast(Tensor, self.head(features)), self.logits_stride)
 
 
 class _Encoder(nn.Module):
@@ -92,7 +103,7 @@ class _Encoder(nn.Module):
 
         super().__init__()
         network = timm.create_model(f"tf_efficientnet_{name}", in_chans=in_channels)
-        self.conv_stem = cast(nn.Module, network.conv_stem)
+        self.conv_stem = cast(nn.Conv2d, network.conv_stem)
         self.bn1 = cast(nn.Module, network.bn1)
         kept = list(cast(nn.Sequential, network.blocks))[:stages]
         self.blocks = nn.ModuleList(kept if blocks_at_cut is None else _shortened(kept, blocks_at_cut))
@@ -106,6 +117,19 @@ class _Encoder(nn.Module):
                 features.pop()
             features.append(after)
         return features
+
+
+def _enlarging(convolution: nn.Conv2d) -> nn.Conv2d:
+    """A convolution that gives, inside of an image, what this one with stride 2 gives of the image enlarged twice.
+
+    An enlarged pixel is 3/4 of the nearest pixel and 1/4 of the next one, so three of them in a row depend on three
+    pixels, and so does what stride 2 makes of them.
+    """
+    alone = nn.Conv2d(convolution.in_channels, convolution.out_channels, 3, padding=1, bias=False)
+    along = convolution.weight.new_tensor([[1, 3, 0], [0, 3, 1], [0, 1, 3]]) / 4  # enlarged pixels by pixels
+    with torch.no_grad():
+        alone.weight.copy_(torch.einsum("oiyx,yh,xw->oihw", convolution.weight, along, along))
+    return alone
 
 
 def _shortened(stages: Sequence[nn.Module], blocks_at_cut: int) -> list[nn.Module]:

