@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from tf_bridge.certify.bias_check import BiasCheck
 from tf_bridge.certify.network_layers import Kernel, NetworkLayers
 from tf_bridge.layer_names import layer_of_tensor
+from tf_bridge.weight_steps import LARGEST_FACTOR
 from torchseg.modelfile.keras.file import keras_weights
 from torchseg.modelfile.weights import StoredWeight, onnx_weights, tflite_weights
 
@@ -25,20 +26,34 @@ _FLOAT_NOISE = 1e-4  # of the largest weight of a layer: batch norm is folded in
 
 
 @dataclass(frozen=True, kw_only=True)
+class Rounding:
+    """How a file stores a parameter as 8-bit integers.
+
+    Attributes:
+        dtype: `int8` or `uint8`.
+        axis: of the parameter whose channels have scales of their own; None if it has one scale.
+        factors: each channel's step over the one that its largest weight needs, `(C_out,)`, or one for all, `(1,)`.
+    """
+
+    dtype: str
+    axis: int | None
+    factors: NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
 class WeightCheck:
     """How close the weights in a file are to those of its network.
 
     Attributes:
         checked: number of layers compared.
-        integers: dtype of each parameter that the file stores as 8-bit integers, and the axis of the parameter whose
-            channels have scales of their own; None if it has one scale.
+        integers: of each parameter that the file stores as 8-bit integers.
         worst_layer: the layer with the largest error relative to its limit; empty if none was compared.
         worst_share: that error over its limit; the weights hold up to 1.
         failures: one sentence per layer that differs, or that the file lacks.
     """
 
     checked: int
-    integers: Mapping[str, tuple[str, int | None]]
+    integers: Mapping[str, Rounding]
     worst_layer: str
     worst_share: float
     failures: tuple[str, ...]
@@ -57,7 +72,7 @@ def check_weights(path: Path, network: NetworkLayers, *, stored: Sequence[Stored
     stored, channels_last = stored_weights(path) if stored is None else stored, path.suffix != ".onnx"
     nameless = [each for each in stored if not any(_is_named(each.name, kernel) for kernel in network.kernels)]
     errors: dict[str, float] = {}
-    integers: dict[str, tuple[str, int | None]] = {}
+    integers: dict[str, Rounding] = {}
     failures, biases = [], BiasCheck()
     for kernel in network.kernels:
         whole = _stored(kernel, stored) or _nearest(kernel, nameless, channels_last=channels_last)
@@ -65,10 +80,10 @@ def check_weights(path: Path, network: NetworkLayers, *, stored: Sequence[Stored
             failures.append(f"layer `{kernel.layer}` has no weights of shape {kernel.values.shape} in the file")
             continue
         parts = whole[0]
-        if parts[0].dtype in _INTEGERS:
-            integers[kernel.parameter] = (parts[0].dtype, kernel.axis if parts[0].scale.size > 1 else None)
         folded, plain = _variant_errors(kernel, parts, channels_last=channels_last)  # (C_out,) each
         share = folded if folded.max() <= plain.max() else plain
+        if parts[0].dtype in _INTEGERS:
+            integers[kernel.parameter] = _rounding(kernel, parts, kernel.values if share is folded else kernel.plain)
         errors[kernel.layer] = max(float(share.max()), errors.get(kernel.layer, 0.0))
         if not errors[kernel.layer] <= 1:
             failures.append(_sentence(kernel, parts[0], share))
@@ -93,6 +108,16 @@ def stored_dtypes(network: NetworkLayers, stored: Sequence[StoredWeight]) -> dic
     """The dtype that a file stores the weights of each layer in, e.g. `int8`; without layers it has no names of."""
     found = {kernel.layer: _stored(kernel, stored) for kernel in network.kernels}
     return {layer: whole[0][0].dtype for layer, whole in found.items() if whole}
+
+
+def _rounding(kernel: Kernel, parts: Sequence[StoredWeight], exact: NDArray[np.float32]) -> Rounding:
+    """How the parts of a kernel are stored whose exact weights are `(C_out, ...)`."""
+    scale, factors = parts[0].scale, np.ones(1)
+    if parts[0].dtype == "int8" and scale.size == len(exact):
+        largest = np.abs(exact.reshape(len(exact), -1)).max(axis=1).astype(np.float64)
+        steps = np.divide(largest, 127, out=scale.astype(np.float64), where=largest > 0)
+        factors = np.clip(scale / steps, 1, LARGEST_FACTOR)
+    return Rounding(dtype=parts[0].dtype, axis=kernel.axis if scale.size > 1 else None, factors=factors)
 
 
 def _sentence(kernel: Kernel, part: StoredWeight, share: NDArray[np.float64]) -> str:
@@ -167,22 +192,21 @@ def _steps(rows: NDArray[np.float64], largest: NDArray[np.float64] | None) -> ND
 
 
 def simulated_weights(network: NetworkLayers, check: WeightCheck) -> dict[str, NDArray[np.float32]]:
-    """The network's own weights, rounded as the quantizers of both formats do; by parameter.
+    """The network's own weights, rounded with the steps of the file; by parameter.
 
     Quantizers fold batch norm in first. With a scale per channel that changes no code, because the channel's step grows
     with the factor. With one scale for the tensor, the channel with the largest weights decides how all are rounded.
 
     Args:
         network: whose weights to round.
-        check: says which weights the file stores as integers, and how many scales each has.
+        check: says which weights the file stores as integers, and how.
     """
     rounded = {}
     for kernel in network.kernels:
-        dtype, axis = check.integers.get(kernel.parameter, ("", None))
-        if dtype:
+        if rounding := check.integers.get(kernel.parameter):
             weight = network.parameter(kernel.parameter)
-            factor = np.ones(1) if axis is not None else _along(kernel.factor, weight, kernel.axis)
-            folded = _rounded(weight * factor, dtype, axis)
+            factor = np.ones(1) if rounding.axis is not None else _along(kernel.factor, weight, kernel.axis)
+            folded = _rounded(weight * factor, rounding, _along(rounding.factors, weight, kernel.axis))
             unfolded = np.divide(folded, factor, out=weight.astype(np.float64), where=factor != 0)
             rounded[kernel.parameter] = unfolded.astype(np.float32)
     return rounded
@@ -195,12 +219,12 @@ def _along(factor: NDArray[np.float64], weight: NDArray[np.float32], axis: int) 
     return factor.reshape([-1 if each == axis else 1 for each in range(weight.ndim)])
 
 
-def _rounded(weight: NDArray[np.float64], dtype: str, axis: int | None) -> NDArray[np.float64]:
-    """The nearest numbers that 8 bits can hold, with a step per channel of `axis`, or with one step."""
-    others = tuple(each for each in range(weight.ndim) if each != axis)
+def _rounded(weight: NDArray[np.float64], rounding: Rounding, factors: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The nearest numbers that 8 bits can hold, with steps that are multiplied with factors."""
+    others = tuple(each for each in range(weight.ndim) if each != rounding.axis)
     low = np.minimum(weight.min(axis=others, keepdims=True), 0)
     high = np.maximum(weight.max(axis=others, keepdims=True), 0)
-    step = np.maximum(-low, high) / 127 if dtype == "int8" else (high - low) / 255
+    step = factors * (np.maximum(-low, high) / 127 if rounding.dtype == "int8" else (high - low) / 255)
     step[step == 0] = 1
-    shift = 0 if dtype == "int8" else np.round(low / step)
+    shift = 0 if rounding.dtype == "int8" else np.round(low / step)
     return np.asarray((np.round(weight / step - shift) + shift) * step)

@@ -13,6 +13,7 @@ from tf_bridge.mixed_precision.groups import Operation, layer_groups
 from tf_bridge.onnx.export import save_onnx
 from tf_bridge.onnx.quantize import measure_ranges, quantize_onnx
 from tf_bridge.onnx.value_names import layer_of_node
+from tf_bridge.onnx.weight_steps import measure_steps
 from torchseg.modelfile.precision import Precision
 from torchseg.spec import ImageSpec
 
@@ -36,7 +37,7 @@ class MixedOnnx:
     def __init__(self, graph: ModelProto, spec: ImageSpec, images: NDArray[np.float32]) -> None:
         self._graph, self._spec = graph, spec
         self._groups = _groups(graph)
-        self._ranges = measure_ranges(graph, images)
+        self._ranges, self._steps = measure_ranges(graph, images), measure_steps(graph, images)
 
     @property
     def layers(self) -> Sequence[str]:
@@ -46,7 +47,7 @@ class MixedOnnx:
     def write(self, path: Path, *, float_layers: Collection[str]) -> None:
         """Writes the file with these layers in float; input and output are float32, as in all ONNX files here."""
         nodes = [node for layer in float_layers for node in self._groups[layer]]
-        mixed = quantize_onnx(self._graph, self._ranges, float_nodes=nodes)
+        mixed = quantize_onnx(self._graph, self._ranges, self._steps, float_nodes=nodes)
         save_onnx(mixed, self._spec, path, precision=Precision.INT8)
 
 

@@ -15,6 +15,7 @@ from tf_bridge.mixed_precision.groups import Operation, layer_groups
 from tf_bridge.tflite.convert import TracedFunction, calibrated_tflite, quantized_tflite
 from tf_bridge.tflite.export import write_tflite
 from tf_bridge.tflite.flatbuffer import drop_idle_roundings
+from tf_bridge.tflite.weight_steps import measure_steps
 from torchseg.modelfile.precision import Precision
 from torchseg.modelfile.tflite import TfliteModel
 from torchseg.spec import ImageSpec
@@ -37,6 +38,7 @@ class MixedTflite:
     def __init__(self, traced: TracedFunction, spec: ImageSpec, images: NDArray[np.float32]) -> None:
         self._spec = spec
         self._calibrated, self._in_float = calibrated_tflite(traced, images)
+        self._steps = measure_steps(self._calibrated, images)
         self._groups, self._transposed = _groups(self._calibrated)
 
     @property
@@ -50,7 +52,7 @@ class MixedTflite:
         operations |= self._in_float
         kinds = {_TRANSPOSED} if self._transposed in float_layers else set()
         # tf.lite.experimental.QuantizationDebugger would quantize every choice twice, and run it.
-        content = quantized_tflite(self._calibrated, denylisted_nodes=operations, denylisted_ops=kinds)
+        content = quantized_tflite(self._calibrated, self._steps, denylisted_nodes=operations, denylisted_ops=kinds)
         write_tflite(drop_idle_roundings(content), self._spec, path, precision=Precision.INT8)
 
 

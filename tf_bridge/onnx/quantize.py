@@ -19,6 +19,7 @@ from tf_bridge.onnx.failures import one_message
 from tf_bridge.onnx.grouped_bias import split_grouped_biases
 from tf_bridge.onnx.masks import make_masks_finite, masked_nodes, masks
 from tf_bridge.onnx.value_names import layer_of_node, layer_of_weight
+from tf_bridge.onnx.weight_steps import Factors, measure_steps, set_steps
 from tf_bridge.onnx.zero_channels import refine_zero_channels
 from tf_bridge.quiet import quiet
 from torchseg.modelfile.precision import Precision
@@ -166,7 +167,7 @@ def _for_transposing(model: ModelProto) -> ModelProto:
 
 def _int8(model: ModelProto, images: Images | None) -> ModelProto:
     assert images is not None
-    return quantize_onnx(model, measure_ranges(model, images), float_nodes=())
+    return quantize_onnx(model, measure_ranges(model, images), measure_steps(model, images), float_nodes=())
 
 
 def measure_ranges(model: ModelProto, images: Images) -> bytes:
@@ -195,12 +196,13 @@ def measure_ranges(model: ModelProto, images: Images) -> bytes:
         return share_concat_ranges(model, measured, left_out=masked_nodes(model, measured))
 
 
-def quantize_onnx(model: ModelProto, ranges: bytes, *, float_nodes: Iterable[str]) -> ModelProto:
+def quantize_onnx(model: ModelProto, ranges: bytes, steps: Factors, *, float_nodes: Iterable[str]) -> ModelProto:
     """Quantizes a float32 model, which is not modified, to int8.
 
     Args:
         model: float32.
         ranges: from `measure_ranges`.
+        steps: from `measure_steps`.
         float_nodes: names of the nodes to leave in float32.
 
     Raises:
@@ -210,7 +212,7 @@ def quantize_onnx(model: ModelProto, ranges: bytes, *, float_nodes: Iterable[str
         path = Path(folder) / "ranges.json"
         path.write_bytes(ranges)
         in_float = [*float_nodes, *small_softmaxes(model, ranges), *masked_nodes(model, ranges)]
-        return _quantize(model, None, path, float_nodes=in_float)
+        return set_steps(_quantize(model, None, path, float_nodes=in_float), model, steps)
 
 
 def _quantize(model: ModelProto, images: Images | None, ranges: Path, *, float_nodes: Iterable[str]) -> ModelProto:

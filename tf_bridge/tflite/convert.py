@@ -17,6 +17,7 @@ from tf_bridge.tflite.flatbuffer import drop_idle_roundings
 from tf_bridge.tflite.float_operations import float_operations
 from tf_bridge.tflite.norms import join_norms
 from tf_bridge.tflite.ranges import check_ranges, with_ranges
+from tf_bridge.tflite.weight_steps import Factors, measure_steps, set_steps
 from torchseg.modelfile.precision import Precision
 
 Images = NDArray[np.float32]
@@ -66,12 +67,18 @@ def convert_tflite(
     assert images is not None
     int8 = traced.tf.int8
     calibrated, kept = calibrated_tflite(traced, images)
-    content = quantized_tflite(calibrated, input_data_type=int8, output_data_type=int8, denylisted_nodes=kept)
+    steps = measure_steps(calibrated, images)
+    content = quantized_tflite(calibrated, steps, input_data_type=int8, output_data_type=int8, denylisted_nodes=kept)
     return drop_idle_roundings(content) if kept else content
 
 
-def quantized_tflite(calibrated: bytes, **options: Any) -> bytes:
-    """Quantizes a file from `calibrated_tflite` with TensorFlow's quantizer, which takes the options.
+def quantized_tflite(calibrated: bytes, steps: Factors, **options: Any) -> bytes:
+    """Quantizes a file with TensorFlow's quantizer.
+
+    Args:
+        calibrated: from `calibrated_tflite`.
+        steps: from `measure_steps`.
+        options: of the quantizer.
 
     Raises:
         UnsupportedOperatorError: if it cannot.
@@ -80,7 +87,7 @@ def quantized_tflite(calibrated: bytes, **options: Any) -> bytes:
 
     with quiet():
         try:
-            return bytes(mlir_quantize(calibrated, **options))
+            return set_steps(bytes(mlir_quantize(calibrated, **options)), calibrated, steps)
         except RuntimeError as error:  # often without a text
             reason = " ".join(str(error).split()) or "it gives no reason"
             raise UnsupportedOperatorError(

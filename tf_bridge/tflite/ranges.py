@@ -89,16 +89,7 @@ def _measure(file: TfliteModel, content: bytes, images: NDArray[np.float32]) -> 
     TensorFlow measures the inputs of an operation after it has run. A sum may be written over one of its summands,
     which then gets the range of the sum.
     """
-    from ai_edge_litert.interpreter import Interpreter, OpResolverType
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # hides the warning that keeping all tensors costs memory
-        interpreter = Interpreter(
-            model_content=content,
-            experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
-            experimental_preserve_all_tensors=True,
-        )
-    interpreter.allocate_tensors()
+    interpreter = float_interpreter(content)
     measured = {index: each.quantization for index, each in enumerate(file.graph.tensors) if is_measured(each)}
     low, high = (dict.fromkeys(measured, end) for end in (np.inf, -np.inf))
     for image in images:
@@ -109,6 +100,21 @@ def _measure(file: TfliteModel, content: bytes, images: NDArray[np.float32]) -> 
             low[index], high[index] = np.minimum(low[index], values.min()), np.maximum(high[index], values.max())
     for index, quantization in measured.items():
         quantization.min[0], quantization.max[0] = low[index], high[index]
+
+
+def float_interpreter(content: bytes) -> Any:
+    """Runs a float32 file without XNNPACK, and keeps all intermediate values."""
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # hides the warning that keeping all tensors costs memory
+        interpreter = Interpreter(
+            model_content=content,
+            experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+            experimental_preserve_all_tensors=True,
+        )
+    interpreter.allocate_tensors()
+    return interpreter
 
 
 def _masked_operations(file: TfliteModel) -> set[str]:

@@ -104,7 +104,7 @@ def test_the_int8_file_computes_what_the_network_computes(activation: str) -> No
     ort = pytest.importorskip("onnxruntime")
     model = graph(activation=activation, skip_is_read=False)
     images = np.random.default_rng(1).standard_normal((8, 3, 8, 8)).astype(np.float32)
-    rounded = quantize_onnx(model, measure_ranges(model, images), float_nodes=())
+    rounded = quantize_onnx(model, measure_ranges(model, images), {}, float_nodes=())
     (expected, _), (found, _) = (
         ort.InferenceSession(each.SerializeToString()).run(None, {"image": images[:1]}) for each in (model, rounded)
     )

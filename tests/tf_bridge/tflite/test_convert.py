@@ -107,4 +107,4 @@ def test_what_the_quantizer_refuses_is_one_message(text: str, reason: str, monke
 
     monkeypatch.setattr(importlib.import_module("tensorflow.lite.python.convert"), "mlir_quantize", refuse)
     with pytest.raises(UnsupportedOperatorError, match=rf"^TFLite's quantizer fails .*\({reason}\); export fp32, fp16"):
-        quantized_tflite(b"")
+        quantized_tflite(b"", {})
