@@ -3,6 +3,7 @@
 A quantizer divides the largest weight of a channel by 127. In a depthwise convolution, with nine weights, the rounding
 errors hardly cancel: their sum times the mean of the image is added to every pixel. A step that is up to 3 % larger
 rounds the weights differently, and among some dozens of such steps one is found whose errors cancel on real images.
+All are numbers that float16 can hold, so that a packed file stores them in two bytes each.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ IMAGES, PATCHES = 16, 32  # calibration images that patches are taken from, and 
 LARGEST_FACTOR = 1.03  # certificates allow a weight to be off by 0.52 of the usual step, rounding takes half a step
 _FACTORS = np.linspace(1, LARGEST_FACTOR, 31, dtype=np.float32)
 _LARGEST = 127  # code of a weight
+_HALF = 2.0**-11  # largest relative error of a number that is rounded to float16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,18 +60,32 @@ class Windows:
         return np.ascontiguousarray(found.reshape(self.groups, -1, PATCHES), np.float32)
 
 
-def step_factors(weights: Values, patches: Values) -> Values:
-    """What to multiply the usual step of each output channel with, from 1 to 1.03, `(C_out,)`.
+def best_steps(weights: Values, patches: Values) -> Values:
+    """The step of each output channel, `(C_out,)`; 0 for channels without weights.
 
     Args:
         weights: `(C_out, C_in / groups, kernel height, kernel width)`.
         patches: what the weights are multiplied with, `(groups, C_in / groups x kernel height x kernel width, n)`.
     """
     rows = weights.reshape(len(patches), -1, patches.shape[1])  # (groups, C_out / groups, weights)
-    steps = np.abs(rows).max(axis=2, keepdims=True) / _LARGEST
-    steps[steps == 0] = 1
-    errors = [_errors(rows, steps * factor, patches) for factor in _FACTORS]
-    return np.asarray(_FACTORS[np.argmin(errors, axis=0)].reshape(-1))
+    usual = np.abs(rows).max(axis=2, keepdims=True) / _LARGEST
+    tried = usual * _FACTORS.reshape(-1, 1, 1, 1)  # (steps, groups, C_out / groups, 1)
+    halves = in_half(tried)
+    tried = np.where(np.abs(halves - tried) <= _HALF * tried, halves, tried)
+    best = np.argmin([_errors(rows, steps, patches) for steps in np.where(tried > 0, tried, 1)], axis=0)
+    return np.asarray(np.take_along_axis(tried[..., 0], best[None], axis=0).reshape(-1))
+
+
+def chosen_or_larger(chosen: Values, stored: Values) -> Values:
+    """The chosen steps, but the stored ones that a quantizer enlarged so that 32 bits hold the bias."""
+    return np.where(chosen > 0.99 * stored, chosen, stored)
+
+
+def in_half(steps: Values) -> Values:
+    """The nearest numbers that float16 can hold; steps that it rounds to 0 or infinity stay."""
+    with np.errstate(over="ignore"):
+        halves = steps.astype(np.float16).astype(np.float32)
+    return np.where((halves > 0) & np.isfinite(halves), halves, steps)
 
 
 def rounded(weights: NDArray[np.floating], steps: NDArray[np.floating]) -> NDArray[np.int8]:

@@ -12,7 +12,7 @@ from tf_bridge.certify.weight_check import check_weights, stored_weights
 from tf_bridge.conversion import Conversion
 from tf_bridge.onnx import quantize
 from tf_bridge.tflite import convert
-from tf_bridge.weight_steps import Windows, rounded, step_factors
+from tf_bridge.weight_steps import Windows, best_steps, in_half, rounded
 from torchseg.modelfile.precision import Precision
 from torchseg.modelfile.weights import StoredWeight
 
@@ -50,16 +50,18 @@ def test_chosen_steps_never_round_worse_on_their_patches(seed, size):
     weights = random.normal(size=size).astype(np.float32)
     weights[0, 0] = 0
     patches = (random.normal(size=(groups, count, 40)) + 2).astype(np.float32)
-    factors = step_factors(weights.reshape(groups * outputs, count, 1, 1), patches)
-    assert factors[0] == 1
-    assert factors.min() >= 1
-    assert factors.max() <= 1.031
+    steps = best_steps(weights.reshape(groups * outputs, count, 1, 1), patches)
+    assert steps[0] == 0
+    assert (steps == steps.astype(np.float16)).all()
+    chosen = np.where(steps > 0, steps, 1).reshape(groups, outputs, 1)
     usual = np.abs(weights).max(axis=2, keepdims=True) / 127
     usual[usual == 0] = 1
+    assert (chosen / usual).min() > 0.9995
+    assert (chosen / usual).max() < 1.0305
     errors = []
-    for steps in (usual, usual * factors.reshape(groups, outputs, 1)):
-        off = rounded(weights, steps) * steps - weights
-        assert np.abs(off).max(axis=2, initial=0).max() <= 0.516 * steps.max()
+    for each in (in_half(usual), chosen):
+        off = rounded(weights, each) * each - weights
+        assert (np.abs(off) <= 0.516 * usual).all()
         errors.append(np.square(off @ patches).sum(axis=2))
     assert (errors[1] <= errors[0] * 1.001).all()
 
@@ -107,6 +109,37 @@ def test_int8_files_compute_more_exactly_with_chosen_steps(
     rows = _depthwise(chosen).rows
     assert not rows[3].any()
     assert len(np.unique(rows[4])) == 2
+
+
+class TinyValues(nn.Module):
+    """A layer that reads values so small that 32 bits cannot count the bias in usual steps."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.first, self.second = nn.Conv2d(3, 4, 1), nn.Conv2d(4, 3, 1)
+        with torch.no_grad():
+            self.first.weight *= 1e-9
+            self.first.bias.zero_()
+            self.second.bias.copy_(torch.tensor([1.0, -2.0, 3.0]))
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return self.second(torch.relu(self.first(image)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["onnx", "tflite"])
+def test_steps_that_a_quantizer_enlarged_for_the_bias_stay(
+    kind, tmp_path: Path, spec, images, onnx_predict, tflite_predict
+):
+    if kind == "tflite":
+        pytest.importorskip("tensorflow")
+    network, path = TinyValues().eval(), tmp_path / f"net.{kind}"
+    Conversion(network, spec).write(path, precision=Precision.INT8, calibration=images)
+    predict = onnx_predict if kind == "onnx" else tflite_predict
+    with torch.no_grad():
+        expected = network(torch.from_numpy(images)).numpy()
+    np.testing.assert_allclose(predict(path)(images), expected, atol=0.05)
 
 
 def _depthwise(path: Path) -> StoredWeight:

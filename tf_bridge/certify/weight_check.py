@@ -22,6 +22,7 @@ _INTEGERS = ("int8", "uint8")
 LIMITS = {"int8": 0.52, "uint8": 1.02, "float16": 6e-4, "float32": 1e-4}
 _READERS = {".onnx": onnx_weights, ".tflite": tflite_weights, ".keras": keras_weights}
 _HALF_STEP = 2.0**-25  # float16 has equal steps of 2**-24 below its smallest normal number
+_HALF = 1e-3  # a step may be rounded to float16
 _FLOAT_NOISE = 1e-4  # of the largest weight of a layer: batch norm is folded in float32
 
 
@@ -116,7 +117,7 @@ def _rounding(kernel: Kernel, parts: Sequence[StoredWeight], exact: NDArray[np.f
     if parts[0].dtype == "int8" and scale.size == len(exact):
         largest = np.abs(exact.reshape(len(exact), -1)).max(axis=1).astype(np.float64)
         steps = np.divide(largest, 127, out=scale.astype(np.float64), where=largest > 0)
-        factors = np.clip(scale / steps, 1, LARGEST_FACTOR)
+        factors = np.clip(scale / steps, 1 - _HALF, LARGEST_FACTOR + _HALF)
     return Rounding(dtype=parts[0].dtype, axis=kernel.axis if scale.size > 1 else None, factors=factors)
 
 

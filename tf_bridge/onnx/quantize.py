@@ -19,7 +19,7 @@ from tf_bridge.onnx.failures import one_message
 from tf_bridge.onnx.grouped_bias import split_grouped_biases
 from tf_bridge.onnx.masks import make_masks_finite, masked_nodes, masks
 from tf_bridge.onnx.value_names import layer_of_node, layer_of_weight
-from tf_bridge.onnx.weight_steps import Factors, measure_steps, set_steps
+from tf_bridge.onnx.weight_steps import Steps, measure_steps, set_steps
 from tf_bridge.onnx.zero_channels import refine_zero_channels
 from tf_bridge.quiet import quiet
 from torchseg.modelfile.precision import Precision
@@ -196,7 +196,7 @@ def measure_ranges(model: ModelProto, images: Images) -> bytes:
         return share_concat_ranges(model, measured, left_out=masked_nodes(model, measured))
 
 
-def quantize_onnx(model: ModelProto, ranges: bytes, steps: Factors, *, float_nodes: Iterable[str]) -> ModelProto:
+def quantize_onnx(model: ModelProto, ranges: bytes, steps: Steps, *, float_nodes: Iterable[str]) -> ModelProto:
     """Quantizes a float32 model, which is not modified, to int8.
 
     Args:

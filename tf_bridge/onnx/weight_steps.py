@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tf_bridge.weight_steps import IMAGES, Values, Windows, counted, rounded, step_factors
+from tf_bridge.weight_steps import IMAGES, Values, Windows, best_steps, chosen_or_larger, counted, in_half, rounded
 
 if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto, TensorProto
     from onnxruntime import InferenceSession
 
 _CODES = "_quantized"  # what the quantizer puts behind the name of a weight
-Factors = Mapping[str, Values]
-"""By name of the weights in the float32 model: the factor of each output channel's step, `(C_out,)`."""
+Steps = Mapping[str, Values]
+"""By name of the weights in the float32 model: the step of each output channel, `(C_out,)`; 0 without weights."""
 
 
-def measure_steps(model: ModelProto, images: Values) -> Factors:
-    """Chooses the factors for all convolutions of images whose weights no other layer shares.
+def measure_steps(model: ModelProto, images: Values) -> Steps:
+    """Chooses the steps for all convolutions of images whose weights no other layer shares.
 
     Args:
         model: float32; not modified.
@@ -43,7 +43,7 @@ def measure_steps(model: ModelProto, images: Values) -> Factors:
             windows = _windows(node, weights[node.input[1]])
             patches[node.input[1]].append(windows.patches(values[node.input[0]][0], random))
     return {
-        name: step_factors(numpy_helper.to_array(weights[name]), np.concatenate(each, axis=2))
+        name: best_steps(numpy_helper.to_array(weights[name]), np.concatenate(each, axis=2))
         for name, each in patches.items()
     }
 
@@ -82,13 +82,13 @@ def _windows(node: NodeProto, weights: TensorProto) -> Windows:
     )
 
 
-def set_steps(quantized: ModelProto, model: ModelProto, factors: Factors) -> ModelProto:
+def set_steps(quantized: ModelProto, model: ModelProto, steps: Steps) -> ModelProto:
     """Gives weights and biases of a quantized model the chosen steps.
 
     Args:
         quantized: QDQ model with one step per output channel of the weights; modified. Layers in float stay.
         model: the same network in float32.
-        factors: from `measure_steps`.
+        steps: from `measure_steps`.
 
     Returns:
         `quantized`.
@@ -103,15 +103,15 @@ def set_steps(quantized: ModelProto, model: ModelProto, factors: Factors) -> Mod
             continue
         image, *constants = (makers[name] for name in node.input)
         name = constants[0].input[0].removesuffix(_CODES)
-        if name in factors and image.input[1] in stored:
+        if name in steps and image.input[1] in stored:
             values = [numpy_helper.to_array(exact[each]) for each in (name, *node.input[2:])]
-            _set(values, factors[name], float(numpy_helper.to_array(stored[image.input[1]])), constants, stored)
+            _set(values, steps[name], float(numpy_helper.to_array(stored[image.input[1]])), constants, stored)
     return quantized
 
 
 def _set(
     exact: Sequence[Values],
-    factors: Values,
+    chosen: Values,
     image_step: float,
     dequantized: Sequence[NodeProto],
     stored: Mapping[str, TensorProto],
@@ -120,14 +120,15 @@ def _set(
 
     Args:
         exact: its weights, and its bias if it has one.
-        factors: of its steps.
+        chosen: its steps; 0 for channels without weights, which keep about the step that holds their bias.
         image_step: of what it reads.
         dequantized: the operators that give it weights and bias.
         stored: the constants of the file, by name; modified.
     """
     from onnx import numpy_helper
 
-    steps = np.asarray(numpy_helper.to_array(stored[dequantized[0].input[1]]) * factors, np.float32)
+    usual = numpy_helper.to_array(stored[dequantized[0].input[1]])
+    steps = np.where(chosen > 0, chosen_or_larger(chosen, usual), in_half(usual))
     codes = rounded(exact[0], steps.reshape(-1, 1, 1, 1))
     _replace(stored, dequantized[0], codes, steps)
     if len(exact) > 1:

@@ -1,8 +1,8 @@
-"""Stores the scales of biases and the zero points of a QDQ int8 file in fewer bytes."""
+"""Stores the scales and the zero points of a QDQ int8 file in fewer bytes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +21,7 @@ def shorten_quantization(graph: GraphProto) -> dict[str, NDArray[Any]]:
 
     - The scale of a bias is the product of the scales of image and weight, so a multiplication takes the place of one
       float32 per channel.
+    - Other scales that float16 can hold are stored in it.
     - A zero point of zeros alone is a zero and a length.
 
     Args:
@@ -29,21 +30,24 @@ def shorten_quantization(graph: GraphProto) -> dict[str, NDArray[Any]]:
     Returns:
         The constants that were replaced, by name; the graph computes them under the same names.
     """
-    from onnx import helper, numpy_helper
+    from onnx import TensorProto, helper, numpy_helper
 
     inputs = {value.name for value in graph.input}
     stored = {each.name: numpy_helper.to_array(each) for each in graph.initializer if each.name not in inputs}
-    nodes, lengths = [], []
-    for name, factors in _products(graph, stored).items():
+    products, nodes, added = _products(graph, stored), [], []
+    for name in _halves(graph, stored, products):
+        added.append(numpy_helper.from_array(stored[name].astype(np.float16), f"{name}.h"))
+        nodes.append(helper.make_node("Cast", [added[-1].name], [name], to=TensorProto.FLOAT))
+    for name, factors in products.items():
         nodes.append(helper.make_node("Mul", factors, [name]))
     for name in _zero_points(graph, stored):
         zero = numpy_helper.from_array(np.zeros(1, stored[name].dtype))
-        lengths.append(numpy_helper.from_array(np.array([stored[name].size]), f"{name}.n"))
-        nodes.append(helper.make_node("ConstantOfShape", [lengths[-1].name], [name], value=zero))
+        added.append(numpy_helper.from_array(np.array([stored[name].size]), f"{name}.n"))
+        nodes.append(helper.make_node("ConstantOfShape", [added[-1].name], [name], value=zero))
     computed = {name: stored[name] for node in nodes for name in node.output}
     kept, others = [each for each in graph.initializer if each.name not in computed], list(graph.node)
     del graph.initializer[:], graph.node[:]
-    graph.initializer.extend([*kept, *lengths])
+    graph.initializer.extend([*kept, *added])
     graph.node.extend([*nodes, *others])
     return computed
 
@@ -66,6 +70,17 @@ def _products(graph: GraphProto, stored: Arrays) -> dict[str, tuple[str, str]]:
 
 def _scale(maker: NodeProto | None) -> str:
     return maker.input[1] if maker is not None and maker.op_type == "DequantizeLinear" else ""
+
+
+def _halves(graph: GraphProto, stored: Arrays, products: Collection[str]) -> Iterator[str]:
+    """The other scales that float16 holds to the bit."""
+    names = {node.input[1] for node in graph.node if node.op_type == "DequantizeLinear"}
+    for name in sorted(names & stored.keys() - set(products)):
+        values = stored[name]
+        with np.errstate(over="ignore"):
+            exact = np.array_equal(values, values.astype(np.float16))
+        if exact and values.dtype == np.float32 and values.size >= _MIN_VALUES:
+            yield name
 
 
 def _zero_points(graph: GraphProto, stored: Arrays) -> Iterator[str]:

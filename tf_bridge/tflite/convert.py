@@ -17,7 +17,7 @@ from tf_bridge.tflite.flatbuffer import drop_idle_roundings
 from tf_bridge.tflite.float_operations import float_operations
 from tf_bridge.tflite.norms import join_norms
 from tf_bridge.tflite.ranges import check_ranges, with_ranges
-from tf_bridge.tflite.weight_steps import Factors, measure_steps, set_steps
+from tf_bridge.tflite.weight_steps import Steps, measure_steps, set_steps
 from torchseg.modelfile.precision import Precision
 
 Images = NDArray[np.float32]
@@ -72,7 +72,7 @@ def convert_tflite(
     return drop_idle_roundings(content) if kept else content
 
 
-def quantized_tflite(calibrated: bytes, steps: Factors, **options: Any) -> bytes:
+def quantized_tflite(calibrated: bytes, steps: Steps, **options: Any) -> bytes:
     """Quantizes a file with TensorFlow's quantizer.
 
     Args:

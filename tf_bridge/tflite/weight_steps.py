@@ -10,17 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tf_bridge.tflite.ranges import float_interpreter
-from tf_bridge.weight_steps import IMAGES, Values, Windows, counted, rounded, step_factors
+from tf_bridge.weight_steps import IMAGES, Values, Windows, best_steps, chosen_or_larger, counted, rounded
 from torchseg.modelfile.tflite import TfliteModel
 
-Factors = Mapping[bytes, Values]
-"""By name of the weights: the factor of each output channel's step, `(C_out,)`."""
+Steps = Mapping[bytes, Values]
+"""By name of the weights: the step of each output channel, `(C_out,)`; 0 for channels without weights."""
 
 _CHANNEL_AXIS = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3}  # of the weights
 
 
-def measure_steps(calibrated: bytes, images: Values) -> Factors:
-    """Chooses the factors for all convolutions whose weights no other operation shares.
+def measure_steps(calibrated: bytes, images: Values) -> Steps:
+    """Chooses the steps for all convolutions whose weights no other operation shares.
 
     Args:
         calibrated: bytes of a float32 `.tflite` file.
@@ -39,25 +39,25 @@ def measure_steps(calibrated: bytes, images: Values) -> Factors:
             windows = _windows(file, operation, read.shape)
             patches[name].append(windows.patches(read, random))
     return {
-        name: step_factors(_outputs_first(file, operation), np.concatenate(patches[name], axis=2))
+        name: best_steps(_outputs_first(file, operation), np.concatenate(patches[name], axis=2))
         for name, operation in layers.items()
     }
 
 
-def set_steps(quantized: bytes, calibrated: bytes, factors: Factors) -> bytes:
+def set_steps(quantized: bytes, calibrated: bytes, steps: Steps) -> bytes:
     """Gives the weights and biases of a quantized file the chosen steps; layers in float stay as they are.
 
     Args:
         quantized: bytes of the file from TensorFlow's quantizer.
         calibrated: bytes of the float32 file that it was made from.
-        factors: from `measure_steps`.
+        steps: from `measure_steps`.
     """
     file, source = TfliteModel(quantized), TfliteModel(calibrated)
     originals = _layers(source)
     for name, operation in _layers(file).items():
-        if name in factors and name in originals:
+        if name in steps and name in originals:
             exact = [_constant(source, index) for index in originals[name].inputs[1:] if index >= 0]
-            _set(file, operation, exact, factors[name])
+            _set(file, operation, exact, steps[name])
     return file.content()
 
 
@@ -75,19 +75,19 @@ def _layers(file: TfliteModel) -> dict[bytes, Any]:
     return found
 
 
-def _set(file: TfliteModel, operation: Any, exact: Sequence[Values], factors: Values) -> None:
+def _set(file: TfliteModel, operation: Any, exact: Sequence[Values], chosen: Values) -> None:
     """Replaces codes and steps of one layer.
 
     Args:
         file: with one step per output channel; changed.
         operation: of the file.
         exact: the layer's weights, and its bias if it has one, in float32.
-        factors: of its steps.
+        chosen: its steps; 0 for channels without weights, which keep theirs.
     """
     image, weights, *bias = (file.graph.tensors[index] for index in operation.inputs if index >= 0)
-    if file.type_of(weights) != "int8" or len(weights.quantization.scale) != len(factors):
+    if file.type_of(weights) != "int8" or len(weights.quantization.scale) != len(chosen):
         return
-    steps = weights.quantization.scale * factors
+    steps = chosen_or_larger(chosen, weights.quantization.scale)
     along = np.moveaxis(steps.reshape(-1, 1, 1, 1), 0, _CHANNEL_AXIS[file.kind(operation)])
     _store(file, weights, rounded(exact[0], along), steps)
     for tensor, values in zip(bias, exact[1:], strict=True):

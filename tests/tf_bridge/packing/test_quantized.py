@@ -83,3 +83,18 @@ def test_what_the_caller_may_replace_is_stored(name):
     model.graph.input.append(helper.make_tensor_value_info(name, tensor.data_type, tensor.dims))
     assert name not in shortened(model)[1]
     assert ("bias_scale" in shortened(model)[1]) == (name == "bias_zero")
+
+
+def test_scales_that_float16_holds_are_stored_in_it():
+    model = quantized_model()
+    (scale,) = (each for each in model.graph.initializer if each.name == "weight_scale")
+    halves = numpy_helper.to_array(scale).astype(np.float16)
+    scale.CopyFrom(numpy_helper.from_array(halves.astype(np.float32), scale.name))
+    (product,) = (each for each in model.graph.initializer if each.name == "bias_scale")
+    product.CopyFrom(numpy_helper.from_array(np.float32(0.25) * halves.astype(np.float32), product.name))
+    short, replaced = shortened(model)
+    assert replaced == {"weight_scale", "bias_scale", "bias_zero"}
+    assert [each.name for each in short.graph.initializer if each.data_type == TensorProto.FLOAT16] == [
+        "weight_scale.h"
+    ]
+    assert run(short) == run(model)
