@@ -19,6 +19,7 @@ IMAGES, PATCHES = 16, 32  # calibration images that patches are taken from, and 
 LARGEST_FACTOR = 1.03  # certificates allow a weight to be off by 0.52 of the usual step, rounding takes half a step
 _FACTORS = np.linspace(1, LARGEST_FACTOR, 31, dtype=np.float32)
 _LARGEST = 127  # code of a weight
+_LARGEST_COUNT = 2.0**30  # steps of a bias, of the 2**31 that it has
 _HALF = 2.0**-11  # largest relative error of a number that is rounded to float16
 
 
@@ -76,9 +77,19 @@ def best_steps(weights: Values, patches: Values) -> Values:
     return np.asarray(np.take_along_axis(tried[..., 0], best[None], axis=0).reshape(-1))
 
 
-def chosen_or_larger(chosen: Values, stored: Values) -> Values:
-    """The chosen steps, but the stored ones that a quantizer enlarged so that 32 bits hold the bias."""
-    return np.where(chosen > 0.99 * stored, chosen, stored)
+def chosen_or_larger(chosen: Values, stored: Values, bias: Values | None, image_step: float) -> Values:
+    """The chosen steps, but the stored ones that a quantizer enlarged so that 32 bits hold the bias.
+
+    Args:
+        chosen: one step per output channel, `(C_out,)`.
+        stored: likewise, from the quantizer.
+        bias: in float32, likewise, or None.
+        image_step: of what the layer reads; a bias counts in its products with the steps.
+    """
+    kept = chosen > 0.99 * stored
+    if bias is not None:
+        kept &= np.abs(bias) < _LARGEST_COUNT * image_step * chosen.astype(np.float64)
+    return np.where(kept, chosen, stored)
 
 
 def in_half(steps: Values) -> Values:

@@ -12,7 +12,7 @@ from tf_bridge.certify.weight_check import check_weights, stored_weights
 from tf_bridge.conversion import Conversion
 from tf_bridge.onnx import quantize
 from tf_bridge.tflite import convert
-from tf_bridge.weight_steps import Windows, best_steps, in_half, rounded
+from tf_bridge.weight_steps import Windows, best_steps, chosen_or_larger, in_half, rounded
 from torchseg.modelfile.precision import Precision
 from torchseg.modelfile.weights import StoredWeight
 
@@ -109,6 +109,14 @@ def test_int8_files_compute_more_exactly_with_chosen_steps(
     rows = _depthwise(chosen).rows
     assert not rows[3].any()
     assert len(np.unique(rows[4])) == 2
+
+
+def test_a_chosen_step_that_is_a_little_too_small_for_the_bias_gives_way():
+    chosen = np.full(3, 1e-10, np.float32)
+    stored = np.float32(1.005) * chosen
+    bias = np.array([0.1, 0.0, 0.3], np.float32)  # 1e9, 0 and 3e9 steps
+    assert (chosen_or_larger(chosen, stored, bias, 1.0) == [chosen[0], chosen[1], stored[2]]).all()
+    assert (chosen_or_larger(chosen, stored, None, 1.0) == chosen).all()
 
 
 class TinyValues(nn.Module):

@@ -128,7 +128,8 @@ def _set(
     from onnx import numpy_helper
 
     usual = numpy_helper.to_array(stored[dequantized[0].input[1]])
-    steps = np.where(chosen > 0, chosen_or_larger(chosen, usual), in_half(usual))
+    larger = chosen_or_larger(chosen, usual, exact[1] if len(exact) > 1 else None, image_step)
+    steps = np.where(chosen > 0, larger, in_half(usual))
     codes = rounded(exact[0], steps.reshape(-1, 1, 1, 1))
     _replace(stored, dequantized[0], codes, steps)
     if len(exact) > 1:

@@ -87,7 +87,8 @@ def _set(file: TfliteModel, operation: Any, exact: Sequence[Values], chosen: Val
     image, weights, *bias = (file.graph.tensors[index] for index in operation.inputs if index >= 0)
     if file.type_of(weights) != "int8" or len(weights.quantization.scale) != len(chosen):
         return
-    steps = chosen_or_larger(chosen, weights.quantization.scale)
+    biases, image_step = (exact[1] if bias else None), float(image.quantization.scale[0])
+    steps = chosen_or_larger(chosen, weights.quantization.scale, biases, image_step)
     along = np.moveaxis(steps.reshape(-1, 1, 1, 1), 0, _CHANNEL_AXIS[file.kind(operation)])
     _store(file, weights, rounded(exact[0], along), steps)
     for tensor, values in zip(bias, exact[1:], strict=True):
