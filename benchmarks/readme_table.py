@@ -2,9 +2,9 @@
 
     python benchmarks/readme_table.py runs/pets pets
 
-The whole table, with epochs and minutes of each training, goes into docs/reference/results.md, or into the file that
-a third argument names. README.md gets a few rows of it and the paragraph that recommends a file, if it has markers for
-them: `pets-short` and `pets-headline`.
+The whole table, with epochs and minutes of each training and the IoU of each class, goes into
+docs/reference/results.md, or into the file that a third argument names. README.md gets a few rows of it and the
+paragraph that recommends a file, if it has markers for them: `pets-short` and `pets-headline`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 
 from marked_table import write_marked_table
 
+from torchseg.harness.format import short_name
 from torchseg.harness.report.markdown import markdown_table
 from torchseg.harness.report.recommendation.facts import headline
 from torchseg.harness.report.recommendation.recommend import recommend
@@ -22,6 +23,7 @@ from torchseg.harness.report.run_record import read_run
 
 ROOT = Path(__file__).parents[1]
 RESULTS, README = ROOT / "docs" / "reference" / "results.md", ROOT / "README.md"
+CLASSES = ("teacher", "baseline", "student", "pruned", "clustered", "clustered.int8.onnx", "clustered.int8.tflite")
 SHORT = (
     "teacher",
     "teacher.fp32.onnx",
@@ -37,7 +39,7 @@ def main() -> int:
     target = Path(sys.argv[3]) if len(sys.argv) > 3 else RESULTS
     try:
         table = markdown_table(run / "scores.csv").strip()
-        write_marked_table(target, name, f"{_trainings(run)}\n\n{table}")
+        write_marked_table(target, name, f"{_trainings(run)}\n\n{table}\n\n{_classes(run)}")
         readme = README.read_text(encoding="utf-8")
         for marker, text in ((f"{name}-short", _short(table)), (f"{name}-headline", _headline(run))):
             if f"<!-- table: {marker} -->" in readme:
@@ -59,6 +61,20 @@ def _trainings(run: Path) -> str:
             f"{curve.parent.name} {rows[-1]['epoch']} epochs ({rows[-1]['step']} steps, {minutes:.1f} minutes)"
         )
     return "Trained: " + ", ".join(parts) + "."
+
+
+def _classes(run: Path) -> str:
+    """The IoU of each class in %, for the networks of the run and its int8 files."""
+    names: dict[str, None] = {}
+    found: dict[str, dict[str, str]] = {}
+    with (run / "per_class.csv").open(newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            if row["class_index"] and row["iou"]:
+                names[row["class"]] = None
+                found.setdefault(short_name(row["artifact"]), {})[row["class"]] = f"{100 * float(row['iou']):.1f}"
+    rows = [["IoU in %", *names], ["---", *["---:"] * len(names)]]
+    rows += [[name, *(found[name].get(each, "") for each in names)] for name in CLASSES if name in found]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
 def _short(table: str) -> str:
