@@ -67,11 +67,10 @@ def _classes(run: Path) -> str:
     """The IoU of each class in %, for the networks of the run and its int8 files."""
     names: dict[str, None] = {}
     found: dict[str, dict[str, str]] = {}
-    with (run / "per_class.csv").open(newline="", encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            if row["class_index"] and row["iou"]:
-                names[row["class"]] = None
-                found.setdefault(short_name(row["artifact"]), {})[row["class"]] = f"{100 * float(row['iou']):.1f}"
+    for row in read_run(run).classes:
+        if row["class_index"] and row["iou"]:
+            names[row["class"]] = None
+            found.setdefault(short_name(row["artifact"]), {})[row["class"]] = f"{100 * float(row['iou']):.1f}"
     rows = [["IoU in %", *names], ["---", *["---:"] * len(names)]]
     rows += [[name, *(found[name].get(each, "") for each in names)] for name in CLASSES if name in found]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
